@@ -1,0 +1,51 @@
+"""What ``debug()`` adds: source lines, and a stop at the first number that is not finite."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autodiff.dispatch import concrete
+from autodiff.errors import NonFiniteError
+
+__all__ = ["check_finite", "source_line"]
+
+_PACKAGE = str(Path(__file__).parent) + "/"
+_NUMPY = str(Path(np.__file__).parent) + "/"
+
+
+def source_line() -> str | None:
+    """Return ``file:line`` of the nearest caller outside this package and NumPy."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith((_PACKAGE, _NUMPY, "<rules of", "<__array_function__")):
+            return f"{name}:{frame.f_lineno}"
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
+
+
+def check_finite(value: Any, what: str, source: str | None) -> None:
+    """Raise if an array, or one of a tuple of arrays, holds NaN or infinity.
+
+    Raises
+    ------
+    NonFiniteError
+        Names what produced the value, the index of the first bad entry, and the source line.
+    """
+    for part in value if isinstance(value, tuple) else (value,):
+        array = np.asarray(concrete(part))
+        if array.dtype.kind not in "fc":
+            continue
+        bad = ~np.isfinite(array)
+        if bad.any():
+            index = tuple(int(i) for i in np.argwhere(bad)[0])
+            where = f" (operation recorded at {source})" if source else ""
+            raise NonFiniteError(
+                f"{what} gave {array[index]} at index {index} of shape {array.shape}{where}"
+            )

@@ -1,0 +1,434 @@
+"""Elementwise primitives: local partials, one declaration each.
+
+C functions are declared as they are (a ufunc, or ``operator``'s function where NumPy scalars have
+a fast path there that the ufunc does not have); the others are written out.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from autodiff.ops.protocol import UFUNCS
+from autodiff.primitive import REGISTRY, elementwise, linear
+from autodiff.samples import Sample, array, cases, reals
+
+LOG_2 = float(np.log(2.0))
+LOG_10 = float(np.log(10.0))
+
+X = ("x",)
+XY = ("x", "y")
+
+# --- arithmetic -------------------------------------------------------------------------------
+
+add = elementwise(name="add", inputs=XY, d_x=1, d_y=1, label="+", sample=reals(2))(operator.add)
+subtract = elementwise(
+    name="subtract", inputs=XY, d_x=1, d_y=-1, label="−", sample=reals(2)  # noqa: RUF001
+)(operator.sub)
+multiply = elementwise(
+    name="multiply", inputs=XY, d_x=lambda y: y, d_y=lambda x: x, label="×", sample=reals(2)
+)(operator.mul)
+divide = elementwise(
+    name="divide",
+    inputs=XY,
+    d_x=lambda g, y: g / y,
+    d_y=lambda g, y, out: -(g * out) / y,
+    label="÷",
+    sample=reals(2, away_from=[0.0], ranges=[(-2, 2), (0.5, 2)]),
+)(operator.truediv)
+negative = elementwise(name="negative", inputs=X, d_x=-1, label="−", sample=reals())(operator.neg)
+positive = elementwise(name="positive", inputs=X, d_x=1, sample=reals())(operator.pos)
+square = elementwise(name="square", inputs=X, d_x=lambda x: 2 * x, label="x²", sample=reals())(
+    np.square
+)
+reciprocal = elementwise(
+    name="reciprocal",
+    inputs=X,
+    d_x=lambda out: -(out * out),
+    label="1/x",
+    sample=reals(low=0.5, high=2.0),
+)(np.reciprocal)
+
+
+def _power_d_x(x: Any, y: Any) -> Any:
+    """y x^(y-1); 0 at y = 0, also where x = 0, because x^0 = 1 for every x."""
+    if isinstance(y, (int, float)):
+        return y * x ** (y - 1) if y else 0.0
+    is_zero = np.equal(y, 0)
+    return np.where(is_zero, 0.0, y * x ** np.where(is_zero, 1.0, y - 1))
+
+
+def _power_d_y(x: Any, out: Any) -> Any:
+    """x^y log x; 0 at x = 0, the limit for y > 0 (and one-sided what is left at y = 0)."""
+    return out * np.log(np.where(np.equal(x, 0), 1.0, x))
+
+
+power = elementwise(
+    name="power",
+    inputs=XY,
+    d_x=_power_d_x,
+    d_y=_power_d_y,
+    label="xʸ",
+    cost=2,
+    sample=reals(2, ranges=[(0.5, 2.0), (-2.0, 2.0)]),
+)(operator.pow)
+
+floor_divide = elementwise(
+    name="floor_divide",
+    inputs=XY,
+    d_x=0,
+    d_y=0,
+    label="//",
+    sample=lambda rng: [Sample((np.array([1.3, -1.3, 2.6]), np.array([0.5, 0.5, -0.7])), {})],
+)(operator.floordiv)
+remainder = elementwise(
+    name="remainder",
+    inputs=XY,
+    d_x=1,
+    d_y=lambda x, y: -(x // y),
+    label="%",
+    sample=lambda rng: [Sample((np.array([1.3, -1.3, 2.6]), np.array([0.5, 0.5, -0.7])), {})],
+)(operator.mod)
+
+# --- sign, rounding -----------------------------------------------------------------------------
+
+absolute = elementwise(
+    name="absolute", inputs=X, d_x=np.sign, label="|x|", sample=reals(away_from=[0.0])
+)(np.absolute)
+sign = elementwise(name="sign", inputs=X, d_x=0, sample=reals(away_from=[0.0]))(np.sign)
+_steps = reals(away_from=[-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5])
+floor = elementwise(name="floor", inputs=X, d_x=0, sample=_steps)(np.floor)
+ceil = elementwise(name="ceil", inputs=X, d_x=0, sample=_steps)(np.ceil)
+rint = elementwise(name="rint", inputs=X, d_x=0, sample=_steps)(np.rint)
+trunc = elementwise(name="trunc", inputs=X, d_x=0, sample=_steps)(np.trunc)
+
+# --- exponentials and logarithms ----------------------------------------------------------------
+
+_positive = reals(low=0.3, high=3.0)
+exp = elementwise(name="exp", inputs=X, d_x=lambda out: out, cost=8, sample=reals())(np.exp)
+expm1 = elementwise(name="expm1", inputs=X, d_x=lambda out: out + 1, cost=8, sample=reals())(
+    np.expm1
+)
+exp2 = elementwise(name="exp2", inputs=X, d_x=lambda out: LOG_2 * out, cost=8, sample=reals())(
+    np.exp2
+)
+log = elementwise(name="log", inputs=X, d_x=lambda g, x: g / x, cost=8, sample=_positive)(np.log)
+log1p = elementwise(
+    name="log1p", inputs=X, d_x=lambda g, x: g / (1 + x), cost=8, sample=_positive
+)(np.log1p)
+log2 = elementwise(
+    name="log2", inputs=X, d_x=lambda g, x: g / (LOG_2 * x), cost=8, sample=_positive
+)(np.log2)
+log10 = elementwise(
+    name="log10", inputs=X, d_x=lambda g, x: g / (LOG_10 * x), cost=8, sample=_positive
+)(np.log10)
+sqrt = elementwise(
+    name="sqrt", inputs=X, d_x=lambda g, out: 0.5 * g / out, label="√", sample=_positive
+)(np.sqrt)
+
+
+def _logaddexp_share(x: Any, out: Any) -> Any:
+    """exp(x - out); where both terms are exp(-inf) = 0 each has the share 0, not NaN."""
+    return np.exp(x - np.where(np.equal(out, -np.inf), 0.0, out))
+
+
+logaddexp = elementwise(
+    name="logaddexp",
+    inputs=XY,
+    d_x=lambda x, out: _logaddexp_share(x, out),
+    d_y=lambda y, out: _logaddexp_share(y, out),
+    cost=16,
+    sample=reals(2),
+)(np.logaddexp)
+
+# --- trigonometric and hyperbolic ---------------------------------------------------------------
+
+_inside = reals(low=-0.8, high=0.8)
+sin = elementwise(name="sin", inputs=X, d_x=np.cos, cost=8, sample=reals())(np.sin)
+cos = elementwise(name="cos", inputs=X, d_x=lambda x: -np.sin(x), cost=8, sample=reals())(np.cos)
+tan = elementwise(
+    name="tan", inputs=X, d_x=lambda out: 1 + out * out, cost=8, sample=reals(low=-1.2, high=1.2)
+)(np.tan)
+arcsin = elementwise(
+    name="arcsin", inputs=X, d_x=lambda g, x: g / np.sqrt((1 - x) * (1 + x)), cost=8, sample=_inside
+)(np.arcsin)
+arccos = elementwise(
+    name="arccos",
+    inputs=X,
+    d_x=lambda g, x: -g / np.sqrt((1 - x) * (1 + x)),
+    cost=8,
+    sample=_inside,
+)(np.arccos)
+arctan = elementwise(
+    name="arctan", inputs=X, d_x=lambda g, x: g / (1 + x * x), cost=8, sample=reals()
+)(np.arctan)
+sinh = elementwise(name="sinh", inputs=X, d_x=np.cosh, cost=8, sample=reals())(np.sinh)
+cosh = elementwise(name="cosh", inputs=X, d_x=np.sinh, cost=8, sample=reals())(np.cosh)
+tanh = elementwise(
+    name="tanh", inputs=X, d_x=lambda out: 1 - out * out, cost=8, sample=reals()
+)(np.tanh)
+arcsinh = elementwise(
+    name="arcsinh", inputs=X, d_x=lambda g, x: g / np.sqrt(1 + x * x), cost=8, sample=reals()
+)(np.arcsinh)
+arccosh = elementwise(
+    name="arccosh",
+    inputs=X,
+    d_x=lambda g, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)),
+    cost=8,
+    sample=reals(low=1.3, high=3.0),
+)(np.arccosh)
+arctanh = elementwise(
+    name="arctanh", inputs=X, d_x=lambda g, x: g / ((1 - x) * (1 + x)), cost=8, sample=_inside
+)(np.arctanh)
+
+
+def _squared_radius(x: Any, y: Any) -> Any:
+    return x * x + y * y
+
+
+arctan2 = elementwise(
+    name="arctan2",
+    inputs=XY,
+    d_x=lambda g, x, y: g * y / _squared_radius(x, y),
+    d_y=lambda g, x, y: -g * x / _squared_radius(x, y),
+    cost=8,
+    sample=reals(2, low=0.3, high=2.0),
+)(np.arctan2)
+
+
+def _over_radius(x: Any, radius: Any) -> Any:
+    """x / radius, and 0 at the origin, where the subgradient of least norm is 0."""
+    at_origin = np.equal(radius, 0)
+    return np.where(at_origin, 0.0, x / np.where(at_origin, 1.0, radius))
+
+
+hypot = elementwise(
+    name="hypot",
+    inputs=XY,
+    d_x=lambda x, out: _over_radius(x, out),
+    d_y=lambda y, out: _over_radius(y, out),
+    cost=4,
+    sample=reals(2, away_from=[0.0]),
+)(np.hypot)
+
+# --- selection ----------------------------------------------------------------------------------
+
+
+def _share_of_larger(g: Any, larger: Any, smaller: Any) -> Any:
+    """All of g where `larger` wins, half of it in a tie."""
+    return np.where(
+        np.greater(larger, smaller), g, np.where(np.equal(larger, smaller), 0.5 * g, 0.0)
+    )
+
+
+maximum = elementwise(
+    name="maximum",
+    inputs=XY,
+    d_x=lambda g, x, y: _share_of_larger(g, x, y),
+    d_y=lambda g, x, y: _share_of_larger(g, y, x),
+    label="max",
+    sample=reals(2, distinct=True),
+)(np.maximum)
+minimum = elementwise(
+    name="minimum",
+    inputs=XY,
+    d_x=lambda g, x, y: _share_of_larger(g, y, x),
+    d_y=lambda g, x, y: _share_of_larger(g, x, y),
+    label="min",
+    sample=reals(2, distinct=True),
+)(np.minimum)
+
+
+def _selections(rng: np.random.Generator) -> list[Sample]:
+    condition = np.array([[True, False, True], [False, False, True]])
+    return [
+        Sample((condition, array(rng), array(rng)), {}),
+        Sample((condition[0], array(rng), array(rng, ())), {}),
+        Sample((np.True_, array(rng, ()), array(rng, (3,))), {}),
+    ]
+
+
+@elementwise(
+    constant=("condition",),
+    d_x=lambda g, condition: np.where(condition, g, 0.0),
+    d_y=lambda g, condition: np.where(condition, 0.0, g),
+    sample=_selections,
+)
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """Choose from `x` where the condition holds, from `y` elsewhere."""
+    return np.where(condition, x, y)
+
+
+def _between(rng: np.random.Generator) -> list[Sample]:
+    x = np.array([[-1.7, -0.4, 0.3], [0.8, 1.6, 0.1]])
+    low, high = np.array([-1.0, -0.9, -0.5]), np.array([[1.1], [0.9]])
+    return [Sample((x, low, high), {}), Sample((x[0, 0], low[0], high[0, 0]), {})]
+
+
+@elementwise(
+    d_x=lambda g, x, low, high: np.where((x >= low) & (x <= high), g, 0.0),
+    d_low=lambda g, x, low, high: np.where((x < low) & (low <= high), g, 0.0),
+    d_high=lambda g, x, low, high: np.where(np.maximum(x, low) > high, g, 0.0),
+    sample=_between,
+    cost=2,
+)
+def clip(x: Any, low: Any, high: Any) -> Any:
+    """Limit to [low, high]; at a bound the derivative is the one of the inside, 1."""
+    return np.clip(x, low, high)
+
+
+@elementwise(
+    d_x=lambda g, x: np.where(x > 0, g, 0.0),
+    sample=reals(away_from=[0.0]),
+)
+def relu(x: Any) -> Any:
+    """max(x, 0); the derivative at 0 is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relu(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
+    return np.maximum(x, 0)
+
+
+@elementwise(d_x=lambda out: out * (1 - out), label="σ", cost=10, sample=reals())
+def sigmoid(x: Any) -> Any:
+    """Logistic function 1 / (1 + exp(-x)), without overflow at either end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
+    array([0. , 0.5, 1. ])
+    """
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+
+
+@elementwise(d_x=lambda x: sigmoid(x), cost=16, sample=reals())
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), without overflow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softplus(np.array([-1e4, 0.0, 1e4]))
+    array([0.00000000e+00, 6.93147181e-01, 1.00000000e+04])
+    """
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+# --- complex parts and dtypes -------------------------------------------------------------------
+# Linear over the reals. For real-valued f of z = x + iy the gradient is df/dx - i df/dy, so the
+# pairing of a cotangent g with a tangent t is Re(g t), and transposes are with respect to it.
+
+
+def _complexes(rng: np.random.Generator) -> list[Sample]:
+    return [Sample((array(rng) + 1j * array(rng),), {}), Sample((array(rng),), {})]
+
+
+def _leading_batch(forward: Any) -> Any:
+    """Batching of a function that treats every element alike: the batch axis is one more."""
+    return lambda batched, inputs, params: forward(*inputs, **params)
+
+
+@linear(transpose=lambda g: g, batch=_leading_batch(lambda x: real(x)), sample=_complexes)
+def real(x: Any) -> Any:
+    """Real part."""
+    return np.real(x)
+
+
+@linear(
+    transpose=lambda g, x_spec: -1j * g if x_spec.dtype.kind == "c" else 0.0 * g,
+    batch=_leading_batch(lambda x: imag(x)),
+    sample=_complexes,
+)
+def imag(x: Any) -> Any:
+    """Imaginary part."""
+    return np.array(np.imag(x))[()]
+
+
+@linear(
+    transpose=lambda g: np.conjugate(g),
+    batch=_leading_batch(lambda x: conjugate(x)),
+    sample=_complexes,
+)
+def conjugate(x: Any) -> Any:
+    """Complex conjugate."""
+    return np.conjugate(x)
+
+
+@linear(
+    transpose=lambda g, x_spec: convert(g, dtype=x_spec.dtype),
+    batch=_leading_batch(lambda x, dtype: convert(x, dtype=dtype)),
+    sample=cases(
+        (((2, 3),), {"dtype": np.dtype("complex128")}),
+        ((((),)), {"dtype": np.dtype("float64")}),
+    ),
+)
+def convert(x: Any, *, dtype: np.dtype[Any]) -> Any:
+    """Cast to another dtype; complex to real keeps the real part."""
+    if dtype.kind not in "cb" and np.asarray(x).dtype.kind == "c":
+        x = np.real(x)
+    return np.asarray(x).astype(dtype)[()]
+
+
+# --- functions without a derivative -------------------------------------------------------------
+
+
+def _discrete(function: Any, label: str | None = None) -> Any:
+    """Declare a ufunc whose values are booleans: no input carries a derivative."""
+    names = XY if function.nin == 2 else X
+    sample = reals(function.nin, distinct=True)
+    return elementwise(
+        name=function.__name__, inputs=names, constant=names, label=label, sample=sample
+    )(function)
+
+
+def _discrete_logical(function: Any, label: str | None = None) -> Any:
+    """Declare a ufunc on booleans."""
+    names = XY if function.nin == 2 else X
+    bits = (np.array([True, False, True]), np.array([True, True, False]))
+
+    def sample(rng: np.random.Generator) -> list[Sample]:
+        return [Sample(bits[: function.nin], {})]
+
+    return elementwise(
+        name=function.__name__, inputs=names, constant=names, label=label, sample=sample
+    )(function)
+
+
+greater = _discrete(np.greater, ">")
+greater_equal = _discrete(np.greater_equal, "≥")
+less = _discrete(np.less, "<")
+less_equal = _discrete(np.less_equal, "≤")
+equal = _discrete(np.equal, "=")
+not_equal = _discrete(np.not_equal, "≠")
+isnan = _discrete(np.isnan)
+isinf = _discrete(np.isinf)
+isfinite = _discrete(np.isfinite)
+signbit = _discrete(np.signbit)
+logical_and = _discrete_logical(np.logical_and, "and")
+logical_or = _discrete_logical(np.logical_or, "or")
+logical_xor = _discrete_logical(np.logical_xor, "xor")
+logical_not = _discrete_logical(np.logical_not, "not")
+bitwise_and = _discrete_logical(np.bitwise_and, "&")
+bitwise_or = _discrete_logical(np.bitwise_or, "|")
+bitwise_xor = _discrete_logical(np.bitwise_xor, "^")
+invert = _discrete_logical(np.invert, "~")
+
+stop_gradient = elementwise(
+    name="stop_gradient", inputs=X, constant=X, cost=0, sample=reals()
+)(operator.pos)
+
+UFUNCS.update(
+    {
+        ufunc: primitive
+        for name, primitive in REGISTRY.items()
+        if isinstance(ufunc := getattr(np, name, None), np.ufunc)
+    }
+)

@@ -1,0 +1,294 @@
+"""NumPy's functions on elementwise primitives, and what ufuncs do beyond a plain call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from autodiff.dispatch import Box, concrete
+from autodiff.errors import NonDifferentiableError
+from autodiff.ops import elementwise as ew
+from autodiff.ops.protocol import (
+    FUNCTIONS,
+    REDUCTIONS,
+    UFUNCS,
+    implements,
+    refuse_keywords,
+)
+from autodiff.ops.reduce import cumsum_
+from autodiff.ops.shape import reshape
+from autodiff.primitive import Primitive
+from autodiff.spec import spec_of
+
+__all__ = ["UFUNC_FRONTS", "apply_ufunc", "clip_", "round_", "where_"]
+
+
+def _is_complex(x: Any) -> bool:
+    return spec_of(x).dtype.kind == "c"
+
+
+def absolute_(x: Any) -> Any:
+    """``np.absolute``; of a complex number the modulus, with derivative 0 at 0."""
+    return ew.hypot.call(ew.real.call(x), ew.imag.call(x)) if _is_complex(x) else ew.absolute.call(x)
+
+
+def sign_(x: Any) -> Any:
+    """``np.sign``; of a complex number x / |x|."""
+    if not _is_complex(x):
+        return ew.sign.call(x)
+    modulus = absolute_(x)
+    at_zero = np.equal(modulus, 0)
+    return np.where(at_zero, 0.0, x / np.where(at_zero, 1.0, modulus))
+
+
+def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
+    """``np.divmod``."""
+    return ew.floor_divide.call(x, y), ew.remainder.call(x, y)
+
+
+def power_(x: Any, y: Any) -> Any:
+    """``np.power``; a constant square is cheaper and exact at 0."""
+    if isinstance(y, (int, float)) and y == 2:
+        return ew.square.call(x)
+    return ew.power.call(x, y)
+
+
+UFUNC_FRONTS: dict[np.ufunc, Callable[..., Any]] = {
+    np.absolute: absolute_,
+    np.sign: sign_,
+    np.divmod: divmod_,
+    np.power: power_,
+}
+"""Ufuncs that are more than one primitive."""
+
+
+def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    """Call a ufunc on Tensors."""
+    front = UFUNC_FRONTS.get(ufunc)
+    if front is not None:
+        return front(*inputs)
+    return _primitive_of(ufunc).call(*inputs)
+
+
+def _primitive_of(ufunc: np.ufunc) -> Primitive:
+    try:
+        return UFUNCS[ufunc]
+    except KeyError:
+        raise NonDifferentiableError(
+            f"np.{ufunc.__name__} has no derivative rule for Tensors; write it with functions that "
+            "have one, declare it with ad.elementwise, or pass tensor.data to treat it as a constant"
+        ) from None
+
+
+def apply_ufunc_method(
+    ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], keywords: dict[str, Any]
+) -> Any:
+    """Do what a ufunc's methods and keywords do, or say that it is not supported."""
+    name = f"np.{ufunc.__name__}"
+    if method == "__call__":
+        remedies = {
+            "out": "use the returned Tensor; an array cannot be updated in place with a Tensor, "
+            "so write x = x + t for x += t",
+            "where": "use np.where(condition, result, otherwise)",
+        }
+        refuse_keywords(name, remedies, **keywords)
+        return apply_ufunc(ufunc, inputs)
+    if method == "reduce" and ufunc in REDUCTIONS:
+        keywords.setdefault("axis", 0)
+        return REDUCTIONS[ufunc](*inputs, **keywords)
+    if method == "accumulate" and ufunc is np.add:
+        keywords.setdefault("axis", 0)
+        return cumsum_(*inputs, **keywords)
+    if method == "outer" and len(inputs) == 2:
+        refuse_keywords(f"{name}.outer", {}, **keywords)
+        x, y = inputs
+        shape = spec_of(x).shape + (1,) * spec_of(y).ndim
+        return apply_ufunc(ufunc, (reshape(x, shape=shape), y))
+    raise NonDifferentiableError(
+        f"{name}.{method} has no derivative rule for Tensors; write it with functions that have one"
+    )
+
+
+# --- functions that are not ufuncs ----------------------------------------------------------------
+
+
+@implements(np.where)
+def where_(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    """``np.where``; with a condition alone, the indices where it holds."""
+    if x is None and y is None:
+        return np.nonzero(concrete(condition))
+    if x is None or y is None:
+        raise ValueError("where: give both x and y, or neither")
+    return ew.where.call(condition, x, y)
+
+
+@implements(np.clip)
+def clip_(
+    a: Any,
+    a_min: Any = np._NoValue,
+    a_max: Any = np._NoValue,
+    out: Any = None,
+    *,
+    min: Any = np._NoValue,
+    max: Any = np._NoValue,
+    **keywords: Any,
+) -> Any:
+    """``np.clip``; at a bound the derivative is 1, as inside."""
+    refuse_keywords("clip", {"out": "use the returned Tensor"}, out=out, **keywords)
+    low = min if a_min is np._NoValue else a_min
+    high = max if a_max is np._NoValue else a_max
+    low = -np.inf if low is None or low is np._NoValue else low
+    high = np.inf if high is None or high is np._NoValue else high
+    return ew.clip.call(a, low, high)
+
+
+@implements(np.round)
+def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    """``np.round``: a step function, derivative 0."""
+    refuse_keywords("round", {"out": "use the returned Tensor"}, out=out)
+    if decimals == 0:
+        return ew.rint.call(a)
+    scale = 10.0**decimals
+    return ew.rint.call(a * scale) / scale
+
+
+implements(np.real)(ew.real.call)
+implements(np.imag)(ew.imag.call)
+
+
+@implements(np.angle)
+def angle_(z: Any, deg: bool = False) -> Any:
+    """``np.angle``."""
+    angle = ew.arctan2.call(ew.imag.call(z), ew.real.call(z))
+    return angle * (180.0 / np.pi) if deg else angle
+
+
+@implements(np.astype)
+def astype_(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    """``np.astype``."""
+    return x.astype(dtype)
+
+
+@implements(np.copy)
+def copy_(a: Any, order: str = "K", subok: bool = False) -> Any:
+    """``np.copy``."""
+    return ew.positive.call(a)
+
+
+# --- functions whose results are plain ------------------------------------------------------------
+
+
+def _plain(value: Any) -> Any:
+    """Numbers under a Tensor, or under each Tensor of a list."""
+    if isinstance(value, Box):
+        return value._interpreter.expose(value, "a function with plain results")
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(item) for item in value)
+    return value
+
+
+def _without_derivative(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a NumPy function on the numbers themselves: its result carries no derivative."""
+
+    def evaluate(*args: Any, **keywords: Any) -> Any:
+        return function(
+            *[_plain(arg) for arg in args], **{key: _plain(value) for key, value in keywords.items()}
+        )
+
+    evaluate.__name__ = function.__name__
+    evaluate.__doc__ = f"``{function.__name__}`` on the numbers under Tensors: a plain result."
+    return evaluate
+
+
+for _function in (
+    np.allclose,
+    np.array_equal,
+    np.array_equiv,
+    np.isclose,
+    np.argsort,
+    np.argwhere,
+    np.flatnonzero,
+    np.nonzero,
+    np.searchsorted,
+    np.isneginf,
+    np.isposinf,
+    np.array2string,
+    np.array_repr,
+    np.array_str,
+    np.digitize,
+    np.lexsort,
+    np.argpartition,
+):
+    FUNCTIONS[_function] = _without_derivative(_function)
+
+
+def _of_spec(name: str, read: Callable[[Any], Any]) -> Callable[..., Any]:
+    def evaluate(a: Any, *args: Any) -> Any:
+        return read(spec_of(a))
+
+    evaluate.__name__ = name
+    evaluate.__doc__ = f"``np.{name}``: read off the shape and dtype."
+    return evaluate
+
+
+FUNCTIONS[np.shape] = _of_spec("shape", lambda spec: spec.shape)
+FUNCTIONS[np.ndim] = _of_spec("ndim", lambda spec: spec.ndim)
+FUNCTIONS[np.iscomplexobj] = _of_spec("iscomplexobj", lambda spec: spec.dtype.kind == "c")
+FUNCTIONS[np.isrealobj] = _of_spec("isrealobj", lambda spec: spec.dtype.kind != "c")
+
+
+@implements(np.size)
+def size_(a: Any, axis: int | None = None) -> int:
+    """``np.size``."""
+    spec = spec_of(a)
+    return spec.size if axis is None else spec.shape[axis]
+
+
+@implements(np.result_type)
+def result_type_(*values: Any) -> np.dtype[Any]:
+    """``np.result_type``."""
+    return np.result_type(*[v.dtype if isinstance(v, Box) else v for v in values])
+
+
+def _filled_like(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
+    def like(
+        a: Any,
+        dtype: Any = None,
+        order: str = "K",
+        subok: bool = True,
+        shape: Any = None,
+        *,
+        device: Any = None,
+    ) -> Any:
+        spec = spec_of(a)
+        return make(spec.shape if shape is None else shape, spec.dtype if dtype is None else dtype)
+
+    like.__name__ = name
+    like.__doc__ = f"``np.{name}``: a plain array."
+    return like
+
+
+for _like, _make in ((np.zeros_like, np.zeros), (np.ones_like, np.ones), (np.empty_like, np.empty)):
+    FUNCTIONS[_like] = _filled_like(_like.__name__, _make)
+
+
+@implements(np.full_like)
+def full_like_(
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: Any = None,
+) -> Any:
+    """``np.full_like``; of a Tensor's value, if that is what fills it."""
+    spec = spec_of(a)
+    dims = spec.shape if shape is None else shape
+    if isinstance(fill_value, Box):
+        return np.zeros(dims, spec.dtype if dtype is None else dtype) + fill_value
+    return np.full(dims, fill_value, spec.dtype if dtype is None else dtype)
+

@@ -1,0 +1,389 @@
+"""Indexing and assignment.
+
+An index is kept as a template: NumPy's index with integer arrays in place (as frozen copies), or a
+`Hole` where an interpreter's box stood, which is then an input of the primitive. Boolean masks
+are turned into the integer indices they stand for.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autodiff.dispatch import Box
+from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, unbroadcast
+from autodiff.primitive import linear
+from autodiff.samples import Sample, array
+from autodiff.spec import Shape, Spec, protected, spec_of
+
+Template = tuple[Any, ...]
+
+
+class Hole(NamedTuple):
+    """Place of an index array that is an input of the primitive."""
+
+    position: int
+
+
+class Scattered:
+    """Cotangent of an array that was read through an index: zero but for what was read.
+
+    It stays in this form while a sweep collects it, so that a loop that reads n elements one by
+    one costs O(n), not n arrays of zeros.
+    """
+
+    __slots__ = ("dtype", "g", "shape", "template")
+
+    def __init__(self, g: Any, template: Template, shape: Shape, dtype: np.dtype[Any]) -> None:
+        self.g = g
+        self.template = template
+        self.shape = shape
+        self.dtype = dtype
+
+
+def _filled(template: Template, arrays: Sequence[Any]) -> Any:
+    """NumPy index from a template and the arrays for its holes."""
+    if not arrays:
+        return template
+    return tuple(arrays[e.position] if isinstance(e, Hole) else e for e in template)
+
+
+def _has_arrays(template: Template) -> bool:
+    return any(isinstance(entry, (np.ndarray, Hole)) for entry in template)
+
+
+def _add_at(buffer: Any, template: Template, g: Any) -> None:
+    """Add into a buffer in place, once per occurrence of an index."""
+    if _has_arrays(template):
+        np.add.at(buffer, template, g)
+    else:
+        buffer[template] += g
+
+
+def _is_split(template: Template) -> bool:
+    """Whether NumPy moves the axes of the integer arrays to the front (they are not adjacent)."""
+    if not _has_arrays(template):
+        return False
+    advanced = [
+        i for i, e in enumerate(template) if isinstance(e, (np.ndarray, Hole, int, np.integer))
+    ]
+    return advanced != list(range(advanced[0], advanced[-1] + 1))
+
+
+def _array_ndim(template: Template) -> int:
+    """Number of axes that the integer arrays of an index broadcast to."""
+    return max(entry.ndim for entry in template if isinstance(entry, np.ndarray))
+
+
+def _with_batch_axis(template: Template) -> Template:
+    return (slice(None), *template)
+
+
+def loop_over_batch(function: Any, batched: Sequence[bool], inputs: Sequence[Any]) -> Any:
+    """Batch any function by evaluating each example and stacking the results."""
+    count = next(x.shape[0] for x, flag in zip(inputs, batched, strict=True) if flag)
+    results = [
+        function(*[x[i] if flag else x for x, flag in zip(inputs, batched, strict=True)])
+        for i in range(count)
+    ]
+    if isinstance(results[0], tuple):
+        return tuple(np.stack(parts) for parts in zip(*results, strict=True))
+    return np.stack(results)
+
+
+# --- primitives -----------------------------------------------------------------------------------
+
+
+def _index_transpose(g: Any, x_spec: Spec, arrays: Any, template: Template) -> Any:
+    if arrays:
+        return scatter_dynamic(
+            g, *arrays, template=template, shape=x_spec.shape, dtype=x_spec.dtype
+        )
+    return Scattered(g, template, x_spec.shape, x_spec.dtype)
+
+
+def _batch_index(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+    template = params["template"]
+    if len(inputs) > 1:
+        return _batch_index_dynamic(batched, inputs, params)
+    if not _is_split(template):
+        return index(inputs[0], template=_with_batch_axis(template))
+    read = index(inputs[0], template=_with_batch_axis(template))
+    return moveaxis_(read, _array_ndim(template), 0)
+
+
+def _batch_index_dynamic(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+    """Index arrays differ between examples: read each example with its own."""
+    return loop_over_batch(
+        lambda x, *arrays: x[_filled(params["template"], arrays)], batched, inputs
+    )
+
+
+def _index_samples(rng: np.random.Generator) -> list[Sample]:
+    templates: list[Template] = [
+        (slice(None, None, 2),),
+        (1,),
+        (Ellipsis, None, -1),
+        (np.array([0, 2, 0]),),
+        (np.array([0, 1]), slice(None), np.array([1, 0])),
+        (slice(1, None), np.array([[0, 1], [1, 1]])),
+        (2, 1, 0),
+    ]
+    return [Sample((array(rng, (3, 2, 2)),), {"template": t}) for t in templates]
+
+
+@linear(
+    transpose_x=_index_transpose,
+    constant=("arrays",),
+    batch=_batch_index,
+    label="[ ]",
+    sample=_index_samples,
+)
+def index(x: Any, *arrays: Any, template: Template) -> Any:
+    """Read through an index."""
+    return x[_filled(template, arrays)]
+
+
+def _batch_scatter(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+    count = next(g.shape[0] for g, flag in zip(inputs, batched, strict=True) if flag)
+    moved = []
+    for g, flag, template in zip(inputs, batched, params["templates"], strict=True):
+        full = g if flag else broadcast_to(g, shape=(count, *g.shape))
+        moved.append(moveaxis_(full, 0, _array_ndim(template)) if _is_split(template) else full)
+    return scatter(
+        *moved,
+        templates=tuple(map(_with_batch_axis, params["templates"])),
+        shape=(count, *params["shape"]),
+        dtype=params["dtype"],
+    )
+
+
+def _scatter_samples(rng: np.random.Generator) -> list[Sample]:
+    params = {"shape": (3, 2), "dtype": np.dtype(float)}
+    return [
+        Sample((array(rng, (2,)),), {"templates": ((np.array([1, 1]), 0),), **params}),
+        Sample(
+            (array(rng, (2, 2)), array(rng, ())),
+            {"templates": ((slice(0, 2),), (1, 1)), **params},
+        ),
+    ]
+
+
+@linear(
+    transpose_gs=lambda g, templates, index: read_template(g, templates[index]),
+    batch=_batch_scatter,
+    cost=lambda gs_spec: sum(spec.size for spec in gs_spec),
+    sample=_scatter_samples,
+)
+def scatter(
+    *gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.dtype[Any]
+) -> Any:
+    """Zeros of a shape, with each array added at its index: the transpose of several reads."""
+    buffer = np.zeros(shape, np.result_type(dtype, *(np.asarray(g).dtype for g in gs)))
+    for g, template in zip(gs, templates, strict=True):
+        _add_at(buffer, template, g)
+    return buffer[()]
+
+
+def _dynamic_samples(rng: np.random.Generator) -> list[Sample]:
+    params = {"template": (Hole(0),), "shape": (3, 2), "dtype": np.dtype(float)}
+    return [Sample((array(rng, (2, 2)), np.array([2, 2])), params)]
+
+
+@linear(
+    transpose_g=lambda g, arrays, template: index(g, *arrays, template=template),
+    constant=("arrays",),
+    batch=lambda batched, inputs, params: loop_over_batch(
+        lambda g, *arrays: scatter_dynamic(g, *arrays, **params), batched, inputs
+    ),
+    cost=lambda g_spec: g_spec.size,
+    sample=_dynamic_samples,
+)
+def scatter_dynamic(
+    g: Any, *arrays: Any, template: Template, shape: Shape, dtype: np.dtype[Any]
+) -> Any:
+    """Zeros of a shape with `g` added at an index whose arrays are inputs."""
+    buffer = np.zeros(shape, np.result_type(dtype, np.asarray(g).dtype))
+    _add_at(buffer, _filled(template, arrays), g)
+    return buffer
+
+
+def read_template(x: Any, template: Template) -> Any:
+    """Read through a template without holes."""
+    return index(x, template=template)
+
+
+def gather_parts(parts: Sequence[Scattered]) -> Any:
+    """Sum scattered cotangents of one array."""
+    shape, dtype = parts[0].shape, parts[0].dtype
+    return scatter(
+        *[part.g for part in parts],
+        templates=tuple(part.template for part in parts),
+        shape=shape,
+        dtype=dtype,
+    )
+
+
+def _last_writes(shape: Shape, template: Template, arrays: Sequence[Any]) -> Any:
+    """Mask of the assigned values that stay: of several written to one place, the last."""
+    filled = _filled(template, arrays)
+    owner = np.full(shape, -1)
+    written = np.arange(owner[filled].size).reshape(owner[filled].shape)
+    owner[filled] = written
+    return owner[filled] == written
+
+
+def _assigned_transpose(
+    g: Any, x_spec: Spec, v_spec: Spec, arrays: Any, template: Template
+) -> Any:
+    read = index(g, *arrays, template=template)
+    if _has_arrays(template):
+        if any(isinstance(a, Box) for a in arrays):
+            raise TypeError("assign: the index arrays of an assignment must be plain arrays here")
+        read = np.where(_last_writes(x_spec.shape, template, arrays), read, 0.0)
+    lead = len(v_spec.shape) - len(read.shape)
+    if lead > 0:
+        return reshape(unbroadcast(read, shape=v_spec.shape[lead:]), shape=v_spec.shape)
+    return unbroadcast(read, shape=v_spec.shape)
+
+
+def _batch_assign(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+    template = params["template"]
+    x, v, *arrays = inputs
+    if arrays or _is_split(template):
+        return loop_over_batch(
+            lambda x, v, *arrays: assign(x, v, *arrays, **params), batched, inputs
+        )
+    x_batched, v_batched = batched
+    count = x.shape[0] if x_batched else v.shape[0]
+    if not x_batched:
+        x = broadcast_to(x, shape=(count, *x.shape))
+    if v_batched:
+        selected = np.empty(x.shape[1:], bool)[template].ndim
+        v_shape = v.shape[1:]
+        v_shape = v_shape[max(len(v_shape) - selected, 0) :]
+        v = reshape(v, shape=(count, *(1,) * (selected - len(v_shape)), *v_shape))
+    return assign(x, v, template=_with_batch_axis(template))
+
+
+def _assign_samples(rng: np.random.Generator) -> list[Sample]:
+    cases: list[tuple[Shape, Template]] = [
+        ((2,), (1,)),
+        ((), (slice(None), 0)),
+        ((3, 2), (slice(None),)),
+        ((3,), (np.array([0, 2, 0]), 1)),
+    ]
+    return [Sample((array(rng, (3, 2)), array(rng, s)), {"template": t}) for s, t in cases]
+
+
+@linear(
+    transpose_x=lambda g, v_spec, arrays, template: assign(
+        g, np.zeros((), v_spec.dtype), *arrays, template=template
+    ),
+    transpose_v=_assigned_transpose,
+    constant=("arrays",),
+    batch=_batch_assign,
+    label="[ ]=",
+    sample=_assign_samples,
+)
+def assign(x: Any, v: Any, *arrays: Any, template: Template) -> Any:
+    """Copy of `x` with `v` written at an index; of values written to one place the last stays."""
+    copy = np.array(x, dtype=np.result_type(x, v) if np.iscomplexobj(v) else None)
+    copy[_filled(template, arrays)] = v
+    return copy[()]
+
+
+# --- Python's indexing ----------------------------------------------------------------------------
+
+
+def parse_key(key: Any, shape: Shape, function: str) -> tuple[Template, list[Any]]:
+    """Turn what stands between brackets into a template and the boxed index arrays.
+
+    Raises
+    ------
+    IndexError
+        An entry is not an integer, slice, ellipsis, None, or integer or boolean array.
+    """
+    entries = key if isinstance(key, tuple) else (key,)
+    if isinstance(key, list):
+        entries = (np.asarray(key),)
+    template: list[Any] = []
+    arrays: list[Any] = []
+    for entry in entries:
+        if entry is None or entry is Ellipsis:
+            template.append(entry)
+        elif isinstance(entry, slice):
+            template.append(slice(*map(_slice_bound, (entry.start, entry.stop, entry.step))))
+        elif isinstance(entry, Box):
+            _check_index_dtype(spec_of(entry).dtype, entry, function)
+            if spec_of(entry).dtype.kind == "b":
+                raise IndexError(
+                    f"{function}: a boolean mask must be a plain array, because the shape of "
+                    "the result depends on its values; use np.where(mask, x, 0)"
+                )
+            template.append(Hole(len(arrays)))
+            arrays.append(entry)
+        elif isinstance(entry, (bool, np.bool_)):
+            template.append(entry)
+        elif isinstance(entry, (int, np.integer)):
+            template.append(int(entry))
+        else:
+            values = np.asarray(entry)
+            if values.size == 0 and not isinstance(entry, np.ndarray):
+                values = values.astype(np.intp)
+            _check_index_dtype(values.dtype, entry, function)
+            if values.dtype.kind == "b" and values.ndim:
+                _check_mask(values, template, shape, function)
+                template.extend(values.nonzero())
+            elif values.ndim == 0 and values.dtype.kind != "b":
+                template.append(operator.index(values[()]))
+            else:
+                template.append(protected(values))
+    return tuple(template), arrays
+
+
+def _slice_bound(bound: Any) -> int | None:
+    if isinstance(bound, Box):
+        raise IndexError("a slice bound is a Tensor; use a plain integer (tensor.item())")
+    return None if bound is None else operator.index(bound)
+
+
+def _check_mask(mask: Any, template: Sequence[Any], shape: Shape, function: str) -> None:
+    """NumPy checks a mask's shape against the axes it stands for; ``nonzero`` loses that."""
+    if Ellipsis in [e for e in template if not isinstance(e, np.ndarray)]:
+        return
+    axis = sum(1 for e in template if e is not None)
+    wanted = shape[axis : axis + mask.ndim]
+    if mask.shape != wanted:
+        raise IndexError(
+            f"{function}: boolean mask of shape {mask.shape} does not match axes of shape "
+            f"{wanted} of an array of shape {shape}"
+        )
+
+
+def _check_index_dtype(dtype: np.dtype[Any], entry: Any, function: str) -> None:
+    if dtype.kind not in "iub":
+        kind = "Tensor" if isinstance(entry, Box) else type(entry).__name__
+        raise IndexError(
+            f"{function}: an index must be an integer, slice, None, ... or an array of integers "
+            f"or booleans; got a {kind} of dtype {dtype}"
+        )
+
+
+def getitem(x: Any, key: Any) -> Any:
+    """``x[key]``."""
+    template, arrays = parse_key(key, spec_of(x).shape, "index")
+    return index(x, *arrays, template=template)
+
+
+def setitem(x: Any, key: Any, value: Any) -> Any:
+    """Return `x` with `value` written at `key`."""
+    template, arrays = parse_key(key, spec_of(x).shape, "assign")
+    if not isinstance(value, Box):
+        value = np.asarray(value)[()]
+    if spec_of(value).dtype.kind == "c" and spec_of(x).dtype.kind != "c":
+        raise TypeError("assign: a complex value cannot be written into a real Tensor")
+    return assign(x, value, *arrays, template=template)

@@ -1,0 +1,437 @@
+"""Reductions and scans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff.ops.elementwise import convert
+from autodiff.ops.protocol import OUT_REMEDY, REDUCTIONS, implements, refuse_keywords
+from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose
+from autodiff.primitive import linear, primitive
+from autodiff.samples import Sample, cases
+from autodiff.spec import Shape, Spec, normalize_axes, spec_of
+
+Axis = int | Sequence[int] | None
+NO_VALUE = np._NoValue
+
+
+def kept_shape(shape: Shape, axis: Shape) -> Shape:
+    """Shape with the reduced axes kept at length 1."""
+    return tuple(1 if i in axis else n for i, n in enumerate(shape))
+
+
+def spread(reduced: Any, spec: Spec, axis: Shape) -> Any:
+    """Put a reduction's result back beside its input: reduced axes kept at length 1."""
+    return reshape(reduced, shape=kept_shape(spec.shape, axis))
+
+
+def _batch_reduction(function: Any) -> Any:
+    """Batch a reduction: the batch axis comes first, the reduced ones shift by one."""
+
+    def batch(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        axis = tuple(i + 1 for i in params["axis"])
+        return function()(*inputs, **{**params, "axis": axis})
+
+    return batch
+
+
+_reductions = (
+    (((2, 3),), {"axis": (0, 1)}),
+    (((2, 3, 4),), {"axis": (1,), "keepdims": True}),
+    (((2, 3, 4),), {"axis": (0, 2)}),
+    (((),), {"axis": ()}),
+)
+"""Shapes and parameters that every reduction is tested with."""
+
+
+@linear(
+    transpose=lambda g, x_spec, axis: broadcast_to(spread(g, x_spec, axis), shape=x_spec.shape),
+    batch=_batch_reduction(lambda: sum),
+    label="Σ",
+    cost=lambda x_spec: x_spec.size,
+    sample=cases(*_reductions),
+)
+def sum(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
+    """Sum over axes."""
+    return np.add.reduce(x, axis=axis, keepdims=keepdims)
+
+
+def _count(shape: Shape, axis: Shape) -> int:
+    count = 1
+    for i in axis:
+        count *= shape[i]
+    return count
+
+
+@linear(
+    transpose=lambda g, x_spec, axis: broadcast_to(
+        spread(g / _count(x_spec.shape, axis), x_spec, axis), shape=x_spec.shape
+    ),
+    batch=_batch_reduction(lambda: mean),
+    cost=lambda x_spec: x_spec.size,
+    sample=cases(*_reductions),
+)
+def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
+    """Arithmetic mean over axes."""
+    return np.mean(x, axis=axis, keepdims=keepdims)
+
+
+def _scan_products(x: Any) -> Any:
+    """Cumulative product along the last axis, by doubling: exact derivatives, zeros included."""
+    shift = 1
+    while shift < x.shape[-1]:
+        x = concatenate(x[..., :shift], x[..., shift:] * x[..., :-shift], axis=len(x.shape) - 1)
+        shift *= 2
+    return x
+
+
+def products_of_others(x: Any, axis: Shape) -> Any:
+    """For each element the product of all others it is reduced with, without dividing.
+
+    Exclusive products from the left and from the right are multiplied, so zeros do no harm at
+    any order of differentiation.
+    """
+    shape = x.shape
+    order = tuple(i for i in range(len(shape)) if i not in axis) + tuple(axis)
+    rows = tuple(n for i, n in enumerate(shape) if i not in axis)
+    count = _count(shape, axis)
+    flat = reshape(transpose(x, axes=order), shape=(*rows, count))
+    one = np.ones((*rows, 1), x.dtype)
+    last = len(rows)
+    left = concatenate(one, _scan_products(flat[..., :-1]), axis=last)
+    right = concatenate(one, _scan_products(flat[..., :0:-1]), axis=last)[..., ::-1]
+    others = reshape(left * right, shape=tuple(shape[i] for i in order))
+    return transpose(others, axes=tuple(int(i) for i in np.argsort(order)))
+
+
+@primitive(
+    vjp_x=lambda g, x, x_spec, axis: spread(g, x_spec, axis) * products_of_others(x, axis),
+    jvp_x=lambda t, x, axis, keepdims: sum(
+        t * products_of_others(x, axis), axis=axis, keepdims=keepdims
+    ),
+    batch=_batch_reduction(lambda: prod),
+    label="Π",
+    cost=lambda x_spec: x_spec.size,
+    sample=cases(*_reductions, (((1,),), {"axis": (0,)})),
+)
+def prod(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
+    """Product over axes; derivatives hold for any number of zeros."""
+    return np.multiply.reduce(x, axis=axis, keepdims=keepdims)
+
+
+def _winners(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
+    """Share of each element in an extremum: 1 for the only one, 1/k for each of k equal ones."""
+    ties = convert(np.equal(x, spread(out, x_spec, axis)), dtype=x_spec.dtype)
+    return ties / sum(ties, axis=axis, keepdims=True)
+
+
+def _distinct(rng: np.random.Generator) -> list[Sample]:
+    """Values without ties, 0.25 apart."""
+    samples = []
+    for (shape,), params in _reductions:
+        size = int(np.prod(shape))
+        values = (rng.permutation(size) * 0.25 - 1.3).reshape(shape)
+        samples.append(Sample((values,), dict(params)))
+    return samples
+
+
+def _extremum_rules() -> dict[str, Any]:
+    """Rules that max and min share."""
+    return {
+        "vjp_x": lambda g, x, out, x_spec, axis: (
+            spread(g, x_spec, axis) * _winners(x, out, x_spec, axis)
+        ),
+        "jvp_x": lambda t, x, out, x_spec, axis, keepdims: sum(
+            t * _winners(x, out, x_spec, axis), axis=axis, keepdims=keepdims
+        ),
+        "cost": lambda x_spec: x_spec.size,
+        "sample": _distinct,
+    }
+
+
+@primitive(**_extremum_rules(), batch=_batch_reduction(lambda: max))
+def max(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
+    """Largest value over axes; equal largest ones share the derivative evenly."""
+    return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(**_extremum_rules(), batch=_batch_reduction(lambda: min))
+def min(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
+    """Smallest value over axes; equal smallest ones share the derivative evenly."""
+    return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
+
+
+def _reversed(x: Any, axis: int) -> Any:
+    return x[(slice(None),) * axis + (slice(None, None, -1),)]
+
+
+def _batch_scan(function: Any) -> Any:
+    return lambda batched, inputs, params: function()(
+        *inputs, **{**params, "axis": params["axis"] + 1}
+    )
+
+
+@linear(
+    transpose=lambda g, axis: _reversed(cumsum(_reversed(g, axis), axis=axis), axis),
+    batch=_batch_scan(lambda: cumsum),
+    cost=lambda x_spec: x_spec.size,
+    sample=cases((((4,),), {"axis": 0}), (((2, 3),), {"axis": 1})),
+)
+def cumsum(x: Any, *, axis: int) -> Any:
+    """Running sum along an axis."""
+    return np.cumsum(x, axis=axis)
+
+
+def _discrete_reduction(name: str, function: Any) -> Any:
+    """Declare a reduction over one axis whose results are indices or booleans."""
+
+    def forward(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
+        return function(x, axis=axis, keepdims=keepdims)
+
+    def batch(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        axis = params["axis"]
+        shifted = tuple(i + 1 for i in axis) if isinstance(axis, tuple) else axis + 1
+        return declared(*inputs, **{**params, "axis": shifted})
+
+    forward.__doc__ = f"``np.{name}`` along an axis; integers or booleans, no derivative."
+    is_index = name.startswith("arg")
+    declared = primitive(
+        name=name,
+        constant=("x",),
+        batch=batch,
+        cost=lambda x_spec: x_spec.size,
+        sample=cases((((2, 3),), {"axis": 1 if is_index else (1,)})),
+    )(forward)
+    return declared
+
+
+argmax = _discrete_reduction("argmax", np.argmax)
+argmin = _discrete_reduction("argmin", np.argmin)
+any = _discrete_reduction("any", np.any)
+all = _discrete_reduction("all", np.all)
+count_nonzero = _discrete_reduction("count_nonzero", np.count_nonzero)
+
+
+# --- NumPy's functions ----------------------------------------------------------------------------
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not NO_VALUE
+
+
+def _prepared(a: Any, dtype: Any, where: Any, neutral: Any) -> Any:
+    """Apply a reduction's ``dtype`` and ``where`` to its input."""
+    if dtype is not None:
+        dtype = np.dtype(dtype)
+        a = convert(a, dtype=dtype)
+    if where is not True and where is not NO_VALUE:
+        a = np.where(where, a, neutral)
+    return a
+
+
+def _reduction(name: str, reduce: Any, neutral: Any, combine: Any) -> Any:
+    """Build ``np.sum`` and its kin from a primitive, its neutral value, and its two-input form."""
+
+    def function(
+        a: Any,
+        axis: Axis = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = NO_VALUE,
+        initial: Any = NO_VALUE,
+        where: Any = NO_VALUE,
+    ) -> Any:
+        refuse_keywords(name, OUT_REMEDY, out=out)
+        a = _prepared(a, dtype, where, neutral)
+        axes = normalize_axes(axis, spec_of(a).ndim, name)
+        result = reduce(a, axis=axes, keepdims=_flag(keepdims))
+        return combine(result, initial) if _is_given(initial) else result
+
+    function.__name__ = function.__qualname__ = f"{name}_"
+    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords but ``out``."
+    return function
+
+
+def _flag(keepdims: Any) -> bool:
+    return keepdims is not NO_VALUE and bool(keepdims)
+
+
+def _extremum(name: str, reduce: Any, combine: Any) -> Any:
+    """Build ``np.max`` or ``np.min``: like a sum, but ``where`` needs ``initial``, as in NumPy."""
+    general = _reduction(name, reduce, None, combine)
+
+    def function(
+        a: Any,
+        axis: Axis = None,
+        out: Any = None,
+        keepdims: Any = NO_VALUE,
+        initial: Any = NO_VALUE,
+        where: Any = NO_VALUE,
+    ) -> Any:
+        refuse_keywords(name, OUT_REMEDY, out=out)
+        if where is not True and where is not NO_VALUE:
+            if not _is_given(initial):
+                raise ValueError(
+                    f"{name}: where=... needs initial=..., the value of an empty selection"
+                )
+            a = np.where(where, a, -np.inf if name == "max" else np.inf)
+        return general(a, axis=axis, keepdims=keepdims, initial=initial)
+
+    function.__name__ = function.__qualname__ = f"{name}_"
+    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords but ``out``."
+    return function
+
+
+sum_ = implements(np.sum)(_reduction("sum", sum, 0.0, lambda result, initial: result + initial))
+prod_ = implements(np.prod)(_reduction("prod", prod, 1.0, lambda result, initial: result * initial))
+max_ = implements(np.max, np.amax)(_extremum("max", max, lambda r, i: np.maximum(r, i)))
+min_ = implements(np.min, np.amin)(_extremum("min", min, lambda r, i: np.minimum(r, i)))
+REDUCTIONS.update({np.add: sum_, np.multiply: prod_, np.maximum: max_, np.minimum: min_})
+
+
+def _selected_count(a: Any, axes: Shape, keepdims: bool, where: Any) -> Any:
+    """How many elements each result averages."""
+    if where is True or where is NO_VALUE:
+        return _count(a.shape, axes)
+    mask = np.broadcast_to(where, a.shape)
+    return np.sum(mask, axis=axes, keepdims=keepdims)
+
+
+@implements(np.mean)
+def mean_(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = NO_VALUE,
+    *,
+    where: Any = NO_VALUE,
+) -> Any:
+    """``np.mean`` with all of NumPy's keywords but ``out``."""
+    refuse_keywords("mean", OUT_REMEDY, out=out)
+    axes = normalize_axes(axis, spec_of(a).ndim, "mean")
+    keep = _flag(keepdims)
+    prepared = _prepared(a, dtype, where, 0.0)
+    if where is True or where is NO_VALUE:
+        return mean(prepared, axis=axes, keepdims=keep)
+    return sum(prepared, axis=axes, keepdims=keep) / _selected_count(prepared, axes, keep, where)
+
+
+@implements(np.var)
+def var_(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: float = 0,
+    keepdims: Any = NO_VALUE,
+    *,
+    where: Any = NO_VALUE,
+    mean: Any = NO_VALUE,
+    correction: Any = NO_VALUE,
+) -> Any:
+    """``np.var`` with all of NumPy's keywords but ``out``."""
+    refuse_keywords("var", OUT_REMEDY, out=out)
+    if correction is not NO_VALUE:
+        if ddof != 0:
+            raise ValueError("var: ddof and correction are the same thing; give one of them")
+        ddof = correction
+    if dtype is not None:
+        a = convert(a, dtype=np.dtype(dtype))
+    axes = normalize_axes(axis, spec_of(a).ndim, "var")
+    keep = _flag(keepdims)
+    center = mean_(a, axes, keepdims=True, where=where) if mean is NO_VALUE else mean
+    deviation = a - center
+    if deviation.dtype.kind == "c":
+        squares = np.square(np.real(deviation)) + np.square(np.imag(deviation))
+    else:
+        squares = np.square(deviation)
+    count = _selected_count(a, axes, keep, where) - ddof
+    return sum_(squares, axes, keepdims=keep, where=where) / np.maximum(count, 0)
+
+
+@implements(np.std)
+def std_(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: float = 0,
+    keepdims: Any = NO_VALUE,
+    *,
+    where: Any = NO_VALUE,
+    mean: Any = NO_VALUE,
+    correction: Any = NO_VALUE,
+) -> Any:
+    """``np.std`` with all of NumPy's keywords but ``out``."""
+    variance = var_(
+        a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction
+    )
+    return np.sqrt(variance)
+
+
+@implements(np.cumsum)
+def cumsum_(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
+    """``np.cumsum`` with all of NumPy's keywords but ``out``."""
+    refuse_keywords("cumsum", OUT_REMEDY, out=out)
+    a = _prepared(a, dtype, True, None)
+    if axis is None:
+        a, axis = reshape(a, shape=(spec_of(a).size,)), 0
+    (position,) = normalize_axes(axis, spec_of(a).ndim, "cumsum")
+    return cumsum(a, axis=position)
+
+
+def _arg_function(name: str, reduce: Any) -> Any:
+    def function(
+        a: Any, axis: int | None = None, out: Any = None, *, keepdims: Any = NO_VALUE
+    ) -> Any:
+        refuse_keywords(name, OUT_REMEDY, out=out)
+        keep = _flag(keepdims)
+        spec = spec_of(a)
+        if axis is None:
+            index = reduce(reshape(a, shape=(spec.size,)), axis=0)
+            return reshape(index, shape=(1,) * spec.ndim) if keep else index
+        (position,) = normalize_axes(axis, spec.ndim, name)
+        return reduce(a, axis=position, keepdims=keep)
+
+    function.__name__ = function.__qualname__ = f"{name}_"
+    function.__doc__ = f"``np.{name}``: a plain array of indices."
+    return function
+
+
+argmax_ = implements(np.argmax)(_arg_function("argmax", argmax))
+argmin_ = implements(np.argmin)(_arg_function("argmin", argmin))
+
+
+def _truth_function(name: str, reduce: Any, neutral: bool) -> Any:
+    def function(
+        a: Any,
+        axis: Axis = None,
+        out: Any = None,
+        keepdims: Any = NO_VALUE,
+        *,
+        where: Any = NO_VALUE,
+    ) -> Any:
+        refuse_keywords(name, OUT_REMEDY, out=out)
+        if where is not True and where is not NO_VALUE:
+            a = np.where(where, np.not_equal(a, 0), neutral)
+        axes = normalize_axes(axis, spec_of(a).ndim, name)
+        return reduce(a, axis=axes, keepdims=_flag(keepdims))
+
+    function.__name__ = function.__qualname__ = f"{name}_"
+    function.__doc__ = f"``np.{name}``: a plain array."
+    return function
+
+
+any_ = implements(np.any)(_truth_function("any", any, False))
+all_ = implements(np.all)(_truth_function("all", all, True))
+
+
+@implements(np.count_nonzero)
+def count_nonzero_(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """``np.count_nonzero``: a plain array of integers."""
+    axes = normalize_axes(axis, spec_of(a).ndim, "count_nonzero")
+    return count_nonzero(a, axis=axes, keepdims=keepdims)

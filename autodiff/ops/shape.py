@@ -1,0 +1,341 @@
+"""Primitives that move elements around, and NumPy's functions built on them."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.primitive import linear
+from autodiff.samples import cases
+from autodiff.spec import Shape, axes_to_sum, spec_of
+
+Axes = int | Sequence[int]
+
+# --- primitives -----------------------------------------------------------------------------------
+
+
+@linear(
+    transpose=lambda g, x_spec: reshape(g, shape=x_spec.shape),
+    batch=lambda batched, inputs, params: reshape(
+        inputs[0], shape=(inputs[0].shape[0], *params["shape"])
+    ),
+    sample=cases((((2, 3),), {"shape": (3, 2)}), (((6,),), {"shape": (1, 6)})),
+)
+def reshape(x: Any, *, shape: Shape) -> Any:
+    """Give an array another shape of the same size (C order)."""
+    return np.reshape(x, shape)
+
+
+def _inverse(axes: Shape) -> Shape:
+    return tuple(int(axis) for axis in np.argsort(axes))
+
+
+@linear(
+    transpose=lambda g, axes: transpose(g, axes=_inverse(axes)),
+    batch=lambda batched, inputs, params: transpose(
+        inputs[0], axes=(0, *(axis + 1 for axis in params["axes"]))
+    ),
+    sample=cases((((2, 3),), {"axes": (1, 0)}), (((2, 3, 4),), {"axes": (1, 2, 0)})),
+)
+def transpose(x: Any, *, axes: Shape) -> Any:
+    """Permute axes."""
+    return np.transpose(x, axes)
+
+
+def _batch_broadcast_to(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+    (x,) = inputs
+    shape = params["shape"]
+    count, *own = x.shape
+    aligned = reshape(x, shape=(count, *(1,) * (len(shape) - len(own)), *own))
+    return broadcast_to(aligned, shape=(count, *shape))
+
+
+@linear(
+    transpose=lambda g, x_spec: unbroadcast(g, shape=x_spec.shape),
+    batch=_batch_broadcast_to,
+    sample=cases((((3,),), {"shape": (2, 3)}), (((2, 1),), {"shape": (4, 2, 3)})),
+)
+def broadcast_to(x: Any, *, shape: Shape) -> Any:
+    """Repeat along new and length-1 axes, as a read-only view."""
+    return np.broadcast_to(x, shape)
+
+
+def _batch_unbroadcast(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+    (x,) = inputs
+    count, *own = x.shape
+    target = params["shape"]
+    padded = (1,) * (len(own) - len(target)) + tuple(target)
+    summed = unbroadcast(x, shape=(count, *padded))
+    return reshape(summed, shape=(count, *target))
+
+
+@linear(
+    transpose=lambda g, x_spec: broadcast_to(g, shape=x_spec.shape),
+    batch=_batch_unbroadcast,
+    cost=lambda x_spec: x_spec.size,
+    sample=cases((((2, 3),), {"shape": (3,)}), (((4, 2, 3),), {"shape": (2, 1)})),
+)
+def unbroadcast(x: Any, *, shape: Shape) -> Any:
+    """Sum over the axes that broadcasting from `shape` would make: its transpose."""
+    if x.shape == shape:
+        return x
+    axes = axes_to_sum(x.shape, shape)
+    return np.add.reduce(x, axis=axes, keepdims=True).reshape(shape)[()]
+
+
+def _batch_joined(function: Any) -> Any:
+    """Batch a function of several arrays along an axis: give each one the batch axis."""
+
+    def batch(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        count = next(x.shape[0] for x, flag in zip(inputs, batched, strict=True) if flag)
+        full = [
+            x if flag else broadcast_to(x, shape=(count, *x.shape))
+            for x, flag in zip(inputs, batched, strict=True)
+        ]
+        return function()(*full, axis=params["axis"] + 1)
+
+    return batch
+
+
+def _piece(g: Any, xs_spec: Any, axis: int, index: int) -> Any:
+    start = sum(spec.shape[axis] for spec in xs_spec[:index])
+    stop = start + xs_spec[index].shape[axis]
+    return g[(slice(None),) * axis + (slice(start, stop),)]
+
+
+@linear(
+    transpose_xs=_piece,
+    batch=_batch_joined(lambda: concatenate),
+    sample=cases(
+        (((2, 3), (1, 3)), {"axis": 0}), (((2, 1), (2, 3), (2, 2)), {"axis": 1}), (((2,),), {"axis": 0})
+    ),
+)
+def concatenate(*xs: Any, axis: int) -> Any:
+    """Join arrays along an existing axis (non-negative)."""
+    return np.concatenate(xs, axis=axis)
+
+
+@linear(
+    transpose_xs=lambda g, axis, index: g[(slice(None),) * axis + (index,)],
+    batch=_batch_joined(lambda: stack),
+    sample=cases((((2, 3), (2, 3)), {"axis": 1}), (((), ()), {"axis": 0})),
+)
+def stack(*xs: Any, axis: int) -> Any:
+    """Join arrays of one shape along a new axis (non-negative)."""
+    return np.stack(xs, axis=axis)
+
+
+def _inside(widths: tuple[tuple[int, int], ...], shape: Shape) -> tuple[slice, ...]:
+    return tuple(
+        slice(before, before + length)
+        for (before, _), length in zip(widths, shape, strict=True)
+    )
+
+
+@linear(
+    transpose=lambda g, x_spec, widths: g[_inside(widths, x_spec.shape)],
+    batch=lambda batched, inputs, params: pad_zeros(
+        inputs[0], widths=((0, 0), *params["widths"])
+    ),
+    sample=cases(
+        (((2, 3),), {"widths": ((1, 0), (0, 2))}), (((3,),), {"widths": ((0, 0),)})
+    ),
+)
+def pad_zeros(x: Any, *, widths: tuple[tuple[int, int], ...]) -> Any:
+    """Surround with zeros: (before, after) widths per axis."""
+    return np.pad(x, widths)
+
+
+# --- NumPy's functions ----------------------------------------------------------------------------
+
+
+def _resolved(shape: Axes, size: int) -> Shape:
+    """Fill in the -1 of a new shape."""
+    dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    dims = tuple(operator.index(d) for d in dims)
+    if dims.count(-1) == 1:
+        known = math.prod(d for d in dims if d != -1)
+        if known and size % known == 0:
+            return tuple(size // known if d == -1 else d for d in dims)
+    if -1 in dims or math.prod(dims) != size:
+        raise ValueError(f"reshape: cannot reshape array of size {size} into shape {dims}")
+    return dims
+
+
+@implements(np.reshape)
+def reshape_(a: Any, /, shape: Axes, order: str = "C", *, copy: bool | None = None) -> Any:
+    """``np.reshape``; Tensors are values, so `copy` makes no difference."""
+    spec = spec_of(a)
+    dims = _resolved(shape, spec.size)
+    if order in ("C", "A"):
+        return reshape(a, shape=dims)
+    if order != "F":
+        raise ValueError(f"reshape: order must be 'C', 'F' or 'A', got {order!r}")
+    return transpose_(reshape(transpose_(a), shape=dims[::-1]))
+
+
+@implements(np.ravel)
+def ravel_(a: Any, order: str = "C") -> Any:
+    """``np.ravel``."""
+    return reshape_(a, -1, order="C" if order == "K" else order)
+
+
+@implements(np.transpose)
+def transpose_(a: Any, axes: Axes | None = None) -> Any:
+    """``np.transpose``."""
+    ndim = spec_of(a).ndim
+    if axes is None:
+        return transpose(a, axes=tuple(range(ndim))[::-1]) if ndim > 1 else a
+    given = (axes,) if isinstance(axes, (int, np.integer)) else tuple(axes)
+    order = tuple(_axis(axis, ndim, "transpose") for axis in given)
+    if sorted(order) != list(range(ndim)):
+        raise ValueError(f"transpose: axes {given} are not a permutation of {ndim} axes")
+    return transpose(a, axes=order)
+
+
+def _axis(axis: Any, ndim: int, function: str) -> int:
+    """Check one axis and make it non-negative."""
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(axis, ndim, function)
+    return axis % ndim
+
+
+@implements(np.matrix_transpose)
+def matrix_transpose_(x: Any, /) -> Any:
+    """``np.matrix_transpose``: swap the last two axes."""
+    if spec_of(x).ndim < 2:
+        raise ValueError(f"matrix_transpose: needs at least 2 axes, got shape {x.shape}")
+    return swapaxes_(x, -1, -2)
+
+
+@implements(np.swapaxes)
+def swapaxes_(a: Any, axis1: int, axis2: int) -> Any:
+    """``np.swapaxes``."""
+    ndim = spec_of(a).ndim
+    order = list(range(ndim))
+    i, j = _axis(axis1, ndim, "swapaxes"), _axis(axis2, ndim, "swapaxes")
+    order[i], order[j] = j, i
+    return transpose(a, axes=tuple(order))
+
+
+@implements(np.moveaxis)
+def moveaxis_(a: Any, source: Axes, destination: Axes) -> Any:
+    """``np.moveaxis``."""
+    ndim = spec_of(a).ndim
+    sources = [source] if isinstance(source, (int, np.integer)) else list(source)
+    targets = [destination] if isinstance(destination, (int, np.integer)) else list(destination)
+    sources = [_axis(axis, ndim, "moveaxis") for axis in sources]
+    targets = [_axis(axis, ndim, "moveaxis") for axis in targets]
+    if len(sources) != len(targets) or len(set(sources)) != len(sources):
+        raise ValueError(
+            f"moveaxis: source {source} and destination {destination} must name as many, different axes"
+        )
+    order = [axis for axis in range(ndim) if axis not in sources]
+    for target, origin in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, origin)
+    return transpose(a, axes=tuple(order))
+
+
+@implements(np.squeeze)
+def squeeze_(a: Any, axis: Axes | None = None) -> Any:
+    """``np.squeeze``."""
+    shape = spec_of(a).shape
+    if axis is None:
+        drop = {i for i, length in enumerate(shape) if length == 1}
+    else:
+        axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+        drop = {_axis(i, len(shape), "squeeze") for i in axes}
+        for i in drop:
+            if shape[i] != 1:
+                raise ValueError(f"squeeze: axis {i} of shape {shape} has length {shape[i]}, not 1")
+    return reshape(a, shape=tuple(n for i, n in enumerate(shape) if i not in drop))
+
+
+@implements(np.expand_dims)
+def expand_dims_(a: Any, axis: Axes) -> Any:
+    """``np.expand_dims``."""
+    shape = spec_of(a).shape
+    axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+    ndim = len(shape) + len(axes)
+    new = {_axis(i, ndim, "expand_dims") for i in axes}
+    if len(new) != len(axes):
+        raise ValueError(f"expand_dims: axis {axis} names an axis twice")
+    lengths = iter(shape)
+    return reshape(a, shape=tuple(1 if i in new else next(lengths) for i in range(ndim)))
+
+
+@implements(np.broadcast_to)
+def broadcast_to_(array: Any, shape: Axes, subok: bool = False) -> Any:
+    """``np.broadcast_to``."""
+    dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    return broadcast_to(array, shape=tuple(operator.index(d) for d in dims))
+
+
+def _joinable(arrays: Any, function: str) -> list[Any]:
+    items = list(arrays)
+    if not items:
+        raise ValueError(f"{function}: needs at least one array")
+    return items
+
+
+@implements(np.concatenate)
+def concatenate_(
+    arrays: Any, /, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: Any = None
+) -> Any:
+    """``np.concatenate``."""
+    remedy = {**OUT_REMEDY, "dtype": "cast the result with astype", "casting": "cast with astype"}
+    refuse_keywords("concatenate", remedy, out=out, dtype=dtype, casting=casting)
+    items = _joinable(arrays, "concatenate")
+    if axis is None:
+        return concatenate(*[ravel_(item) for item in items], axis=0)
+    ndim = spec_of(items[0]).ndim
+    if ndim == 0:
+        raise ValueError("concatenate: zero-dimensional arrays cannot be concatenated; use stack")
+    return concatenate(*items, axis=_axis(axis, ndim, "concatenate"))
+
+
+@implements(np.stack)
+def stack_(
+    arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = None
+) -> Any:
+    """``np.stack``."""
+    remedy = {**OUT_REMEDY, "dtype": "cast the result with astype", "casting": "cast with astype"}
+    refuse_keywords("stack", remedy, out=out, dtype=dtype, casting=casting)
+    items = _joinable(arrays, "stack")
+    return stack(*items, axis=_axis(axis, spec_of(items[0]).ndim + 1, "stack"))
+
+
+def _pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
+    """Spell out NumPy's shorthands: n, (n,), (before, after), one pair per axis, or a dict."""
+    if isinstance(pad_width, dict):
+        widths = [(0, 0)] * ndim
+        for axis, width in pad_width.items():
+            pair = (width, width) if isinstance(width, (int, np.integer)) else tuple(width)
+            widths[_axis(axis, ndim, "pad")] = pair
+        return tuple(widths)
+    pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
+    if pairs.dtype.kind not in "iu" or (pairs < 0).any():
+        raise ValueError(f"pad: widths must be non-negative integers, got {pad_width!r}")
+    return tuple((int(before), int(after)) for before, after in pairs)
+
+
+@implements(np.pad)
+def pad_(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
+    """``np.pad`` in mode "constant"."""
+    if mode != "constant":
+        refuse_keywords("pad", {"mode": "use mode='constant', or index with an integer array"}, mode=mode)
+    values = kwargs.pop("constant_values", 0)
+    refuse_keywords("pad", {}, **kwargs)
+    spec = spec_of(array)
+    widths = _pad_widths(pad_width, spec.ndim)
+    padded = pad_zeros(array, widths=widths)
+    if np.any(values):
+        frame = np.pad(np.zeros(spec.shape, spec.dtype), widths, constant_values=values)
+        padded = padded + frame
+    return padded

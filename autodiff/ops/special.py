@@ -1,0 +1,150 @@
+"""Stable exponential normalisers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autodiff.ops.elementwise import LOG_2
+from autodiff.ops.protocol import refuse_keywords
+from autodiff.ops.reduce import Axis, spread
+from autodiff.ops.reduce import sum as sum_over
+from autodiff.primitive import primitive
+from autodiff.samples import cases
+from autodiff.spec import Shape, Spec, normalize_axes, spec_of
+
+__all__ = ["LOG_2", "log_softmax", "logsumexp", "softmax"]
+
+
+def _finite_maximum(x: Any, axis: Shape) -> Any:
+    """Maximum over axes, kept, with 0 where it is infinite: a shift that makes no NaN."""
+    largest = np.max(x, axis=axis, keepdims=True)
+    return np.where(np.isfinite(largest), largest, 0.0)
+
+
+def _shares(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
+    """exp(x - logsumexp(x)); 0 in a row that is -inf throughout."""
+    total = spread(out, x_spec, axis)
+    return np.exp(x - np.where(np.equal(total, -np.inf), 0.0, total))
+
+
+def _batch(function: Any) -> Any:
+    def batch(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
+        axis = tuple(i + 1 for i in params["axis"])
+        return function()(*inputs, **{**params, "axis": axis})
+
+    return batch
+
+
+_rows = cases((((3, 4),), {"axis": (1,)}), (((2, 3),), {"axis": (0, 1)}), (((3,),), {"axis": (0,)}))
+
+
+@primitive(
+    name="logsumexp",
+    vjp_x=lambda g, x, out, x_spec, axis: spread(g, x_spec, axis) * _shares(x, out, x_spec, axis),
+    jvp_x=lambda t, x, out, x_spec, axis, keepdims: sum_over(
+        t * _shares(x, out, x_spec, axis), axis=axis, keepdims=keepdims
+    ),
+    batch=_batch(lambda: _logsumexp),
+    cost=lambda x_spec: 10 * x_spec.size,
+    sample=_rows,
+)
+def _logsumexp(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
+    """log(sum(exp(x))) over axes."""
+    shift = _finite_maximum(x, axis)
+    with np.errstate(divide="ignore"):
+        result = np.log(np.add.reduce(np.exp(x - shift), axis=axis, keepdims=True)) + shift
+    return result if keepdims else np.squeeze(result, axis)[()]
+
+
+@primitive(
+    name="softmax",
+    vjp_x=lambda g, out, axis: out * (g - sum_over(g * out, axis=axis, keepdims=True)),
+    jvp_x=lambda t, out, axis: out * (t - sum_over(t * out, axis=axis, keepdims=True)),
+    batch=_batch(lambda: _softmax),
+    cost=lambda x_spec: 12 * x_spec.size,
+    sample=_rows,
+)
+def _softmax(x: Any, *, axis: Shape) -> Any:
+    """exp(x) / sum(exp(x)) over axes."""
+    weights = np.exp(x - _finite_maximum(x, axis))
+    total = np.add.reduce(weights, axis=axis, keepdims=True)
+    return weights / np.where(np.equal(total, 0), 1.0, total)
+
+
+@primitive(
+    name="log_softmax",
+    vjp_x=lambda g, out, axis: g - np.exp(out) * sum_over(g, axis=axis, keepdims=True),
+    jvp_x=lambda t, out, axis: t - sum_over(np.exp(out) * t, axis=axis, keepdims=True),
+    batch=_batch(lambda: _log_softmax),
+    cost=lambda x_spec: 12 * x_spec.size,
+    sample=_rows,
+)
+def _log_softmax(x: Any, *, axis: Shape) -> Any:
+    """Logarithm of softmax."""
+    shifted = x - _finite_maximum(x, axis)
+    with np.errstate(divide="ignore"):
+        total = np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
+    return shifted - np.where(np.isfinite(total), total, 0.0)
+
+
+def _axes(x: Any, axis: Axis, function: str) -> Shape:
+    return normalize_axes(axis, spec_of(x).ndim, function)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, b: Any = None) -> Any:
+    """Logarithm of the sum of exponentials, without overflow.
+
+    Parameters
+    ----------
+    x : array or Tensor
+    axis : int, tuple of int or None
+        Axes to sum over; None sums over all.
+    keepdims : bool
+    b : not supported (weights): add their logarithm to `x`.
+
+    Returns
+    -------
+    array or Tensor
+        -inf where all entries are -inf; the derivative is 0 there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logsumexp(np.array([1e4, 1e4]))
+    np.float64(10000.693147180559)
+    >>> logsumexp(np.array([-np.inf, -np.inf]))
+    np.float64(-inf)
+    """
+    refuse_keywords("logsumexp", {"b": "add np.log(b) to x"}, b=b)
+    return _logsumexp(x, axis=_axes(x, axis, "logsumexp"), keepdims=bool(keepdims))
+
+
+def softmax(x: Any, axis: Axis = -1) -> Any:
+    """Exponentials normalised to sum 1 over `axis`, without overflow.
+
+    A row that is -inf throughout (everything masked out) has no mass to distribute: it gives 0
+    everywhere, with derivative 0, where the bare formula gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softmax(np.array([1e4, 1e4, -1e4]))
+    array([0.5, 0.5, 0. ])
+    """
+    return _softmax(x, axis=_axes(x, axis, "softmax"))
+
+
+def log_softmax(x: Any, axis: Axis = -1) -> Any:
+    """Logarithm of `softmax`, accurate also where softmax underflows.
+
+    A row that is -inf throughout gives -inf everywhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_softmax(np.array([1e4, 1e4 - 1.0]))
+    array([-0.31326169, -1.31326169])
+    """
+    return _log_softmax(x, axis=_axes(x, axis, "log_softmax"))

@@ -1,0 +1,219 @@
+"""Derivative rules: plain functions that name what they need, checked and compiled.
+
+A rule's parameter names decide what the tape keeps. `compile_pullback` turns the rules of one
+primitive, for one pattern of differentiated inputs, into two straight-line functions: ``save``
+picks what the rules name, ``pull`` maps the output's cotangent to the inputs'. They are generated
+as text, as the standard library's dataclasses are, because a loop over names at each operation
+costs more than the arithmetic on a small array.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autodiff.errors import DeclarationError
+from autodiff.spec import spec_of
+
+if TYPE_CHECKING:
+    from autodiff.primitive import Primitive
+
+__all__ = ["Pullback", "Rule", "compile_pullback", "signature_of"]
+
+
+class Rule:
+    """A rule's function, renamed so that tracebacks show it, and the names it needs.
+
+    A ufunc as a rule is applied to the inputs themselves: ``d_x=np.cos``.
+    """
+
+    __slots__ = ("function", "name", "needs")
+
+    def __init__(self, name: str, function: Callable[..., Any], allowed: Sequence[str]) -> None:
+        if not callable(function):
+            raise DeclarationError(f"{name}: a rule must be a function, got {function!r}")
+        if isinstance(function, np.ufunc):
+            needs: tuple[str, ...] = tuple(allowed[1 : 1 + function.nin])
+        else:
+            needs = tuple(inspect.signature(function).parameters)
+        for need in needs:
+            if need not in allowed:
+                raise DeclarationError(
+                    f"{name}: a rule may name {', '.join(allowed)}; it names {need!r}"
+                )
+        self.name = name
+        self.needs = needs
+        self.function = _renamed(function, name)
+
+    def __call__(self, available: Mapping[str, Any]) -> Any:
+        return self.function(*[available[name] for name in self.needs])
+
+
+def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Copy a Python function under the rule's name: tracebacks print the code object's name."""
+    if not isinstance(function, FunctionType):
+        return function
+    copy = FunctionType(
+        function.__code__.replace(co_name=name, co_qualname=name),
+        function.__globals__,
+        name,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__qualname__ = name
+    copy.__module__ = function.__module__
+    return copy
+
+
+def signature_of(
+    function: Callable[..., Any], name: str
+) -> tuple[tuple[str, ...], dict[str, Any], bool]:
+    """Read inputs, parameter defaults and variadicity off a forward function.
+
+    Inputs (arrays) are its positional parameters, the last of which may be ``*name``; parameters
+    (anything else: axes, flags) are its keyword-only ones.
+    """
+    if isinstance(function, np.ufunc):
+        return ("x", "y")[: function.nin], {}, False
+    inputs: list[str] = []
+    params: dict[str, Any] = {}
+    variadic = False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            inputs.append(parameter.name)
+            variadic = True
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            params[parameter.name] = parameter.default
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            raise DeclarationError(
+                f"{name}: a primitive must list its keyword parameters; it takes "
+                f"**{parameter.name}"
+            )
+        elif parameter.default is not parameter.empty:
+            raise DeclarationError(
+                f"{name}: input {parameter.name!r} has a default; make it keyword-only (after "
+                "'*') if it is a parameter"
+            )
+        else:
+            inputs.append(parameter.name)
+    if not inputs:
+        raise DeclarationError(f"{name}: a primitive needs at least one input")
+    return tuple(inputs), params, variadic
+
+
+class Pullback:
+    """The compiled rules of a primitive for one pattern of differentiated inputs.
+
+    ``save(out, params, *inputs)`` returns the tuple a tape node keeps, ``pull(g, saved)`` one
+    cotangent per input (None for the inputs not differentiated). ``saves[i]`` tells whether
+    input i itself is kept.
+    """
+
+    __slots__ = ("names", "primitive", "pull", "rule_names", "save", "saves")
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        save: Callable[..., tuple[Any, ...]],
+        pull: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]],
+        saves: tuple[bool, ...],
+        names: tuple[str, ...],
+        rule_names: tuple[str, ...],
+    ) -> None:
+        self.primitive = primitive
+        self.save = save
+        self.pull = pull
+        self.saves = saves
+        self.names = names
+        self.rule_names = rule_names
+
+
+def zero_like(g: Any) -> Any:
+    """Zero of a cotangent's shape and dtype, for partials that are 0 everywhere."""
+    return np.zeros(g.shape, g.dtype)
+
+
+def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:
+    """Generate ``save`` and ``pull`` for the inputs marked in `active`."""
+    names: list[str] = []
+    expressions: list[str] = []
+    rule_names: list[str] = []
+    scope: dict[str, Any] = {
+        "spec_of": spec_of,
+        "zero_like": zero_like,
+        "defaults": primitive.params,
+    }
+    for position, is_active in enumerate(active):
+        name = primitive.input_name(position)
+        if not is_active:
+            expressions.append("None")
+            rule_names.append(f"{primitive.name} (constant {name})")
+            continue
+        rule = primitive.reverse_rules[name]
+        if not isinstance(rule, Rule):
+            factors = {1: "g", -1: "-g", 0: "zero_like(g)"}
+            expressions.append(factors.get(rule, f"g * {rule!r}"))
+            rule_names.append(f"{primitive.name}.d_{name}")
+            continue
+        function_name = f"rule_{name}"
+        scope[function_name] = rule.function
+        rule_names.append(rule.name)
+        arguments = []
+        for need in rule.needs:
+            if need == "index":
+                arguments.append(str(position))
+                continue
+            arguments.append(need)
+            if need not in names and need != "g":
+                names.append(need)
+        call = f"{function_name}({', '.join(arguments)})"
+        expressions.append(call if "g" in rule.needs or not primitive.has_partials else f"g * {call}")
+    signature = list(primitive.inputs)
+    if primitive.variadic:
+        signature[-1] = "*" + signature[-1]
+    saved = [_saved_expression(primitive, name) for name in names]
+    text = (
+        f"def save(out, params, {', '.join(signature)}):\n"
+        f"    return ({''.join(expression + ', ' for expression in saved)})\n"
+        f"def pull(g, saved):\n"
+        + (f"    ({', '.join(names)},) = saved\n" if names else "")
+        + f"    return ({', '.join(expressions)},)\n"
+    )
+    exec(compile(text, f"<rules of {primitive.name}>", "exec"), scope)
+    saves = tuple(primitive.input_name(position) in names for position in range(len(active)))
+    return Pullback(
+        primitive, scope["save"], scope["pull"], saves, tuple(names), tuple(rule_names)
+    )
+
+
+def _saved_expression(primitive: Primitive, name: str) -> str:
+    """Text that picks what a rule calls `name` out of an evaluation."""
+    if name == "out" or name in primitive.inputs:
+        return name
+    if name in primitive.params:
+        return f"params.get({name!r}, defaults[{name!r}])"
+    if name == "out_spec":
+        return "spec_of(out)"
+    owner = name.removesuffix("_spec")
+    if primitive.variadic and owner == primitive.inputs[-1]:
+        return f"tuple(map(spec_of, {owner}))"
+    return f"spec_of({owner})"
+
+
+def available_names(
+    primitive: Primitive, inputs: Sequence[Any], out: Any, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything a rule may name, for the interpretations off the hot path."""
+    names: dict[str, Any] = {**primitive.params, **params, "out": out}
+    for name, value in primitive.named(inputs).items():
+        names[name] = value
+        variadic = primitive.variadic and name == primitive.inputs[-1]
+        names[f"{name}_spec"] = tuple(map(spec_of, value)) if variadic else spec_of(value)
+    if not isinstance(out, tuple):
+        names["out_spec"] = spec_of(out)
+    return names

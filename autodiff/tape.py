@@ -1,0 +1,526 @@
+"""Tapes: straight-line records of a computation, to read, check, price, evaluate and draw.
+
+`record` stages a function with the `Stage` interpreter, which evaluates as it records: the tape
+is the path that these inputs took. Where the function looked at a value (``if x > 0``), the tape
+keeps a guard, and `Tape.evaluate` refuses inputs for which the function would have gone another
+way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.debug import source_line
+from autodiff.dispatch import Box, Interpreter, concrete, lower_to, open_scope
+from autodiff.errors import TapeError
+from autodiff.ops.protocol import as_input
+from autodiff.primitive import Primitive
+from autodiff.reverse import Node, Projection
+from autodiff.rules import Pullback
+from autodiff.spec import Shape, Spec, describe, protected, spec_of
+
+__all__ = ["Constant", "Cost", "Entry", "Guard", "Stage", "Tape", "Variable"]
+
+
+class Variable:
+    """A value on a tape: an input, or what an entry computes."""
+
+    __slots__ = ("name", "role", "spec")
+
+    def __init__(self, spec: Spec, name: str | None = None, role: str = "value") -> None:
+        self.spec = spec
+        self.name = name
+        self.role = role
+
+    def __repr__(self) -> str:
+        return f"<{self.role} {self.name or '?'}: {self.spec}>"
+
+
+class Constant:
+    """A number or array that entered the computation from outside.
+
+    ``known`` is false where only shape and dtype were kept (no rule needs the value).
+    """
+
+    __slots__ = ("known", "spec", "value")
+
+    def __init__(self, value: Any = None, spec: Spec | None = None) -> None:
+        self.known = spec is None
+        self.value = value
+        self.spec = spec_of(value) if spec is None else spec
+
+    def __repr__(self) -> str:
+        if self.known and self.spec.size == 1 and not isinstance(self.value, Box):
+            return f"{np.asarray(self.value).item():.6g}"
+        return f"constant {self.spec}"
+
+
+class Entry(NamedTuple):
+    """One operation of a tape."""
+
+    primitive: Primitive
+    inputs: tuple[Variable | Constant, ...]
+    outputs: tuple[Variable, ...]
+    params: dict[str, Any]
+    source: str | None
+
+    @property
+    def output(self) -> Variable:
+        """The first output (most operations have one)."""
+        return self.outputs[0]
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the first output."""
+        return self.outputs[0].spec.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the first output."""
+        return self.outputs[0].spec.dtype
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations, from the primitive's declared cost."""
+        specs = tuple(operand.spec for operand in self.inputs)
+        return self.primitive.cost(specs, self.outputs[0].spec, self.params)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes read and written."""
+        operands = (*self.inputs, *self.outputs)
+        return sum(operand.spec.nbytes for operand in operands)
+
+
+class Guard(NamedTuple):
+    """A value that the recorded function looked at, and so depends on."""
+
+    variable: Variable
+    value: Any
+    reader: str
+    source: str | None
+
+
+class Cost(NamedTuple):
+    """What evaluating a tape once takes: exact integers, from shapes alone."""
+
+    operations: int
+    flops: int
+    nbytes: int
+    by_primitive: dict[str, int]
+
+    def __str__(self) -> str:
+        lines = [f"{self.operations} operations, {self.flops:,} flops, {self.nbytes:,} bytes"]
+        lines += [
+            f"  {name:<20} {flops:>16,} flops"
+            for name, flops in sorted(self.by_primitive.items(), key=lambda item: -item[1])
+        ]
+        return "\n".join(lines)
+
+
+class Stage(Interpreter):
+    """Evaluates primitives and writes down what it evaluated. Payloads are tape variables."""
+
+    transform = "record"
+
+    def __init__(self, box: type[Box]) -> None:
+        super().__init__(box)
+        self.entries: list[Entry] = []
+        self.guards: list[Guard] = []
+
+    def variable(self, value: Any, name: str | None) -> Any:
+        """Box an input."""
+        return self.make(value, Variable(spec_of(value), name, "input"))
+
+    def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        values: list[Any] = []
+        operands: list[Variable | Constant] = []
+        for value in inputs:
+            if isinstance(value, Box) and value._interpreter is self:
+                values.append(value._value)
+                operands.append(value._payload)
+            else:
+                value = protected(as_input(value, primitive))
+                values.append(value)
+                operands.append(Constant(value))
+        out = primitive.call(*values, **params)
+        outs = out if isinstance(out, tuple) else (out,)
+        variables = tuple(Variable(spec_of(part)) for part in outs)
+        self.entries.append(Entry(primitive, tuple(operands), variables, params, source_line()))
+        boxes = tuple(self.make(part, v) for part, v in zip(outs, variables, strict=True))
+        return boxes if isinstance(out, tuple) else boxes[0]
+
+    def expose(self, box: Box, reader: str) -> Any:
+        value = super().expose(box, reader)
+        self.guards.append(Guard(box._payload, np.array(value), reader, source_line()))
+        return value
+
+
+def _names() -> Iterator[str]:
+    """a, b, ..., z, aa, ab, ..."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    shorter = [""]
+    while True:
+        longer = [prefix + letter for prefix in shorter for letter in letters]
+        yield from longer
+        shorter = longer
+
+
+class Tape:
+    """A straight-line record of a computation.
+
+    Made by `record`, or read off a Tensor (``loss.tape``). Iterating gives its entries in order of
+    evaluation.
+
+    Attributes
+    ----------
+    inputs, outputs : lists of `Variable` (an output may be a `Constant`)
+    entries : list of `Entry`
+    guards : list of `Guard`
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable | Constant],
+        in_tree: tree.PyTreeSpec | None = None,
+        out_tree: tree.PyTreeSpec | None = None,
+        guards: Sequence[Guard] = (),
+    ) -> None:
+        self.entries = list(entries)
+        self.inputs = list(inputs)
+        self.outputs = list(outputs)
+        self.in_tree = in_tree
+        self.out_tree = out_tree
+        self.guards = list(guards)
+        self.check()
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, position: int) -> Entry:
+        return self.entries[position]
+
+    # --- validity ---------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check that the tape is a valid straight-line program.
+
+        Raises
+        ------
+        TapeError
+            A value is used before it is computed or computed twice, an operation has the wrong
+            number of inputs, or an output is never computed; says which entry.
+        """
+        known = {id(variable) for variable in self.inputs}
+        if len(known) != len(self.inputs):
+            raise TapeError("tape: an input stands twice among the inputs")
+        for position, entry in enumerate(self.entries):
+            where = f"tape entry {position} ({entry.primitive.name})"
+            wanted = len(entry.primitive.inputs)
+            fixed = wanted - entry.primitive.variadic
+            given = len(entry.inputs)
+            if given < fixed or (given > wanted and not entry.primitive.variadic):
+                raise TapeError(f"{where}: takes {wanted} inputs, has {given}")
+            for operand in entry.inputs:
+                if isinstance(operand, Variable) and id(operand) not in known:
+                    raise TapeError(f"{where}: uses a value that is not computed before it")
+            for variable in entry.outputs:
+                if id(variable) in known:
+                    raise TapeError(f"{where}: computes a value that exists already")
+                known.add(id(variable))
+            unknown = set(entry.params) - set(entry.primitive.params)
+            if unknown:
+                raise TapeError(f"{where}: has unknown parameters {sorted(unknown)}")
+        for output in self.outputs:
+            if isinstance(output, Variable) and id(output) not in known:
+                raise TapeError("tape: an output is never computed")
+
+    # --- evaluation -------------------------------------------------------------------------------
+
+    def evaluate(self, *xs: Any) -> Any:
+        """Run the tape on inputs of the recorded shapes; Tensors are differentiated through.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Wrong number, structure or shape of inputs.
+        TapeError
+            The recorded function would have taken another path for these inputs, or the tape keeps
+            only the shape of a constant it needs.
+        """
+        if self.in_tree is None:
+            values = list(xs)
+            named = [v.name or f"input {i}" for i, v in enumerate(self.inputs)]
+        else:
+            values, structure = tree.flatten(xs)
+            named = tree.paths(structure, "xs")
+            if structure != self.in_tree:
+                raise TypeError(f"evaluate: inputs {structure} do not match {self.in_tree}")
+        if len(values) != len(self.inputs):
+            raise TypeError(f"evaluate: takes {len(self.inputs)} inputs, got {len(values)}")
+        memory: dict[int, Any] = {}
+        for path, value, variable in zip(named, values, self.inputs, strict=True):
+            value = value if hasattr(value, "shape") else np.asarray(value)[()]
+            if value.shape != variable.spec.shape:
+                raise ValueError(
+                    f"evaluate: {path} has shape {value.shape}, the tape was recorded for "
+                    f"{variable.spec}"
+                )
+            memory[id(variable)] = value
+        guards: dict[int, list[Guard]] = {}
+        for guard in self.guards:
+            guards.setdefault(id(guard.variable), []).append(guard)
+        for variable in self.inputs:
+            _check_guards(guards, variable, memory)
+        last_use = self._last_uses()
+        for position, entry in enumerate(self.entries):
+            operands = [_operand(operand, memory, entry) for operand in entry.inputs]
+            out = entry.primitive.call(*operands, **entry.params)
+            outs = out if isinstance(out, tuple) else (out,)
+            for variable, value in zip(entry.outputs, outs, strict=True):
+                memory[id(variable)] = value
+                _check_guards(guards, variable, memory)
+            for key in last_use[position]:
+                del memory[key]
+        results = [
+            memory[id(o)] if isinstance(o, Variable) else o.value for o in self.outputs
+        ]
+        return results[0] if self.out_tree is None else tree.unflatten(self.out_tree, results)
+
+    def _last_uses(self) -> list[list[int]]:
+        """For each entry, the values that nothing after it needs."""
+        needed = {id(output) for output in self.outputs}
+        releases: list[list[int]] = []
+        for entry in reversed(self.entries):
+            operands = [o for o in (*entry.inputs, *entry.outputs) if isinstance(o, Variable)]
+            fresh = {id(o) for o in operands} - needed
+            needed |= fresh
+            releases.append(sorted(fresh))
+        return releases[::-1]
+
+    # --- costs ------------------------------------------------------------------------------------
+
+    def cost(self) -> Cost:
+        """Operations, floating-point operations and bytes moved, from shapes alone."""
+        by_primitive: Counter[str] = Counter()
+        total_bytes = 0
+        for entry in self.entries:
+            by_primitive[entry.primitive.name] += entry.flops
+            total_bytes += entry.nbytes
+        return Cost(
+            len(self.entries), sum(by_primitive.values()), total_bytes, dict(by_primitive)
+        )
+
+    # --- text -------------------------------------------------------------------------------------
+
+    def names(self) -> dict[int, str]:
+        """Unique name for each variable by identity: its own, or a letter."""
+        names: dict[int, str] = {}
+        taken: set[str] = set()
+        letters = _names()
+        outputs = [v for entry in self.entries for v in entry.outputs]
+        for variable in [v for v in (*self.inputs, *outputs) if v.name]:
+            wanted = str(variable.name)
+            name, count = wanted, 2
+            while name in taken:
+                name, count = f"{wanted}_{count}", count + 1
+            taken.add(name)
+            names[id(variable)] = name
+        for variable in (*self.inputs, *outputs):
+            if id(variable) not in names:
+                names[id(variable)] = next(letter for letter in letters if letter not in taken)
+        return names
+
+    def __str__(self) -> str:
+        names = self.names()
+
+        def text(operand: Variable | Constant) -> str:
+            return names[id(operand)] if isinstance(operand, Variable) else repr(operand)
+
+        rows = []
+        for entry in self.entries:
+            left = ", ".join(f"{names[id(v)]}: {v.spec}" for v in entry.outputs)
+            right = " ".join([entry.primitive.name, *(text(o) for o in entry.inputs)])
+            params = _params_text(entry)
+            rows.append((left, right + params, _short_source(entry.source)))
+        width = max((len(left) for left, _, _ in rows), default=0)
+        right_width = min(max((len(right) for _, right, _ in rows), default=0), 60)
+        head = ", ".join(f"{names[id(v)]}: {v.spec}" for v in self.inputs)
+        lines = [f"tape({head}):"]
+        for left, right, source in rows:
+            line = f"  {left:<{width}} = {right}"
+            if source:
+                line = f"{line:<{width + right_width + 5}}  # {source}"
+            lines.append(line.rstrip())
+        lines += [f"  guard: {g.reader} of {text(g.variable)}" for g in self.guards]
+        outputs = ", ".join(text(output) for output in self.outputs)
+        lines.append(f"  return {outputs}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Tape of {len(self.entries)} operations, {len(self.inputs)} inputs, "
+            f"{len(self.outputs)} outputs>"
+        )
+
+
+def _params_text(entry: Entry) -> str:
+    """Parameters that differ from their defaults, in brackets."""
+    shown = []
+    for name, value in entry.params.items():
+        default = entry.primitive.params.get(name)
+        if value is default:
+            continue
+        if not isinstance(value, np.ndarray) and not isinstance(default, np.ndarray):
+            try:
+                if value == default:
+                    continue
+            except ValueError:
+                pass
+        shown.append(f"{name}={_value_text(value)}")
+    return f" [{', '.join(shown)}]" if shown else ""
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array {describe(value.shape, value.dtype)}"
+    if isinstance(value, tuple):
+        inner = ", ".join(_value_text(item) for item in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, slice):
+        parts = ["" if part is None else str(part) for part in (value.start, value.stop)]
+        return ":".join(parts if value.step is None else [*parts, str(value.step)])
+    if value is Ellipsis:
+        return "..."
+    return str(value)
+
+
+def _short_source(source: str | None) -> str:
+    return "" if source is None else Path(source).name
+
+
+def _operand(operand: Variable | Constant, memory: dict[int, Any], entry: Entry) -> Any:
+    if isinstance(operand, Variable):
+        return memory[id(operand)]
+    if not operand.known:
+        raise TapeError(
+            f"evaluate: {entry.primitive.name} needs a constant {operand.spec} of which only the "
+            "shape was kept; ad.record(f)(x) makes tapes that keep their constants"
+        )
+    return operand.value
+
+
+def _check_guards(
+    guards: dict[int, list[Guard]], variable: Variable, memory: dict[int, Any]
+) -> None:
+    for guard in guards.get(id(variable), ()):
+        value = np.asarray(concrete(memory[id(variable)]))
+        same = (
+            bool(value.any()) == bool(guard.value.any())
+            if guard.reader == "bool()"
+            else np.array_equal(value, guard.value)
+        )
+        if not same:
+            where = f" at {guard.source}" if guard.source else ""
+            raise TapeError(
+                f"evaluate: the recorded function took {guard.reader} of a value{where}, which is "
+                "different for these inputs, so the tape does not describe them; record again"
+            )
+
+
+def record_calls(
+    function: Callable[..., Any],
+    interpreter: Stage,
+    values: Sequence[Any],
+    names: Sequence[str | None],
+    structure: tree.PyTreeSpec,
+) -> tuple[Tape, Any]:
+    """Stage a function of flat inputs; returns its tape and its flat outputs."""
+    with open_scope(interpreter):
+        boxes = [interpreter.variable(v, n) for v, n in zip(values, names, strict=True)]
+        outs, out_tree = tree.flatten(function(*tree.unflatten(structure, boxes)))
+        outputs: list[Variable | Constant] = []
+        results = []
+        for out in outs:
+            out = lower_to(out, interpreter.level)
+            if isinstance(out, Box) and out._interpreter is interpreter:
+                outputs.append(out._payload)
+                results.append(out._value)
+            else:
+                outputs.append(Constant(out))
+                results.append(out)
+        inputs = [box._payload for box in boxes]
+    tape = Tape(
+        interpreter.entries, inputs, outputs, structure, out_tree, interpreter.guards
+    )
+    return tape, results
+
+
+def tape_of(output: Node) -> Tape:
+    """Read the tape of a Tensor off the nodes it depends on.
+
+    Constants keep their values only where a derivative rule needs them; source lines are there for
+    what was recorded under ``debug()``.
+    """
+    seen = {output}
+    stack = [output]
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    variables: dict[Node, Variable] = {}
+    several: dict[Node, list[Variable]] = {}
+    inputs: list[Variable] = []
+    entries: list[Entry] = []
+    for node in sorted(seen, key=lambda node: node.sequence):
+        pullback = node.pullback
+        name = getattr(node, "name", None)
+        if pullback is None:
+            variables[node] = Variable(Spec(node.shape, node.dtype), name, "parameter")
+            inputs.append(variables[node])
+            continue
+        if isinstance(pullback, Projection):
+            variables[node] = several[node.parents[0]][pullback.position]
+            variables[node].name = name
+            continue
+        specs = getattr(node, "outputs", (Spec(node.shape, node.dtype),))
+        outputs = [Variable(spec) for spec in specs]
+        outputs[0].name = name
+        variables[node] = outputs[0]
+        several[node] = outputs
+        operands = tuple(
+            variables[parent] if isinstance(parent, Node) else _constant_of(node, position)
+            for position, parent in enumerate(node.parents)
+        )
+        source = getattr(node, "source", None)
+        entries.append(Entry(pullback.primitive, operands, tuple(outputs), node.params, source))
+    return Tape(entries, inputs, [variables[output]])
+
+
+def _constant_of(node: Node, position: int) -> Constant:
+    """What a node knows of a constant input: a number, its saved value, or its spec."""
+    described = node.parents[position]
+    if not isinstance(described, Spec):
+        return Constant(described)
+    pullback = node.pullback
+    assert isinstance(pullback, Pullback)
+    primitive = pullback.primitive
+    name = primitive.input_name(position)
+    if name in pullback.names and node.saved is not None:
+        value = node.saved[pullback.names.index(name)]
+        if primitive.variadic and name == primitive.inputs[-1]:
+            value = value[position - len(primitive.inputs) + 1]
+        return Constant(value)
+    return Constant(spec=described)

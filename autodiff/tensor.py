@@ -1,0 +1,531 @@
+"""The Tensor class: operators, NumPy's protocols and NumPy's methods, once for all interpretations.
+
+Every method leads to a primitive's ``call`` or to the function that implements NumPy's; nothing is
+computed here.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, SupportsIndex
+
+import numpy as np
+
+from autodiff.dispatch import Box, concrete, imperative_interpreter
+from autodiff.errors import NonDifferentiableError
+from autodiff.ops import elementwise as ew
+from autodiff.ops import index as indexing
+from autodiff.ops import linalg, reduce
+from autodiff.ops import shape as shapes
+from autodiff.ops.fronts import (
+    absolute_,
+    apply_ufunc,
+    apply_ufunc_method,
+    clip_,
+    divmod_,
+    power_,
+    round_,
+)
+from autodiff.ops.protocol import FUNCTIONS, name_of
+from autodiff.reverse import Leaf, Node, Reverse, add_hook
+from autodiff.spec import is_inexact
+from autodiff.tape import Tape, tape_of
+
+__all__ = ["Tensor", "make_root"]
+
+
+def variable_value(value: Any) -> Any:
+    """Check and copy what a variable starts from.
+
+    Returns
+    -------
+    frozen ndarray, or NumPy scalar for 0-d: of float or complex dtype
+
+    Raises
+    ------
+    TypeError
+        The value is not numeric, or holds Tensors inside a list.
+    """
+    if isinstance(value, Tensor):
+        return value.detach()._value
+    try:
+        array = np.array(value, order="K", subok=False)
+    except ValueError as error:
+        raise TypeError(
+            f"Tensor: cannot make an array of a {type(value).__name__}: {error}"
+        ) from error
+    kind = array.dtype.kind
+    if kind in "iub":
+        array = array.astype(np.float64)
+    elif array.dtype not in _VARIABLE_DTYPES:
+        raise TypeError(
+            f"Tensor: dtype {array.dtype} cannot carry a derivative; give numbers of dtype "
+            "float16, float32, float64, complex64, complex128, int or bool"
+        )
+    if array.ndim == 0:
+        return array[()]
+    array.setflags(write=False)
+    return array
+
+
+_VARIABLE_DTYPES = tuple(
+    map(np.dtype, ("float16", "float32", "float64", "complex64", "complex128"))
+)
+
+
+def _reflected(call: Callable[[Any, Any], Any]) -> Any:
+    """Operator with its operands the other way round."""
+
+    def operate(self: Tensor, other: Any) -> Any:
+        return call(other, self)
+
+    return operate
+
+
+class Tensor(Box):
+    """An array whose operations are recorded, so that derivatives can be taken.
+
+    Tensors are variables; arrays and numbers are constants. Any NumPy function, operator or method
+    works on a Tensor.
+
+    Parameters
+    ----------
+    value : array_like
+        Copied. Integers and booleans become float64; float16/32/64 and complex64/128 keep their
+        dtype.
+    name : str, optional
+        Shown in listings and pictures.
+
+    Raises
+    ------
+    TypeError
+        `value` is not numeric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> w = ad.Tensor([1.0, 2.0], name="w")
+    >>> loss = np.sum(w * w)
+    >>> loss.backward()
+    >>> w.grad
+    array([2., 4.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, value: Any, name: str | None = None) -> None:
+        interpreter = imperative_interpreter(ROOT, make_root)
+        self._interpreter = interpreter
+        self._value = variable_value(value)
+        self._payload = Leaf(self._value.shape, self._value.dtype, name)
+
+    # --- what it is -------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Any:
+        """The numbers: a read-only array, not recorded. Assign to replace a variable's value."""
+        array = np.asarray(self._interpreter.expose(self, ".data"))
+        view = array.view()
+        view.setflags(write=False)
+        return view
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if not isinstance(self._payload, Leaf) or isinstance(self._value, Box):
+            raise TypeError(
+                "data: only a variable's value can be replaced; this Tensor was computed. "
+                "Use tensor[...] = value, or a new variable"
+            )
+        array = np.array(concrete(value), dtype=self._value.dtype)
+        if array.shape != self._value.shape:
+            raise ValueError(
+                f"data: the variable has shape {self._value.shape}, the new value {array.shape}"
+            )
+        array.setflags(write=False)
+        self._value = array if array.ndim else array[()]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self._value.shape[self._interpreter.leading :]  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+        return self._value.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def name(self) -> str | None:
+        """Name in listings and pictures."""
+        return getattr(self._payload, "name", None)
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        if not isinstance(self._payload, Node):
+            raise TypeError("name: only Tensors recorded for reverse mode can be named")
+        self._payload.name = name
+
+    @property
+    def grad(self) -> Any:
+        """What backward sweeps have accumulated: an array of this shape and dtype, or None.
+
+        After ``x[i] = v`` it stays the gradient with respect to the variable as it was created.
+        """
+        return getattr(self._node("grad"), "grad", None)
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        node = self._node("grad")
+        if value is None:
+            node.grad = None
+            return
+        array = value if isinstance(value, Box) else np.asarray(value, node.dtype)
+        if array.shape != node.shape:
+            raise ValueError(f"grad: shape {array.shape} for a Tensor of shape {node.shape}")
+        node.grad = array
+
+    def _node(self, reader: str) -> Any:
+        try:
+            node = self._variable
+        except AttributeError:
+            node = self._payload
+        if not isinstance(node, Node) and node is not None:
+            raise TypeError(
+                f"{reader}: a Tensor inside {self._interpreter.transform} has none; "
+                "use what the transform returns"
+            )
+        return node
+
+    # --- differentiation --------------------------------------------------------------------------
+
+    def backward(
+        self, gradient: Any = None, keep_tape: bool = False, keep_grads: bool = False
+    ) -> None:
+        """Add the gradient of this Tensor to the ``grad`` of every variable it depends on.
+
+        Parameters
+        ----------
+        gradient : array_like, optional
+            Cotangent to start from, of this Tensor's shape; 1 for a scalar.
+        keep_tape : bool
+            Keep saved values, so that backward can run again.
+        keep_grads : bool
+            Fill the ``grad`` of intermediate Tensors too.
+
+        Raises
+        ------
+        TypeError
+            The Tensor is not a scalar and no gradient is given.
+        TapeReleasedError
+            An earlier backward released the tape.
+        """
+        if gradient is None:
+            if self.shape != () or self.dtype.kind == "c":
+                what = "complex" if self.dtype.kind == "c" else f"of shape {self.shape}"
+                raise TypeError(
+                    f"backward() needs a real scalar, this Tensor is {what}; reduce it (np.sum) or "
+                    "pass gradient=..., a cotangent of its shape"
+                )
+            gradient = self.dtype.type(1)
+        else:
+            gradient = gradient if isinstance(gradient, Box) else np.asarray(gradient)
+            if gradient.shape != self.shape:
+                raise ValueError(
+                    f"backward(): gradient has shape {gradient.shape}, the Tensor {self.shape}"
+                )
+            if not isinstance(gradient, Box):
+                gradient = np.array(gradient, dtype=self.dtype)[()]
+        self._interpreter.backward(self, gradient, keep_tape, keep_grads)
+
+    @property
+    def tape(self) -> Tape:
+        """The operations that led here, as a `Tape`."""
+        node = self._payload
+        if not isinstance(node, Node):
+            raise TypeError(
+                "tape: this Tensor is a constant or belongs to a transform; use ad.record(f)(x)"
+            )
+        return tape_of(node)
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
+        """Call `hook` with this Tensor's cotangent in each backward sweep.
+
+        The hook may return a replacement of the same shape, or None. Returns a function that
+        removes the hook.
+        """
+        node = self._node("register_hook")
+        if node is None:
+            raise TypeError("register_hook: a constant Tensor receives no cotangent")
+        return add_hook(node, hook)
+
+    def detach(self) -> Tensor:
+        """Return a constant Tensor with the same numbers: derivatives stop here."""
+        return ew.stop_gradient.call(self)  # type: ignore[no-any-return]
+
+    # --- numbers out of it ------------------------------------------------------------------------
+
+    def item(self, *index: Any) -> Any:
+        """One element as a Python number."""
+        return np.asarray(self._interpreter.expose(self, ".item()")).item(*index)
+
+    def tolist(self) -> Any:
+        """The numbers as nested lists."""
+        return np.asarray(self._interpreter.expose(self, ".tolist()")).tolist()
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise TypeError(
+            "a Tensor does not turn into an array by itself, because that would cut its "
+            "derivative; use tensor.data for the numbers, np.stack for a list of Tensors"
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._interpreter.expose(self, "bool()"))
+
+    def __int__(self) -> int:
+        return int(self._interpreter.expose(self, "int()"))
+
+    def __float__(self) -> float:
+        if self._interpreter is not ROOT:
+            raise TypeError(
+                "float() of a Tensor inside a transform would cut its derivative; use NumPy's "
+                "functions instead of math's, or tensor.item() for the number"
+            )
+        return float(self._interpreter.expose(self, "float()"))
+
+    def __complex__(self) -> complex:
+        if self._interpreter is not ROOT:
+            raise TypeError(
+                "complex() of a Tensor inside a transform would cut its derivative; use "
+                "tensor.item() for the number"
+            )
+        return complex(self._interpreter.expose(self, "complex()"))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d Tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d Tensor")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __contains__(self, element: Any) -> bool:
+        return bool(np.any(np.equal(self, element)))
+
+    def __repr__(self) -> str:
+        numbers = np.array2string(np.asarray(concrete(self)), separator=", ", prefix="Tensor(")
+        extra = "" if self.dtype == np.float64 else f", dtype={self.dtype.name}"
+        extra += f", name={self.name!r}" if self.name else ""
+        where = "" if self._interpreter is ROOT else f" in {self._interpreter.transform}"
+        return f"Tensor({numbers}{extra}){where}"
+
+    def __format__(self, form: str) -> str:
+        if not form:
+            return str(self)
+        return format(self.item(), form)
+
+    __hash__ = object.__hash__
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if not isinstance(self._payload, Leaf):
+            raise TypeError("deepcopy of a computed Tensor: copy the variables, or use .detach()")
+        return Tensor(self, name=self.name)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Tensor cannot be pickled; save tensor.data, or use nn.save")
+
+    # --- operators --------------------------------------------------------------------------------
+
+    __add__ = ew.add.call
+    __sub__ = ew.subtract.call
+    __mul__ = ew.multiply.call
+    __truediv__ = ew.divide.call
+    __floordiv__ = ew.floor_divide.call
+    __mod__ = ew.remainder.call
+    __matmul__ = linalg.matmul.call
+    __radd__ = _reflected(ew.add.call)
+    __rsub__ = _reflected(ew.subtract.call)
+    __rmul__ = _reflected(ew.multiply.call)
+    __rtruediv__ = _reflected(ew.divide.call)
+    __rfloordiv__ = _reflected(ew.floor_divide.call)
+    __rmod__ = _reflected(ew.remainder.call)
+    __rmatmul__ = _reflected(linalg.matmul.call)
+    __pow__ = power_
+    __rpow__ = _reflected(power_)
+    __divmod__ = divmod_
+    __rdivmod__ = _reflected(divmod_)
+    __neg__ = ew.negative.call
+    __pos__ = ew.positive.call
+    __lt__ = ew.less.call
+    __le__ = ew.less_equal.call
+    __gt__ = ew.greater.call
+    __ge__ = ew.greater_equal.call
+    __eq__ = ew.equal.call
+    __ne__ = ew.not_equal.call
+    __and__ = ew.bitwise_and.call
+    __or__ = ew.bitwise_or.call
+    __xor__ = ew.bitwise_xor.call
+    __rand__ = _reflected(ew.bitwise_and.call)
+    __ror__ = _reflected(ew.bitwise_or.call)
+    __rxor__ = _reflected(ew.bitwise_xor.call)
+    __invert__ = ew.invert.call
+
+    __abs__ = absolute_
+
+    def __round__(self, ndigits: SupportsIndex = 0) -> Any:
+        return round_(self, operator.index(ndigits))
+
+    __getitem__ = indexing.getitem
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        result = indexing.setitem(self, key, value)
+        if result._interpreter is not self._interpreter:
+            raise TypeError(
+                "assignment into a Tensor that belongs to an outer transform, of a value that "
+                "belongs to an inner one; make a copy inside the inner transform (x = x + 0) or "
+                "build the result with np.where"
+            )
+        if not hasattr(self, "_variable"):
+            self._variable = self._payload
+        self._value = result._value
+        self._payload = result._payload
+
+    # --- NumPy's protocols ------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if method == "__call__" and not keywords:
+            return apply_ufunc(ufunc, inputs)
+        return apply_ufunc_method(ufunc, method, inputs, keywords)
+
+    def __array_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...],
+        keywords: dict[str, Any],
+    ) -> Any:
+        implementation = FUNCTIONS.get(function)
+        if implementation is None:
+            raise NonDifferentiableError(
+                f"{name_of(function)} has no derivative rule for Tensors; write it with functions "
+                "that have one, declare it with ad.primitive, or pass tensor.data to treat it as "
+                "a constant"
+            )
+        return implementation(*args, **keywords)
+
+    # --- NumPy's attributes and methods -----------------------------------------------------------
+
+    @property
+    def T(self) -> Any:
+        """All axes reversed."""
+        return shapes.transpose_(self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes swapped."""
+        return shapes.matrix_transpose_(self)
+
+    @property
+    def real(self) -> Any:
+        """Real part."""
+        return ew.real.call(self)
+
+    @property
+    def imag(self) -> Any:
+        """Imaginary part."""
+        return ew.imag.call(self)
+
+    @property
+    def flat(self) -> Iterator[Any]:
+        """Iterator over the elements."""
+        return iter(self.ravel())
+
+    sum = reduce.sum_
+    mean = reduce.mean_
+    prod = reduce.prod_
+    var = reduce.var_
+    std = reduce.std_
+    max = reduce.max_
+    min = reduce.min_
+    cumsum = reduce.cumsum_
+    argmax = reduce.argmax_
+    argmin = reduce.argmin_
+    any = reduce.any_
+    all = reduce.all_
+    dot = linalg.dot_
+    ravel = shapes.ravel_
+    squeeze = shapes.squeeze_
+    swapaxes = shapes.swapaxes_
+    conj = ew.conjugate.call
+    conjugate = ew.conjugate.call
+    clip = clip_
+    round = round_
+
+    def reshape(self, *dims: Any, order: str = "C", copy: bool | None = None) -> Any:
+        """``ndarray.reshape``: lengths as arguments or as one tuple."""
+        return shapes.reshape_(self, _unpacked(dims), order=order)
+
+    def transpose(self, *axes: Any) -> Any:
+        """``ndarray.transpose``: axes as arguments or as one tuple."""
+        return shapes.transpose_(self, _unpacked(axes) if axes else None)
+
+    def flatten(self, order: str = "C") -> Any:
+        """One axis."""
+        return shapes.ravel_(self, order)
+
+    def copy(self, order: str = "C") -> Any:
+        """Tensor with the same value; an assignment to either leaves the other alone."""
+        return ew.positive.call(self)
+
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
+        """Cast; to integers or booleans gives a plain array."""
+        target = np.dtype(dtype)
+        if not is_inexact(target):
+            return np.asarray(self._interpreter.expose(self, ".astype()")).astype(target)
+        return ew.convert.call(self, dtype=target)
+
+
+
+ROOT: Reverse
+
+
+def make_root() -> Reverse:
+    """Interpreter for the variables made in one scope."""
+    return Reverse(Tensor)
+
+
+ROOT = Reverse(Tensor, level=0)
+
+
+def _unpacked(dims: tuple[Any, ...]) -> Any:
+    """Lengths or axes given as arguments, or as one tuple or list."""
+    return dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims

@@ -1,0 +1,123 @@
+"""Containers: nested dicts, lists, tuples, named tuples, dataclasses, None and registered classes.
+
+A thin layer over ``optree``. Dataclasses are registered when they are first met; classes of one's
+own with `register`. None is a container without leaves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import optree
+from optree import PyTreeSpec
+
+__all__ = ["PyTreeSpec", "flatten", "leaves", "map_leaves", "paths", "register", "unflatten"]
+
+_NAMESPACE = "autodiff"
+_known_dataclasses: set[type] = set()
+
+
+def register(
+    cls: type,
+    flatten_children: Callable[[Any], tuple[Sequence[Any], Any, Sequence[str]]],
+    unflatten_children: Callable[[Any, Sequence[Any]], Any],
+) -> None:
+    """Make a class a container.
+
+    Parameters
+    ----------
+    cls : type
+    flatten_children : function of an instance
+        Returns its children, what else describes it (hashable), and the children's names.
+    unflatten_children : function of that description and the children
+        Returns an instance.
+    """
+    optree.register_pytree_node(
+        cls,
+        flatten_children,
+        unflatten_children,
+        path_entry_type=optree.GetAttrEntry,
+        namespace=_NAMESPACE,
+    )
+
+
+def _register_dataclass(cls: type) -> None:
+    """Treat a dataclass's fields as children, in order."""
+    names = tuple(field.name for field in dataclasses.fields(cls))
+
+    def unflatten_fields(_: Any, children: Sequence[Any]) -> Any:
+        instance = object.__new__(cls)
+        for name, child in zip(names, children, strict=True):
+            object.__setattr__(instance, name, child)
+        return instance
+
+    register(cls, lambda x: ([getattr(x, n) for n in names], None, names), unflatten_fields)
+
+
+def flatten(tree: Any) -> tuple[list[Any], PyTreeSpec]:
+    """Return the leaves of a container and its structure.
+
+    Examples
+    --------
+    >>> flatten({"b": [1.0, None], "a": (2.0,)})[0]
+    [2.0, 1.0]
+    """
+    while True:
+        found, spec = optree.tree_flatten(tree, namespace=_NAMESPACE)
+        unknown = {
+            type(leaf)
+            for leaf in found
+            if dataclasses.is_dataclass(leaf) and type(leaf) not in _known_dataclasses
+            and not isinstance(leaf, type)
+        }
+        if not unknown:
+            return found, spec
+        for cls in unknown:
+            _known_dataclasses.add(cls)
+            _register_dataclass(cls)
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Return the leaves of a container, in order."""
+    return flatten(tree)[0]
+
+
+def unflatten(spec: PyTreeSpec, values: Sequence[Any]) -> Any:
+    """Build a container of a known structure from its leaves."""
+    return optree.tree_unflatten(spec, values)
+
+
+def map_leaves(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """Apply a function to corresponding leaves of containers of one structure.
+
+    Raises
+    ------
+    ValueError
+        The structures differ.
+
+    Examples
+    --------
+    >>> map_leaves(lambda x, y: x + y, {"a": 1, "b": [2]}, {"a": 10, "b": [20]})
+    {'a': 11, 'b': [22]}
+    """
+    first, spec = flatten(tree)
+    columns = [first]
+    for other in rest:
+        values, other_spec = flatten(other)
+        if other_spec != spec:
+            raise ValueError(f"containers differ in structure: {spec} and {other_spec}")
+        columns.append(values)
+    return unflatten(spec, [function(*row) for row in zip(*columns, strict=True)])
+
+
+def paths(spec: PyTreeSpec, root: str) -> list[str]:
+    """Write how each leaf is reached from a root, in the manner of ``params['w'][0]``.
+
+    Examples
+    --------
+    >>> paths(flatten({"w": [1.0, 2.0]})[1], "params")
+    ["params['w'][0]", "params['w'][1]"]
+    """
+    return [accessor.codify(root) for accessor in optree.treespec_accessors(spec)]
