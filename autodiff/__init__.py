@@ -6,6 +6,9 @@
 array([0., 0., 0.])
 """
 
+from importlib import import_module
+from typing import Any
+
 from autodiff import tree
 from autodiff.errors import (
     AutodiffError,
@@ -23,6 +26,7 @@ from autodiff.ops.special import log_softmax, logsumexp, softmax
 from autodiff.primitive import REGISTRY, Primitive, elementwise, linear, multilinear, primitive
 from autodiff.tape import Tape
 from autodiff.tensor import Tensor
+from autodiff.testing import check_grads
 from autodiff.transforms import (
     debug,
     elementwise_grad,
@@ -38,3 +42,53 @@ from autodiff.transforms import (
     vjp,
     vmap,
 )
+
+__all__ = [
+    "REGISTRY",
+    "AutodiffError",
+    "DeclarationError",
+    "EscapedTensorError",
+    "FileFormatError",
+    "NonDifferentiableError",
+    "NonFiniteError",
+    "Primitive",
+    "RuleError",
+    "Tape",
+    "TapeError",
+    "TapeReleasedError",
+    "Tensor",
+    "check_grads",
+    "debug",
+    "elementwise",
+    "elementwise_grad",
+    "grad",
+    "hvp",
+    "jvp",
+    "linear",
+    "linearize",
+    "log_softmax",
+    "logsumexp",
+    "multilinear",
+    "no_grad",
+    "primitive",
+    "record",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "stop_gradient",
+    "strong_zero",
+    "tree",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]
+
+_LAZY = ("data", "nn", "optim")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the packages built on this one when they are first used."""
+    if name in _LAZY:
+        return import_module(f"autodiff.{name}")
+    raise AttributeError(f"module 'autodiff' has no attribute {name!r}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 import numpy as np
+
 from autodiff.dispatch import Box, Interpreter
 from autodiff.ops.index import loop_over_batch
 from autodiff.ops.protocol import as_input
@@ -29,6 +30,7 @@ class Batch(Interpreter):
         self.size = size
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Evaluate a primitive on all examples."""
         values: list[Any] = []
         batched: list[bool] = []
         for value in inputs:
@@ -46,6 +48,7 @@ class Batch(Interpreter):
         return self.make(out, self.size)
 
     def expose(self, box: Box, reader: str) -> NoReturn:
+        """Refuse: there is no single value."""
         raise TypeError(
             f"{reader} of a Tensor inside vmap: it stands for {self.size} examples at once, so it "
             "has no single value; use np.where instead of if, and return arrays"

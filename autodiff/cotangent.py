@@ -14,7 +14,7 @@ import numpy as np
 
 from autodiff.dispatch import Box
 from autodiff.ops.elementwise import convert, equal, real, where
-from autodiff.ops.index import Scattered, gather_parts
+from autodiff.ops.index import gather_parts
 from autodiff.ops.shape import unbroadcast
 from autodiff.spec import Shape, Spec
 
@@ -32,12 +32,12 @@ class Slot:
 
 
 class Parts:
-    """A cotangent being summed from parts, and perhaps from whole arrays too."""
+    """A cotangent being summed from parts (all `Scattered`, or all `Slot`), and whole arrays."""
 
     __slots__ = ("parts", "whole")
 
     def __init__(self) -> None:
-        self.parts: list[Scattered | Slot] = []
+        self.parts: list[Any] = []
         self.whole: Any = None
 
     def total(self, specs: Sequence[Spec] | None) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os.path
 import sys
-from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,17 @@ from autodiff.errors import NonFiniteError
 
 __all__ = ["check_finite", "source_line"]
 
-_PACKAGE = str(Path(__file__).parent) + "/"
-_NUMPY = str(Path(np.__file__).parent) + "/"
+_PACKAGE = os.path.join(os.path.dirname(__file__), "")
+_NUMPY = os.path.join(os.path.dirname(np.__file__), "")
 
 
 def source_line() -> str | None:
     """Return ``file:line`` of the nearest caller outside this package and NumPy."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith((_PACKAGE, _NUMPY, "<rules of", "<__array_function__")):
             return f"{name}:{frame.f_lineno}"
-        if frame.f_back is None:
-            return None
         frame = frame.f_back
     return None
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+import numpy as np
+
 from autodiff.errors import EscapedTensorError
 
 if TYPE_CHECKING:
@@ -51,6 +53,18 @@ class Box:
     _interpreter: Interpreter
     _payload: Any
     _variable: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes that the program sees."""
+        shape: tuple[int, ...] = self._value.shape
+        return shape[self._interpreter.leading :]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+        dtype: np.dtype[Any] = self._value.dtype
+        return dtype
 
 
 class Interpreter:
@@ -98,8 +112,15 @@ class Interpreter:
         return self.process(primitive, (x,), {})
 
     def process_binary(self, primitive: Primitive, x: Any, y: Any) -> Any:
-        """Evaluate a primitive of two inputs and no parameters."""
-        return self.process(primitive, (x, y), {})
+        """Evaluate a primitive of two inputs and no parameters.
+
+        Called on the interpreter of whichever input is a box (the first, if both are): it hands
+        over to the other input's if that is further inside.
+        """
+        interpreter = innermost((x, y))
+        if interpreter is self or interpreter is None:
+            return self.process(primitive, (x, y), {})
+        return interpreter.process(primitive, (x, y), {})
 
     def close(self) -> None:
         """Make every later use of this interpreter's boxes an error.

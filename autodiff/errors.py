@@ -41,3 +41,7 @@ class NonFiniteError(AutodiffError, FloatingPointError):
 
 class FileFormatError(AutodiffError, ValueError):
     """A model file is damaged, foreign, or does not fit what it is loaded into."""
+
+
+class DrawingError(AutodiffError, RuntimeError):
+    """A picture could not be made: no Graphviz for its format, or a graph too large to lay out."""

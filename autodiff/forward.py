@@ -32,6 +32,7 @@ class Forward(Interpreter):
     transform = "jvp"
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Evaluate a primitive and its tangent."""
         values: list[Any] = []
         tangents: list[Any] = []
         for position, value in enumerate(inputs):
@@ -75,7 +76,8 @@ class Forward(Interpreter):
         """Tangent of the result, from the rules that the primitive's kind gives."""
         if primitive.kind == "linear":
             seeds = [
-                t if t is not None or primitive.input_name(i) in primitive.constant
+                t
+                if t is not None or primitive.input_name(i) in primitive.constant
                 else zeros(spec_of(values[i]))
                 for i, t in enumerate(tangents)
             ]
@@ -121,7 +123,8 @@ class Forward(Interpreter):
         with open_scope(recorder):
             if isinstance(out, tuple):
                 seed: Any = tuple(
-                    recorder.variable(zeros(spec_of(o))) if is_inexact(spec_of(o).dtype)
+                    recorder.variable(zeros(spec_of(o)))
+                    if is_inexact(spec_of(o).dtype)
                     else zeros(spec_of(o))
                     for o in out
                 )
@@ -129,15 +132,14 @@ class Forward(Interpreter):
             else:
                 seed = recorder.variable(zeros(spec_of(out)))
                 leaves = [seed._payload]
-            cotangent = rule({**names, "g": seed})
-            cotangent = materialised(cotangent)
+            cotangent = materialised(rule({**names, "g": seed}))
             reached: dict[Any, Any] = {}
-            if isinstance(cotangent, Box) and cotangent._interpreter is recorder:
-                if cotangent._payload is not None:
-                    pulled = cast(tangent, cotangent.dtype) if (
-                        cotangent.dtype.kind == "c" or tangent.dtype.kind != "c"
-                    ) else tangent
-                    reached = sweep([(cotangent._payload, pulled)])
+            own = isinstance(cotangent, Box) and cotangent._interpreter is recorder
+            if own and cotangent._payload is not None:
+                # A real input's cotangent may still be complex here: then the tangent is, too.
+                is_complex = cotangent.dtype.kind == "c" or tangent.dtype.kind != "c"
+                seed_back = cast(tangent, cotangent.dtype) if is_complex else tangent
+                reached = sweep([(cotangent._payload, seed_back)])
         outs = out if isinstance(out, tuple) else (out,)
         parts = tuple(
             reached[leaf] if leaf in reached else zeros(spec_of(o))
@@ -151,17 +153,13 @@ def materialised(cotangent: Any) -> Any:
     return gather_parts([cotangent]) if isinstance(cotangent, Scattered) else cotangent
 
 
-def _elementwise_term(
-    primitive: Primitive, name: str, tangent: Any, names: dict[str, Any]
-) -> Any:
+def _elementwise_term(primitive: Primitive, name: str, tangent: Any, names: dict[str, Any]) -> Any:
     """Local partial times tangent."""
     rule = primitive.reverse_rules[name]
     if not isinstance(rule, Rule):
         return tangent if rule == 1 else -tangent if rule == -1 else tangent * rule
-    if "g" in rule.needs:
-        term = rule({**names, "g": tangent})
-    else:
-        term = tangent * rule(names)
+    has_product = "g" in rule.needs
+    term = rule({**names, "g": tangent}) if has_product else tangent * rule(names)
     if modes.open and thread_state.strong_zero:
         term = keep_zero(tangent, term)
     return term

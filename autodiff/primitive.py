@@ -69,7 +69,9 @@ class Primitive:
         What operators and functions call: evaluates on anything, boxes included.
     inputs, params : names of array inputs; keyword parameters with their defaults.
     reverse_rules, forward_rules : rules by input name.
-    pullbacks : compiled VJPs by pattern of differentiated inputs.
+    pullbacks : compiled VJPs by pattern of differentiated inputs; those of one or two inputs
+        without parameters also as ``pullback_unary``, ``pullback_both``, ``pullback_first`` and
+        ``pullback_second``, None until first used.
     constant : inputs that carry no derivative (conditions, indices).
     """
 
@@ -91,10 +93,9 @@ class Primitive:
         self.__doc__ = function.__doc__
         self.kind = kind
         self.forward = function
-        if inputs is not None:
-            self.inputs, self.params, self.variadic = inputs, {}, False
-        else:
-            self.inputs, self.params, self.variadic = signature_of(function, self.name)
+        self.inputs, self.params, self.variadic = (
+            signature_of(function, self.name) if inputs is None else (inputs, {}, False)
+        )
         self.label = label or self.name
         self.constant = constant
         self.batch_rule = batch
@@ -103,6 +104,10 @@ class Primitive:
         self.reverse_rules: dict[str, Rule | Number] = {}
         self.forward_rules: dict[str, Rule] = {}
         self.pullbacks = _Pullbacks(self)
+        self.pullback_unary: Pullback | None = None
+        self.pullback_both: Pullback | None = None
+        self.pullback_first: Pullback | None = None
+        self.pullback_second: Pullback | None = None
         for input_name in constant:
             if input_name not in self.inputs:
                 raise DeclarationError(f"{self.name}: constant {input_name!r} is not an input")
@@ -126,7 +131,9 @@ class Primitive:
         """Copy and pickle by name: rules are code, and code lives in the registry."""
         if REGISTRY.get(self.name) is self:
             return _lookup, (self.name,)
-        raise TypeError(f"primitive {self.name!r} is not registered and cannot be copied or pickled")
+        raise TypeError(
+            f"primitive {self.name!r} is not registered and cannot be copied or pickled"
+        )
 
     def input_name(self, position: int) -> str:
         """Name of the input at a position; the inputs from ``*name`` on share that name."""
@@ -141,6 +148,15 @@ class Primitive:
         named[self.inputs[-1]] = tuple(values[fixed:])
         return named
 
+    def remember(self, active: tuple[bool, ...], pullback: Pullback) -> None:
+        """Keep a compiled VJP of one or two inputs where the hot path finds it without a key.
+
+        For primitives without parameters and with one output.
+        """
+        if not self.variadic:
+            attribute = _HOT_PATTERNS.get(active)
+            if attribute is not None:
+                setattr(self, attribute, pullback)
 
     def cost(self, inputs: tuple[Spec, ...], out: Spec, params: Mapping[str, Any]) -> int:
         """Floating-point operations of one evaluation, an exact integer."""
@@ -212,10 +228,7 @@ class Primitive:
 
             def call_binary(x: Any, y: Any, /) -> Any:
                 if isinstance(x, Box):
-                    interpreter = x._interpreter
-                    if isinstance(y, Box) and y._interpreter.level > interpreter.level:
-                        interpreter = y._interpreter
-                    return interpreter.process_binary(self, x, y)
+                    return x._interpreter.process_binary(self, x, y)
                 if isinstance(y, Box):
                     return y._interpreter.process_binary(self, x, y)
                 return forward(x, y)
@@ -249,6 +262,13 @@ class Primitive:
                 )
                 raise TypeError(f"{self.name}: keyword {name!r} is a Tensor; {remedy}")
 
+
+_HOT_PATTERNS = {
+    (True,): "pullback_unary",
+    (True, True): "pullback_both",
+    (True, False): "pullback_first",
+    (False, True): "pullback_second",
+}
 
 _PREFIXES = {
     "elementwise": ("d",),

@@ -24,17 +24,14 @@ from autodiff.ops.index import Scattered
 from autodiff.ops.protocol import as_input
 from autodiff.primitive import Primitive
 from autodiff.rules import Pullback
-from autodiff.spec import Shape, Spec, is_inexact, protected, spec_of
+from autodiff.spec import Spec, is_inexact, protected, spec_of
 
 __all__ = ["Leaf", "Node", "Projection", "Reverse", "add_hook", "sweep"]
 
 _next_sequence = itertools.count().__next__
-_UNARY = (True,)
-_BOTH = (True, True)
-_FIRST = (True, False)
-_SECOND = (False, True)
 _NO_PARAMS: dict[str, Any] = {}
 _PLAIN = frozenset({np.ndarray, np.float64, float, int, np.float32, np.complex128, complex})
+_SCALARS = frozenset({np.float64, np.float32, np.complex128})
 _new = object.__new__
 
 
@@ -42,12 +39,15 @@ class Node:
     """One recorded operation.
 
     ``parents`` has one entry per input: a node, or for a constant its number or `Spec`. ``saved``
-    is None once a sweep has released it. ``outputs`` exists for operations with several outputs.
+    is None once a sweep has released it. ``form`` describes the result: the type of a NumPy
+    scalar, which says all there is to know, or else (shape, dtype). Only some nodes have
+    ``params`` (there are any), ``outputs`` (there are several), ``source`` (recorded under
+    ``debug()``), ``name`` and ``grad``.
     """
 
     __slots__ = (
         "__weakref__",
-        "dtype",
+        "form",
         "grad",
         "name",
         "outputs",
@@ -56,32 +56,38 @@ class Node:
         "pullback",
         "saved",
         "sequence",
-        "shape",
         "source",
     )
 
+    sequence: int
     pullback: Pullback | Projection | None
-    name: str | None
-    grad: Any
+    parents: tuple[Any, ...]
+    saved: tuple[Any, ...] | None
+    form: Any
+    params: dict[str, Any]
     outputs: tuple[Spec, ...]
     source: str | None
+    name: str | None
+    grad: Any
 
     def __init__(
         self,
         pullback: Pullback | Projection | None,
         parents: tuple[Any, ...],
-        saved: tuple[Any, ...] | None,
-        shape: Shape,
-        dtype: np.dtype[Any],
-        params: dict[str, Any],
+        saved: tuple[Any, ...],
+        out: Any,
     ) -> None:
         self.sequence = _next_sequence()
         self.pullback = pullback
         self.parents = parents
         self.saved = saved
-        self.shape = shape
-        self.dtype = dtype
-        self.params = params
+        self.form = type(out) if type(out) in _SCALARS else (out.shape, out.dtype)
+
+    @property
+    def spec(self) -> Spec:
+        """Shape and dtype of the result."""
+        form = self.form
+        return Spec(*form) if type(form) is tuple else Spec((), np.dtype(form))
 
 
 class Leaf(Node):
@@ -89,8 +95,8 @@ class Leaf(Node):
 
     __slots__ = ()
 
-    def __init__(self, shape: Shape, dtype: np.dtype[Any], name: str | None = None) -> None:
-        super().__init__(None, (), (), shape, dtype, _NO_PARAMS)
+    def __init__(self, value: Any, name: str | None = None) -> None:
+        super().__init__(None, (), (), value)
         self.grad = None
         self.name = name
 
@@ -105,6 +111,7 @@ class Projection:
         self.rule_names = (f"output {position}",)
 
     def pull(self, g: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Hand the cotangent on as one output's."""
         return (Slot(self.position, g),)
 
 
@@ -113,85 +120,85 @@ class Reverse(Interpreter):
 
     transform = "grad or vjp"
 
+    # The two entries below do what `process` does, for the operations that programs are made of,
+    # with what a small array's arithmetic would notice left out: tuples of inputs and activity,
+    # parameters, and constructors (an object made by ``__new__`` and filled in costs a third less).
+    # What is not plain sailing (a mode, a constant, a first use) goes to `process`.
+
     def process_unary(self, primitive: Primitive, x: Any) -> Any:
-        if modes.open:
+        """Record a primitive of one input and no parameters."""
+        parent = x._payload
+        pullback = primitive.pullback_unary
+        if pullback is None or parent is None or modes.open:
             return self.process(primitive, (x,), _NO_PARAMS)
-        node = x._payload
         value = x._value
-        out = primitive.call(value)
-        pullback = primitive.pullbacks[_UNARY]
-        if node is None or pullback is None or type(out) is tuple:
-            return self.process(primitive, (x,), _NO_PARAMS)
+        # Nothing lies below the outermost level, so the function itself can be called there.
+        out = (primitive.call if self.level else primitive.forward)(value)
+        node = _new(Node)
+        node.sequence = _next_sequence()
+        node.pullback = pullback
+        node.parents = (parent,)
+        node.saved = pullback.save(out, _NO_PARAMS, value)
+        kind = type(out)
+        node.form = kind if kind in _SCALARS else (out.shape, out.dtype)
         box = _new(self.box)
         box._value = out
         box._interpreter = self
-        box._payload = Node(
-            pullback,
-            (node,),
-            pullback.save(out, _NO_PARAMS, value),
-            out.shape,
-            out.dtype,
-            _NO_PARAMS,
-        )
+        box._payload = node
         return box
 
     def process_binary(self, primitive: Primitive, x: Any, y: Any) -> Any:
-        if modes.open:
-            return self.process(primitive, (x, y), _NO_PARAMS)
-        x_parent: Any
-        y_parent: Any
-        if isinstance(x, Box) and x._interpreter is self:
-            x_parent = x._payload
-            x_value = x._value
-            if isinstance(y, Box) and y._interpreter is self:
-                y_parent = y._payload
-                y_value = y._value
-                if x_parent is None or y_parent is None:
-                    return self.process(primitive, (x, y), _NO_PARAMS)
-                pullback = primitive.pullbacks[_BOTH]
-            else:
-                if x_parent is None or type(y) not in _PLAIN:
-                    return self.process(primitive, (x, y), _NO_PARAMS)
-                pullback = primitive.pullbacks[_FIRST]
-                y_value = y_parent = y
-                if type(y) is np.ndarray:
-                    if y.dtype.kind not in "fciub" or pullback is None:
-                        return self.process(primitive, (x, y), _NO_PARAMS)
-                    y_parent = Spec(y.shape, y.dtype)
-                    if pullback.saves[1]:
-                        y_value = protected(y)
-        else:
+        """Record a primitive of two inputs and no parameters."""
+        pullback: Pullback | None
+        if type(y) is self.box and y._interpreter is self:
             y_parent = y._payload
             y_value = y._value
-            if y_parent is None or type(x) not in _PLAIN:
-                return self.process(primitive, (x, y), _NO_PARAMS)
-            pullback = primitive.pullbacks[_SECOND]
-            x_value = x_parent = x
-            if type(x) is np.ndarray:
-                if x.dtype.kind not in "fciub" or pullback is None:
+            if type(x) is self.box and x._interpreter is self:
+                x_parent = x._payload
+                x_value = x._value
+                pullback = primitive.pullback_both
+            else:
+                if type(x) not in _PLAIN:
+                    return super().process_binary(primitive, x, y)
+                pullback = primitive.pullback_second
+                x_value = x_parent = x
+                if type(x) is np.ndarray:
+                    if pullback is None or x.dtype.kind not in "fciub":
+                        return self.process(primitive, (x, y), _NO_PARAMS)
+                    x_parent = Spec(x.shape, x.dtype)
+                    if pullback.saves[0]:
+                        x_value = protected(x)
+        else:
+            if type(y) not in _PLAIN:
+                return super().process_binary(primitive, x, y)
+            pullback = primitive.pullback_first
+            x_parent = x._payload
+            x_value = x._value
+            y_value = y_parent = y
+            if type(y) is np.ndarray:
+                if pullback is None or y.dtype.kind not in "fciub":
                     return self.process(primitive, (x, y), _NO_PARAMS)
-                x_parent = Spec(x.shape, x.dtype)
-                if pullback.saves[0]:
-                    x_value = protected(x)
-        if pullback is None:
+                y_parent = Spec(y.shape, y.dtype)
+                if pullback.saves[1]:
+                    y_value = protected(y)
+        if pullback is None or x_parent is None or y_parent is None or modes.open:
             return self.process(primitive, (x, y), _NO_PARAMS)
-        out = primitive.call(x_value, y_value)
-        if type(out) is tuple:
-            return self.process(primitive, (x, y), _NO_PARAMS)
+        out = (primitive.call if self.level else primitive.forward)(x_value, y_value)
+        node = _new(Node)
+        node.sequence = _next_sequence()
+        node.pullback = pullback
+        node.parents = (x_parent, y_parent)
+        node.saved = pullback.save(out, _NO_PARAMS, x_value, y_value)
+        kind = type(out)
+        node.form = kind if kind in _SCALARS else (out.shape, out.dtype)
         box = _new(self.box)
         box._value = out
         box._interpreter = self
-        box._payload = Node(
-            pullback,
-            (x_parent, y_parent),
-            pullback.save(out, _NO_PARAMS, x_value, y_value),
-            out.shape,
-            out.dtype,
-            _NO_PARAMS,
-        )
+        box._payload = node
         return box
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Evaluate and record any primitive."""
         values: list[Any] = []
         parents: list[Any] = []
         active: list[bool] = []
@@ -214,7 +221,8 @@ class Reverse(Interpreter):
         if modes.open and thread_state.debug:
             check_finite(out, f"forward of {primitive.name}", source_line())
         suspended = modes.open and self.level < thread_state.no_grad_level
-        pullback = None if suspended or not any(active) else primitive.pullbacks[tuple(active)]
+        pattern = tuple(active)
+        pullback = None if suspended or True not in pattern else primitive.pullbacks[pattern]
         if pullback is None:
             if isinstance(out, tuple):
                 return tuple(self._constant(part) for part in out)
@@ -227,7 +235,11 @@ class Reverse(Interpreter):
             return self._record_outputs(pullback, tuple(parents), saved, out, params)
         if not is_inexact(out.dtype):
             return out
-        node = Node(pullback, tuple(parents), saved, out.shape, out.dtype, params)
+        node = Node(pullback, tuple(parents), saved, out)
+        if params:
+            node.params = params
+        elif not primitive.params:
+            primitive.remember(pattern, pullback)
         if modes.open and thread_state.debug:
             node.source = source_line()
         return self.make(out, node)
@@ -245,24 +257,23 @@ class Reverse(Interpreter):
         params: dict[str, Any],
     ) -> tuple[Any, ...]:
         """Record an operation with several outputs: its node, and a projection for each output."""
-        node = Node(pullback, parents, saved, (), np.dtype(float), params)
+        node = Node(pullback, parents, saved, outs[0])
+        node.params = params
         node.outputs = tuple(map(spec_of, outs))
         boxes = []
         for position, out in enumerate(outs):
             if not is_inexact(out.dtype):
                 boxes.append(out)
                 continue
-            projection = Node(
-                Projection(position), (node,), (), out.shape, out.dtype, _NO_PARAMS
-            )
-            boxes.append(self.make(out, projection))
+            boxes.append(self.make(out, Node(Projection(position), (node,), (), out)))
         return tuple(boxes)
 
     def variable(self, value: Any, name: str | None = None) -> Any:
         """Box a value as an input to differentiate with respect to."""
-        return self.make(value, Leaf(value.shape, value.dtype, name))
+        return self.make(value, Leaf(value, name))
 
     def backward(self, box: Box, gradient: Any, keep_tape: bool, keep_grads: bool) -> None:
+        """Sweep from a box and add to the ``grad`` of the leaves."""
         node = box._payload
         if node is None:
             raise ValueError(
@@ -301,10 +312,10 @@ def _run_hooks(node: Node, g: Any) -> Any:
         replaced = hook(g)
         if replaced is not None:
             replaced = replaced if isinstance(replaced, Box) else np.asarray(replaced)
-            if replaced.shape != node.shape:
+            if spec_of(replaced) != node.spec:
                 raise RuleError(
-                    f"hook {getattr(hook, '__name__', hook)!r} returned a cotangent of shape "
-                    f"{replaced.shape} for a Tensor of shape {node.shape}"
+                    f"hook {getattr(hook, '__name__', hook)!r} returned a cotangent "
+                    f"{spec_of(replaced)} for a Tensor {node.spec}"
                 )
             g = replaced
     return g
@@ -333,18 +344,18 @@ def sweep(
     RuleError
         A rule returned something that is not a cotangent of its input.
     """
-    leaves: dict[Node, Any] = {}
     pending: dict[int, list[Any]] = {}
     heap: list[int] = []
-    strong = modes.open and thread_state.strong_zero
-    debug = modes.open and thread_state.debug
+    careful = modes.open and (thread_state.strong_zero or thread_state.debug)
+    hooked = bool(_hooks)
     for node, g in seeds:
-        _deliver(node, g, pending, heap, leaves)
+        _deliver(node, g, pending, heap)
     while heap:
-        node, g = pending.pop(-heappop(heap))
+        entry = pending.pop(-heappop(heap))
+        node, g = entry[0], entry[1]
         if type(g) is Parts:
             g = g.total(getattr(node, "outputs", None))
-        if _hooks and node in _hooks:
+        if hooked:
             g = _run_hooks(node, g)
         if keep_grads and type(g) is not tuple:
             _accumulate_grad(node, g)
@@ -355,98 +366,121 @@ def sweep(
         cotangents = pullback.pull(g, saved)
         if not keep_tape:
             node.saved = None
-        position = -1
-        for parent, cotangent in zip(node.parents, cotangents):
+        position = -1  # counted by hand: zip and enumerate cost more than the loop
+        for parent in node.parents:
             position += 1
+            cotangent = cotangents[position]
             if cotangent is None:
                 continue
+            if careful:
+                cotangent = _inspected(cotangent, g, node, position)
             kind = type(cotangent)
-            if kind is not Scattered and kind is not Slot:
-                if strong and pullback.primitive.has_partials:
-                    cotangent = keep_zero(g, cotangent)
-                try:
-                    if cotangent.shape != parent.shape or cotangent.dtype is not parent.dtype:
-                        cotangent = _mend(cotangent, parent, pullback, position)
-                except AttributeError:
-                    cotangent = _mend(cotangent, parent, pullback, position)
-                if debug:
-                    source = getattr(node, "source", None)
-                    check_finite(cotangent, f"rule {pullback.rule_names[position]}", source)
+            form = parent.form
+            if kind is not form and not (
+                kind is np.ndarray
+                and type(form) is tuple
+                and cotangent.shape == form[0]
+                and cotangent.dtype is form[1]
+            ):
+                if kind is Scattered or kind is Slot:
+                    _deliver(parent, cotangent, pending, heap)
+                    continue
+                cotangent = _mend(cotangent, node, position)
+            sequence = parent.sequence
+            received = pending.get(sequence)
+            if received is None:
+                pending[sequence] = [parent, cotangent]
                 if parent.pullback is not None:
-                    sequence = parent.sequence
-                    entry = pending.get(sequence)
-                    if entry is None:
-                        pending[sequence] = [parent, cotangent]
-                        heappush(heap, -sequence)
-                        continue
-                    if type(entry[1]) is not Parts:
-                        entry[1] = entry[1] + cotangent
-                        continue
-            _deliver(parent, cotangent, pending, heap, leaves)
-    for leaf, g in leaves.items():
+                    heappush(heap, -sequence)
+            elif type(received[1]) is form:
+                received[1] = received[1] + cotangent
+            else:
+                _deliver(parent, cotangent, pending, heap)
+    # Leaves are never pushed, so they are what is left.
+    leaves: dict[Node, Any] = {}
+    for leaf, g, *_ in pending.values():
         if type(g) is Parts:
-            leaves[leaf] = g = g.total(None)
-        if _hooks and leaf in _hooks:
-            leaves[leaf] = _run_hooks(leaf, g)
+            g = g.total(None)
+        leaves[leaf] = _run_hooks(leaf, g) if hooked else g
     return leaves
 
 
-def _deliver(
-    node: Node, g: Any, pending: dict[int, list[Any]], heap: list[int], leaves: dict[Node, Any]
-) -> None:
-    """Add one cotangent, whole or in parts, to what a node or leaf has received."""
-    is_leaf = node.pullback is None
-    if is_leaf:
-        former = leaves.get(node)
-    else:
-        entry = pending.get(node.sequence)
-        former = None if entry is None else entry[1]
-    if isinstance(g, (Scattered, Slot)):
-        if type(former) is Parts:
-            former.parts.append(g)
-            return
-        total = Parts()
-        total.parts.append(g)
-        total.whole = former
-        g = total
+def _deliver(node: Node, g: Any, pending: dict[int, list[Any]], heap: list[int]) -> None:
+    """Add one cotangent, whole or in parts, to what a node has received.
+
+    An entry is [node, sum], and [node, sum, True] once the sum is an array that the sweep made
+    itself and may add to in place.
+    """
+    entry = pending.get(node.sequence)
+    in_parts = isinstance(g, (Scattered, Slot))
+    if entry is None:
+        entry = pending[node.sequence] = [node, g]
+        if node.pullback is not None:
+            heappush(heap, -node.sequence)
+        if in_parts:
+            entry[1] = Parts()
+            entry[1].parts.append(g)
+        return
+    former = entry[1]
+    if in_parts:
+        if type(former) is not Parts:
+            entry[1:] = [Parts()]
+            entry[1].whole = former
+        entry[1].parts.append(g)
     elif type(former) is Parts:
         former.whole = g if former.whole is None else former.whole + g
-        return
-    elif former is not None:
-        g = former + g
-    if is_leaf:
-        leaves[node] = g
-    elif former is None:
-        pending[node.sequence] = [node, g]
-        heappush(heap, -node.sequence)
+    elif len(entry) == 3:
+        np.add(former, g, out=former) if type(g) is np.ndarray else entry.__setitem__(1, former + g)
     else:
-        pending[node.sequence][1] = g
+        entry[1] = former + g
+        if type(entry[1]) is np.ndarray and type(g) is np.ndarray:
+            entry.append(True)
 
 
-def _mend(cotangent: Any, parent: Node, pullback: Pullback | Projection, position: int) -> Any:
+def _inspected(cotangent: Any, g: Any, node: Node, position: int) -> Any:
+    """Apply ``strong_zero()`` and ``debug()`` to what a rule returned."""
+    if isinstance(cotangent, (Scattered, Slot)):
+        return cotangent
+    pullback = node.pullback
+    if (
+        thread_state.strong_zero
+        and isinstance(pullback, Pullback)
+        and pullback.primitive.has_partials
+    ):
+        cotangent = keep_zero(g, cotangent)
+    if thread_state.debug:
+        assert pullback is not None
+        rule = pullback.rule_names[position]
+        check_finite(cotangent, f"rule {rule}", getattr(node, "source", None))
+    return cotangent
+
+
+def _mend(cotangent: Any, node: Node, position: int) -> Any:
     """Sum out broadcasting and cast; refuse what cannot be a cotangent of the input."""
+    pullback = node.pullback
+    assert pullback is not None
     rule = pullback.rule_names[position]
+    spec: Spec = node.parents[position].spec
     if not isinstance(cotangent, (Box, np.ndarray, np.generic)):
         if not isinstance(cotangent, (int, float, complex)):
             raise RuleError(
                 f"{rule} returned {type(cotangent).__name__}; it must return an array or Tensor"
             )
         cotangent = np.asarray(cotangent)
-    if cotangent.dtype.kind not in "fciub":
-        raise RuleError(f"{rule} returned an array of dtype {cotangent.dtype}")
-    if cotangent.shape != parent.shape and not (
-        isinstance(pullback, Pullback) and pullback.primitive.has_partials
-    ):
+    got = spec_of(cotangent)
+    if got.dtype.kind not in "fciub":
+        raise RuleError(f"{rule} returned an array of dtype {got.dtype}")
+    broadcasts = isinstance(pullback, Pullback) and pullback.primitive.has_partials
+    if got.shape != spec.shape and not broadcasts:
         raise RuleError(
-            f"{rule} returned a cotangent of shape {cotangent.shape} for an input of shape "
-            f"{parent.shape}"
+            f"{rule} returned a cotangent of shape {got.shape} for an input of shape {spec.shape}"
         )
     try:
-        return conform(cotangent, parent.shape, parent.dtype)
+        return conform(cotangent, spec.shape, spec.dtype)
     except ValueError as error:
         raise RuleError(
-            f"{rule} returned a partial that does not broadcast to the output: cotangent of "
-            f"shape {cotangent.shape} for an input of shape {parent.shape}"
+            f"{rule} returned a partial that does not broadcast to the output: "
+            f"cotangent of shape {got.shape} for an input of shape {spec.shape}"
         ) from error
 
 

@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["Pullback", "Rule", "compile_pullback", "signature_of"]
 
 
+_PASS_ON = (lambda x: x).__code__.co_code
+
+
 class Rule:
     """A rule's function, renamed so that tracebacks show it, and the names it needs.
 
     A ufunc as a rule is applied to the inputs themselves: ``d_x=np.cos``.
     """
 
-    __slots__ = ("function", "name", "needs")
+    __slots__ = ("function", "name", "needs", "passes_on")
 
     def __init__(self, name: str, function: Callable[..., Any], allowed: Sequence[str]) -> None:
         if not callable(function):
@@ -47,9 +50,13 @@ class Rule:
                 )
         self.name = name
         self.needs = needs
+        # ``lambda y: y`` needs no call in generated code.
+        code = getattr(function, "__code__", None)
+        self.passes_on = code is not None and code.co_code == _PASS_ON and len(needs) == 1
         self.function = _renamed(function, name)
 
     def __call__(self, available: Mapping[str, Any]) -> Any:
+        """Call the function with what it needs of what is available."""
         return self.function(*[available[name] for name in self.needs])
 
 
@@ -91,8 +98,7 @@ def signature_of(
             params[parameter.name] = parameter.default
         elif parameter.kind is parameter.VAR_KEYWORD:
             raise DeclarationError(
-                f"{name}: a primitive must list its keyword parameters; it takes "
-                f"**{parameter.name}"
+                f"{name}: a primitive must list its keyword parameters; it takes **{parameter.name}"
             )
         elif parameter.default is not parameter.empty:
             raise DeclarationError(
@@ -156,14 +162,14 @@ def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:
             continue
         rule = primitive.reverse_rules[name]
         if not isinstance(rule, Rule):
-            factors = {1: "g", -1: "-g", 0: "zero_like(g)"}
+            factors: dict[float, str] = {1: "g", -1: "-g", 0: "zero_like(g)"}
             expressions.append(factors.get(rule, f"g * {rule!r}"))
             rule_names.append(f"{primitive.name}.d_{name}")
             continue
         function_name = f"rule_{name}"
         scope[function_name] = rule.function
         rule_names.append(rule.name)
-        arguments = []
+        arguments: list[str] = []
         for need in rule.needs:
             if need == "index":
                 arguments.append(str(position))
@@ -172,7 +178,11 @@ def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:
             if need not in names and need != "g":
                 names.append(need)
         call = f"{function_name}({', '.join(arguments)})"
-        expressions.append(call if "g" in rule.needs or not primitive.has_partials else f"g * {call}")
+        if rule.passes_on:
+            call = arguments[0]
+        expressions.append(
+            call if "g" in rule.needs or not primitive.has_partials else f"g * {call}"
+        )
     signature = list(primitive.inputs)
     if primitive.variadic:
         signature[-1] = "*" + signature[-1]
@@ -186,9 +196,7 @@ def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:
     )
     exec(compile(text, f"<rules of {primitive.name}>", "exec"), scope)
     saves = tuple(primitive.input_name(position) in names for position in range(len(active)))
-    return Pullback(
-        primitive, scope["save"], scope["pull"], saves, tuple(names), tuple(rule_names)
-    )
+    return Pullback(primitive, scope["save"], scope["pull"], saves, tuple(names), tuple(rule_names))
 
 
 def _saved_expression(primitive: Primitive, name: str) -> str:

@@ -8,9 +8,12 @@ primitive's domain (kinks, poles, ties), and covers its parameters.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
 
 __all__ = ["Sample", "Sampler", "array", "cases", "integers", "reals"]
 
@@ -22,11 +25,12 @@ class Sample(NamedTuple):
     params: dict[str, Any]
 
 
-Sampler = Callable[[np.random.Generator], list[Sample]]
+# As text, because numpy.random takes longer to import than all of this package's rules.
+Sampler: TypeAlias = "Callable[[Generator], list[Sample]]"
 
 
 def array(
-    rng: np.random.Generator,
+    rng: Generator,
     shape: Sequence[int] = (2, 3),
     low: float = -2.0,
     high: float = 2.0,
@@ -58,7 +62,7 @@ def reals(
     """
     limits = list(ranges) if ranges is not None else [(low, high)] * count
 
-    def draw(rng: np.random.Generator) -> list[Sample]:
+    def draw(rng: Generator) -> list[Sample]:
         wide, row, column = (2, 3), (3,), (2, 1)
         shapes: list[tuple[tuple[int, ...], ...]] = [(wide,) * count, ((),) * count]
         if count > 1:
@@ -82,7 +86,7 @@ def reals(
 def cases(*calls: tuple[Sequence[Sequence[int]], dict[str, Any]], **limits: Any) -> Sampler:
     """Sample one call per (input shapes, parameters) pair; `limits` go to `array`."""
 
-    def draw(rng: np.random.Generator) -> list[Sample]:
+    def draw(rng: Generator) -> list[Sample]:
         return [
             Sample(tuple(array(rng, shape, **limits) for shape in shapes), dict(params))
             for shapes, params in calls
@@ -91,6 +95,6 @@ def cases(*calls: tuple[Sequence[Sequence[int]], dict[str, Any]], **limits: Any)
     return draw
 
 
-def integers(rng: np.random.Generator, shape: Sequence[int], high: int) -> np.ndarray[Any, Any]:
+def integers(rng: Generator, shape: Sequence[int], high: int) -> np.ndarray[Any, Any]:
     """Indices in [-high, high)."""
     return rng.integers(-high, high, tuple(shape))

@@ -125,7 +125,7 @@ def frozen(array: np.ndarray[Any, Any]) -> bool:
     while True:
         if array.flags.writeable:
             return False
-        base = array.base
+        base: Any = array.base
         if base is None or isinstance(base, bytes):
             return True
         if not isinstance(base, np.ndarray):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,17 @@ from autodiff.reverse import Node, Projection
 from autodiff.rules import Pullback
 from autodiff.spec import Shape, Spec, describe, protected, spec_of
 
-__all__ = ["Constant", "Cost", "Entry", "Guard", "Stage", "Tape", "Variable"]
+__all__ = [
+    "Constant",
+    "Cost",
+    "Entry",
+    "Guard",
+    "Stage",
+    "Tape",
+    "Variable",
+    "params_text",
+    "short_source",
+]
 
 
 class Variable:
@@ -139,6 +150,7 @@ class Stage(Interpreter):
         return self.make(value, Variable(spec_of(value), name, "input"))
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Evaluate a primitive and append an entry."""
         values: list[Any] = []
         operands: list[Variable | Constant] = []
         for value in inputs:
@@ -157,6 +169,7 @@ class Stage(Interpreter):
         return boxes if isinstance(out, tuple) else boxes[0]
 
     def expose(self, box: Box, reader: str) -> Any:
+        """Return the value, and guard that the tape is only used where it is the same."""
         value = super().expose(box, reader)
         self.guards.append(Guard(box._payload, np.array(value), reader, source_line()))
         return value
@@ -293,9 +306,7 @@ class Tape:
                 _check_guards(guards, variable, memory)
             for key in last_use[position]:
                 del memory[key]
-        results = [
-            memory[id(o)] if isinstance(o, Variable) else o.value for o in self.outputs
-        ]
+        results = [memory[id(o)] if isinstance(o, Variable) else o.value for o in self.outputs]
         return results[0] if self.out_tree is None else tree.unflatten(self.out_tree, results)
 
     def _last_uses(self) -> list[list[int]]:
@@ -318,9 +329,7 @@ class Tape:
         for entry in self.entries:
             by_primitive[entry.primitive.name] += entry.flops
             total_bytes += entry.nbytes
-        return Cost(
-            len(self.entries), sum(by_primitive.values()), total_bytes, dict(by_primitive)
-        )
+        return Cost(len(self.entries), sum(by_primitive.values()), total_bytes, dict(by_primitive))
 
     # --- text -------------------------------------------------------------------------------------
 
@@ -352,8 +361,9 @@ class Tape:
         for entry in self.entries:
             left = ", ".join(f"{names[id(v)]}: {v.spec}" for v in entry.outputs)
             right = " ".join([entry.primitive.name, *(text(o) for o in entry.inputs)])
-            params = _params_text(entry)
-            rows.append((left, right + params, _short_source(entry.source)))
+            params = params_text(entry)
+            right += f" [{params}]" if params else ""
+            rows.append((left, right, short_source(entry.source)))
         width = max((len(left) for left, _, _ in rows), default=0)
         right_width = min(max((len(right) for _, right, _ in rows), default=0), 60)
         head = ", ".join(f"{names[id(v)]}: {v.spec}" for v in self.inputs)
@@ -368,6 +378,102 @@ class Tape:
         lines.append(f"  return {outputs}")
         return "\n".join(lines)
 
+    # --- pictures (`autodiff.draw` reads tapes, so it is imported only when asked) ----------------
+
+    def to_dot(
+        self,
+        *,
+        direction: str = "TB",
+        title: str | None = None,
+        legend: bool = True,
+        parameters: Sequence[str] | None = None,
+    ) -> str:
+        """Write the tape as a graph in the DOT language; the arguments are those of `draw`.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> ad.record(lambda x: x * x)(3.0).to_dot().startswith("digraph tape {")
+        True
+        """
+        from autodiff.draw import tape_to_dot
+
+        return tape_to_dot(
+            self, direction=direction, title=title, legend=legend, parameters=parameters
+        )
+
+    def draw(
+        self,
+        path: str | PathLike[str] | None = None,
+        format: str | None = None,
+        *,
+        direction: str = "TB",
+        title: str | None = None,
+        legend: bool = True,
+        parameters: Sequence[str] | None = None,
+    ) -> Any:
+        """Draw the tape: operations are boxes, values are edges with their dtype and shape.
+
+        Dashed edges carry no derivative. SVG needs Graphviz or the extra ``viz``; PNG and PDF need
+        Graphviz.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write the picture.
+        format : {"svg", "png", "pdf", "dot"}, optional
+            By default what the suffix of `path` says, else ``"svg"``.
+        direction : {"TB", "LR", "BT", "RL"}
+            Where the computation flows: top to bottom, left to right, ...
+        title : str, optional
+            Stands above the picture.
+        legend : bool
+            Whether to explain the shapes.
+        parameters : sequence of str, optional
+            Which inputs are drawn as parameters: names as in the tape's listing, or the name of the
+            argument that holds them. By default: the variables of ``loss.tape``, and of a recorded
+            function the leaves of its first argument where that is a container.
+
+        Returns
+        -------
+        pathlib.Path, str or bytes
+            `path` if it was given, else the picture: text for SVG (a notebook shows it) and DOT,
+            bytes for PNG and PDF.
+
+        Raises
+        ------
+        DrawingError
+            No Graphviz was found that writes this format, or the tape is too large to draw. The
+            graph is then written next to `path`, with the suffix ``.dot``.
+        ValueError
+            Unknown format or direction, or a name in `parameters` is no input.
+        FileNotFoundError
+            The folder of `path` does not exist.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> print(ad.record(lambda x: x * x)(3.0).draw(format="dot")[:14])
+        digraph tape {
+        """
+        from autodiff.draw import draw_tape
+
+        return draw_tape(
+            self,
+            path,
+            format,
+            direction=direction,
+            title=title,
+            legend=legend,
+            parameters=parameters,
+        )
+
+    def _repr_svg_(self) -> str | None:
+        """Picture for notebooks, where the tape is small and there is a Graphviz."""
+        from autodiff.draw import notebook_svg
+
+        return notebook_svg(self)
+
     def __repr__(self) -> str:
         return (
             f"<Tape of {len(self.entries)} operations, {len(self.inputs)} inputs, "
@@ -375,8 +481,8 @@ class Tape:
         )
 
 
-def _params_text(entry: Entry) -> str:
-    """Parameters that differ from their defaults, in brackets."""
+def params_text(entry: Entry) -> str:
+    """Parameters that differ from their defaults, as ``axis=(0,), keepdims=True``."""
     shown = []
     for name, value in entry.params.items():
         default = entry.primitive.params.get(name)
@@ -389,7 +495,7 @@ def _params_text(entry: Entry) -> str:
             except ValueError:
                 pass
         shown.append(f"{name}={_value_text(value)}")
-    return f" [{', '.join(shown)}]" if shown else ""
+    return ", ".join(shown)
 
 
 def _value_text(value: Any) -> str:
@@ -406,7 +512,8 @@ def _value_text(value: Any) -> str:
     return str(value)
 
 
-def _short_source(source: str | None) -> str:
+def short_source(source: str | None) -> str:
+    """``model.py:7``: the file without its folders, empty for None."""
     return "" if source is None else Path(source).name
 
 
@@ -461,9 +568,7 @@ def record_calls(
                 outputs.append(Constant(out))
                 results.append(out)
         inputs = [box._payload for box in boxes]
-    tape = Tape(
-        interpreter.entries, inputs, outputs, structure, out_tree, interpreter.guards
-    )
+    tape = Tape(interpreter.entries, inputs, outputs, structure, out_tree, interpreter.guards)
     return tape, results
 
 
@@ -488,14 +593,14 @@ def tape_of(output: Node) -> Tape:
         pullback = node.pullback
         name = getattr(node, "name", None)
         if pullback is None:
-            variables[node] = Variable(Spec(node.shape, node.dtype), name, "parameter")
+            variables[node] = Variable(node.spec, name, "parameter")
             inputs.append(variables[node])
             continue
         if isinstance(pullback, Projection):
             variables[node] = several[node.parents[0]][pullback.position]
             variables[node].name = name
             continue
-        specs = getattr(node, "outputs", (Spec(node.shape, node.dtype),))
+        specs = getattr(node, "outputs", (node.spec,))
         outputs = [Variable(spec) for spec in specs]
         outputs[0].name = name
         variables[node] = outputs[0]
@@ -505,7 +610,8 @@ def tape_of(output: Node) -> Tape:
             for position, parent in enumerate(node.parents)
         )
         source = getattr(node, "source", None)
-        entries.append(Entry(pullback.primitive, operands, tuple(outputs), node.params, source))
+        params = getattr(node, "params", {})
+        entries.append(Entry(pullback.primitive, operands, tuple(outputs), params, source))
     return Tape(entries, inputs, [variables[output]])
 
 

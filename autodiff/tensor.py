@@ -20,14 +20,14 @@ from autodiff.ops import linalg, reduce
 from autodiff.ops import shape as shapes
 from autodiff.ops.fronts import (
     absolute_,
-    apply_ufunc,
     apply_ufunc_method,
     clip_,
     divmod_,
     power_,
     round_,
 )
-from autodiff.ops.protocol import FUNCTIONS, name_of
+from autodiff.ops.protocol import FUNCTIONS, UFUNCS, name_of
+from autodiff.primitive import Primitive
 from autodiff.reverse import Leaf, Node, Reverse, add_hook
 from autodiff.spec import is_inexact
 from autodiff.tape import Tape, tape_of
@@ -72,6 +72,15 @@ def variable_value(value: Any) -> Any:
 _VARIABLE_DTYPES = tuple(
     map(np.dtype, ("float16", "float32", "float64", "complex64", "complex128"))
 )
+
+
+def _binary(primitive: Primitive) -> Any:
+    """Operator with a Tensor on the left: no need to look whether it is one."""
+
+    def operate(self: Tensor, other: Any) -> Any:
+        return self._interpreter.process_binary(primitive, self, other)
+
+    return operate
 
 
 def _reflected(call: Callable[[Any, Any], Any]) -> Any:
@@ -119,7 +128,7 @@ class Tensor(Box):
         interpreter = imperative_interpreter(ROOT, make_root)
         self._interpreter = interpreter
         self._value = variable_value(value)
-        self._payload = Leaf(self._value.shape, self._value.dtype, name)
+        self._payload = Leaf(self._value, name)
 
     # --- what it is -------------------------------------------------------------------------------
 
@@ -145,16 +154,6 @@ class Tensor(Box):
             )
         array.setflags(write=False)
         self._value = array if array.ndim else array[()]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes."""
-        return self._value.shape[self._interpreter.leading :]  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the elements."""
-        return self._value.dtype  # type: ignore[no-any-return]
 
     @property
     def ndim(self) -> int:
@@ -204,9 +203,9 @@ class Tensor(Box):
         if value is None:
             node.grad = None
             return
-        array = value if isinstance(value, Box) else np.asarray(value, node.dtype)
-        if array.shape != node.shape:
-            raise ValueError(f"grad: shape {array.shape} for a Tensor of shape {node.shape}")
+        array = value if isinstance(value, Box) else np.asarray(value, node.spec.dtype)
+        if array.shape != node.spec.shape:
+            raise ValueError(f"grad: shape {array.shape} for a Tensor {node.spec}")
         node.grad = array
 
     def _node(self, reader: str) -> Any:
@@ -365,13 +364,13 @@ class Tensor(Box):
 
     # --- operators --------------------------------------------------------------------------------
 
-    __add__ = ew.add.call
-    __sub__ = ew.subtract.call
-    __mul__ = ew.multiply.call
-    __truediv__ = ew.divide.call
-    __floordiv__ = ew.floor_divide.call
-    __mod__ = ew.remainder.call
-    __matmul__ = linalg.matmul.call
+    __add__ = _binary(ew.add)
+    __sub__ = _binary(ew.subtract)
+    __mul__ = _binary(ew.multiply)
+    __truediv__ = _binary(ew.divide)
+    __floordiv__ = _binary(ew.floor_divide)
+    __mod__ = _binary(ew.remainder)
+    __matmul__ = _binary(linalg.matmul)
     __radd__ = _reflected(ew.add.call)
     __rsub__ = _reflected(ew.subtract.call)
     __rmul__ = _reflected(ew.multiply.call)
@@ -385,15 +384,15 @@ class Tensor(Box):
     __rdivmod__ = _reflected(divmod_)
     __neg__ = ew.negative.call
     __pos__ = ew.positive.call
-    __lt__ = ew.less.call
-    __le__ = ew.less_equal.call
-    __gt__ = ew.greater.call
-    __ge__ = ew.greater_equal.call
-    __eq__ = ew.equal.call
-    __ne__ = ew.not_equal.call
-    __and__ = ew.bitwise_and.call
-    __or__ = ew.bitwise_or.call
-    __xor__ = ew.bitwise_xor.call
+    __lt__ = _binary(ew.less)
+    __le__ = _binary(ew.less_equal)
+    __gt__ = _binary(ew.greater)
+    __ge__ = _binary(ew.greater_equal)
+    __eq__ = _binary(ew.equal)
+    __ne__ = _binary(ew.not_equal)
+    __and__ = _binary(ew.bitwise_and)
+    __or__ = _binary(ew.bitwise_or)
+    __xor__ = _binary(ew.bitwise_xor)
     __rand__ = _reflected(ew.bitwise_and.call)
     __ror__ = _reflected(ew.bitwise_or.call)
     __rxor__ = _reflected(ew.bitwise_xor.call)
@@ -423,7 +422,9 @@ class Tensor(Box):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         if method == "__call__" and not keywords:
-            return apply_ufunc(ufunc, inputs)
+            call = UFUNCS.get(ufunc)
+            if call is not None:
+                return call(*inputs)
         return apply_ufunc_method(ufunc, method, inputs, keywords)
 
     def __array_function__(
@@ -512,7 +513,6 @@ class Tensor(Box):
         if not is_inexact(target):
             return np.asarray(self._interpreter.expose(self, ".astype()")).astype(target)
         return ew.convert.call(self, dtype=target)
-
 
 
 ROOT: Reverse

@@ -22,7 +22,7 @@ from autodiff.forward import Forward
 from autodiff.ops import elementwise as ew
 from autodiff.ops.shape import moveaxis_
 from autodiff.reverse import Node, Reverse, sweep
-from autodiff.spec import describe, is_inexact, protected, spec_of
+from autodiff.spec import is_inexact, protected, spec_of
 from autodiff.tape import Stage, Tape, record_calls
 from autodiff.tensor import Tensor
 
@@ -142,7 +142,7 @@ def _own(cotangent: Any, given: set[int]) -> Any:
 
 
 class _Recorded:
-    """A function recorded for reverse mode: its output leaves, and the leaves it is a function of."""
+    """A function recorded for reverse mode: its outputs, and the leaves it is a function of."""
 
     __slots__ = ("aux", "leaves", "nodes", "out_tree", "outs", "transform", "trees")
 
@@ -199,9 +199,7 @@ class _Recorded:
         given = {id(g) for g in cotangents}
         pulled = iter(
             [
-                _own(reached[leaf], given)
-                if leaf in reached
-                else np.zeros(leaf.shape, leaf.dtype)[()]
+                _own(reached[leaf], given) if leaf in reached else zeros(leaf.spec)[()]
                 for leaf in self.leaves
             ]
         )
@@ -229,7 +227,9 @@ def _seed_of(g: Any, out: Any, path: str, transform: str) -> Any:
     return g
 
 
-def _seeds(given: Any, values: Sequence[Any], structure: Any, what: str, transform: str) -> list[Any]:
+def _seeds(
+    given: Any, values: Sequence[Any], structure: Any, what: str, transform: str
+) -> list[Any]:
     """Flatten cotangents or tangents and check each against its value."""
     leaves, own_structure = tree.flatten(given)
     if own_structure != structure:
@@ -295,7 +295,7 @@ def _scalar_seed(recorded: _Recorded, f: Function, holomorphic: bool) -> Any:
             "it (np.sum), or use jacobian, vjp or elementwise_grad"
         )
     if holomorphic:
-        if spec.dtype.kind != "c" or any(leaf.dtype.kind != "c" for leaf in recorded.leaves):
+        if spec.dtype.kind != "c" or any(leaf.spec.dtype.kind != "c" for leaf in recorded.leaves):
             raise TypeError(
                 f"{transform}: holomorphic=True needs complex inputs and a complex output, got "
                 f"an output of dtype {spec.dtype}"
@@ -411,7 +411,7 @@ def _tangent_values(
     primals: tuple[Any, ...], tangents: tuple[Any, ...], transform: str
 ) -> tuple[list[Any], list[Any], tree.PyTreeSpec]:
     """Flatten primals and tangents together, and check them."""
-    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+    if not all(isinstance(given, (tuple, list)) for given in (primals, tangents)):
         raise TypeError(f"{transform}: primals and tangents must be tuples, one entry per argument")
     values, structure = tree.flatten(tuple(primals))
     paths = tree.paths(structure, "primals")
@@ -518,9 +518,7 @@ def linearize(f: Function, *xs: Any, **keywords: Any) -> tuple[Any, Function]:
     return tree.unflatten(out_tree, outs), linear_f
 
 
-def hvp(
-    f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], **keywords: Any
-) -> Any:
+def hvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], **keywords: Any) -> Any:
     """Product of the Hessian of a scalar function with a vector, forward over reverse.
 
     Parameters
@@ -667,7 +665,9 @@ def _from_front(value: Any, axis: int | None) -> Any:
     if axis is None:
         raise ValueError("vmap: out_axes must be integers")
     if not -value.ndim <= axis < value.ndim:
-        raise ValueError(f"vmap: out_axes {axis} is out of range for an output of {value.ndim} axes")
+        raise ValueError(
+            f"vmap: out_axes {axis} is out of range for an output of {value.ndim} axes"
+        )
     return value if axis == 0 else moveaxis_(value, 0, axis)
 
 
@@ -786,6 +786,7 @@ class no_grad(_Mode):
         return no_grad()
 
     def settings(self) -> dict[str, Any]:
+        """Suspend what is below a level made now, and nothing above."""
         return {"no_grad_level": next_level()}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import optree
 from optree import PyTreeSpec
@@ -37,7 +37,7 @@ def register(
     optree.register_pytree_node(
         cls,
         flatten_children,
-        unflatten_children,
+        cast(Any, unflatten_children),
         path_entry_type=optree.GetAttrEntry,
         namespace=_NAMESPACE,
     )
@@ -48,7 +48,7 @@ def _register_dataclass(cls: type) -> None:
     names = tuple(field.name for field in dataclasses.fields(cls))
 
     def unflatten_fields(_: Any, children: Sequence[Any]) -> Any:
-        instance = object.__new__(cls)
+        instance: Any = object.__new__(cls)
         for name, child in zip(names, children, strict=True):
             object.__setattr__(instance, name, child)
         return instance
@@ -69,7 +69,8 @@ def flatten(tree: Any) -> tuple[list[Any], PyTreeSpec]:
         unknown = {
             type(leaf)
             for leaf in found
-            if dataclasses.is_dataclass(leaf) and type(leaf) not in _known_dataclasses
+            if dataclasses.is_dataclass(leaf)
+            and type(leaf) not in _known_dataclasses
             and not isinstance(leaf, type)
         }
         if not unknown:

@@ -24,9 +24,9 @@ XY = ("x", "y")
 # --- arithmetic -------------------------------------------------------------------------------
 
 add = elementwise(name="add", inputs=XY, d_x=1, d_y=1, label="+", sample=reals(2))(operator.add)
-subtract = elementwise(
-    name="subtract", inputs=XY, d_x=1, d_y=-1, label="−", sample=reals(2)  # noqa: RUF001
-)(operator.sub)
+subtract = elementwise(name="subtract", inputs=XY, d_x=1, d_y=-1, label="−", sample=reals(2))(
+    operator.sub
+)
 multiply = elementwise(
     name="multiply", inputs=XY, d_x=lambda y: y, d_y=lambda x: x, label="×", sample=reals(2)
 )(operator.mul)
@@ -115,9 +115,9 @@ exp2 = elementwise(name="exp2", inputs=X, d_x=lambda out: LOG_2 * out, cost=8, s
     np.exp2
 )
 log = elementwise(name="log", inputs=X, d_x=lambda g, x: g / x, cost=8, sample=_positive)(np.log)
-log1p = elementwise(
-    name="log1p", inputs=X, d_x=lambda g, x: g / (1 + x), cost=8, sample=_positive
-)(np.log1p)
+log1p = elementwise(name="log1p", inputs=X, d_x=lambda g, x: g / (1 + x), cost=8, sample=_positive)(
+    np.log1p
+)
 log2 = elementwise(
     name="log2", inputs=X, d_x=lambda g, x: g / (LOG_2 * x), cost=8, sample=_positive
 )(np.log2)
@@ -166,9 +166,9 @@ arctan = elementwise(
 )(np.arctan)
 sinh = elementwise(name="sinh", inputs=X, d_x=np.cosh, cost=8, sample=reals())(np.sinh)
 cosh = elementwise(name="cosh", inputs=X, d_x=np.sinh, cost=8, sample=reals())(np.cosh)
-tanh = elementwise(
-    name="tanh", inputs=X, d_x=lambda out: 1 - out * out, cost=8, sample=reals()
-)(np.tanh)
+tanh = elementwise(name="tanh", inputs=X, d_x=lambda out: 1 - out * out, cost=8, sample=reals())(
+    np.tanh
+)
 arcsinh = elementwise(
     name="arcsinh", inputs=X, d_x=lambda g, x: g / np.sqrt(1 + x * x), cost=8, sample=reals()
 )(np.arcsinh)
@@ -421,13 +421,13 @@ bitwise_or = _discrete_logical(np.bitwise_or, "|")
 bitwise_xor = _discrete_logical(np.bitwise_xor, "^")
 invert = _discrete_logical(np.invert, "~")
 
-stop_gradient = elementwise(
-    name="stop_gradient", inputs=X, constant=X, cost=0, sample=reals()
-)(operator.pos)
+stop_gradient = elementwise(name="stop_gradient", inputs=X, constant=X, cost=0, sample=reals())(
+    operator.pos
+)
 
 UFUNCS.update(
     {
-        ufunc: primitive
+        ufunc: primitive.call
         for name, primitive in REGISTRY.items()
         if isinstance(ufunc := getattr(np, name, None), np.ufunc)
     }

@@ -19,10 +19,9 @@ from autodiff.ops.protocol import (
 )
 from autodiff.ops.reduce import cumsum_
 from autodiff.ops.shape import reshape
-from autodiff.primitive import Primitive
 from autodiff.spec import spec_of
 
-__all__ = ["UFUNC_FRONTS", "apply_ufunc", "clip_", "round_", "where_"]
+__all__ = ["apply_ufunc_method", "clip_", "round_", "where_"]
 
 
 def _is_complex(x: Any) -> bool:
@@ -31,7 +30,9 @@ def _is_complex(x: Any) -> bool:
 
 def absolute_(x: Any) -> Any:
     """``np.absolute``; of a complex number the modulus, with derivative 0 at 0."""
-    return ew.hypot.call(ew.real.call(x), ew.imag.call(x)) if _is_complex(x) else ew.absolute.call(x)
+    return (
+        ew.hypot.call(ew.real.call(x), ew.imag.call(x)) if _is_complex(x) else ew.absolute.call(x)
+    )
 
 
 def sign_(x: Any) -> Any:
@@ -55,31 +56,20 @@ def power_(x: Any, y: Any) -> Any:
     return ew.power.call(x, y)
 
 
-UFUNC_FRONTS: dict[np.ufunc, Callable[..., Any]] = {
-    np.absolute: absolute_,
-    np.sign: sign_,
-    np.divmod: divmod_,
-    np.power: power_,
-}
-"""Ufuncs that are more than one primitive."""
+# Ufuncs that are more than one primitive.
+UFUNCS.update({np.absolute: absolute_, np.sign: sign_, np.divmod: divmod_, np.power: power_})
 
 
 def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     """Call a ufunc on Tensors."""
-    front = UFUNC_FRONTS.get(ufunc)
-    if front is not None:
-        return front(*inputs)
-    return _primitive_of(ufunc).call(*inputs)
-
-
-def _primitive_of(ufunc: np.ufunc) -> Primitive:
     try:
-        return UFUNCS[ufunc]
+        call = UFUNCS[ufunc]
     except KeyError:
         raise NonDifferentiableError(
             f"np.{ufunc.__name__} has no derivative rule for Tensors; write it with functions that "
-            "have one, declare it with ad.elementwise, or pass tensor.data to treat it as a constant"
+            "have one, declare it with ad.elementwise, or pass tensor.data, a constant"
         ) from None
+    return call(*inputs)
 
 
 def apply_ufunc_method(
@@ -194,7 +184,8 @@ def _without_derivative(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def evaluate(*args: Any, **keywords: Any) -> Any:
         return function(
-            *[_plain(arg) for arg in args], **{key: _plain(value) for key, value in keywords.items()}
+            *[_plain(arg) for arg in args],
+            **{key: _plain(value) for key, value in keywords.items()},
         )
 
     evaluate.__name__ = function.__name__
@@ -291,4 +282,3 @@ def full_like_(
     if isinstance(fill_value, Box):
         return np.zeros(dims, spec.dtype if dtype is None else dtype) + fill_value
     return np.full(dims, fill_value, spec.dtype if dtype is None else dtype)
-

@@ -178,9 +178,7 @@ def _scatter_samples(rng: np.random.Generator) -> list[Sample]:
     cost=lambda gs_spec: sum(spec.size for spec in gs_spec),
     sample=_scatter_samples,
 )
-def scatter(
-    *gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.dtype[Any]
-) -> Any:
+def scatter(*gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.dtype[Any]) -> Any:
     """Zeros of a shape, with each array added at its index: the transpose of several reads."""
     buffer = np.zeros(shape, np.result_type(dtype, *(np.asarray(g).dtype for g in gs)))
     for g, template in zip(gs, templates, strict=True):
@@ -236,9 +234,7 @@ def _last_writes(shape: Shape, template: Template, arrays: Sequence[Any]) -> Any
     return owner[filled] == written
 
 
-def _assigned_transpose(
-    g: Any, x_spec: Spec, v_spec: Spec, arrays: Any, template: Template
-) -> Any:
+def _assigned_transpose(g: Any, x_spec: Spec, v_spec: Spec, arrays: Any, template: Template) -> Any:
     read = index(g, *arrays, template=template)
     if _has_arrays(template):
         if any(isinstance(a, Box) for a in arrays):

@@ -70,12 +70,7 @@ def _batch_matmul(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
     x_ndim, y_ndim = len(x.shape) - x_batched, len(y.shape) - y_batched
     if x_batched and not y_batched and y_ndim <= 2 and x_ndim >= 1:
         # One product of all examples' rows with the same matrix: BLAS sees a single large matrix.
-        rows = reshape(x, shape=(-1 if 0 not in x.shape else 0, x.shape[-1])) if x_ndim > 1 else x
-        if x_ndim > 1:
-            return reshape(
-                matmul(_flat_rows(x), y), shape=(*x.shape[:-1], *y.shape[1:])
-            )
-        return matmul(rows, y)
+        return reshape(matmul(_flat_rows(x), y), shape=(*x.shape[:-1], *y.shape[1:]))
     if y_batched and not x_batched and x_ndim == 2 and y_ndim == 1:
         return matmul(y, mT(x))
     if x_ndim == 1:
@@ -83,9 +78,7 @@ def _batch_matmul(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
     if y_ndim == 1:
         y = reshape(y, shape=(*y.shape, 1))
     rank = max(x_ndim, y_ndim, 2)
-    product = matmul(
-        _aligned(x, rank) if x_batched else x, _aligned(y, rank) if y_batched else y
-    )
+    product = matmul(_aligned(x, rank) if x_batched else x, _aligned(y, rank) if y_batched else y)
     shape = product.shape
     if x_ndim == 1:
         shape = (*shape[:-2], shape[-1])
@@ -133,7 +126,7 @@ def matmul(x: Any, y: Any) -> Any:
     return operator.matmul(x, y)
 
 
-UFUNCS[np.matmul] = matmul
+UFUNCS[np.matmul] = matmul.call
 
 
 # --- einsum ---------------------------------------------------------------------------------------
@@ -351,7 +344,7 @@ def _contracted(axes: Any, a_ndim: int, b_ndim: int) -> tuple[list[int], list[in
         if not 0 <= axes <= min(a_ndim, b_ndim):
             raise ValueError(f"tensordot: axes={axes} for arrays with {a_ndim} and {b_ndim} axes")
         return list(range(a_ndim - axes, a_ndim)), list(range(axes))
-    pair = [[n] if isinstance(n, (int, np.integer)) else list(n) for n in axes]
+    pair = [[int(n)] if isinstance(n, (int, np.integer)) else [int(i) for i in n] for n in axes]
     if len(pair) != 2 or len(pair[0]) != len(pair[1]):
         raise ValueError(f"tensordot: axes={axes} must be two lists of one length")
     a_axes = [normalize_axes(axis, a_ndim, "tensordot")[0] for axis in pair[0]]

@@ -11,10 +11,18 @@ from autodiff.dispatch import Box
 from autodiff.errors import NonDifferentiableError
 from autodiff.primitive import Primitive
 
-__all__ = ["FUNCTIONS", "REDUCTIONS", "UFUNCS", "as_input", "implements", "name_of", "refuse_keywords"]
+__all__ = [
+    "FUNCTIONS",
+    "REDUCTIONS",
+    "UFUNCS",
+    "as_input",
+    "implements",
+    "name_of",
+    "refuse_keywords",
+]
 
-UFUNCS: dict[np.ufunc, Primitive] = {}
-"""Primitive behind each ufunc."""
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
+"""What a plain call of each ufunc does: a primitive's ``call``, or a function of several."""
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """Implementation behind each function of NumPy's ``__array_function__`` protocol."""

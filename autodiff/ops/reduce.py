@@ -17,6 +17,12 @@ from autodiff.spec import Shape, Spec, normalize_axes, spec_of
 Axis = int | Sequence[int] | None
 NO_VALUE = np._NoValue
 
+# NumPy's type stubs know ``reduce`` only with a literal ``keepdims``.
+_add_reduce: Any = np.add.reduce
+_multiply_reduce: Any = np.multiply.reduce
+_maximum_reduce: Any = np.maximum.reduce
+_minimum_reduce: Any = np.minimum.reduce
+
 
 def kept_shape(shape: Shape, axis: Shape) -> Shape:
     """Shape with the reduced axes kept at length 1."""
@@ -56,7 +62,7 @@ _reductions = (
 )
 def sum(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Sum over axes."""
-    return np.add.reduce(x, axis=axis, keepdims=keepdims)
+    return _add_reduce(x, axis=axis, keepdims=keepdims)
 
 
 def _count(shape: Shape, axis: Shape) -> int:
@@ -119,7 +125,7 @@ def products_of_others(x: Any, axis: Shape) -> Any:
 )
 def prod(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Product over axes; derivatives hold for any number of zeros."""
-    return np.multiply.reduce(x, axis=axis, keepdims=keepdims)
+    return _multiply_reduce(x, axis=axis, keepdims=keepdims)
 
 
 def _winners(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
@@ -155,13 +161,13 @@ def _extremum_rules() -> dict[str, Any]:
 @primitive(**_extremum_rules(), batch=_batch_reduction(lambda: max))
 def max(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Largest value over axes; equal largest ones share the derivative evenly."""
-    return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
+    return _maximum_reduce(x, axis=axis, keepdims=keepdims)
 
 
 @primitive(**_extremum_rules(), batch=_batch_reduction(lambda: min))
 def min(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Smallest value over axes; equal smallest ones share the derivative evenly."""
-    return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
+    return _minimum_reduce(x, axis=axis, keepdims=keepdims)
 
 
 def _reversed(x: Any, axis: int) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -112,7 +112,9 @@ def _piece(g: Any, xs_spec: Any, axis: int, index: int) -> Any:
     transpose_xs=_piece,
     batch=_batch_joined(lambda: concatenate),
     sample=cases(
-        (((2, 3), (1, 3)), {"axis": 0}), (((2, 1), (2, 3), (2, 2)), {"axis": 1}), (((2,),), {"axis": 0})
+        (((2, 3), (1, 3)), {"axis": 0}),
+        (((2, 1), (2, 3), (2, 2)), {"axis": 1}),
+        (((2,),), {"axis": 0}),
     ),
 )
 def concatenate(*xs: Any, axis: int) -> Any:
@@ -132,19 +134,14 @@ def stack(*xs: Any, axis: int) -> Any:
 
 def _inside(widths: tuple[tuple[int, int], ...], shape: Shape) -> tuple[slice, ...]:
     return tuple(
-        slice(before, before + length)
-        for (before, _), length in zip(widths, shape, strict=True)
+        slice(before, before + length) for (before, _), length in zip(widths, shape, strict=True)
     )
 
 
 @linear(
     transpose=lambda g, x_spec, widths: g[_inside(widths, x_spec.shape)],
-    batch=lambda batched, inputs, params: pad_zeros(
-        inputs[0], widths=((0, 0), *params["widths"])
-    ),
-    sample=cases(
-        (((2, 3),), {"widths": ((1, 0), (0, 2))}), (((3,),), {"widths": ((0, 0),)})
-    ),
+    batch=lambda batched, inputs, params: pad_zeros(inputs[0], widths=((0, 0), *params["widths"])),
+    sample=cases((((2, 3),), {"widths": ((1, 0), (0, 2))}), (((3,),), {"widths": ((0, 0),)})),
 )
 def pad_zeros(x: Any, *, widths: tuple[tuple[int, int], ...]) -> Any:
     """Surround with zeros: (before, after) widths per axis."""
@@ -198,12 +195,12 @@ def transpose_(a: Any, axes: Axes | None = None) -> Any:
     return transpose(a, axes=order)
 
 
-def _axis(axis: Any, ndim: int, function: str) -> int:
+def _axis(axis: SupportsIndex, ndim: int, function: str) -> int:
     """Check one axis and make it non-negative."""
-    axis = operator.index(axis)
-    if not -ndim <= axis < ndim:
-        raise np.exceptions.AxisError(axis, ndim, function)
-    return axis % ndim
+    position = operator.index(axis)
+    if not -ndim <= position < ndim:
+        raise np.exceptions.AxisError(position, ndim, function)
+    return position % ndim
 
 
 @implements(np.matrix_transpose)
@@ -234,7 +231,8 @@ def moveaxis_(a: Any, source: Axes, destination: Axes) -> Any:
     targets = [_axis(axis, ndim, "moveaxis") for axis in targets]
     if len(sources) != len(targets) or len(set(sources)) != len(sources):
         raise ValueError(
-            f"moveaxis: source {source} and destination {destination} must name as many, different axes"
+            f"moveaxis: source {source} and destination {destination} must name equally many axes, "
+            "each once"
         )
     order = [axis for axis in range(ndim) if axis not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
@@ -329,7 +327,9 @@ def _pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
 def pad_(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     """``np.pad`` in mode "constant"."""
     if mode != "constant":
-        refuse_keywords("pad", {"mode": "use mode='constant', or index with an integer array"}, mode=mode)
+        refuse_keywords(
+            "pad", {"mode": "use mode='constant', or index with an integer array"}, mode=mode
+        )
     values = kwargs.pop("constant_values", 0)
     refuse_keywords("pad", {}, **kwargs)
     spec = spec_of(array)
