@@ -22,11 +22,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from autodiff.dispatch import Box, innermost
 from autodiff.errors import DeclarationError
 from autodiff.rules import Pullback, Rule, compile_pullback, signature_of
 from autodiff.samples import Sampler
-from autodiff.spec import Spec
+from autodiff.spec import Spec, spec_of
 
 __all__ = ["REGISTRY", "Primitive", "elementwise", "linear", "multilinear", "primitive"]
 
@@ -120,6 +122,12 @@ class Primitive:
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         """Evaluate on arrays, numbers or Tensors."""
+        for name in params:
+            if name not in self.params:
+                what = (
+                    "pass it by position" if name in self.inputs else "there is no such parameter"
+                )
+                raise TypeError(f"{self.name}: keyword {name!r} is not one of its own; {what}")
         return self.call(*inputs, **params)
 
     def __repr__(self) -> str:
@@ -221,7 +229,10 @@ class Primitive:
             def call_unary(x: Any, /) -> Any:
                 if isinstance(x, Box):
                     return x._interpreter.process_unary(self, x)
-                return forward(x)
+                try:
+                    return forward(x)
+                except (TypeError, ValueError, IndexError) as error:
+                    raise self.explained(error, x) from error
 
             return call_unary
         if not self.params and not self.variadic and len(self.inputs) == 2:
@@ -231,7 +242,10 @@ class Primitive:
                     return x._interpreter.process_binary(self, x, y)
                 if isinstance(y, Box):
                     return y._interpreter.process_binary(self, x, y)
-                return forward(x, y)
+                try:
+                    return forward(x, y)
+                except (TypeError, ValueError, IndexError) as error:
+                    raise self.explained(error, x, y) from error
 
             return call_binary
 
@@ -240,7 +254,10 @@ class Primitive:
             if params and innermost(params.values()) is not None:
                 self._refuse_boxed_params(params)
             if interpreter is None:
-                return forward(*inputs, **params)
+                try:
+                    return forward(*inputs, **params)
+                except (TypeError, ValueError, IndexError) as error:
+                    raise self.explained(error, *inputs) from error
             if len(inputs) < len(self.inputs) - self.variadic or (
                 len(inputs) > len(self.inputs) and not self.variadic
             ):
@@ -251,6 +268,15 @@ class Primitive:
             return interpreter.process(self, inputs, params)
 
         return call
+
+    def explained(self, error: Exception, *inputs: Any) -> Exception:
+        """Say in an error of the NumPy function which primitive it was, and on what shapes."""
+        if type(error) not in (TypeError, ValueError, IndexError):
+            return error
+        specs = ", ".join(
+            str(spec_of(x)) if isinstance(x, (np.ndarray, np.generic)) else repr(x) for x in inputs
+        )
+        return type(error)(f"{self.name}({specs}): {str(error).strip()}")
 
     def _refuse_boxed_params(self, params: Mapping[str, Any]) -> None:
         for name, value in params.items():
@@ -294,8 +320,8 @@ def _register(declared: Primitive) -> Primitive:
         modules = {former.forward.__module__, declared.forward.__module__}
         if modules != {"__main__"}:
             raise DeclarationError(
-                f"a primitive named {declared.name!r} is declared already (by "
-                f"{former.forward.__module__}); give this one another name with name=..."
+                f"a primitive named {declared.name!r} is declared already: {former!r}; give this "
+                "one another name with name=..."
             )
     REGISTRY[declared.name] = declared
     return declared

@@ -133,7 +133,13 @@ class Reverse(Interpreter):
             return self.process(primitive, (x,), _NO_PARAMS)
         value = x._value
         # Nothing lies below the outermost level, so the function itself can be called there.
-        out = (primitive.call if self.level else primitive.forward)(value)
+        if self.level:
+            out = primitive.call(value)
+        else:
+            try:
+                out = primitive.forward(value)
+            except (TypeError, ValueError, IndexError) as error:
+                raise primitive.explained(error, value) from error
         node = _new(Node)
         node.sequence = _next_sequence()
         node.pullback = pullback
@@ -183,7 +189,13 @@ class Reverse(Interpreter):
                     y_value = protected(y)
         if pullback is None or x_parent is None or y_parent is None or modes.open:
             return self.process(primitive, (x, y), _NO_PARAMS)
-        out = (primitive.call if self.level else primitive.forward)(x_value, y_value)
+        if self.level:
+            out = primitive.call(x_value, y_value)
+        else:
+            try:
+                out = primitive.forward(x_value, y_value)
+            except (TypeError, ValueError, IndexError) as error:
+                raise primitive.explained(error, x_value, y_value) from error
         node = _new(Node)
         node.sequence = _next_sequence()
         node.pullback = pullback
@@ -199,6 +211,9 @@ class Reverse(Interpreter):
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate and record any primitive."""
+        capture = thread_state.capture if modes.open else None
+        if capture is not None and self.level < capture.level:
+            return capture.process(primitive, inputs, params)
         values: list[Any] = []
         parents: list[Any] = []
         active: list[bool] = []

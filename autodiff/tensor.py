@@ -309,20 +309,24 @@ class Tensor(Box):
         return int(self._interpreter.expose(self, "int()"))
 
     def __float__(self) -> float:
-        if self._interpreter is not ROOT:
-            raise TypeError(
-                "float() of a Tensor inside a transform would cut its derivative; use NumPy's "
-                "functions instead of math's, or tensor.item() for the number"
-            )
-        return float(self._interpreter.expose(self, "float()"))
+        return float(self._number("float"))
 
     def __complex__(self) -> complex:
-        if self._interpreter is not ROOT:
+        return complex(self._number("complex"))
+
+    def _number(self, converter: str) -> Any:
+        """Number of a constant; of a variable only by ``.item()``, which says what it does.
+
+        ``math.sin(t)`` and ``array[i] = t`` convert without asking: they would go on with a
+        constant where a derivative is expected.
+        """
+        if self._payload is not None:
             raise TypeError(
-                "complex() of a Tensor inside a transform would cut its derivative; use "
-                "tensor.item() for the number"
+                f"{converter}() of a Tensor would cut its derivative (so would math.sin(t) and "
+                "array[i] = t); use tensor.item() for the number, NumPy's functions instead of "
+                "math's, and a Tensor instead of an array to assign into"
             )
-        return complex(self._interpreter.expose(self, "complex()"))
+        return self._interpreter.expose(self, f"{converter}()")
 
     def __len__(self) -> int:
         if not self.shape:

@@ -69,7 +69,7 @@ def differentiable_leaf(leaf: Any, path: str, transform: str) -> Any:
             return protected(leaf)
         what = f"an array of dtype {leaf.dtype}"
     else:
-        what = f"a {type(leaf).__name__}"
+        what = f"of type {type(leaf).__name__}"
     remedy = (
         "convert it to float (1.0 for 1, x.astype(float) for an array)"
         if isinstance(leaf, (int, np.ndarray, np.generic))
@@ -78,7 +78,7 @@ def differentiable_leaf(leaf: Any, path: str, transform: str) -> Any:
     raise TypeError(f"{transform}: {path} is {what}, which cannot carry a derivative; {remedy}")
 
 
-def _positions(argnums: Argnums, count: int, transform: str) -> tuple[int, ...]:
+def positions_of(argnums: Argnums, count: int, transform: str) -> tuple[int, ...]:
     """Check argument numbers and make them non-negative."""
     given = (argnums,) if isinstance(argnums, (int, np.integer)) else tuple(argnums)
     positions = []
@@ -141,7 +141,7 @@ def _own(cotangent: Any, given: set[int]) -> Any:
 # --- reverse ------------------------------------------------------------------------------------
 
 
-class _Recorded:
+class Recorded:
     """A function recorded for reverse mode: its outputs, and the leaves it is a function of."""
 
     __slots__ = ("aux", "leaves", "nodes", "out_tree", "outs", "transform", "trees")
@@ -269,7 +269,7 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False) -> tuple[Any, ...]:
     >>> out, pullback(1.0)
     (np.float64(6.0), (np.float64(3.0), np.float64(2.0)))
     """
-    recorded = _Recorded(f, xs, {}, range(len(xs)), has_aux, "vjp")
+    recorded = Recorded(f, xs, {}, range(len(xs)), has_aux, "vjp")
 
     def pullback(g: Any) -> tuple[Any, ...]:
         seeds = _seeds(g, recorded.outs, recorded.out_tree, "cotangent", "pullback")
@@ -280,7 +280,7 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False) -> tuple[Any, ...]:
     return recorded.output(), pullback
 
 
-def _scalar_seed(recorded: _Recorded, f: Function, holomorphic: bool) -> Any:
+def _scalar_seed(recorded: Recorded, f: Function, holomorphic: bool) -> Any:
     """Check that there is one scalar output, and return the cotangent 1 for it."""
     transform = recorded.transform
     if len(recorded.outs) != 1 or recorded.out_tree != _LEAF:
@@ -340,8 +340,8 @@ def value_and_grad(
 
     @functools.wraps(f)
     def evaluate(*args: Any, **keywords: Any) -> tuple[Any, Any]:
-        positions = _positions(argnums, len(args), "grad")
-        recorded = _Recorded(f, args, keywords, positions, has_aux, "grad")
+        positions = positions_of(argnums, len(args), "grad")
+        recorded = Recorded(f, args, keywords, positions, has_aux, "grad")
         seed = _scalar_seed(recorded, f, holomorphic)
         gradients = recorded.pull([seed], keep_tape=False)
         gradient = gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)
@@ -395,8 +395,8 @@ def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
 
     @functools.wraps(f)
     def derivative(*args: Any, **keywords: Any) -> Any:
-        positions = _positions(argnums, len(args), "elementwise_grad")
-        recorded = _Recorded(f, args, keywords, positions, False, "elementwise_grad")
+        positions = positions_of(argnums, len(args), "elementwise_grad")
+        recorded = Recorded(f, args, keywords, positions, False, "elementwise_grad")
         seeds = [np.ones(spec_of(out).shape, spec_of(out).dtype) for out in recorded.outs]
         gradients = recorded.pull(seeds, keep_tape=False)
         return gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)
@@ -422,7 +422,7 @@ def _tangent_values(
     return values, _seeds(tuple(tangents), values, structure, "tangents", transform), structure
 
 
-def _push(
+def push_tangents(
     f: Function,
     values: Sequence[Any],
     tangents: Sequence[Any],
@@ -469,8 +469,35 @@ def jvp(
     (np.float64(0.0), np.float64(2.0))
     """
     values, seeds, structure = _tangent_values(primals, tangents, "jvp")
-    outs, out_tangents, out_tree = _push(f, values, seeds, structure, keywords, "jvp")
+    outs, out_tangents, out_tree = push_tangents(f, values, seeds, structure, keywords, "jvp")
     return tree.unflatten(out_tree, outs), tree.unflatten(out_tree, out_tangents)
+
+
+def tangent_tape(
+    f: Function,
+    values: Sequence[Any],
+    structure: tree.PyTreeSpec,
+    keywords: dict[str, Any],
+    transform: str,
+) -> tuple[list[Any], tree.PyTreeSpec, Tape]:
+    """Evaluate `f` once; returns flat outputs, their structure, and the tape of the tangents.
+
+    The tape maps tangents of `values` to tangents of the outputs; what `f` computes on the way is
+    constant on it.
+    """
+    results: list[Any] = []
+
+    def tangent_program(*tangents: Any) -> list[Any]:
+        outs, out_tangents, out_tree = push_tangents(
+            f, values, tree.leaves(tangents), structure, keywords, transform
+        )
+        results.extend((outs, out_tree))
+        return out_tangents
+
+    start = [zeros(spec_of(value))[()] for value in values]
+    tape, _ = record_calls(tangent_program, Stage(Tensor), start, [None] * len(start), structure)
+    outs, out_tree = results
+    return outs, out_tree, tape
 
 
 def linearize(f: Function, *xs: Any, **keywords: Any) -> tuple[Any, Function]:
@@ -497,19 +524,7 @@ def linearize(f: Function, *xs: Any, **keywords: Any) -> tuple[Any, Function]:
         differentiable_leaf(value, path, "linearize")
         for value, path in zip(values, paths, strict=True)
     ]
-    stage = Stage(Tensor)
-    results: list[Any] = []
-
-    def tangent_program(*tangents: Any) -> list[Any]:
-        outs, out_tangents, out_tree = _push(
-            f, values, tree.leaves(tangents), structure, keywords, "linearize"
-        )
-        results.extend((outs, out_tree))
-        return out_tangents
-
-    start = [zeros(spec_of(value))[()] for value in values]
-    tape, _ = record_calls(tangent_program, stage, start, [None] * len(start), structure)
-    outs, out_tree = results
+    outs, out_tree, tape = tangent_tape(f, values, structure, keywords, "linearize")
 
     def linear_f(*tangents: Any) -> Any:
         seeds = _seeds(tangents, values, structure, "tangents", "linear_f")

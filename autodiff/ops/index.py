@@ -304,8 +304,6 @@ def parse_key(key: Any, shape: Shape, function: str) -> tuple[Template, list[Any
         An entry is not an integer, slice, ellipsis, None, or integer or boolean array.
     """
     entries = key if isinstance(key, tuple) else (key,)
-    if isinstance(key, list):
-        entries = (np.asarray(key),)
     template: list[Any] = []
     arrays: list[Any] = []
     for entry in entries:

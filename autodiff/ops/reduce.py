@@ -101,6 +101,8 @@ def products_of_others(x: Any, axis: Shape) -> Any:
     any order of differentiation.
     """
     shape = x.shape
+    if 0 in shape:
+        return x
     order = tuple(i for i in range(len(shape)) if i not in axis) + tuple(axis)
     rows = tuple(n for i, n in enumerate(shape) if i not in axis)
     count = _count(shape, axis)
