@@ -9,9 +9,8 @@ recurses.
 from __future__ import annotations
 
 import itertools
-import weakref
 from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from autodiff.primitive import Primitive
 from autodiff.rules import Pullback
 from autodiff.spec import Spec, is_inexact, protected, spec_of
 
-__all__ = ["Leaf", "Node", "Projection", "Reverse", "add_hook", "sweep"]
+__all__ = ["Leaf", "Node", "Projection", "Reverse", "add_hook", "owned", "sweep"]
 
 _next_sequence = itertools.count().__next__
 _NO_PARAMS: dict[str, Any] = {}
@@ -42,13 +41,13 @@ class Node:
     is None once a sweep has released it. ``form`` describes the result: the type of a NumPy
     scalar, which says all there is to know, or else (shape, dtype). Only some nodes have
     ``params`` (there are any), ``outputs`` (there are several), ``source`` (recorded under
-    ``debug()``), ``name`` and ``grad``.
+    ``debug()``), ``name``, ``grad`` and ``hooks``.
     """
 
     __slots__ = (
-        "__weakref__",
         "form",
         "grad",
+        "hooks",
         "name",
         "outputs",
         "params",
@@ -69,6 +68,7 @@ class Node:
     source: str | None
     name: str | None
     grad: Any
+    hooks: list[Callable[[Any], Any]]
 
     def __init__(
         self,
@@ -295,35 +295,52 @@ class Reverse(Interpreter):
                 "backward() on a constant Tensor: it depends on no variable (it comes from "
                 "detach(), stop_gradient, or was computed under no_grad)"
             )
-        for leaf, cotangent in sweep(
-            [(node, gradient)], keep_tape=keep_tape, keep_grads=keep_grads
-        ).items():
-            _accumulate_grad(leaf, cotangent)
+        given = {id(gradient)}
+        reached = sweep([(node, gradient)], keep_tape=keep_tape, keep_grads=keep_grads)
+        for leaf, cotangent in reached.items():
+            _accumulate_grad(leaf, owned(cotangent, given))
+
+
+def owned(cotangent: Any, given: set[int]) -> Any:
+    """Array that a caller may keep and write to: nobody else sees its memory.
+
+    `given` holds the identities of arrays that are somebody's already: the seeds, and what was
+    handed out before. A rule is linear in its cotangent, so what it returns is new, or the
+    cotangent itself, or a view: never a saved array.
+    """
+    if isinstance(cotangent, np.ndarray):
+        shared = cotangent.base is not None or not cotangent.flags.writeable
+        if shared or id(cotangent) in given:
+            return np.array(cotangent)
+        given.add(id(cotangent))
+    return cotangent
 
 
 def _accumulate_grad(node: Node, cotangent: Any) -> None:
-    """Add to ``.grad``; it never shares memory with the tape, the seed, or another ``.grad``."""
+    """Add to ``.grad``, an array also where the cotangent is a NumPy scalar."""
     former = getattr(node, "grad", None)
     if former is not None:
-        node.grad = former + cotangent
-    elif isinstance(cotangent, Box):
-        node.grad = cotangent
-    else:
-        node.grad = np.array(cotangent)
-
-
-_hooks: weakref.WeakKeyDictionary[Node, list[Callable[[Any], Any]]] = weakref.WeakKeyDictionary()
+        cotangent = former + cotangent
+    node.grad = cotangent if isinstance(cotangent, Box) else np.asarray(cotangent)
 
 
 def add_hook(node: Node, hook: Callable[[Any], Any]) -> Callable[[], None]:
     """Call `hook` with a node's cotangent in each sweep; returns a function that removes it."""
-    hooks = _hooks.setdefault(node, [])
-    hooks.append(hook)
-    return lambda: hooks.remove(hook)
+    _Hooks.exist = True
+    if not hasattr(node, "hooks"):
+        node.hooks = []
+    node.hooks.append(hook)
+    return lambda: node.hooks.remove(hook)
+
+
+class _Hooks:
+    """Whether any hook was ever added: sweeps look for hooks only then."""
+
+    exist = False
 
 
 def _run_hooks(node: Node, g: Any) -> Any:
-    for hook in list(_hooks.get(node, ())):
+    for hook in list(getattr(node, "hooks", ())):
         replaced = hook(g)
         if replaced is not None:
             replaced = replaced if isinstance(replaced, Box) else np.asarray(replaced)
@@ -362,23 +379,31 @@ def sweep(
     pending: dict[int, list[Any]] = {}
     heap: list[int] = []
     careful = modes.open and (thread_state.strong_zero or thread_state.debug)
-    hooked = bool(_hooks)
+    hooked = _Hooks.exist
     for node, g in seeds:
         _deliver(node, g, pending, heap)
-    while heap:
-        entry = pending.pop(-heappop(heap))
+    # The last node that got its first cotangent waits outside the heap: in a chain it is the next
+    # one to go, and the heap stays empty.
+    ready: int | None = None
+    while heap or ready is not None:
+        if ready is None:
+            ready = heappop(heap)
+        elif heap:
+            ready = heappushpop(heap, ready)
+        entry = pending.pop(-ready)
+        ready = None
         node, g = entry[0], entry[1]
         if type(g) is Parts:
             g = g.total(getattr(node, "outputs", None))
         if hooked:
             g = _run_hooks(node, g)
         if keep_grads and type(g) is not tuple:
-            _accumulate_grad(node, g)
+            _accumulate_grad(node, g if isinstance(g, Box) else np.array(g))
         saved = node.saved
         if saved is None:
             raise _released(node)
         pullback = node.pullback
-        cotangents = pullback.pull(g, saved)
+        cotangents = _pulled(node, g, saved) if careful else pullback.pull(g, saved)
         if not keep_tape:
             node.saved = None
         position = -1  # counted by hand: zip and enumerate cost more than the loop
@@ -392,10 +417,7 @@ def sweep(
             kind = type(cotangent)
             form = parent.form
             if kind is not form and not (
-                kind is np.ndarray
-                and type(form) is tuple
-                and cotangent.shape == form[0]
-                and cotangent.dtype is form[1]
+                kind is np.ndarray and (cotangent.shape, cotangent.dtype) == form
             ):
                 if kind is Scattered or kind is Slot:
                     _deliver(parent, cotangent, pending, heap)
@@ -406,7 +428,9 @@ def sweep(
             if received is None:
                 pending[sequence] = [parent, cotangent]
                 if parent.pullback is not None:
-                    heappush(heap, -sequence)
+                    if ready is not None:
+                        heappush(heap, ready)
+                    ready = -sequence
             elif type(received[1]) is form:
                 received[1] = received[1] + cotangent
             else:
@@ -418,6 +442,15 @@ def sweep(
             g = g.total(None)
         leaves[leaf] = _run_hooks(leaf, g) if hooked else g
     return leaves
+
+
+def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
+    """Cotangents under a mode: where strong zeros stand in, NumPy need not warn of 0/0."""
+    assert node.pullback is not None
+    if not thread_state.strong_zero:
+        return node.pullback.pull(g, saved)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return node.pullback.pull(g, saved)
 
 
 def _deliver(node: Node, g: Any, pending: dict[int, list[Any]], heap: list[int]) -> None:

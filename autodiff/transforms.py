@@ -21,7 +21,7 @@ from autodiff.dispatch import Box, Interpreter, lower_to, modes, next_level, ope
 from autodiff.forward import Forward
 from autodiff.ops import elementwise as ew
 from autodiff.ops.shape import moveaxis_
-from autodiff.reverse import Node, Reverse, sweep
+from autodiff.reverse import Node, Reverse, owned, sweep
 from autodiff.spec import is_inexact, protected, spec_of
 from autodiff.tape import Stage, Tape, record_calls
 from autodiff.tensor import Tensor
@@ -128,16 +128,6 @@ def _unboxed(value: Any, interpreter: Interpreter) -> Any:
     return value
 
 
-def _own(cotangent: Any, given: set[int]) -> Any:
-    """Array of its own for the caller, who may write to it."""
-    if isinstance(cotangent, np.ndarray):
-        shared = cotangent.base is not None or not cotangent.flags.writeable
-        if shared or id(cotangent) in given:
-            return np.array(cotangent)
-        given.add(id(cotangent))
-    return cotangent
-
-
 # --- reverse ------------------------------------------------------------------------------------
 
 
@@ -199,7 +189,7 @@ class Recorded:
         given = {id(g) for g in cotangents}
         pulled = iter(
             [
-                _own(reached[leaf], given) if leaf in reached else zeros(leaf.spec)[()]
+                owned(reached[leaf], given) if leaf in reached else zeros(leaf.spec)[()]
                 for leaf in self.leaves
             ]
         )

@@ -51,7 +51,7 @@ class TestBackward:
         w = ad.Tensor(3.0)
         y = np.exp(w) * w
         y.backward()
-        with pytest.raises(ad.TapeReleasedError, match="multiply were released.*keep_tape=True"):
+        with pytest.raises(ad.TapeReleasedError, match=r"multiply were released.*keep_tape=True"):
             y.backward()
 
     def test_keep_tape(self):
@@ -374,7 +374,7 @@ class TestScopes:
 
         run(f)
         for use in (lambda t: t + 1, lambda t: 2 * t, lambda t: np.sin(t), lambda t: np.sum(t)):
-            with pytest.raises(ad.EscapedTensorError, match="escaped from the .* has returned"):
+            with pytest.raises(ad.EscapedTensorError, match=r"escaped from the .* has returned"):
                 use(stored[0])
 
     def test_variables_made_inside_a_transform_escape_too(self):

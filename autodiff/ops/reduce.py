@@ -270,6 +270,7 @@ def _flag(keepdims: Any) -> bool:
 def _extremum(name: str, reduce: Any, combine: Any) -> Any:
     """Build ``np.max`` or ``np.min``: like a sum, but ``where`` needs ``initial``, as in NumPy."""
     general = _reduction(name, reduce, None, combine)
+    lowest = -np.inf if name == "max" else np.inf
 
     def function(
         a: Any,
@@ -285,7 +286,15 @@ def _extremum(name: str, reduce: Any, combine: Any) -> Any:
                 raise ValueError(
                     f"{name}: where=... needs initial=..., the value of an empty selection"
                 )
-            a = np.where(where, a, -np.inf if name == "max" else np.inf)
+            a = np.where(where, a, lowest)
+        spec = spec_of(a)
+        if _is_given(initial) and 0 in spec.shape:
+            axes = normalize_axes(axis, spec.ndim, name)
+            if _count(spec.shape, axes) == 0:
+                shape = kept_shape(spec.shape, axes)
+                if not _flag(keepdims):
+                    shape = tuple(n for i, n in enumerate(spec.shape) if i not in axes)
+                return combine(np.full(shape, lowest, spec.dtype), initial)
         return general(a, axis=axis, keepdims=keepdims, initial=initial)
 
     function.__name__ = function.__qualname__ = f"{name}_"

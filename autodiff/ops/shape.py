@@ -145,7 +145,7 @@ def _inside(widths: tuple[tuple[int, int], ...], shape: Shape) -> tuple[slice, .
 )
 def pad_zeros(x: Any, *, widths: tuple[tuple[int, int], ...]) -> Any:
     """Surround with zeros: (before, after) widths per axis."""
-    return np.pad(x, widths)
+    return np.pad(x, widths) if widths else x
 
 
 # --- NumPy's functions ----------------------------------------------------------------------------
