@@ -18,7 +18,15 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.debug import source_line
-from autodiff.dispatch import Box, Interpreter, concrete, lower_to, open_scope
+from autodiff.dispatch import (
+    Box,
+    Interpreter,
+    concrete,
+    lower_to,
+    modes,
+    open_scope,
+    thread_state,
+)
 from autodiff.errors import TapeError
 from autodiff.ops.protocol import as_input
 from autodiff.primitive import Primitive
@@ -151,6 +159,9 @@ class Stage(Interpreter):
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate a primitive and append an entry."""
+        capture = thread_state.capture if modes.open else None
+        if capture is not None and self.level < capture.level:
+            return capture.process(primitive, inputs, params)
         values: list[Any] = []
         operands: list[Variable | Constant] = []
         for value in inputs:

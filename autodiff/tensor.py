@@ -29,7 +29,7 @@ from autodiff.ops.fronts import (
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, name_of
 from autodiff.primitive import Primitive
 from autodiff.reverse import Leaf, Node, Reverse, add_hook
-from autodiff.spec import is_inexact
+from autodiff.spec import is_inexact, protected
 from autodiff.tape import Tape, tape_of
 
 __all__ = ["Tensor", "make_root"]
@@ -147,12 +147,11 @@ class Tensor(Box):
                 "data: only a variable's value can be replaced; this Tensor was computed. "
                 "Use tensor[...] = value, or a new variable"
             )
-        array = np.array(concrete(value), dtype=self._value.dtype)
+        array = protected(np.asarray(concrete(value), dtype=self._value.dtype))
         if array.shape != self._value.shape:
             raise ValueError(
                 f"data: the variable has shape {self._value.shape}, the new value {array.shape}"
             )
-        array.setflags(write=False)
         self._value = array if array.ndim else array[()]
 
     @property

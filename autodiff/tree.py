@@ -13,7 +13,7 @@ from typing import Any, cast
 import optree
 from optree import PyTreeSpec
 
-__all__ = ["PyTreeSpec", "flatten", "leaves", "map_leaves", "paths", "register", "unflatten"]
+__all__ = ["LeafPath", "PyTreeSpec", "flatten", "leaves", "map_leaves", "paths", "register", "unflatten"]
 
 _NAMESPACE = "autodiff"
 _known_dataclasses: set[type] = set()
@@ -122,3 +122,17 @@ def paths(spec: PyTreeSpec, root: str) -> list[str]:
     ["params['w'][0]", "params['w'][1]"]
     """
     return [accessor.codify(root) for accessor in optree.treespec_accessors(spec)]
+
+
+class LeafPath:
+    """How a leaf is reached, written out only when an error message needs it."""
+
+    __slots__ = ("position", "root", "spec")
+
+    def __init__(self, spec: PyTreeSpec, position: int, root: str) -> None:
+        self.spec = spec
+        self.position = position
+        self.root = root
+
+    def __str__(self) -> str:
+        return paths(self.spec, self.root)[self.position]

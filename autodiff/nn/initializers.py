@@ -1,0 +1,84 @@
+"""What weights start from.
+
+An initializer is a function of a ``numpy.random.Generator`` and a shape ``(inputs, outputs)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "INITIALIZERS",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "initial_weight",
+    "zeros",
+]
+
+Initializer = Callable[[np.random.Generator, tuple[int, int]], Any]
+
+
+def glorot_uniform(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Uniform in ±sqrt(6 / (inputs + outputs)): Glorot & Bengio 2010, eq. 16."""
+    bound = np.sqrt(6.0 / max(1, sum(shape)))
+    return rng.uniform(-bound, bound, shape)
+
+
+def glorot_normal(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Normal of variance 2 / (inputs + outputs): Glorot & Bengio 2010, eq. 12."""
+    return rng.normal(0.0, np.sqrt(2.0 / max(1, sum(shape))), shape)
+
+
+def he_normal(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Normal of variance 2 / inputs: He, Zhang, Ren & Sun 2015, eq. 10."""
+    return rng.normal(0.0, np.sqrt(2.0 / max(1, shape[0])), shape)
+
+
+def he_uniform(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Uniform of variance 2 / inputs, in ±sqrt(6 / inputs): He, Zhang, Ren & Sun 2015, eq. 10."""
+    bound = np.sqrt(6.0 / max(1, shape[0]))
+    return rng.uniform(-bound, bound, shape)
+
+
+def zeros(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Zeros."""
+    return np.zeros(shape)
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    function.__name__: function
+    for function in (glorot_normal, glorot_uniform, he_normal, he_uniform, zeros)
+}
+"""The initializers that layers know by name."""
+
+
+def initial_weight(
+    init: str | Initializer, rng: np.random.Generator, shape: tuple[int, int], dtype: Any
+) -> NDArray[Any]:
+    """Draw a weight matrix.
+
+    Raises
+    ------
+    ValueError
+        The name is not known, or a function returned another shape.
+    """
+    if isinstance(init, str):
+        if init not in INITIALIZERS:
+            raise ValueError(
+                f"unknown initializer {init!r}; the known ones are {', '.join(INITIALIZERS)}, "
+                "or pass a function of (rng, shape)"
+            )
+        init = INITIALIZERS[init]
+    weight = np.asarray(init(rng, shape))
+    if weight.shape != shape:
+        raise ValueError(
+            f"the initializer {getattr(init, '__name__', init)!r} returned shape {weight.shape} "
+            f"where {shape} (inputs, outputs) was asked for"
+        )
+    return weight.astype(dtype)

@@ -1,0 +1,276 @@
+"""Losses, and the accuracy of a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import autodiff as ad
+
+__all__ = ["accuracy", "binary_cross_entropy", "mean_squared_error", "softmax_cross_entropy"]
+
+_REDUCTIONS: dict[str, Callable[[Any], Any]] = {
+    "mean": np.mean,
+    "sum": np.sum,
+    "none": lambda losses: losses,
+}
+
+
+def _reduced(losses: Any, reduction: str, loss: str) -> Any:
+    try:
+        reduce = _REDUCTIONS[reduction]
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"{loss}: reduction must be one of {', '.join(map(repr, _REDUCTIONS))}, got "
+            f"{reduction!r}"
+        ) from None
+    return reduce(losses)
+
+
+def _as_operands(prediction: Any, target: Any, loss: str, first: str, second: str) -> Any:
+    """Check that shapes agree, and give a target that is a constant the prediction's dtype."""
+    prediction = _array(prediction)
+    if not isinstance(target, ad.Tensor):
+        wanted = prediction.dtype if prediction.dtype.kind in "fc" else None
+        target = np.asarray(target)
+        if target.dtype.kind not in "fciub":
+            raise TypeError(f"{loss}: {second} has dtype {target.dtype}; give numbers")
+        if target.dtype.kind != "c":
+            target = target.astype(wanted, copy=False)
+    if target.shape not in (prediction.shape, ()):
+        raise ValueError(
+            f"{loss}: {first} has shape {prediction.shape}, {second} {target.shape}; they must be "
+            "equal (reshape one of them: broadcasting would pair every example with every other)"
+        )
+    return prediction, target
+
+
+def _array(x: Any) -> Any:
+    return x if isinstance(x, (ad.Tensor, np.ndarray)) else np.asarray(x)
+
+
+# --- regression -----------------------------------------------------------------------------------
+
+
+def mean_squared_error(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """Squared difference, averaged over all entries.
+
+    Parameters
+    ----------
+    prediction : array or Tensor
+    target : array or Tensor, of the same shape, or a number
+        A constant array is cast to the prediction's dtype.
+    reduction : "mean", "sum" or "none"
+        "none" returns one loss per entry.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, or `reduction` is unknown.
+
+    Examples
+    --------
+    >>> from autodiff import nn
+    >>> nn.mean_squared_error(np.array([1.0, 2.0]), np.array([1.0, 0.0]))
+    np.float64(2.0)
+    """
+    prediction, target = _as_operands(
+        prediction, target, "mean_squared_error", "prediction", "target"
+    )
+    return _reduced(np.square(prediction - target), reduction, "mean_squared_error")
+
+
+# --- classification -------------------------------------------------------------------------------
+
+
+def _excess(logits: Any, labels: Any) -> Any:
+    """softmax(logits) - onehot(labels): the derivative of each example's loss by its logits."""
+    classes = np.arange(logits.shape[-1])
+    return ad.softmax(logits) - np.equal(labels[..., None], classes)
+
+
+def _samples(rng: np.random.Generator) -> list[ad.Sample]:
+    return [
+        ad.Sample((rng.uniform(-2.0, 2.0, (*shape, 4)), rng.integers(0, 4, shape)), {})
+        for shape in ((3,), (2, 3), ())
+    ]
+
+
+def _batch(batched: Any, inputs: Any, params: Any) -> Any:
+    size = next(x.shape[0] for x, flag in zip(inputs, batched, strict=True) if flag)
+    return _softmax_cross_entropy(
+        *(
+            x if flag else np.broadcast_to(x, (size, *np.shape(x)))
+            for x, flag in zip(inputs, batched, strict=True)
+        )
+    )
+
+
+@ad.primitive(
+    name="softmax_cross_entropy",
+    vjp_logits=lambda g, logits, labels: g[..., None] * _excess(logits, labels),
+    jvp_logits=lambda t, logits, labels: np.sum(t * _excess(logits, labels), axis=-1),
+    constant=("labels",),
+    batch=_batch,
+    cost=lambda logits_spec: 12 * logits_spec.size,
+    sample=_samples,
+)
+def _softmax_cross_entropy(logits: Any, labels: Any) -> Any:
+    """Return log(sum(exp(logits))) - logits[label] of each example."""
+    classes = logits.shape[-1]
+    flat = np.reshape(labels, -1)
+    if flat.size and (flat.min() < 0 or flat.max() >= classes):
+        wrong = int(np.flatnonzero((flat < 0) | (flat >= classes))[0])
+        place = ", ".join(str(int(i)) for i in np.unravel_index(wrong, np.shape(labels)))
+        raise ValueError(
+            f"softmax_cross_entropy: labels[{place}] is {flat[wrong]}, but the logits have "
+            f"{classes} classes, numbered from 0 to {classes - 1}"
+        )
+    shifted = logits - np.max(logits, axis=-1, keepdims=True)
+    chosen = np.reshape(shifted, (-1, classes))[np.arange(flat.size), flat]
+    total = np.sum(np.exp(shifted), axis=-1)
+    return (np.log(total) - np.reshape(chosen, total.shape))[()]
+
+
+def softmax_cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
+    """Cross-entropy of the softmax of logits with integer labels, averaged over the examples.
+
+    For one example it is log(sum(exp(logits))) - logits[label]; its gradient by the logits is
+    softmax(logits) - onehot(label). One primitive, differentiable to any order.
+
+    Parameters
+    ----------
+    logits : array or Tensor, shape (..., classes)
+    labels : integer array, shape (...)
+        Each from 0 to classes - 1.
+    reduction : "mean", "sum" or "none"
+        "none" returns one loss per example.
+
+    Raises
+    ------
+    TypeError
+        Labels are not integers.
+    ValueError
+        Shapes do not fit, a label is out of range, or `reduction` is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff import nn
+    >>> logits, labels = np.zeros((1, 2)), np.array([1])
+    >>> nn.softmax_cross_entropy(logits, labels)
+    np.float64(0.6931471805599453)
+    >>> ad.grad(nn.softmax_cross_entropy)(logits, labels)
+    array([[ 0.5, -0.5]])
+    """
+    logits = _array(logits)
+    labels = _array(labels)
+    if labels.dtype.kind not in "iu":
+        raise TypeError(
+            f"softmax_cross_entropy: labels must be a plain array of integers, got "
+            f"{'a Tensor' if isinstance(labels, ad.Tensor) else 'an array'} of dtype "
+            f"{labels.dtype}; use labels.astype(int), or binary_cross_entropy for probabilities"
+        )
+    if len(logits.shape) == 0 or logits.shape[-1] == 0:
+        raise ValueError(
+            f"softmax_cross_entropy: logits need a last axis of classes, got shape {logits.shape}"
+        )
+    if labels.shape != logits.shape[:-1]:
+        remedy = (
+            "use labels.argmax(-1) for one-hot rows"
+            if labels.shape == logits.shape
+            else "give one label per example"
+        )
+        raise ValueError(
+            f"softmax_cross_entropy: logits of shape {logits.shape} need labels of shape "
+            f"{logits.shape[:-1]}, got {labels.shape}; {remedy}"
+        )
+    losses = _softmax_cross_entropy(logits, labels)
+    return _reduced(losses, reduction, "softmax_cross_entropy")
+
+
+def _binary_samples(rng: np.random.Generator) -> list[ad.Sample]:
+    return [
+        ad.Sample((rng.uniform(0.2, 2.0, shape) * sign, rng.uniform(0.1, 0.9, shape)), {})
+        for shape in ((2, 3), ())
+        for sign in (1, -1)
+    ]
+
+
+@ad.elementwise(
+    name="binary_cross_entropy",
+    d_logits=lambda logits, targets: (
+        (1 - targets) * ad.sigmoid(logits) - targets * ad.sigmoid(-logits)
+    ),
+    d_targets=lambda logits: -logits,
+    cost=10,
+    sample=_binary_samples,
+)
+def _binary_cross_entropy(logits: Any, targets: Any) -> Any:
+    """max(z, 0) - z t + log(1 + exp(-|z|)), which loses no digit to cancellation."""
+    magnitude = np.log1p(np.exp(-np.abs(logits)))
+    return np.maximum(logits, 0) - logits * targets + magnitude
+
+
+def binary_cross_entropy(logits: Any, targets: Any, reduction: str = "mean") -> Any:
+    """Cross-entropy of sigmoid(logits) with probabilities, averaged over all entries.
+
+    For one entry it is -t log(s) - (1 - t) log(1 - s) with s = sigmoid(z), computed from z without
+    overflow or cancellation; its derivative by z is s - t.
+
+    Parameters
+    ----------
+    logits : array or Tensor
+    targets : array or Tensor of the same shape, or a number
+        Probabilities; booleans and integers 0 and 1 too.
+    reduction : "mean", "sum" or "none"
+        "none" returns one loss per entry.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, a target is outside [0, 1], or `reduction` is unknown.
+
+    Examples
+    --------
+    >>> from autodiff import nn
+    >>> nn.binary_cross_entropy(np.array([1e4, -1e4]), np.array([1, 0]))
+    np.float64(0.0)
+    """
+    logits, targets = _as_operands(logits, targets, "binary_cross_entropy", "logits", "targets")
+    if not isinstance(targets, ad.Tensor):
+        outside = ~((targets >= 0) & (targets <= 1))
+        if outside.any():
+            raise ValueError(
+                "binary_cross_entropy: targets must be probabilities from 0 to 1, got "
+                f"{targets[outside][0]}; for labels -1 and 1 pass (labels + 1) / 2"
+            )
+    losses = _binary_cross_entropy(logits, targets)
+    return _reduced(losses, reduction, "binary_cross_entropy")
+
+
+def accuracy(logits: Any, labels: Any) -> float:
+    """Share of examples whose largest logit is that of their label.
+
+    Parameters
+    ----------
+    logits : array or Tensor, shape (..., classes)
+    labels : integer array, shape (...)
+
+    Examples
+    --------
+    >>> from autodiff import nn
+    >>> nn.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
+    0.5
+    """
+    labels = np.asarray(labels)
+    chosen = np.argmax(logits, axis=-1)
+    if chosen.shape != labels.shape:
+        raise ValueError(
+            f"accuracy: logits of shape {np.shape(logits)} need labels of shape {chosen.shape}, "
+            f"got {labels.shape}"
+        )
+    return float(np.mean(chosen == labels))

@@ -1,0 +1,312 @@
+"""Modules: objects whose attributes hold parameters, and which are trees of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+import autodiff as ad
+
+__all__ = ["Module", "arrays", "named_leaves", "variables"]
+
+T = TypeVar("T")
+
+# Names of all attributes in order, of those that hold children, and the values of the others
+_Description = tuple[tuple[str, ...], tuple[str, ...], tuple[Any, ...]]
+
+
+class _Naming(type):
+    """Name the parameters once an instance is complete."""
+
+    def __call__(cls, *args: Any, **keywords: Any) -> Any:
+        module = super().__call__(*args, **keywords)
+        module.named_parameters()
+        return module
+
+
+class Module(metaclass=_Naming):
+    """Base class of networks and their layers.
+
+    A subclass sets attributes in ``__init__`` and computes in ``__call__``. Parameters are
+    `autodiff.Tensor` attributes; attributes may also be modules, and lists, tuples and dicts of
+    parameters and modules. Everything else (sizes, flags, functions) is static: it must be
+    hashable, and is part of the structure, not a leaf.
+
+    A module is a tree like any container: ``ad.grad(loss)(model, x)`` returns a module of the same
+    class that holds the gradients, and ``ad.tree.map_leaves`` maps over its parameters. What a
+    transform gives for a Tensor is a Tensor, because transforms of variables are themselves
+    recorded. `arrays` gives the same model with plain arrays as leaves, for which gradients are
+    plain arrays and nothing is recorded beside them; `variables` goes back.
+
+    Notes
+    -----
+    A parameter that is reached by two paths is one parameter in `parameters` and `zero_grad`, and
+    ``backward`` sums over both uses. As a tree the module has two leaves then, as every container
+    does, and a functional gradient gives each path its own share.
+
+    A constant array that is no parameter would be a leaf too; keep it in a function
+    (``Sequential(lambda x: (x - mean) / scale, ...)``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff import nn
+    >>> class Affine(nn.Module):
+    ...     def __init__(self):
+    ...         self.scale = ad.Tensor(2.0)
+    ...         self.shift = ad.Tensor([0.0, 1.0])
+    ...
+    ...     def __call__(self, x):
+    ...         return self.scale * x + self.shift
+    >>> model = Affine()
+    >>> np.sum(model(np.ones(2))).backward()
+    >>> [(name, tensor.grad) for name, tensor in model.named_parameters()]
+    [('scale', array(2.)), ('shift', array([1., 1.]))]
+    >>> ad.grad(lambda model, x: np.sum(model(x)))(nn.arrays(model), np.ones(2)).shift
+    array([1., 1.])
+    >>> model
+    Affine: 3 parameters
+      scale float64[], shift float64[2]
+    """
+
+    # What held children where this instance was rebuilt from its leaves: they may be anything then
+    __slots__ = ("__dict__", "__weakref__", "_child_names")
+
+    _child_names: tuple[str, ...]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        ad.tree.register(cls, _flatten, functools.partial(_unflatten, cls))
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Compute the module's output; each subclass defines it."""
+        raise TypeError(f"{type(self).__name__} does not define __call__(self, x)")
+
+    def named_parameters(self) -> list[tuple[str, Any]]:
+        """Parameters with their paths, such as ``layers[0].weight``; each parameter once.
+
+        A parameter without a name, or named by a submodule, gets its path as its name.
+
+        Returns
+        -------
+        list of (str, Tensor)
+            For a module of plain arrays: of (str, ndarray).
+        """
+        found: dict[int, tuple[str, Any]] = {}
+        for path, leaf in named_leaves(self):
+            if id(leaf) in found:
+                continue
+            found[id(leaf)] = (path, leaf)
+            if isinstance(leaf, ad.Tensor) and path.endswith(leaf.name or ""):
+                leaf.name = path
+        return list(found.values())
+
+    def parameters(self) -> list[Any]:
+        """Parameters in the order of `named_parameters`, each once."""
+        return [leaf for _, leaf in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Set the ``grad`` of every parameter to None."""
+        for parameter in self.parameters():
+            if isinstance(parameter, ad.Tensor):
+                parameter.grad = None
+
+    def __repr__(self) -> str:
+        count = sum(
+            np.size(leaf) if not isinstance(leaf, ad.Tensor) else leaf.size
+            for leaf in self.parameters()
+        )
+        lines = [f"{_head(self)}: {count:,} parameters"]
+        for path, module in _modules(self, ""):
+            own = ", ".join(f"{name} {_describe(leaf)}" for name, leaf in _own_leaves(module, ""))
+            if path:
+                lines.append(f"  {path}: {_head(module)}{'  ' if own else ''}{own}")
+            elif own:
+                lines.append(f"  {own}")
+        return "\n".join(lines)
+
+
+def _holds_parameters(value: Any, owner: Module, path: str) -> bool:
+    """Whether an attribute's value is a child: a parameter, a module, or a container of them."""
+    if isinstance(value, (ad.Tensor, np.ndarray, Module)):
+        return True
+    if isinstance(value, dict):
+        entries = [(f"[{key!r}]", entry) for key, entry in value.items()]
+    elif isinstance(value, (list, tuple)):
+        entries = [(f"[{i}]", entry) for i, entry in enumerate(value)]
+    else:
+        return False
+    children = [_holds_parameters(entry, owner, path + key) for key, entry in entries]
+    if any(children) and not all(children):
+        key, entry = entries[children.index(False)]
+        raise TypeError(
+            f"{type(owner).__name__}: {path}{key} is a {type(entry).__name__} among parameters and "
+            "modules; wrap a function in nn.Activation, keep anything else in an attribute of its "
+            "own"
+        )
+    return any(children)
+
+
+def _flatten(module: Module) -> tuple[list[Any], _Description, tuple[str, ...]]:
+    """Children, static description, and the children's names."""
+    attributes = vars(module)
+    known = getattr(module, "_child_names", ())
+    names = tuple(
+        name
+        for name, value in attributes.items()
+        if name in known or _holds_parameters(value, module, name)
+    )
+    static = tuple(value for name, value in attributes.items() if name not in names)
+    try:
+        hash(static)
+    except TypeError:
+        name = next(n for n, v in attributes.items() if n not in names and not _hashable(v))
+        raise TypeError(
+            f"{type(module).__name__}.{name} is a {type(attributes[name]).__name__} without "
+            "parameters, which is part of the module's structure and must be hashable; use a "
+            "tuple or a frozen dataclass"
+        ) from None
+    return [attributes[name] for name in names], (tuple(attributes), names, static), names
+
+
+def _unflatten(cls: type[Module], description: _Description, children: Any) -> Module:
+    """Instance with other children; ``__init__`` does not run."""
+    order, names, static = description
+    values = dict(zip(names, children, strict=True))
+    rest = iter(static)
+    module: Module = object.__new__(cls)
+    vars(module).update((name, values[name] if name in values else next(rest)) for name in order)
+    module._child_names = names
+    return module
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """Leaves of a container with their paths: ``layers[0].weight``, ``['w']``."""
+    leaves, structure = ad.tree.flatten(tree)
+    paths = [path.removeprefix(".") for path in ad.tree.paths(structure, "")]
+    return list(zip(paths, leaves, strict=True))
+
+
+def arrays(tree: T) -> T:
+    """Return a container with read-only arrays in place of Tensors.
+
+    Gradients of a function of it are plain arrays, and arrays that nobody can write to are not
+    copied by transforms, so this is the form for functional training.
+
+    Parameters
+    ----------
+    tree : module or other container
+        Its Tensors become the arrays they hold, writable arrays are copied.
+
+    Returns
+    -------
+    container of the same structure
+
+    Examples
+    --------
+    >>> from autodiff import nn
+    >>> nn.arrays(nn.Linear(2, 1, init="zeros")).weight
+    array([[0.],
+           [0.]])
+    """
+    return ad.tree.map_leaves(_frozen, tree)  # type: ignore[no-any-return]
+
+
+def _frozen(leaf: Any) -> Any:
+    if isinstance(leaf, ad.Tensor):
+        return leaf.data
+    if isinstance(leaf, np.ndarray) and leaf.flags.writeable:
+        leaf = leaf.copy()
+        leaf.setflags(write=False)
+    return leaf
+
+
+def variables(tree: T) -> T:
+    """Return a container with new variables in place of arrays and numbers, named by their paths.
+
+    The inverse of `arrays`. Integers and booleans stay as they are.
+
+    Parameters
+    ----------
+    tree : module or other container of arrays, numbers or Tensors
+
+    Returns
+    -------
+    container of the same structure
+
+    Examples
+    --------
+    >>> from autodiff import nn
+    >>> nn.variables({"w": np.array([1.0])})
+    {'w': Tensor([1.], name="['w']")}
+    """
+    leaves, structure = ad.tree.flatten(tree)
+    paths = [path.removeprefix(".") for path in ad.tree.paths(structure, "")]
+    return ad.tree.unflatten(  # type: ignore[no-any-return]
+        structure, [_variable(leaf, path) for leaf, path in zip(leaves, paths, strict=True)]
+    )
+
+
+def _variable(leaf: Any, path: str) -> Any:
+    if isinstance(leaf, ad.Tensor):
+        return ad.Tensor(leaf, name=leaf.name or path or None)
+    return ad.Tensor(leaf, name=path or None) if np.asarray(leaf).dtype.kind in "fc" else leaf
+
+
+# --- text ---------------------------------------------------------------------------------------
+
+
+def _describe(leaf: Any) -> str:
+    if isinstance(leaf, (ad.Tensor, np.ndarray, np.generic)):
+        return f"{leaf.dtype.name}[{','.join(map(str, leaf.shape))}]"
+    return repr(leaf)
+
+
+def _head(module: Module) -> str:
+    """Class and static attributes: ``Activation(tanh)``."""
+    (order, names, static) = _flatten(module)[1]
+    shown = zip((name for name in order if name not in names), static, strict=True)
+    text = ", ".join(f"{n}={getattr(v, '__name__', None) or repr(v)}" for n, v in shown)
+    return type(module).__name__ + (f"({text})" if text else "")
+
+
+def _entries(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """What an attribute holds, with containers opened."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _entries(entry, f"{path}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for i, entry in enumerate(value):
+            yield from _entries(entry, f"{path}[{i}]")
+    else:
+        yield path, value
+
+
+def _children(module: Module, path: str) -> Iterator[tuple[str, Any]]:
+    children, _, names = _flatten(module)
+    for name, child in zip(names, children, strict=True):
+        yield from _entries(child, f"{path}.{name}" if path else name)
+
+
+def _own_leaves(module: Module, path: str) -> list[tuple[str, Any]]:
+    return [(p, child) for p, child in _children(module, path) if not isinstance(child, Module)]
+
+
+def _modules(module: Module, path: str) -> Iterator[tuple[str, Module]]:
+    """The module and all below it, with their paths."""
+    yield path, module
+    for child_path, child in _children(module, path):
+        if isinstance(child, Module):
+            yield from _modules(child, child_path)
