@@ -10,9 +10,11 @@ from importlib import import_module
 from typing import Any
 
 from autodiff import tree
+from autodiff.custom import checkpoint, custom_jvp, custom_vjp
 from autodiff.errors import (
     AutodiffError,
     DeclarationError,
+    DrawingError,
     EscapedTensorError,
     FileFormatError,
     NonDifferentiableError,
@@ -21,9 +23,11 @@ from autodiff.errors import (
     TapeError,
     TapeReleasedError,
 )
+from autodiff.jacobian import hessian, jacobian
 from autodiff.ops.elementwise import relu, sigmoid, softplus
 from autodiff.ops.special import log_softmax, logsumexp, softmax
 from autodiff.primitive import REGISTRY, Primitive, elementwise, linear, multilinear, primitive
+from autodiff.samples import Sample
 from autodiff.tape import Tape
 from autodiff.tensor import Tensor
 from autodiff.testing import check_grads
@@ -47,22 +51,29 @@ __all__ = [
     "REGISTRY",
     "AutodiffError",
     "DeclarationError",
+    "DrawingError",
     "EscapedTensorError",
     "FileFormatError",
     "NonDifferentiableError",
     "NonFiniteError",
     "Primitive",
     "RuleError",
+    "Sample",
     "Tape",
     "TapeError",
     "TapeReleasedError",
     "Tensor",
     "check_grads",
+    "checkpoint",
+    "custom_jvp",
+    "custom_vjp",
     "debug",
     "elementwise",
     "elementwise_grad",
     "grad",
+    "hessian",
     "hvp",
+    "jacobian",
     "jvp",
     "linear",
     "linearize",

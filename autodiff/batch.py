@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from autodiff.dispatch import Box, Interpreter
+from autodiff.dispatch import Box, Interpreter, modes, thread_state
 from autodiff.ops.index import loop_over_batch
 from autodiff.ops.protocol import as_input
 from autodiff.ops.shape import broadcast_to, reshape
@@ -29,8 +29,33 @@ class Batch(Interpreter):
         super().__init__(box)
         self.size = size
 
+    def process_unary(self, primitive: Primitive, x: Any) -> Any:
+        """Evaluate an elementwise primitive without looking for what needs aligning."""
+        if modes.open or not primitive.has_partials:
+            return self.process(primitive, (x,), {})
+        return self.make(primitive.call(x._value), self.size)
+
+    def process_binary(self, primitive: Primitive, x: Any, y: Any) -> Any:
+        """Evaluate an elementwise primitive of operands of one rank, or of one and a number."""
+        if modes.open or not primitive.has_partials:
+            return super().process_binary(primitive, x, y)
+        if isinstance(x, Box) and x._interpreter is self:
+            value = x._value
+            if type(y) is float:
+                return self.make(primitive.call(value, y), self.size)
+            if (
+                isinstance(y, Box)
+                and y._interpreter is self
+                and len(value.shape) == len(y._value.shape)
+            ):
+                return self.make(primitive.call(value, y._value), self.size)
+        return super().process_binary(primitive, x, y)
+
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate a primitive on all examples."""
+        capture = thread_state.capture if modes.open else None
+        if capture is not None and self.level < capture.level:
+            return capture.process(primitive, inputs, params)
         values: list[Any] = []
         batched: list[bool] = []
         for value in inputs:
@@ -38,7 +63,7 @@ class Batch(Interpreter):
             values.append(value._value if own else as_input(value, primitive))
             batched.append(own)
         if primitive.kind == "elementwise":
-            out = primitive.call(*_aligned(values, batched))
+            out = primitive.call(*_aligned(values, batched), **params)
         elif primitive.batch_rule is not None:
             out = primitive.batch_rule(batched, values, params)
         else:

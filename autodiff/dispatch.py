@@ -13,7 +13,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -128,25 +128,41 @@ class Interpreter:
         Replacing the entries costs the live path nothing; a flag would be tested at each operation.
         """
 
-        def escaped(primitive: Primitive, *_: Any) -> NoReturn:
+        def escaped(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+            capture = thread_state.capture
+            if capture is not None and self.level < capture.level:
+                interpreter = innermost(inputs)
+                if interpreter is not None and interpreter.level > capture.level:
+                    return interpreter.process(primitive, inputs, params)
+                return capture.process(primitive, inputs, params)
             raise EscapedTensorError(
                 f"{primitive.name}: an input is a Tensor that escaped from the "
                 f"{self.transform} that made it, which has returned. Return the value from the "
                 "function instead of storing it, or store stop_gradient(tensor).data"
             )
 
-        for entry in ("process", "process_unary", "process_binary"):
-            setattr(self, entry, escaped)
+        entries: dict[str, Callable[..., Any]] = {
+            "process": escaped,
+            "process_unary": lambda primitive, x: escaped(primitive, (x,), {}),
+            "process_binary": lambda primitive, x, y: escaped(primitive, (x, y), {}),
+        }
+        for name, entry in entries.items():
+            setattr(self, name, entry)
 
 
 class _ThreadState(threading.local):
-    """What is open in this thread: transform scopes and modes. Each thread starts clean."""
+    """What is open in this thread: transform scopes and modes. Each thread starts clean.
+
+    ``capture`` is an interpreter that operations on boxes of lower levels are handed to, whichever
+    transform they belong to: it runs a function whose outside Tensors are to become inputs.
+    """
 
     def __init__(self) -> None:
         self.scopes: list[Scope] = []
         self.no_grad_level = 0
         self.strong_zero = False
         self.debug = False
+        self.capture: Interpreter | None = None
 
 
 class _Modes:

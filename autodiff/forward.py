@@ -33,6 +33,9 @@ class Forward(Interpreter):
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate a primitive and its tangent."""
+        capture = thread_state.capture if modes.open else None
+        if capture is not None and self.level < capture.level:
+            return capture.process(primitive, inputs, params)
         values: list[Any] = []
         tangents: list[Any] = []
         for position, value in enumerate(inputs):
@@ -74,6 +77,8 @@ class Forward(Interpreter):
         params: dict[str, Any],
     ) -> Any:
         """Tangent of the result, from the rules that the primitive's kind gives."""
+        if primitive.joint_jvp is not None:
+            return _fit(primitive.joint_jvp(values, tangents, out), out, primitive.name)
         if primitive.kind == "linear":
             seeds = [
                 t
@@ -158,11 +163,15 @@ def _elementwise_term(primitive: Primitive, name: str, tangent: Any, names: dict
     rule = primitive.reverse_rules[name]
     if not isinstance(rule, Rule):
         return tangent if rule == 1 else -tangent if rule == -1 else tangent * rule
-    has_product = "g" in rule.needs
-    term = rule({**names, "g": tangent}) if has_product else tangent * rule(names)
     if modes.open and thread_state.strong_zero:
-        term = keep_zero(tangent, term)
-    return term
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return keep_zero(tangent, _product(rule, tangent, names))
+    return _product(rule, tangent, names)
+
+
+def _product(rule: Rule, tangent: Any, names: dict[str, Any]) -> Any:
+    has_product = "g" in rule.needs
+    return rule({**names, "g": tangent}) if has_product else tangent * rule(names)
 
 
 def _sum(total: Any, term: Any) -> Any:

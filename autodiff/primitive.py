@@ -75,7 +75,11 @@ class Primitive:
         without parameters also as ``pullback_unary``, ``pullback_both``, ``pullback_first`` and
         ``pullback_second``, None until first used.
     constant : inputs that carry no derivative (conditions, indices).
+    joint_jvp : None, or a function of input values, their tangents (None for zero) and the output,
+        for the output's tangent: for primitives whose inputs must be pushed forward together.
     """
+
+    joint_jvp: Callable[[Sequence[Any], Sequence[Any], Any], Any] | None = None
 
     def __init__(
         self,

@@ -477,12 +477,11 @@ def _deliver(node: Node, g: Any, pending: dict[int, list[Any]], heap: list[int])
         entry[1].parts.append(g)
     elif type(former) is Parts:
         former.whole = g if former.whole is None else former.whole + g
-    elif len(entry) == 3:
-        np.add(former, g, out=former) if type(g) is np.ndarray else entry.__setitem__(1, former + g)
+    elif len(entry) == 3 and type(g) is np.ndarray:
+        np.add(former, g, out=former)
     else:
-        entry[1] = former + g
-        if type(entry[1]) is np.ndarray and type(g) is np.ndarray:
-            entry.append(True)
+        total = former + g
+        entry[1:] = [total, True] if type(total) is np.ndarray else [total]
 
 
 def _inspected(cotangent: Any, g: Any, node: Node, position: int) -> Any:

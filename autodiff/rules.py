@@ -42,7 +42,7 @@ class Rule:
         if isinstance(function, np.ufunc):
             needs: tuple[str, ...] = tuple(allowed[1 : 1 + function.nin])
         else:
-            needs = tuple(inspect.signature(function).parameters)
+            needs = _named(function, allowed)
         for need in needs:
             if need not in allowed:
                 raise DeclarationError(
@@ -58,6 +58,17 @@ class Rule:
     def __call__(self, available: Mapping[str, Any]) -> Any:
         """Call the function with what it needs of what is available."""
         return self.function(*[available[name] for name in self.needs])
+
+
+def _named(function: Callable[..., Any], allowed: Sequence[str]) -> tuple[str, ...]:
+    """Parameter names, less those at the end that bind a variable (``lambda x, k=k: ...``)."""
+    parameters = list(inspect.signature(function).parameters.values())
+    while parameters:
+        last = parameters[-1]
+        if last.name in allowed or last.default is last.empty:
+            break
+        parameters.pop()
+    return tuple(parameter.name for parameter in parameters)
 
 
 def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:

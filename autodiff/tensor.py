@@ -26,7 +26,7 @@ from autodiff.ops.fronts import (
     power_,
     round_,
 )
-from autodiff.ops.protocol import FUNCTIONS, UFUNCS, name_of
+from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
 from autodiff.primitive import Primitive
 from autodiff.reverse import Leaf, Node, Reverse, add_hook
 from autodiff.spec import is_inexact, protected
@@ -48,7 +48,8 @@ def variable_value(value: Any) -> Any:
         The value is not numeric, or holds Tensors inside a list.
     """
     if isinstance(value, Tensor):
-        return value.detach()._value
+        detached = value.detach()
+        return detached if isinstance(detached._value, Box) else detached._value
     try:
         array = np.array(value, order="K", subok=False)
     except ValueError as error:
@@ -425,6 +426,9 @@ class Tensor(Box):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         if method == "__call__" and not keywords:
+            primitive = UNARY_UFUNCS.get(ufunc)
+            if primitive is not None:
+                return self._interpreter.process_unary(primitive, self)
             call = UFUNCS.get(ufunc)
             if call is not None:
                 return call(*inputs)

@@ -52,7 +52,7 @@ def _name(f: Function) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-def differentiable_leaf(leaf: Any, path: str, transform: str) -> Any:
+def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) -> Any:
     """Check a leaf to differentiate with respect to; arrays are frozen or copied.
 
     Raises
@@ -153,9 +153,9 @@ class Recorded:
             self.trees: list[tree.PyTreeSpec] = []
             for position in positions:
                 values, structure = tree.flatten(args[position])
-                paths = tree.paths(structure, f"argument {position}")
                 boxes = []
-                for value, path in zip(values, paths, strict=True):
+                for i, value in enumerate(values):
+                    path = tree.LeafPath(structure, i, f"argument {position}")
                     box = interpreter.variable(differentiable_leaf(value, path, transform))
                     self.leaves.append(box._payload)
                     boxes.append(box)
@@ -166,15 +166,17 @@ class Recorded:
             self.nodes: list[Node | None] = []
             self.outs: list[Any] = []
             for i, leaf in enumerate(outs):
-                path = "the output" if len(outs) == 1 else f"output {i}"
-                leaf = lower_to(as_value(leaf, path, transform), interpreter.level)
+                path_out = "the output" if len(outs) == 1 else f"output {i}"
+                leaf = lower_to(as_value(leaf, path_out, transform), interpreter.level)
                 if isinstance(leaf, Box) and leaf._interpreter is interpreter:
                     self.nodes.append(leaf._payload)
                     self.outs.append(leaf._value)
                 else:
                     self.nodes.append(None)
                     self.outs.append(leaf)
-            self.aux = tree.map_leaves(lambda leaf: _unboxed(leaf, interpreter), aux)
+            self.aux = aux
+            if has_aux:
+                self.aux = tree.map_leaves(lambda leaf: _unboxed(leaf, interpreter), aux)
 
     def output(self) -> Any:
         """What the function returned, below the level it was recorded at."""

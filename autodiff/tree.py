@@ -13,7 +13,16 @@ from typing import Any, cast
 import optree
 from optree import PyTreeSpec
 
-__all__ = ["LeafPath", "PyTreeSpec", "flatten", "leaves", "map_leaves", "paths", "register", "unflatten"]
+__all__ = [
+    "LeafPath",
+    "PyTreeSpec",
+    "flatten",
+    "leaves",
+    "map_leaves",
+    "paths",
+    "register",
+    "unflatten",
+]
 
 _NAMESPACE = "autodiff"
 _known_dataclasses: set[type] = set()

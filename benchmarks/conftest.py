@@ -1,13 +1,12 @@
 """One BLAS thread for all alike, and a table of ratios after the run."""
 
 import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import sys
 
 import pytest
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 sys.setrecursionlimit(20_000)  # for peers that recurse
 

@@ -22,7 +22,8 @@ def main() -> None:
         seconds(statement)
     rounds = [[seconds(statement) for statement in statements] for _ in range(ROUNDS)]
     bare, numpy_, autodiff_ = (statistics.median(column) for column in zip(*rounds, strict=True))
-    print(f"python {bare * 1e3:.0f} ms, numpy {numpy_ * 1e3:.0f} ms, autodiff {autodiff_ * 1e3:.0f} ms")
+    for name, median in (("python", bare), ("numpy", numpy_), ("autodiff", autodiff_)):
+        print(f"{name:<9} {median * 1e3:5.0f} ms")
     print(f"whole process: x {autodiff_ / numpy_:.2f}")
     print(f"import alone:  x {(autodiff_ - bare) / (numpy_ - bare):.2f}")
 

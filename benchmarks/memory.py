@@ -1,4 +1,4 @@
-"""Bytes that the tape of a 30-layer 512-wide tanh MLP keeps, beside its activations and parameters."""
+"""Bytes that the tape of a 30-layer 512-wide tanh MLP keeps, beside activations and parameters."""
 
 import tracemalloc
 
@@ -28,7 +28,8 @@ def main() -> None:
     activations = LAYERS * BATCH * WIDTH * 8
     parameters = LAYERS * (WIDTH + 1) * WIDTH * 8
     print(f"activations + parameters      {(activations + parameters) / 1e6:8.1f} MB")
-    print(f"held after the forward pass   {held / 1e6:8.1f} MB   x {held / (activations + parameters):.3f}")
+    ratio = held / (activations + parameters)
+    print(f"held after the forward pass   {held / 1e6:8.1f} MB   x {ratio:.3f}")
     print(f"peak of the forward pass      {peak / 1e6:8.1f} MB")
     print(f"peak of the sweep             {sweep_peak / 1e6:8.1f} MB (with all gradients)")
 

@@ -1,5 +1,7 @@
 """One gradient of an MLP 784-256-128-10 (tanh, softmax cross-entropy), batch 128, float32."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ SIZES = (784, 256, 128, 10)
 RNG = np.random.default_rng(0)
 PARAMS = [
     array
-    for inputs, outputs in zip(SIZES, SIZES[1:], strict=False)
+    for inputs, outputs in itertools.pairwise(SIZES)
     for array in (
         (RNG.standard_normal((inputs, outputs)) / np.sqrt(inputs)).astype(np.float32),
         np.zeros(outputs, np.float32),

@@ -33,4 +33,6 @@ def test_chain(benchmark, length):
 @pytest.mark.parametrize("length", [1_000, 10_000, 100_000])
 def test_indexing(benchmark, length):
     benchmark.group = "reading n elements one by one"
-    np.testing.assert_array_equal(benchmark.pedantic(indexing, (length,), rounds=3), np.ones(length))
+    np.testing.assert_array_equal(
+        benchmark.pedantic(indexing, (length,), rounds=3), np.ones(length)
+    )

@@ -295,6 +295,11 @@ def relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
+def _folded(x: Any) -> Any:
+    """x or -x, whichever has no negative real part: the exponential of minus it is at most 1."""
+    return np.where(np.real(x) >= 0, x, -x) if np.iscomplexobj(x) else np.abs(x)
+
+
 @elementwise(d_x=lambda out: out * (1 - out), label="σ", cost=10, sample=reals())
 def sigmoid(x: Any) -> Any:
     """Logistic function 1 / (1 + exp(-x)), without overflow at either end.
@@ -305,8 +310,8 @@ def sigmoid(x: Any) -> Any:
     >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+    small = np.exp(-_folded(x))
+    return np.where(np.real(x) >= 0, 1.0, small) / (1.0 + small)
 
 
 @elementwise(d_x=lambda x: sigmoid(x), cost=16, sample=reals())
@@ -319,7 +324,7 @@ def softplus(x: Any) -> Any:
     >>> softplus(np.array([-1e4, 0.0, 1e4]))
     array([0.00000000e+00, 6.93147181e-01, 1.00000000e+04])
     """
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return np.where(np.real(x) >= 0, x, 0.0) + np.log1p(np.exp(-_folded(x)))
 
 
 # --- complex parts and dtypes -------------------------------------------------------------------

@@ -14,11 +14,13 @@ from autodiff.ops.protocol import (
     FUNCTIONS,
     REDUCTIONS,
     UFUNCS,
+    UNARY_UFUNCS,
     implements,
     refuse_keywords,
 )
 from autodiff.ops.reduce import cumsum_
 from autodiff.ops.shape import reshape
+from autodiff.primitive import REGISTRY
 from autodiff.spec import spec_of
 
 __all__ = ["apply_ufunc_method", "clip_", "round_", "where_"]
@@ -58,6 +60,13 @@ def power_(x: Any, y: Any) -> Any:
 
 # Ufuncs that are more than one primitive.
 UFUNCS.update({np.absolute: absolute_, np.sign: sign_, np.divmod: divmod_, np.power: power_})
+UNARY_UFUNCS.update(
+    {
+        ufunc: REGISTRY[ufunc.__name__]
+        for ufunc, call in UFUNCS.items()
+        if ufunc.nin == 1 and call is REGISTRY[ufunc.__name__].call
+    }
+)
 
 
 def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:

@@ -117,9 +117,22 @@ def _batch_index(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
 
 def _batch_index_dynamic(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
     """Index arrays differ between examples: read each example with its own."""
-    return loop_over_batch(
-        lambda x, *arrays: x[_filled(params["template"], arrays)], batched, inputs
-    )
+    template = params["template"]
+    if not isinstance(template[0], Hole) or _is_split(template):
+        return loop_over_batch(lambda *each: index(*each, template=template), batched, inputs)
+    x, *arrays = inputs
+    count = next(value.shape[0] for value, flag in zip(inputs, batched, strict=True) if flag)
+    ranks = [len(a.shape) - flag for a, flag in zip(arrays, batched[1:], strict=True)]
+    rank = max(*ranks, *(e.ndim for e in template if isinstance(e, np.ndarray)), 0)
+    aligned = [
+        reshape(a, shape=(count, *(1,) * (rank - own), *a.shape[1:])) if flag else a
+        for a, flag, own in zip(arrays, batched[1:], ranks, strict=True)
+    ]
+    if not batched[0]:
+        return index(x, *aligned, template=template)
+    examples = np.arange(count).reshape(count, *(1,) * rank)
+    examples.setflags(write=False)
+    return index(x, *aligned, template=(examples, *template))
 
 
 def _index_samples(rng: np.random.Generator) -> list[Sample]:

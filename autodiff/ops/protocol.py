@@ -24,6 +24,9 @@ __all__ = [
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 """What a plain call of each ufunc does: a primitive's ``call``, or a function of several."""
 
+UNARY_UFUNCS: dict[np.ufunc, Primitive] = {}
+"""Primitive behind each ufunc of one input that is just one primitive: the shortest way to it."""
+
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """Implementation behind each function of NumPy's ``__array_function__`` protocol."""
 

@@ -113,7 +113,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, b: Any = None) 
     --------
     >>> import numpy as np
     >>> logsumexp(np.array([1e4, 1e4]))
-    np.float64(10000.693147180559)
+    np.float64(10000.69314718056)
     >>> logsumexp(np.array([-np.inf, -np.inf]))
     np.float64(-inf)
     """
