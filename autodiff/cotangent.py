@@ -64,7 +64,8 @@ def zeros(spec: Spec) -> Any:
 def conform(cotangent: Any, shape: Shape, dtype: np.dtype[Any]) -> Any:
     """Sum out broadcast axes and cast, so that a cotangent has its input's shape and dtype."""
     if cotangent.shape != shape:
-        cotangent = unbroadcast(cotangent, shape=shape)
+        evaluate = unbroadcast.call if isinstance(cotangent, Box) else unbroadcast.forward
+        cotangent = evaluate(cotangent, shape=shape)
     if cotangent.dtype != dtype:
         cotangent = cast(cotangent, dtype)
     return cotangent

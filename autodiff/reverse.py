@@ -211,21 +211,24 @@ class Reverse(Interpreter):
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate and record any primitive."""
-        capture = thread_state.capture if modes.open else None
-        if capture is not None and self.level < capture.level:
-            return capture.process(primitive, inputs, params)
+        special = modes.open
+        if special:
+            capture = thread_state.capture
+            if capture is not None and self.level < capture.level:
+                return capture.process(primitive, inputs, params)
+        constant = primitive.constant
         values: list[Any] = []
         parents: list[Any] = []
         active: list[bool] = []
-        for position, value in enumerate(inputs):
+        for value in inputs:
             parent: Any = None
             if isinstance(value, Box) and value._interpreter is self:
                 parent = value._payload
                 value = value._value
             else:
                 value = as_input(value, primitive)
-            is_active = (
-                parent is not None and primitive.input_name(position) not in primitive.constant
+            is_active = parent is not None and not (
+                constant and primitive.input_name(len(values)) in constant
             )
             if not is_active:
                 parent = value if isinstance(value, (int, float, complex)) else spec_of(value)
@@ -233,18 +236,19 @@ class Reverse(Interpreter):
             parents.append(parent)
             active.append(is_active)
         out = primitive.call(*values, **params)
-        if modes.open and thread_state.debug:
+        if special and thread_state.debug:
             check_finite(out, f"forward of {primitive.name}", source_line())
-        suspended = modes.open and self.level < thread_state.no_grad_level
         pattern = tuple(active)
+        suspended = special and self.level < thread_state.no_grad_level
         pullback = None if suspended or True not in pattern else primitive.pullbacks[pattern]
         if pullback is None:
             if isinstance(out, tuple):
                 return tuple(self._constant(part) for part in out)
             return self._constant(out)
-        for position, saves in enumerate(pullback.saves):
-            if saves and not active[position]:
-                values[position] = protected(values[position])
+        if False in pattern:
+            for position, saves in enumerate(pullback.saves):
+                if saves and not active[position]:
+                    values[position] = protected(values[position])
         saved = pullback.save(out, params, *values)
         if isinstance(out, tuple):
             return self._record_outputs(pullback, tuple(parents), saved, out, params)
@@ -255,7 +259,7 @@ class Reverse(Interpreter):
             node.params = params
         elif not primitive.params:
             primitive.remember(pattern, pullback)
-        if modes.open and thread_state.debug:
+        if special and thread_state.debug:
             node.source = source_line()
         return self.make(out, node)
 

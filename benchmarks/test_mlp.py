@@ -65,14 +65,15 @@ def own():
 
 def own_module():
     model = ad.nn.MLP(SIZES, dtype=np.float32)
-    for parameter, value in zip(model.parameters(), PARAMS, strict=True):
+    parameters = model.parameters()
+    for parameter, value in zip(parameters, PARAMS, strict=True):
         parameter.data = value
 
     def run():
-        for parameter in model.parameters():
+        for parameter in parameters:
             parameter.grad = None
         ad.nn.softmax_cross_entropy(model(X), LABELS).backward()
-        return [parameter.grad for parameter in model.parameters()]
+        return [parameter.grad for parameter in parameters]
 
     return run
 

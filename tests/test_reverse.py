@@ -259,10 +259,7 @@ class TestScale:
     def test_tape_keeps_what_rules_name_and_no_more(self):
         sizes = [64] * 31
         rng = np.random.default_rng(0)
-        weights = [
-            ad.Tensor(rng.standard_normal((a, b)) / 8)
-            for a, b in itertools.pairwise(sizes)
-        ]
+        weights = [ad.Tensor(rng.standard_normal((a, b)) / 8) for a, b in itertools.pairwise(sizes)]
         biases = [ad.Tensor(np.zeros(b)) for b in sizes[1:]]
         x = rng.standard_normal((512, 64))
         x.setflags(write=False)

@@ -382,6 +382,8 @@ def _check_index_dtype(dtype: np.dtype[Any], entry: Any, function: str) -> None:
 
 def getitem(x: Any, key: Any) -> Any:
     """``x[key]``."""
+    if type(key) is int:  # what loops do, n times
+        return index.call(x, template=(key,))
     template, arrays = parse_key(key, spec_of(x).shape, "index")
     return index(x, *arrays, template=template)
 

@@ -162,9 +162,7 @@ def _batch_einsum(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
     terms, output = _terms(params["subscripts"])
     label = _unused_labels("".join(terms), 1)[0]
     terms = [label + t if flag else t for t, flag in zip(terms, batched, strict=True)]
-    return einsum(
-        *inputs, **{**params, "subscripts": f"{','.join(terms)}->{label}{output}"}
-    )
+    return einsum(*inputs, **{**params, "subscripts": f"{','.join(terms)}->{label}{output}"})
 
 
 def _einsum_cost(xs_spec: Any, subscripts: str) -> int:
