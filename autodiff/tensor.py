@@ -12,7 +12,7 @@ from typing import Any, NoReturn, SupportsIndex
 
 import numpy as np
 
-from autodiff.dispatch import Box, concrete, imperative_interpreter
+from autodiff.dispatch import Box, concrete, imperative_interpreter, lower_to
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops import elementwise as ew
 from autodiff.ops import index as indexing
@@ -35,8 +35,12 @@ from autodiff.tape import Tape, tape_of
 __all__ = ["Tensor", "make_root"]
 
 
-def variable_value(value: Any) -> Any:
-    """Check and copy what a variable starts from.
+def variable_value(value: Any, interpreter: Reverse) -> Any:
+    """Check and copy what a variable of an interpreter starts from.
+
+    A Tensor of the same or an inner level gives its numbers. One of an outer transform stays what
+    it is, a value below this level: that transform can differentiate through whatever the
+    variable is used for.
 
     Returns
     -------
@@ -47,9 +51,9 @@ def variable_value(value: Any) -> Any:
     TypeError
         The value is not numeric, or holds Tensors inside a list.
     """
-    if isinstance(value, Tensor):
-        detached = value.detach()
-        return detached if isinstance(detached._value, Box) else detached._value
+    if isinstance(value, Box):
+        outer = lower_to(value, interpreter.level - 1)
+        return outer if is_inexact(outer.dtype) else ew.convert(outer, dtype=np.dtype(np.float64))
     try:
         array = np.array(value, order="K", subok=False)
     except ValueError as error:
@@ -103,7 +107,8 @@ class Tensor(Box):
     ----------
     value : array_like
         Copied. Integers and booleans become float64; float16/32/64 and complex64/128 keep their
-        dtype.
+        dtype. A variable made of a Tensor is a variable of its own; inside a transform the
+        transform still differentiates through it.
     name : str, optional
         Shown in listings and pictures.
 
@@ -128,7 +133,7 @@ class Tensor(Box):
     def __init__(self, value: Any, name: str | None = None) -> None:
         interpreter = imperative_interpreter(ROOT, make_root)
         self._interpreter = interpreter
-        self._value = variable_value(value)
+        self._value = variable_value(value, interpreter)
         self._payload = Leaf(self._value, name)
 
     # --- what it is -------------------------------------------------------------------------------

@@ -445,3 +445,28 @@ def total(p):
 def test_messages(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_variable_made_from_an_outer_tensor_is_differentiated_through():
+    x = np.array([1.0, 2.0, 3.0])
+
+    def adapted(theta):
+        w = ad.Tensor(theta)
+        np.sum((w * x) ** 2).backward()
+        return np.sum(((theta - 0.1 * w.grad) * x) ** 2)
+
+    # w.grad = 28 theta, so the result is 14 (1.8 theta)^2
+    np.testing.assert_allclose(ad.grad(adapted)(0.5), 2 * 14 * 1.8**2 * 0.5)
+    np.testing.assert_allclose(ad.grad(ad.grad(adapted))(0.5), 2 * 14 * 1.8**2)
+    np.testing.assert_allclose(ad.jvp(adapted, (0.5,), (1.0,))[1], 2 * 14 * 1.8**2 * 0.5)
+    np.testing.assert_allclose(
+        ad.vmap(adapted)(np.array([0.5, 1.0])), [14 * 1.8**2 * 0.25, 14 * 1.8**2]
+    )
+
+
+def test_a_variable_made_from_a_variable_is_its_own():
+    w = ad.Tensor(2.0)
+    v = ad.Tensor(w * w)
+    (v * w).backward()
+    assert v.grad == 2.0
+    assert w.grad == 4.0
