@@ -139,6 +139,9 @@ class Primitive:
         arguments += [f"{n}=..." for n in self.params]
         return f"<{self.kind} primitive {self.name}({', '.join(arguments)})>"
 
+    def __str__(self) -> str:
+        return self.name
+
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Copy and pickle by name: rules are code, and code lives in the registry."""
         if REGISTRY.get(self.name) is self:

@@ -235,7 +235,7 @@ def _seeds(
     ]
 
 
-def vjp(f: Function, *xs: Any, has_aux: bool = False) -> tuple[Any, ...]:
+def vjp(f: Function, *xs: Any, has_aux: bool = False, **keywords: Any) -> tuple[Any, ...]:
     """Evaluate `f` and return its pullback.
 
     Parameters
@@ -245,6 +245,8 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False) -> tuple[Any, ...]:
         Arguments; all of them are differentiated.
     has_aux : bool
         `f` returns ``(output, aux)``; aux is returned as it is.
+    **keywords
+        Passed to `f`, not differentiated.
 
     Returns
     -------
@@ -261,7 +263,7 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False) -> tuple[Any, ...]:
     >>> out, pullback(1.0)
     (np.float64(6.0), (np.float64(3.0), np.float64(2.0)))
     """
-    recorded = Recorded(f, xs, {}, range(len(xs)), has_aux, "vjp")
+    recorded = Recorded(f, xs, keywords, range(len(xs)), has_aux, "vjp")
 
     def pullback(g: Any) -> tuple[Any, ...]:
         seeds = _seeds(g, recorded.outs, recorded.out_tree, "cotangent", "pullback")

@@ -470,3 +470,22 @@ def test_a_variable_made_from_a_variable_is_its_own():
     (v * w).backward()
     assert v.grad == 2.0
     assert w.grad == 4.0
+
+
+def test_keywords_pass_through_vjp():
+    out, pullback = ad.vjp(lambda x, *, k: x * k, 2.0, k=3.0)
+    assert out == 6.0
+    assert pullback(1.0) == (3.0,)
+
+
+def test_an_imperative_program_inside_every_transform():
+    def f(x):
+        w = ad.Tensor(x * 2.0)
+        (w * w * x).backward()
+        return w.grad * x  # 4 x^3
+
+    assert ad.grad(f)(3.0) == 108.0
+    assert ad.jvp(f, (3.0,), (1.0,)) == (108.0, 108.0)
+    assert ad.hessian(f)(3.0) == 72.0
+    np.testing.assert_array_equal(ad.vmap(f)(np.array([1.0, 3.0])), [4.0, 108.0])
+    assert ad.record(f)(3.0).evaluate(2.0) == 32.0

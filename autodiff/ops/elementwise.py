@@ -149,7 +149,7 @@ _inside = reals(low=-0.8, high=0.8)
 sin = elementwise(name="sin", inputs=X, d_x=np.cos, cost=8, sample=reals())(np.sin)
 cos = elementwise(name="cos", inputs=X, d_x=lambda x: -np.sin(x), cost=8, sample=reals())(np.cos)
 tan = elementwise(
-    name="tan", inputs=X, d_x=lambda out: 1 + out * out, cost=8, sample=reals(low=-1.2, high=1.2)
+    name="tan", inputs=X, d_x=lambda out: 1 + np.square(out), cost=8, sample=reals(low=-1.2, high=1.2)
 )(np.tan)
 arcsin = elementwise(
     name="arcsin", inputs=X, d_x=lambda g, x: g / np.sqrt((1 - x) * (1 + x)), cost=8, sample=_inside
@@ -166,7 +166,7 @@ arctan = elementwise(
 )(np.arctan)
 sinh = elementwise(name="sinh", inputs=X, d_x=np.cosh, cost=8, sample=reals())(np.sinh)
 cosh = elementwise(name="cosh", inputs=X, d_x=np.sinh, cost=8, sample=reals())(np.cosh)
-tanh = elementwise(name="tanh", inputs=X, d_x=lambda out: 1 - out * out, cost=8, sample=reals())(
+tanh = elementwise(name="tanh", inputs=X, d_x=lambda out: 1 - np.square(out), cost=8, sample=reals())(
     np.tanh
 )
 arcsinh = elementwise(

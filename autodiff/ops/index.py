@@ -194,8 +194,11 @@ def _scatter_samples(rng: np.random.Generator) -> list[Sample]:
 def scatter(*gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.dtype[Any]) -> Any:
     """Zeros of a shape, with each array added at its index: the transpose of several reads."""
     buffer = np.zeros(shape, np.result_type(dtype, *(np.asarray(g).dtype for g in gs)))
-    for g, template in zip(gs, templates, strict=True):
-        _add_at(buffer, template, g)
+    for position, (g, template) in enumerate(zip(gs, templates, strict=True)):
+        if position == 0 and not _has_arrays(template):
+            buffer[template] = g  # nothing to add to yet
+        else:
+            _add_at(buffer, template, g)
     return buffer[()]
 
 
