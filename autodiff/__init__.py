@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from autodiff import tree
-from autodiff.custom import checkpoint, custom_jvp, custom_vjp
+from autodiff.custom import custom_jvp, custom_vjp
 from autodiff.errors import (
     AutodiffError,
     DeclarationError,
@@ -27,6 +27,7 @@ from autodiff.jacobian import hessian, jacobian
 from autodiff.ops.elementwise import relu, sigmoid, softplus
 from autodiff.ops.special import log_softmax, logsumexp, softmax
 from autodiff.primitive import REGISTRY, Primitive, elementwise, linear, multilinear, primitive
+from autodiff.recompute import checkpoint
 from autodiff.samples import Sample
 from autodiff.tape import Tape
 from autodiff.tensor import Tensor
@@ -95,7 +96,7 @@ __all__ = [
     "vmap",
 ]
 
-_LAZY = ("data", "nn", "optim")
+_LAZY = ("data", "nn", "optim", "ordering")
 
 
 def __getattr__(name: str) -> Any:
