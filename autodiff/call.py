@@ -320,8 +320,9 @@ def _vectorized(
                 for flag, value in zip(batched, values, strict=True)
             ]
             return tuple(batch.values(out) for out in function(*inputs))
-    except TypeError:
-        # Code that Tensors do not go through; a fault of its own shows again below.
+    except Exception:
+        # Code that Tensors do not go through, which compiled code reports in its own way; a fault
+        # of the function itself shows again below.
         if not loops or size == 0:
             raise
     stacked: tuple[Any, ...] = loop_over_batch(function, batched, values)
@@ -339,7 +340,7 @@ def _example_by_example(rule: Callable[..., Sequence[Any]], *groups: Values) -> 
     values = list(itertools.chain(*groups))
     try:
         return tuple(rule(*groups))
-    except TypeError:
+    except Exception:  # as above
         batch = innermost(values)
         if not isinstance(batch, Batch) or batch.size == 0:
             raise

@@ -126,6 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--load", type=Path, metavar="FILE", help="start from a saved network")
     train.add_argument("--save", type=Path, metavar="FILE", help="save the network, as .npz")
     train.set_defaults(run=_train, parser=train)
+
+    ad.ordering.command.add_command(commands)
     return parser
 
 

@@ -36,6 +36,8 @@ from autodiff.transforms import (
 __all__ = ["ORDERS", "Blocks", "Problem", "hessian", "jacobian"]
 
 _SMALLEST_BOUND = 64 * 2**20
+_FEWEST_SEEDS = 16
+"""Rows or columns below which no order can gain much on a sweep."""
 
 
 class Blocks(NamedTuple):
@@ -432,38 +434,61 @@ def push_chunk(
 
 
 def _auto(problem: Problem) -> Blocks:
-    """Record, compare what both orders cost, and go the cheaper way."""
+    """Record, compare what the orders cost, and go the cheapest way."""
     recorded = problem.record()
     rows = sum(spec_of(out).size for out in recorded.outs)
     columns = sum(leaf.spec.size for leaf in recorded.leaves)
+    forward = False
     if rows > columns:
         measure = measure_sweep(recorded.nodes, price=True)
-        if (columns + 1) * measure.tangent_flops < rows * measure.adjoint_flops:
-            del recorded
-            return _forward(problem)
+        forward = (columns + 1) * measure.tangent_flops < rows * measure.adjoint_flops
+    if forward or min(rows, columns) >= _FEWEST_SEEDS:
+        from autodiff.ordering.execute import auto
+
+        blocks = auto(problem, recorded, forward)
+        if blocks is not None:
+            return blocks
+    if forward:
+        del recorded
+        return _forward(problem)
     return _reverse(problem, recorded)
 
 
-ORDERS: dict[Any, Callable[..., Blocks]] = {
+def _cross_country(problem: Problem) -> Blocks:
+    """Eliminate vertices of the recorded graph in the order that planning finds."""
+    from autodiff.ordering.execute import cross_country
+
+    return cross_country(problem)
+
+
+ORDERS: dict[str, Callable[..., Blocks]] = {
     "auto": _auto,
     "forward": _forward,
     "reverse": _reverse,
+    "cross-country": _cross_country,
 }
-"""How each order is carried out: a function of the problem (and of the order, if that is an object,
-which stands here by its type)."""
+"""How each order is carried out: a function of the problem."""
 
 
 def _execute(order: Any, problem: Problem) -> Blocks:
     if isinstance(order, str):
         return ORDERS[order](problem)
-    return ORDERS[type(order)](problem, order)
+    from autodiff.ordering.execute import execute_plan
+
+    return execute_plan(problem, order)
+
+
+def _is_plan(order: Any) -> bool:
+    from autodiff.ordering.plan import Plan
+
+    return isinstance(order, Plan)
 
 
 def _check_order(order: Any) -> None:
-    known = order in ORDERS if isinstance(order, str) else type(order) in ORDERS
+    known = order in ORDERS if isinstance(order, str) else _is_plan(order)
     if not known:
-        names = ", ".join(repr(name) for name in ORDERS if isinstance(name, str))
-        raise ValueError(f"jacobian: order={order!r} is not one of {names}")
+        names = ", ".join(map(repr, ORDERS))
+        raise ValueError(f"jacobian: order={order!r} is not one of {names}, nor a plan")
 
 
 def jacobian(
@@ -482,11 +507,15 @@ def jacobian(
     f : callable on containers of arrays, returning a container of arrays of any rank
     argnums : int or tuple of int
         Arguments to differentiate; a tuple gives a tuple for each output.
-    order : "auto", "forward" or "reverse"
-        Multiply Jacobians from the inputs (one tangent per input element) or from the outputs (one
-        cotangent per output element). "auto" records `f` and goes forward where that is cheaper:
-        ``(inputs + 1) * flops(tangent) < outputs * flops(cotangent)``, the 1 for evaluating `f`
-        once more; with as many outputs as inputs, or fewer, it goes in reverse.
+    order : "auto", "forward", "reverse", "cross-country" or a `autodiff.ordering.Plan`
+        Multiply Jacobians from the inputs (one tangent per input element), from the outputs (one
+        cotangent per output element), or in another order: "cross-country" eliminates the vertices
+        of the recorded graph one by one, in the order with the least predicted time, and a plan
+        from ``ad.record(f)(x).jacobian_graph().plan(...)`` in its own. "auto" does so where that is
+        predicted to be faster than sweeps (as where values between inputs and outputs are small);
+        else it goes forward where ``(inputs + 1) * flops(tangent) < outputs * flops(cotangent)``,
+        the 1 for evaluating `f` once more, and in reverse otherwise. Complex values, values of an
+        outer transform, hooks, ``strong_zero()`` and ``debug()`` need sweeps, in every order.
     structure : "dense" or "sparse"
         "dense": blocks are plain arrays. "sparse": the sparsity pattern is propagated through the
         recorded tape, columns or rows that do not meet are swept together, and the result is a
@@ -544,9 +573,7 @@ def _jacobian(
     if chunk_bytes is not None and chunk_bytes <= 0:
         raise ValueError(f"{transform}: chunk_bytes={chunk_bytes!r} must be positive")
     if structure not in ("dense", "sparse"):
-        raise ValueError(
-            f"{transform}: structure={structure!r} is not one of 'dense' and 'sparse'"
-        )
+        raise ValueError(f"{transform}: structure={structure!r} is not one of 'dense' and 'sparse'")
     if structure == "sparse":
         from autodiff.ordering.sparse import sparse_jacobian
 

@@ -8,11 +8,11 @@ way.
 
 from __future__ import annotations
 
+import os.path
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,9 @@ from autodiff.primitive import Primitive
 from autodiff.reverse import Node, Projection
 from autodiff.rules import Pullback
 from autodiff.spec import Shape, Spec, describe, protected, spec_of
+
+if TYPE_CHECKING:
+    from autodiff.ordering.graph import JacobianGraph
 
 __all__ = [
     "Constant",
@@ -479,6 +482,41 @@ class Tape:
             parameters=parameters,
         )
 
+    def jacobian_graph(self, *, argnums: int | Sequence[int] | None = None) -> JacobianGraph:
+        """Graph of the local Jacobians, to plan the order in which they are multiplied.
+
+        The edges carry the structure of the local Jacobians (diagonal, dense, Kronecker, ...),
+        which says what products cost.
+
+        Parameters
+        ----------
+        argnums : int or sequence of int, optional
+            Arguments to differentiate, as for `jacobian`. By default all inputs of a float dtype.
+
+        Returns
+        -------
+        autodiff.ordering.JacobianGraph
+            Vertices are numbers: the inputs first, then the values that lie between them and the
+            outputs, in the order of evaluation.
+
+        Raises
+        ------
+        ValueError
+            There is no such argument, or no input of a float dtype.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> f = lambda x: np.sum(np.tanh(x))
+        >>> plan = ad.record(f)(np.zeros(3)).jacobian_graph().plan("reverse")
+        >>> ad.jacobian(f, order=plan)(np.zeros(3))
+        array([1., 1., 1.])
+        """
+        from autodiff.ordering.execute import jacobian_graph
+
+        return jacobian_graph(self, argnums=argnums)
+
     def _repr_svg_(self) -> str | None:
         """Picture for notebooks, where the tape is small and there is a Graphviz."""
         from autodiff.draw import notebook_svg
@@ -525,7 +563,7 @@ def _value_text(value: Any) -> str:
 
 def short_source(source: str | None) -> str:
     """``model.py:7``: the file without its folders, empty for None."""
-    return "" if source is None else Path(source).name
+    return "" if source is None else os.path.basename(source)
 
 
 def _operand(operand: Variable | Constant, memory: dict[int, Any], entry: Entry) -> Any:

@@ -1,0 +1,227 @@
+"""Seconds per fused multiply-add and per byte: what turns counts into predicted time.
+
+A product of Jacobians takes
+
+    seconds = per_call + per_fma[kind] * fma + per_byte * bytes
+
+with the kind of its work: "dense" (matrix products), "diagonal" (one factor or one move per
+element) or "opaque" (VJPs and JVPs of primitives). `calibrate` measures the products that the
+library itself carries out and fits the rates to them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autodiff.ordering.maps import Block, Dense, Diagonal, IndexMap, LinearMap, Opaque, Product
+from autodiff.primitive import REGISTRY
+
+__all__ = ["Calibration", "Rates", "calibrate", "rates", "use_rates"]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds of the parts of a product.
+
+    Attributes
+    ----------
+    dense, diagonal, opaque : float
+        Seconds per fused multiply-add.
+    byte : float
+        Seconds per byte read or written.
+    call : float
+        Seconds per product, whatever its size.
+    """
+
+    dense: float = 4.5e-11
+    diagonal: float = 1.5e-10
+    opaque: float = 2e-9
+    byte: float = 8e-11
+    call: float = 9e-6
+
+    def seconds(self, kind: str, fma: int, nbytes: int) -> float:
+        """Predicted time of one product.
+
+        Examples
+        --------
+        >>> round(Rates(dense=1e-9, byte=0.0, call=0.0).seconds("dense", 3_000_000_000, 0), 6)
+        3.0
+        """
+        return self.call + float(getattr(self, kind)) * fma + self.byte * nbytes
+
+
+_current = [Rates()]
+
+
+def rates() -> Rates:
+    """Return the rates that plans are made with: of an ordinary core, until others are set."""
+    return _current[0]
+
+
+def use_rates(chosen: Rates) -> None:
+    """Plan with these rates from now on."""
+    _current[0] = chosen
+
+
+def kind_of(outer: LinearMap, inner: LinearMap) -> str:
+    """Which rate the product of two maps goes by."""
+    if _is_opaque(outer) or _is_opaque(inner):
+        return "opaque"
+    mixing = [own for own in (outer, inner) if _multiplies(own)]
+    return "dense" if len(mixing) == 2 and all(map(_is_large, mixing)) else "diagonal"
+
+
+def _is_opaque(chosen: LinearMap) -> bool:
+    return isinstance(chosen, Opaque)
+
+
+def _is_large(chosen: LinearMap) -> bool:
+    """Whether its products are few and large (not many small ones, which take longer)."""
+    return isinstance(chosen, Block) and chosen.stored[0] == chosen.trail == 1
+
+
+def _multiplies(chosen: LinearMap) -> bool:
+    """Whether a map mixes elements (rather than scaling or moving them)."""
+    if isinstance(chosen, Product):
+        return any(_multiplies(factor) for factor in chosen.factors)
+    return chosen.structure not in ("diagonal", "identity", "scaled", "index", "sum", "zero")
+
+
+class Calibration:
+    """Fitted rates, and how well they describe the measurements.
+
+    Attributes
+    ----------
+    rates : Rates
+    error : float
+        Root mean square of ``log(predicted / measured)``: 0.1 is about 10 per cent.
+    worst : float
+        Largest ratio between predicted and measured time, whichever way.
+    measurements : list of (kind, fma, bytes, seconds)
+    """
+
+    def __init__(self, fitted: Rates, measurements: Sequence[tuple[str, int, int, float]]) -> None:
+        self.rates = fitted
+        self.measurements = list(measurements)
+        logs = [
+            float(np.log(fitted.seconds(kind, fma, nbytes) / seconds))
+            for kind, fma, nbytes, seconds in self.measurements
+        ]
+        self.error = float(np.sqrt(np.mean(np.square(logs))))
+        self.worst = float(np.exp(np.max(np.abs(logs))))
+
+    def __str__(self) -> str:
+        fitted = self.rates
+        lines = [
+            f"seconds per fma: dense {fitted.dense:.2e}, diagonal {fitted.diagonal:.2e}, "
+            f"opaque {fitted.opaque:.2e}",
+            f"seconds per byte {fitted.byte:.2e}, per product {fitted.call:.2e}",
+            f"fit over {len(self.measurements)} products: rms error "
+            f"{100 * self.error:.0f} %, at worst {self.worst:.2f} times off",
+        ]
+        return "\n".join(lines)
+
+
+def _best_time(work: Callable[[], object], seconds: float) -> float:
+    """Least time of several runs."""
+    work()
+    best, spent = np.inf, 0.0
+    while spent < seconds:
+        start = time.perf_counter()
+        work()
+        taken = time.perf_counter() - start
+        best, spent = min(best, taken), spent + max(taken, 1e-7)
+    return float(best)
+
+
+def _cases(sizes: Sequence[int]) -> list[tuple[LinearMap, LinearMap]]:
+    """Pairs to multiply, of all kinds and over the sizes."""
+    from autodiff.ordering.local import local_jacobian, operation_at
+
+    generator = np.random.default_rng(0)
+    pairs: list[tuple[LinearMap, LinearMap]] = []
+    for size in sizes:
+        dense = Dense(generator.standard_normal((size, size)))
+        thin = Dense(generator.standard_normal((size, 8)))
+        diagonal = Diagonal(generator.standard_normal(size))
+        index = IndexMap(generator.permutation(size), (size,), (size,))
+        x = generator.standard_normal(size)
+        scan = REGISTRY["cumsum"]
+        opaque = local_jacobian(operation_at(scan, (True,), (x,), np.cumsum(x), {"axis": 0}), 0)
+        pairs += [
+            (dense, dense),
+            (dense, thin),
+            (diagonal, dense),
+            (dense, diagonal),
+            (index, dense),
+            (opaque, dense),
+            (dense, opaque),
+        ]
+    return pairs
+
+
+def calibrate(
+    sizes: Sequence[int] = (32, 128, 512), seconds: float = 0.02, use: bool = True
+) -> Calibration:
+    """Measure products of each kind on this machine and fit the rates.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Lengths of the vectors between the maps.
+    seconds : float
+        Time to spend on each product.
+    use : bool
+        Whether plans are made with the fitted rates from now on.
+
+    Returns
+    -------
+    Calibration
+        Its text gives the rates and the error of the fit.
+
+    Raises
+    ------
+    ValueError
+        `sizes` is empty or holds a size below 1.
+    """
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"calibrate: sizes={sizes!r} must be positive lengths, at least one")
+    measurements = []
+    for outer, inner in _cases(sizes):
+        fma = outer.fma_compose(inner)
+        product = outer.compose(inner)
+        nbytes = outer.nbytes + inner.nbytes + product.nbytes
+        taken = _best_time(lambda outer=outer, inner=inner: outer.compose(inner), seconds)  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
+        measurements.append((kind_of(outer, inner), fma, nbytes, taken))
+    calibration = Calibration(_fitted(measurements), measurements)
+    if use:
+        use_rates(calibration.rates)
+    return calibration
+
+
+def _fitted(measurements: Sequence[tuple[str, int, int, float]]) -> Rates:
+    """Non-negative least squares of relative errors, by projected coordinate descent."""
+    kinds = ("dense", "diagonal", "opaque")
+    rows = np.array(
+        [
+            [*(fma if kind == own else 0 for own in kinds), nbytes, 1.0]
+            for kind, fma, nbytes, _ in measurements
+        ]
+    )
+    # Relative errors: each row is divided by its measured time, so that the target is 1
+    scaled = rows / np.array([m[3] for m in measurements])[:, None]
+    norms = np.maximum(np.linalg.norm(scaled, axis=0), 1e-300)
+    unit = scaled / norms
+    solution = np.zeros(rows.shape[1])
+    residual = np.ones(len(rows))
+    for _ in range(2000):
+        for column in range(len(solution)):
+            step = max(float(unit[:, column] @ residual), -solution[column])
+            solution[column] += step
+            residual -= step * unit[:, column]
+    values = [float(value) for value in solution / norms]
+    return Rates(*values)

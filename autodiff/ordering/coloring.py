@@ -1,0 +1,235 @@
+"""Colourings of sparsity patterns: which columns, or rows, one sweep can compute together.
+
+Two columns without a common row can share a sweep: each entry of the sum of both belongs to one of
+them. Grouping columns so is a partial distance-2 colouring of the bipartite graph of rows and
+columns. A symmetric matrix needs less: each entry stands in two places, and it is enough that one
+of them can be read off, which is so for the groups of a star colouring of its adjacency graph
+(Gebremedhin, Manne and Pothen, "What Color Is Your Jacobian? Graph Coloring for Computing
+Derivatives", SIAM Review 47, 2005: sections 3.2, 3.4 and 4.2).
+
+Finding the least number of colours is NP-hard; these are greedy algorithms, one pass over the
+vertices in an order given beforehand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autodiff.ordering.patterns import Integers, Pattern
+
+__all__ = [
+    "VERTEX_ORDERS",
+    "column_coloring",
+    "is_column_coloring",
+    "is_star_coloring",
+    "star_coloring",
+]
+
+VERTEX_ORDERS = ("natural", "largest-first")
+"""Orders in which vertices are coloured: as numbered, or by falling number of neighbours."""
+
+
+def _check_order(order: str) -> None:
+    if order not in VERTEX_ORDERS:
+        names = ", ".join(map(repr, VERTEX_ORDERS))
+        raise ValueError(f"coloring: order={order!r} is not one of {names}")
+
+
+def _vertex_order(neighbours: Integers, order: str) -> list[int]:
+    if order == "natural":
+        return list(range(len(neighbours)))
+    ranked: list[int] = np.argsort(-neighbours, kind="stable").tolist()
+    return ranked
+
+
+def column_coloring(pattern: Pattern, order: str = "natural") -> Integers:
+    """Colour the columns of a pattern so that no row has two entries of one colour.
+
+    The smallest colour that no column with a common row has is chosen for each column (Gebremedhin,
+    Manne and Pothen, 2005, algorithm 3.2). Each row keeps the set of its colours as the bits of one
+    integer, so the time is proportional to the entries (and to the colours, divided by the word
+    length), not to the squares of the rows' lengths.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    order : "natural" or "largest-first"
+        The number of neighbours is counted with repetition: one for each common row.
+
+    Returns
+    -------
+    array of int, one per column
+        Colours from 0; -1 for a column without entries, which no sweep needs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autodiff.ordering.patterns import Pattern
+    >>> tridiagonal = Pattern.of(np.eye(5) + np.eye(5, k=1) + np.eye(5, k=-1))
+    >>> column_coloring(tridiagonal)
+    array([0, 1, 2, 0, 1])
+    """
+    _check_order(order)
+    by_column = pattern.transposed()
+    filled = by_column.counts() > 0
+    if pattern.counts().max(initial=0) == filled.sum():
+        # A row without zeros: no two columns can share a colour.
+        return np.where(filled, np.cumsum(filled) - 1, -1)
+    by_entry = pattern.counts()[by_column.indices] - 1
+    running = np.concatenate(([0], np.cumsum(by_entry)))
+    neighbours = np.diff(running[by_column.indptr])
+    starts = by_column.indptr.tolist()
+    rows = by_column.indices.tolist()
+    used_in_row = [0] * pattern.rows
+    colors = [-1] * pattern.columns
+    for column in _vertex_order(neighbours, order):
+        own = rows[starts[column] : starts[column + 1]]
+        if not own:
+            continue
+        used = 0
+        for row in own:
+            used |= used_in_row[row]
+        lowest_free = ~used & (used + 1)
+        for row in own:
+            used_in_row[row] |= lowest_free
+        colors[column] = lowest_free.bit_length() - 1
+    return np.array(colors, np.intp)
+
+
+def is_column_coloring(pattern: Pattern, colors: Any) -> bool:
+    """Whether no row of a pattern has two entries in columns of one colour.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autodiff.ordering.patterns import Pattern
+    >>> is_column_coloring(Pattern.of(np.array([[1, 1]])), np.array([0, 0]))
+    False
+    """
+    colors = np.asarray(colors)
+    entry_colors = colors[pattern.indices]
+    if (entry_colors < 0).any():
+        return False
+    return bool((color_counts(pattern, colors, pattern.row_indices(), entry_colors) == 1).all())
+
+
+def color_counts(pattern: Pattern, colors: Integers, rows: Integers, wanted: Integers) -> Integers:
+    """How many entries of the given rows stand in columns of the given colours."""
+    width = int(colors.max(initial=-1)) + 1
+    keys = np.sort(pattern.row_indices() * width + colors[pattern.indices])
+    places = rows * width + wanted
+    return np.searchsorted(keys, places, "right") - np.searchsorted(keys, places, "left")
+
+
+def _check_symmetric(pattern: Pattern) -> None:
+    if pattern.rows != pattern.columns or not pattern.equals(pattern.transposed()):
+        raise ValueError(
+            f"star_coloring: the pattern of shape {pattern.shape} is not symmetric; use "
+            "column_coloring"
+        )
+
+
+def star_coloring(pattern: Pattern, order: str = "natural") -> Integers:
+    """Colour a symmetric pattern so that every path of four vertices has at least three colours.
+
+    Neighbours then differ in colour, and any two colours together form stars, so of the entries
+    (i, j) and (j, i) one can be read off the compressed columns directly. The stars are kept while
+    colouring (Gebremedhin, Tarafdar, Manne and Pothen, "New Acyclic and Star Coloring Algorithms
+    with Application to Computing Hessians", SIAM Journal on Scientific Computing 29, 2007,
+    algorithm 4.1). Here each vertex keeps the colours of its neighbours, and of the hubs whose
+    leaf it is, as the bits of two integers: the time is proportional to the entries (and to the
+    colours, divided by the word length), not to the number of paths of three vertices.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Symmetric; the diagonal needs no entries.
+    order : "natural" or "largest-first"
+
+    Returns
+    -------
+    array of int, one per row
+        Colours from 0; -1 for a row without entries.
+
+    Raises
+    ------
+    ValueError
+        The pattern is not symmetric.
+
+    Examples
+    --------
+    An arrow needs as many colours of columns as it has columns, but two of a star colouring:
+
+    >>> import numpy as np
+    >>> from autodiff.ordering.patterns import Pattern
+    >>> arrow = np.eye(5)
+    >>> arrow[0] = arrow[:, 0] = 1
+    >>> star_coloring(Pattern.of(arrow))
+    array([0, 1, 1, 1, 1])
+    """
+    _check_order(order)
+    _check_symmetric(pattern)
+    rows, columns = pattern.row_indices(), pattern.indices
+    off = rows != columns
+    degrees = np.bincount(rows[off], minlength=pattern.rows)
+    starts = np.concatenate(([0], np.cumsum(degrees))).tolist()
+    neighbours = columns[off].tolist()
+    size = pattern.rows
+    # Sets of colours are the bits of an integer; 0 is a vertex that has no colour yet.
+    color = [0] * size
+    near = [0] * size  # colours of a vertex's neighbours
+    hubs = [0] * size  # colours of the hubs of the stars in which a vertex is a leaf
+    of_color: dict[tuple[int, int], int] = {}  # a vertex's first neighbour of a colour
+    for v in _vertex_order(degrees, order):
+        colored = [w for w in neighbours[starts[v] : starts[v + 1]] if color[w]]
+        first: dict[int, int] = {}
+        forbidden = 0
+        for w in colored:
+            own = color[w]
+            q = first.setdefault(own, w)
+            # Two neighbours of one colour make v a hub: it differs from all their neighbours. With
+            # one neighbour of a colour, v must not lengthen a star in which that one is a leaf.
+            forbidden |= own | (hubs[w] if q == w else near[q] | near[w])
+        chosen = ~forbidden & (forbidden + 1)
+        color[v] = chosen
+        for w in colored:
+            own = color[w]
+            if near[w] & chosen:
+                hubs[of_color[w, chosen]] |= own
+                hubs[v] |= own
+            elif first[own] != w:
+                hubs[first[own]] |= chosen
+                hubs[w] |= chosen
+        for w in neighbours[starts[v] : starts[v + 1]]:
+            near[w] |= chosen
+            of_color.setdefault((w, chosen), v)
+    colors = np.array([bit.bit_length() - 1 for bit in color], np.intp)
+    colors[pattern.counts() == 0] = -1
+    return colors
+
+
+def is_star_coloring(pattern: Pattern, colors: Any) -> bool:
+    """Whether neighbours differ and no path of four vertices has only two colours.
+
+    Equivalent, and what is tested: of each entry off the diagonal (i, j), row i has no other entry
+    of column j's colour, or row j none of column i's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autodiff.ordering.patterns import Pattern
+    >>> path = Pattern.of(np.eye(4, k=1) + np.eye(4, k=-1))
+    >>> is_star_coloring(path, [0, 1, 0, 1]), is_star_coloring(path, [0, 1, 0, 2])
+    (False, True)
+    """
+    colors = np.asarray(colors)
+    rows, columns = pattern.row_indices(), pattern.indices
+    off = rows != columns
+    rows, columns = rows[off], columns[off]
+    if (colors[pattern.indices] < 0).any() or (colors[rows] == colors[columns]).any():
+        return False
+    alone = color_counts(pattern, colors, rows, colors[columns]) == 1
+    mirrored = color_counts(pattern, colors, columns, colors[rows]) == 1
+    return bool((alone | mirrored).all())

@@ -1,0 +1,610 @@
+"""Graphs of local Jacobians: in which order to eliminate their vertices."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
+from operator import index
+from typing import Any
+
+from autodiff.ordering.bracketing import MULTIPLY, bracket
+from autodiff.ordering.elimination import (
+    Algebra,
+    EdgeMap,
+    MappedState,
+    ScalarState,
+    State,
+    WeightedState,
+    bits,
+    evaluate,
+)
+from autodiff.ordering.exact import components, least_costs, prove, prove_orders
+from autodiff.ordering.plan import Memory, Plan, Step
+from autodiff.ordering.search import anneal, markowitz, min_fill
+
+__all__ = ["GRAPH_ORDERS", "JacobianGraph"]
+
+GRAPH_ORDERS = ("forward", "reverse", "markowitz", "min-fill", "exact", "search")
+_ITEM_BYTES = 8
+_BOUNDED = 400
+_SMALL = 10
+_FEW_STATES = 2_000
+_POLISH = 4_000
+
+Vertex = Hashable
+
+
+class JacobianGraph:
+    """A graph whose edges carry local Jacobians, to accumulate its Jacobian at least cost.
+
+    Eliminating a vertex v joins each of its predecessors i with each of its successors j,
+    c(j, i) += c(j, v) c(v, i), and costs one product each. What is neither an input nor an output
+    is eliminated; outputs never are, also where they have successors. The edges left then run from
+    inputs to outputs, and from outputs to outputs that depend on them.
+
+    Parameters
+    ----------
+    edges : iterable of (source, target)
+        Vertices are any hashable values. What no input reaches, or reaches no output, plays no
+        part and is left out.
+    inputs, outputs : iterable of vertices
+    sizes : mapping of vertex to int, optional
+        Elements of each vertex, by default 1; a product then costs size(j) size(v) size(i).
+    unit : sequence of bool, optional
+        A flag per edge: its map is +-1 or a copy. Products with it are free, and the product of
+        two unit edges is again one, unless it is added to an edge that is there.
+    maps : sequence or mapping of EdgeMap, optional
+        An object per edge, in their order or by (source, target), that knows what products cost:
+        ``outer.fma_compose(inner)``, ``outer.compose(inner)``, ``present.add(product)``,
+        ``structure`` and ``nbytes``. It takes the place of `unit`.
+
+    Raises
+    ------
+    TypeError
+        A size is no integer.
+    ValueError
+        Edges form a cycle, an edge, input or output is given twice, an input has predecessors, an
+        output is reached by no input, a size is negative, or `unit` or `maps` do not fit the
+        edges; says which vertices.
+
+    Notes
+    -----
+    Vertex elimination: Griewank and Walther, "Evaluating Derivatives" (2nd ed., 2008), chapter 9.
+
+    Examples
+    --------
+    >>> graph = JacobianGraph([("x", "u"), ("u", "v"), ("v", "y"), ("v", "z")], "x", "yz")
+    >>> graph.plan("forward").cost, graph.plan("reverse").cost
+    (3, 4)
+    """
+
+    def __init__(
+        self,
+        edges: Iterable[tuple[Vertex, Vertex]],
+        inputs: Iterable[Vertex],
+        outputs: Iterable[Vertex],
+        sizes: Mapping[Any, int] | None = None,
+        unit: Sequence[Any] | None = None,
+        maps: Sequence[EdgeMap] | Mapping[Any, EdgeMap] | None = None,
+    ) -> None:
+        self.edges: tuple[tuple[Vertex, Vertex], ...] = tuple((s, t) for s, t in edges)
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        if isinstance(maps, Mapping):
+            lacking = [edge for edge in self.edges if edge not in maps]
+            if lacking:
+                raise ValueError(f"maps lacks edge {lacking[0]!r}")
+            maps = [maps[edge] for edge in self.edges]
+        for name, flags in (("unit", unit), ("maps", maps)):
+            if flags is not None and len(flags) != len(self.edges):
+                raise ValueError(f"{name} has {len(flags)} entries for {len(self.edges)} edges")
+        if unit is not None and maps is not None:
+            raise ValueError("give unit or maps, not both: maps say what products cost")
+        _check_distinct("edge", self.edges)
+        _check_distinct("input", self.inputs)
+        _check_distinct("output", self.outputs)
+        order = _topological(self.edges, self.inputs, self.outputs)
+        place = {vertex: at for at, vertex in enumerate(order)}
+        arcs = [(place[s], place[t]) for s, t in self.edges]
+        given = {place[v] for v in self.inputs}
+        for s, t in arcs:
+            if t in given:
+                raise ValueError(
+                    f"input {order[t]!r} has a predecessor, {order[s]!r}; an input depends on "
+                    "nothing"
+                )
+        wanted = {place[v] for v in self.outputs}
+        live = _live(len(order), arcs, given, wanted, order)
+        # Numbers of the bits: live vertices, in topological order
+        self._labels: list[Vertex] = [v for at, v in enumerate(order) if live[at]]
+        self._number = {vertex: at for at, vertex in enumerate(self._labels)}
+        self._sizes = [_size(vertex, sizes) for vertex in self._labels]
+        lasting = {*self.inputs, *self.outputs}
+        self._inner = [at for at, v in enumerate(self._labels) if v not in lasting]
+        kept = [at for at, (s, t) in enumerate(arcs) if live[s] and live[t]]
+        self._arcs = [
+            (self._number[self.edges[at][0]], self._number[self.edges[at][1]]) for at in kept
+        ]
+        self._unit = None if unit is None else [bool(unit[at]) for at in kept]
+        self._maps = None if maps is None else [maps[at] for at in kept]
+        self._algebra = Algebra()
+
+    def __repr__(self) -> str:
+        return f"<JacobianGraph: {self.subject}>"
+
+    @property
+    def subject(self) -> str:
+        """The graph in a few words."""
+        vertices, edges = _counted(len(self._labels), "vertex"), _counted(len(self._arcs), "edge")
+        ends = f"{_counted(len(self.inputs), 'input')} -> {_counted(len(self.outputs), 'output')}"
+        return f"a graph of {vertices} and {edges}, {ends}"
+
+    @property
+    def intermediates(self) -> tuple[Vertex, ...]:
+        """Vertices to eliminate, in topological order."""
+        return tuple(self._labels[at] for at in self._inner)
+
+    @cached_property
+    def signature(self) -> str:
+        """Digest of all that plans depend on."""
+        maps = [f"{edge!r} {edge.structure} {edge.nbytes}" for edge in self._maps or ()]
+        parts = (self._labels, self.inputs, self.outputs, self._arcs, self._sizes, self._unit, maps)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    # --- planning ---------------------------------------------------------------------------------
+
+    def plan(
+        self,
+        order: str | Sequence[Vertex] = "search",
+        *,
+        seconds: float | None = None,
+        seed: int = 0,
+        iterations: int | None = None,
+        max_states: int = 50_000,
+    ) -> Plan:
+        """Plan the elimination of all intermediate vertices.
+
+        Parameters
+        ----------
+        order : {"forward", "reverse", "markowitz", "min-fill", "exact", "search"} or sequence
+            "forward" eliminates in topological order, "reverse" in the opposite one; "markowitz"
+            takes the cheapest vertex next, "min-fill" the one that makes the fewest edges.
+            "exact" looks for an order that is proved to be the cheapest; "search" starts from the
+            best of the others and anneals. Or the vertices themselves, in an order of one's own.
+        seconds : float, optional
+            Time that "search" may take; 3 if `iterations` is not given either.
+        seed : int
+            Of "search". With `iterations` the plan depends on the seed alone, with `seconds` also
+            on how far the machine gets.
+        iterations : int, optional
+            Moves that "search" may try.
+        max_states : int
+            Sets of vertices that "exact" may go through. Where they do not suffice, the plan is
+            the best one known: its `proven_optimal` is False, and its `lower_bound` says how much
+            might be saved.
+
+        Returns
+        -------
+        Plan
+
+        Raises
+        ------
+        ValueError
+            Unknown order, negative `seconds` or `iterations`, or vertices that are not the
+            intermediate ones.
+        """
+        begin = time.perf_counter()
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"seconds is {seconds}; it cannot be negative")
+        if iterations is not None and iterations < 0:
+            raise ValueError(f"iterations is {iterations}; it cannot be negative")
+        if max_states < 0:
+            raise ValueError(f"max_states is {max_states}; it cannot be negative")
+        name = order if isinstance(order, str) else "given"
+        bound: int | None = None
+        if not isinstance(order, str):
+            chosen = self._given(order)
+        elif order == "exact":
+            chosen, bound = self._exact(max_states)
+        elif order == "search":
+            if seconds is None and iterations is None:
+                seconds = 3.0
+            deadline = None if seconds is None else begin + seconds
+            chosen, bound = self._search(seed, deadline, iterations)
+        elif order in GRAPH_ORDERS:
+            chosen = self._simple(order)
+        else:
+            raise ValueError(
+                f"order is {order!r}; it must be one of {', '.join(GRAPH_ORDERS)}, or the vertices "
+                "in an order of your own"
+            )
+        return self._plan(name, chosen, bound)
+
+    def check(self, plan: Plan) -> None:
+        """Refuse a plan that was made for another graph.
+
+        Raises
+        ------
+        ValueError
+            It was.
+        """
+        plan.check(self.signature, self.subject)
+
+    def _given(self, vertices: Sequence[Vertex]) -> list[int]:
+        unknown = [v for v in vertices if v not in self._number]
+        if unknown:
+            raise ValueError(
+                f"vertex {unknown[0]!r} of the order is not between inputs and outputs"
+            )
+        chosen = [self._number[v] for v in vertices]
+        if len(set(chosen)) < len(chosen):
+            _check_distinct("vertex of the order", vertices)
+        inner = set(self._inner)
+        for number in chosen:
+            if number not in inner:
+                raise ValueError(
+                    f"vertex {self._labels[number]!r} of the order is an input or output, which is "
+                    "never eliminated"
+                )
+        missing = inner.difference(chosen)
+        if missing:
+            raise ValueError(f"the order lacks vertex {self._labels[min(missing)]!r}")
+        return chosen
+
+    def _state(self) -> State:
+        count = len(self._labels)
+        pred, succ = [0] * count, [0] * count
+        for s, t in self._arcs:
+            pred[t] |= 1 << s
+            succ[s] |= 1 << t
+        if self._maps is not None:
+            maps = dict(zip(self._arcs, self._maps, strict=True))
+            return MappedState(pred, succ, maps, self._algebra)
+        if self._unit is None and all(size == 1 for size in self._sizes):
+            return ScalarState(pred, succ)
+        unit_pred, unit_succ = [0] * count, [0] * count
+        for (s, t), flag in zip(self._arcs, self._unit or [False] * len(self._arcs), strict=True):
+            if flag:
+                unit_pred[t] |= 1 << s
+                unit_succ[s] |= 1 << t
+        return WeightedState(pred, succ, unit_pred, unit_succ, self._sizes)
+
+    @cached_property
+    def _sweep_costs(self) -> tuple[int, int]:
+        state = self._state()
+        return evaluate(state, self._inner), evaluate(state, reversed(self._inner))
+
+    def _simple(self, order: str) -> list[int]:
+        if order == "forward":
+            return self._inner
+        if order == "reverse":
+            return self._inner[::-1]
+        return (markowitz if order == "markowitz" else min_fill)(self._state(), self._inner)
+
+    def _least(self, state: State) -> dict[int, int]:
+        if len(self._labels) > _BOUNDED:
+            return dict.fromkeys(self._inner, 0)
+        return least_costs(state, self._inner)
+
+    def _start(self, state: State, deadline: float | None) -> tuple[list[int], int]:
+        """The best order of the simple ones; each is tried if there is time."""
+        best = self._inner
+        best_cost, reverse_cost = self._sweep_costs
+        if reverse_cost < best_cost:
+            best, best_cost = self._inner[::-1], reverse_cost
+        tries: list[Callable[[], list[int]]] = [
+            lambda: markowitz(state, self._inner),
+            lambda: self._segments_first(state),
+            lambda: min_fill(state, self._inner),
+        ]
+        for attempt in tries:
+            if deadline is not None and time.perf_counter() > deadline:
+                break
+            order = attempt()
+            cost = evaluate(state, order)
+            if cost < best_cost:
+                best, best_cost = order, cost
+        return best, best_cost
+
+    def _segments_first(self, state: State) -> list[int]:
+        """Chain segments in their best order, then the rest by Markowitz's rule."""
+        first = [v for part in _segments(state, self._inner) for v in _bracketed(state, part)]
+        rest = state.copy()
+        for vertex in first:
+            rest.eliminate(vertex)
+        done = set(first)
+        return first + markowitz(rest, [v for v in self._inner if v not in done])
+
+    def _search(
+        self, seed: int, deadline: float | None, iterations: int | None
+    ) -> tuple[list[int], int]:
+        state = self._state()
+        start, _ = self._start(state, deadline)
+        if deadline is not None and time.perf_counter() > deadline:
+            return start, 0
+        least = self._least(state)
+        chosen: list[int] = []
+        bound = 0
+        open_parts = []
+        for part in components(state, self._inner):
+            members = set(part)
+            order = [v for v in start if v in members]
+            low = sum(least[v] for v in part)
+            if evaluate(state, order) > low and len(part) <= _SMALL:
+                if isinstance(state, MappedState):
+                    order, _, low, _ = prove_orders(state, order, _FEW_STATES)
+                else:
+                    order, _, low, _ = prove(state, order, least, _FEW_STATES)
+            elif _segments(state, part) == [part] and _exactly_bracketed(state):
+                order = _bracketed(state, part)
+                low = evaluate(state, order)
+            if evaluate(state, order) > low:
+                open_parts.append((order, low))
+            else:
+                chosen += order
+            bound += low
+        # The hardest last: it gets all the time that the others leave
+        open_parts.sort(key=lambda entry: len(entry[0]))
+        for at, (order, low) in enumerate(open_parts):
+            share = len(order) / sum(len(other) for other, _ in open_parts[at:])
+            seconds = None if deadline is None else (deadline - time.perf_counter()) * share
+            moves = None if iterations is None else int(iterations * share)
+            if iterations is not None and moves is not None:
+                iterations -= moves
+            better, _ = anneal(state, order, seed, seconds, moves, low)
+            chosen += better
+        return chosen, bound
+
+    def _exact(self, max_states: int) -> tuple[list[int], int]:
+        state = self._state()
+        start, _ = self._start(state, None)
+        least = self._least(state)
+        chosen: list[int] = []
+        bound = 0
+        for part in components(state, self._inner):
+            members = set(part)
+            order = [v for v in start if v in members]
+            if _segments(state, part) == [part] and _exactly_bracketed(state):
+                order = _bracketed(state, part)
+                low = evaluate(state, order)
+            else:
+                low = sum(least[v] for v in part)
+                order, cost = anneal(state, order, 0, None, _POLISH, low)
+                if cost > low:
+                    if isinstance(state, MappedState):
+                        order, _, low, used = prove_orders(state, order, max_states)
+                    else:
+                        order, _, low, used = prove(state, order, least, max_states)
+                    max_states -= used
+            chosen += order
+            bound += low
+        return chosen, bound
+
+    # --- plans ------------------------------------------------------------------------------------
+
+    def _plan(self, name: str, order: Sequence[int], bound: int | None) -> Plan:
+        labels, sizes = self._labels, self._sizes
+        state = self._state()
+        now = sum(sizes[s] * sizes[t] for s, t in self._arcs)
+        peak = now
+        steps = []
+        spent = 0
+        for vertex in order:
+            before, after = list(bits(state.pred[vertex])), list(bits(state.succ[vertex]))
+            columns = sum(sizes[i] for i in before)
+            rows = sum(sizes[j] for j in after)
+            fresh = 0
+            for i in before:
+                new = state.succ[vertex] & ~state.succ[i]
+                if new:
+                    fresh += sizes[i] * sum(sizes[j] for j in bits(new))
+            structure = _structure(state, vertex, before, after)
+            fma = state.eliminate(vertex)
+            size = _ITEM_BYTES * rows * columns
+            if isinstance(state, MappedState):
+                made = [state.maps[i, j] for i in before for j in after]
+                size = sum(edge.nbytes for edge in made)
+                structure = _names(edge.structure for edge in made)
+            now += fresh
+            peak = max(peak, now)
+            now -= sizes[vertex] * (rows + columns)
+            steps.append(
+                Step(
+                    "eliminate",
+                    (labels[vertex],),
+                    tuple((labels[i], labels[j]) for i in before for j in after),
+                    (rows, columns),
+                    structure,
+                    fma,
+                    size,
+                    spent,
+                )
+            )
+            spent += fma
+        forward, reverse = self._sweep_costs
+        return Plan(
+            kind="graph",
+            name=name,
+            steps=tuple(steps),
+            cost=spent,
+            memory=Memory(0, peak),
+            makespan=spent,
+            machines=1,
+            proven_optimal=bound is not None and bound == spent,
+            lower_bound=bound,
+            forward_cost=forward,
+            reverse_cost=reverse,
+            signature=self.signature,
+            subject=self.subject,
+            edges=tuple((labels[s], labels[t]) for s, t in self._arcs),
+            inputs=self.inputs,
+            outputs=self.outputs,
+        )
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def _check_distinct(what: str, values: Iterable[Hashable]) -> None:
+    seen: set[Hashable] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{what} {value!r} is given twice")
+        seen.add(value)
+
+
+def _size(vertex: Vertex, sizes: Mapping[Any, int] | None) -> int:
+    value = 1 if sizes is None else sizes.get(vertex, 1)
+    try:
+        size = index(value)
+    except TypeError:
+        raise TypeError(f"vertex {vertex!r}: size is {value!r}; it must be an integer") from None
+    if size < 0:
+        raise ValueError(f"vertex {vertex!r}: size is {size}; it cannot be negative")
+    return size
+
+
+def _topological(
+    edges: Sequence[tuple[Vertex, Vertex]], inputs: Sequence[Vertex], outputs: Sequence[Vertex]
+) -> list[Vertex]:
+    """Vertices so that edges lead forward; by number, or as they first appear, where free."""
+    vertices = dict.fromkeys([*inputs, *(v for edge in edges for v in edge), *outputs])
+    names: list[Any] = list(vertices)
+    if all(isinstance(vertex, int) for vertex in names):
+        names.sort()
+    rank = {vertex: at for at, vertex in enumerate(names)}
+    waiting = [0] * len(names)
+    after: list[list[int]] = [[] for _ in names]
+    for s, t in edges:
+        after[rank[s]].append(rank[t])
+        waiting[rank[t]] += 1
+    ready = [at for at, count in enumerate(waiting) if not count]
+    heapify(ready)
+    order = []
+    while ready:
+        at = heappop(ready)
+        order.append(names[at])
+        for other in after[at]:
+            waiting[other] -= 1
+            if not waiting[other]:
+                heappush(ready, other)
+    if len(order) < len(names):
+        raise ValueError(f"edges form a cycle: {_cycle(names, after, waiting)}")
+    return order
+
+
+def _cycle(names: Sequence[Vertex], after: Sequence[Sequence[int]], waiting: Sequence[int]) -> str:
+    """One of the cycles among vertices that wait for each other."""
+    before = {other: at for at, others in enumerate(after) if waiting[at] for other in others}
+    at = next(at for at, count in enumerate(waiting) if count)
+    path: list[int] = []
+    while at not in path:
+        path.append(at)
+        at = before[at]
+    loop = [*path[path.index(at) :], at]
+    return " -> ".join(repr(names[at]) for at in reversed(loop))
+
+
+def _live(
+    count: int,
+    arcs: Sequence[tuple[int, int]],
+    inputs: set[int],
+    outputs: set[int],
+    names: Sequence[Vertex],
+) -> list[bool]:
+    """Which vertices lie between inputs and outputs, themselves included."""
+    before: list[list[int]] = [[] for _ in range(count)]
+    after: list[list[int]] = [[] for _ in range(count)]
+    for s, t in arcs:
+        before[t].append(s)
+        after[s].append(t)
+    reached = [at in inputs for at in range(count)]
+    for at in range(count):
+        reached[at] = reached[at] or any(reached[s] for s in before[at])
+    for at in sorted(outputs):
+        if not reached[at]:
+            raise ValueError(f"output {names[at]!r} is reached by no input")
+    needed = [at in outputs for at in range(count)]
+    for at in reversed(range(count)):
+        needed[at] = needed[at] or any(needed[t] for t in after[at])
+    return [(reached[at] and needed[at]) or at in inputs for at in range(count)]
+
+
+# --- chain segments -------------------------------------------------------------------------------
+
+
+def _segments(state: State, vertices: Sequence[int]) -> list[list[int]]:
+    """Longest runs of vertices that each have one predecessor and one successor."""
+    single = {
+        v for v in vertices if state.pred[v].bit_count() == 1 and state.succ[v].bit_count() == 1
+    }
+    runs = []
+    for vertex in vertices:
+        if vertex not in single or state.pred[vertex].bit_length() - 1 in single:
+            continue
+        run = [vertex]
+        while (following := state.succ[run[-1]].bit_length() - 1) in single:
+            run.append(following)
+        runs.append(run)
+    return runs
+
+
+def _exactly_bracketed(state: State) -> bool:
+    """Whether the chain programme knows the costs of this graph's products."""
+    return not isinstance(state, MappedState)
+
+
+def _bracketed(state: State, run: Sequence[int]) -> list[int]:
+    """A segment in the order of the best bracketing, by dynamic programming."""
+    if not isinstance(state, WeightedState):
+        return list(run)
+    vertices = [state.pred[run[0]].bit_length() - 1, *run, state.succ[run[-1]].bit_length() - 1]
+    sizes = [state.sizes[v] for v in vertices]
+    factors = len(run) + 1
+    unit = [bool(state.unit_pred[t] >> s & 1) for s, t in pairwise(vertices)]
+    tables = bracket(sizes[1:], sizes[:-1], [0] * factors, [0] * factors, (MULTIPLY,), unit=unit)
+    order = []
+    stack = [(0, factors - 1)]
+    while stack:
+        first, last = stack.pop()
+        if first < last:
+            split = tables.node(first, last).split
+            order.append(run[split])
+            stack += [(first, split), (split + 1, last)]
+    order.reverse()
+    return order
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _counted(count: int, noun: str) -> str:
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {'vertices' if noun == 'vertex' else noun + 's'}"
+
+
+def _structure(state: State, vertex: int, before: Sequence[int], after: Sequence[int]) -> str:
+    if not isinstance(state, WeightedState):
+        return "scalar" if isinstance(state, ScalarState) else ""
+    dense_before = len(before) - state.unit_pred[vertex].bit_count()
+    dense_after = len(after) - state.unit_succ[vertex].bit_count()
+    count = len(before) * len(after)
+    free = count - dense_before * dense_after
+    if not free:
+        return "dense"
+    return "unit" if free == count else f"dense, {free} of {count} free"
+
+
+def _names(structures: Iterable[str]) -> str:
+    """Structures with their counts, as they first appear."""
+    counts: dict[str, int] = {}
+    for structure in structures:
+        counts[structure] = counts.get(structure, 0) + 1
+    return ", ".join(
+        structure if count == 1 else f"{count} {structure}" for structure, count in counts.items()
+    )

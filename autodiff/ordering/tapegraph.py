@@ -1,0 +1,281 @@
+"""The graph of local Jacobians behind a recorded function or a tape.
+
+Vertices are numbered: the inputs first, then every value that depends on them and that an output
+depends on, in the order of evaluation. The same function recorded for reverse mode and on a tape
+gives the same graph, so a plan made for one serves the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.dispatch import Box
+from autodiff.ordering.local import Operation, local_jacobian
+from autodiff.ordering.maps import Identity, LinearMap
+from autodiff.primitive import Primitive
+from autodiff.reverse import Node, Projection
+from autodiff.rules import Pullback
+from autodiff.spec import Spec, is_inexact, spec_of
+from autodiff.tape import Constant, Entry, Tape, Variable
+
+__all__ = ["Made", "TapeGraph", "of_nodes", "of_tape"]
+
+Edge = tuple[int, int]
+
+
+class Made(NamedTuple):
+    """How a vertex is computed: one output of an operation.
+
+    ``sources`` pairs positions of inputs with the vertices that stand there.
+    """
+
+    primitive: Primitive
+    pullback: Pullback
+    saved: tuple[Any, ...] | None
+    params: dict[str, Any]
+    inputs: tuple[Spec, ...]
+    outputs: tuple[Spec, ...]
+    output: int
+    sources: tuple[Edge, ...]
+
+
+class TapeGraph:
+    """Vertices, how each is made, and the maps on the edges.
+
+    Attributes
+    ----------
+    specs : list of Spec
+        Of every vertex.
+    count_inputs : int
+        The first so many vertices are inputs.
+    made : list of Made
+        Of the vertices after the inputs.
+    outputs : list of int or None
+        Vertex of each output leaf; None where it depends on no input.
+    """
+
+    def __init__(
+        self, inputs: Sequence[Spec], made: Sequence[Made], outputs: Sequence[int | None]
+    ) -> None:
+        self.count_inputs = len(inputs)
+        self.made = list(made)
+        self.outputs = list(outputs)
+        self.specs = [*inputs, *(entry.outputs[entry.output] for entry in self.made)]
+
+    def __len__(self) -> int:
+        return len(self.specs)
+
+    @property
+    def signature(self) -> Hashable:
+        """What plans depend on: operations, shapes and edges."""
+        operations = tuple(
+            (entry.primitive.name, entry.output, entry.sources, entry.inputs) for entry in self.made
+        )
+        return tuple(self.specs), operations, tuple(self.outputs)
+
+    def is_real(self) -> bool:
+        """Whether no value is complex."""
+        return all(spec.dtype.kind == "f" for spec in self.specs)
+
+    def maps(self, known: bool = True) -> dict[Edge, LinearMap]:
+        """Local Jacobian on each edge (source, target); without numbers if not `known`."""
+        found: dict[Edge, LinearMap] = {}
+        for vertex, entry in enumerate(self.made, start=self.count_inputs):
+            saved = entry.saved if known else None
+            operation = Operation(
+                entry.primitive, entry.pullback, saved, entry.inputs, entry.outputs, entry.params
+            )
+            for position, source in entry.sources:
+                own = local_jacobian(operation, position, entry.output)
+                own = own if known else own.abstract()
+                edge = source, vertex
+                found[edge] = found[edge].add(own) if edge in found else own
+        return found
+
+    def ends(self) -> list[int | None]:
+        """Vertex at which each output leaf's Jacobian is found.
+
+        That is the output's own where nothing follows it and it is given once, else a sink behind
+        it, numbered on after the vertices, so that the output itself can be eliminated.
+        """
+        followed = {source for entry in self.made for _, source in entry.sources}
+        followed.update(range(self.count_inputs))
+        found: list[int | None] = []
+        for position, vertex in enumerate(self.outputs):
+            last = vertex
+            if vertex in followed and vertex is not None:
+                last = len(self.specs) + position
+            elif vertex is not None:
+                followed.add(vertex)
+            found.append(last)
+        return found
+
+    def middle(self) -> list[int]:
+        """Vertices to eliminate, in the order of evaluation."""
+        last = set(self.ends())
+        return [v for v in range(self.count_inputs, len(self.specs)) if v not in last]
+
+    def with_sinks(self, maps: dict[Edge, LinearMap]) -> dict[Edge, LinearMap]:
+        """Add the sinks of `ends`, joined to their outputs by identities."""
+        complete = dict(maps)
+        for vertex, last in zip(self.outputs, self.ends(), strict=True):
+            if vertex is not None and last is not None and last >= len(self.specs):
+                spec = self.specs[vertex]
+                complete[vertex, last] = Identity(spec.shape, dtype=spec.dtype)
+        return complete
+
+
+def of_nodes(leaves: Sequence[Node], outputs: Sequence[Node | None]) -> TapeGraph | None:
+    """Graph of a function recorded for reverse mode; None where a node carries hooks."""
+    seen = {node for node in outputs if node is not None}
+    stack = list(seen)
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    numbers: dict[Node, int] = {leaf: i for i, leaf in enumerate(leaves)}
+    made: list[Made] = []
+    for node in sorted(seen, key=lambda node: node.sequence):
+        if hasattr(node, "hooks"):
+            return None
+        pullback = node.pullback
+        maker, output = node, 0
+        if isinstance(pullback, Projection):
+            maker, output = node.parents[0], pullback.position
+            pullback = maker.pullback
+        if not isinstance(pullback, Pullback) or (maker is node and hasattr(node, "outputs")):
+            continue
+        parents = maker.parents
+        inputs = tuple(
+            p.spec if isinstance(p, Node) else p if isinstance(p, Spec) else spec_of(p)
+            for p in parents
+        )
+        numbers[node] = len(leaves) + len(made)
+        made.append(
+            Made(
+                pullback.primitive,
+                pullback,
+                maker.saved,
+                getattr(maker, "params", {}),
+                inputs,
+                getattr(maker, "outputs", None) or (node.spec,),
+                output,
+                tuple((i, numbers[p]) for i, p in enumerate(parents) if isinstance(p, Node)),
+            )
+        )
+    ends = [None if node is None else numbers[node] for node in outputs]
+    return TapeGraph([leaf.spec for leaf in leaves], made, ends)
+
+
+def of_tape(
+    tape: Tape, values: Sequence[Any] | None = None, argnums: Sequence[int] | None = None
+) -> TapeGraph:
+    """Graph of a tape, at a point or (`values` None) without numbers.
+
+    Raises
+    ------
+    ValueError
+        No input is of a float dtype, or `argnums` names an argument that is not there.
+    """
+    chosen = _chosen_inputs(tape, argnums)
+    memory = {} if values is None else _evaluated(tape, values)
+    active = {id(variable) for variable in chosen}
+    steps: list[tuple[Entry, tuple[bool, ...]]] = []
+    for entry in tape:
+        pattern = tuple(
+            isinstance(operand, Variable)
+            and id(operand) in active
+            and entry.primitive.input_name(i) not in entry.primitive.constant
+            for i, operand in enumerate(entry.inputs)
+        )
+        if True in pattern and entry.primitive.differentiable:
+            active |= {id(v) for v in entry.outputs if is_inexact(v.spec.dtype)}
+            steps.append((entry, pattern))
+    needed = {id(output) for output in tape.outputs}
+    kept: list[tuple[Entry, tuple[bool, ...]]] = []
+    for entry, pattern in reversed(steps):
+        if any(id(variable) in needed for variable in entry.outputs):
+            kept.append((entry, pattern))
+            needed |= {id(o) for o, flag in zip(entry.inputs, pattern, strict=True) if flag}
+    numbers = {id(variable): i for i, variable in enumerate(chosen)}
+    made: list[Made] = []
+    for entry, pattern in reversed(kept):
+        pullback = entry.primitive.pullbacks[pattern]
+        assert pullback is not None
+        saved = None
+        if values is not None:
+            operands = [_value(operand, memory) for operand in entry.inputs]
+            outs = tuple(memory[id(variable)] for variable in entry.outputs)
+            saved = pullback.save(outs if len(outs) > 1 else outs[0], entry.params, *operands)
+        sources = tuple(
+            (i, numbers[id(operand)])
+            for i, (operand, flag) in enumerate(zip(entry.inputs, pattern, strict=True))
+            if flag
+        )
+        for output, variable in enumerate(entry.outputs):
+            if id(variable) in needed and is_inexact(variable.spec.dtype):
+                numbers[id(variable)] = len(chosen) + len(made)
+                made.append(
+                    Made(
+                        entry.primitive,
+                        pullback,
+                        saved,
+                        entry.params,
+                        tuple(operand.spec for operand in entry.inputs),
+                        tuple(v.spec for v in entry.outputs),
+                        output,
+                        sources,
+                    )
+                )
+    ends = [numbers.get(id(output)) for output in tape.outputs]
+    return TapeGraph([variable.spec for variable in chosen], made, ends)
+
+
+def _chosen_inputs(tape: Tape, argnums: Sequence[int] | None) -> list[Variable]:
+    """Inputs of a float dtype, of all arguments or of those named."""
+    inputs = tape.inputs
+    if argnums is not None:
+        if tape.in_tree is None:
+            arguments: Any = tuple(range(len(inputs)))
+        else:
+            arguments = tree.unflatten(tape.in_tree, list(range(len(inputs))))
+        count = len(arguments)
+        for position in argnums:
+            if not -count <= position < count:
+                raise ValueError(
+                    f"jacobian_graph: argument {position} of a function of {count} arguments"
+                )
+        inputs = [inputs[i] for n in argnums for i in tree.leaves(arguments[n])]
+    chosen = [variable for variable in inputs if is_inexact(variable.spec.dtype)]
+    if not chosen:
+        raise ValueError("jacobian_graph: no input of the tape is of a float or complex dtype")
+    return chosen
+
+
+def _evaluated(tape: Tape, values: Sequence[Any]) -> dict[int, Any]:
+    """Every value of the tape at a point, by the variable's identity."""
+    variables = [*tape.inputs, *(v for entry in tape for v in entry.outputs)]
+    structure = tree.flatten([0] * len(variables))[1]
+    every = Tape(tape.entries, tape.inputs, variables, tape.in_tree, structure, tape.guards)
+    results = every.evaluate(*values)
+    if any(isinstance(result, Box) for result in results):
+        raise TypeError(
+            "jacobian_graph: the point is given by Tensors of a transform in progress; give plain "
+            "arrays"
+        )
+    return {id(v): result for v, result in zip(variables, results, strict=True)}
+
+
+def _value(operand: Variable | Constant, memory: dict[int, Any]) -> Any:
+    if isinstance(operand, Variable):
+        return memory[id(operand)]
+    return (
+        operand.value
+        if operand.known
+        else np.broadcast_to(np.zeros((), operand.spec.dtype), operand.spec.shape)
+    )
