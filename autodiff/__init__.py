@@ -96,7 +96,7 @@ __all__ = [
     "vmap",
 ]
 
-_LAZY = ("data", "nn", "optim", "ordering")
+_LAZY = ("data", "nn", "numpy", "optim", "ordering", "scipy")
 
 
 def __getattr__(name: str) -> Any:

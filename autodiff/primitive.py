@@ -249,6 +249,9 @@ class Primitive:
                     return x._interpreter.process_binary(self, x, y)
                 if isinstance(y, Box):
                     return y._interpreter.process_binary(self, x, y)
+                if type(x) is complex and isinstance(y, np.floating):
+                    # Python's own arithmetic would take np.float64, a float, and forget its dtype.
+                    x = np.result_type(x, y).type(x)
                 try:
                     return forward(x, y)
                 except (TypeError, ValueError, IndexError) as error:

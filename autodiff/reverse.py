@@ -29,7 +29,7 @@ __all__ = ["Leaf", "Node", "Projection", "Reverse", "add_hook", "owned", "sweep"
 
 _next_sequence = itertools.count().__next__
 _NO_PARAMS: dict[str, Any] = {}
-_PLAIN = frozenset({np.ndarray, np.float64, float, int, np.float32, np.complex128, complex})
+_PLAIN = frozenset({np.ndarray, np.float64, float, int, np.float32, np.complex128})
 _SCALARS = frozenset({np.float64, np.float32, np.complex128})
 _new = object.__new__
 

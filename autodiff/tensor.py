@@ -14,19 +14,19 @@ import numpy as np
 
 from autodiff.dispatch import Box, concrete, imperative_interpreter, lower_to
 from autodiff.errors import NonDifferentiableError
+from autodiff.ops import calculus, linalg, rearrange, reduce, selecting, sorting
 from autodiff.ops import elementwise as ew
 from autodiff.ops import index as indexing
-from autodiff.ops import linalg, reduce
 from autodiff.ops import shape as shapes
 from autodiff.ops.fronts import (
     absolute_,
-    apply_ufunc_method,
     clip_,
     divmod_,
     power_,
     round_,
 )
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
+from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.primitive import Primitive
 from autodiff.reverse import Leaf, Node, Reverse, add_hook
 from autodiff.spec import is_inexact, protected
@@ -502,6 +502,38 @@ class Tensor(Box):
     conjugate = ew.conjugate.call
     clip = clip_
     round = round_
+    cumprod = calculus.cumprod_
+    diagonal = rearrange.diagonal_
+    trace = rearrange.trace_
+    repeat = rearrange.repeat_
+    take = selecting.take_
+    choose = selecting.choose_
+    put = selecting.put_
+    argsort = sorting.argsort_
+    argpartition = sorting.argpartition_
+    searchsorted = sorting.searchsorted_
+
+    def compress(self, condition: Any, axis: int | None = None, out: Any = None) -> Any:
+        """``ndarray.compress``."""
+        return selecting.compress_(condition, self, axis, out)
+
+    def nonzero(self) -> Any:
+        """Indices of the elements that are not zero: plain arrays."""
+        return np.nonzero(self)
+
+    def sort(
+        self, axis: int = -1, kind: Any = None, order: Any = None, *, stable: bool | None = None
+    ) -> None:
+        """Sort in place, as ``ndarray.sort`` does; ``np.sort`` returns a copy."""
+        self[...] = sorting.sort_(self, axis, kind, order, stable=stable)
+
+    def partition(self, kth: Any, axis: int = -1, kind: Any = "introselect") -> None:
+        """Partition in place, as ``ndarray.partition`` does; ``np.partition`` returns a copy."""
+        self[...] = sorting.partition_(self, kth, axis, kind)
+
+    def fill(self, value: Any) -> None:
+        """Write one value everywhere."""
+        self[...] = value
 
     def reshape(self, *dims: Any, order: str = "C", copy: bool | None = None) -> Any:
         """``ndarray.reshape``: lengths as arguments or as one tuple."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Callable
 from types import FunctionType
@@ -14,6 +15,10 @@ from autodiff import tree
 from autodiff.primitive import Primitive
 from autodiff.reverse import Node, Projection
 from autodiff.spec import is_inexact, spec_of
+
+with contextlib.suppress(ModuleNotFoundError):
+    # Its primitives enter the registry with it; it needs SciPy, which is optional.
+    import autodiff.scipy
 
 EXAMPLES = 3
 """Batch size of the tests of vmap."""

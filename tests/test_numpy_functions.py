@@ -214,6 +214,22 @@ class TestEdges:
         gradient = ad.grad(lambda x: np.sum(np.abs(np.exp(1j * x) + x) ** 2))(np.array([0.3, 1.0]))
         assert gradient.dtype == np.float64
 
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda x: np.abs(np.exp(1j * x) + 1j) + np.real(1j / (1j - x)),
+            lambda x: np.imag(np.multiply(1j, x) ** 2 * (2.0 - 1j)),
+        ],
+    )
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_complex_number_on_the_left_of_a_number(self, function, dtype):
+        t = ad.Tensor(dtype(0.3))
+        result = function(t)
+        assert result.dtype == dtype
+        result.backward()
+        assert t.grad.dtype == dtype
+        ad.check_grads(function, (0.3,), order=2)
+
     @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
     def test_empty_arrays(self, shape):
         x = np.ones(shape)

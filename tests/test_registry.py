@@ -338,17 +338,22 @@ def test_low_precision_stays(case: Case, dtype: Any) -> None:
     if case.active[0].dtype.kind == "c":
         dtype = np.complex64
     low = case.with_inputs(lambda x: np.asarray(x).astype(dtype)[()])
+    if dtype is np.float16 and _refuses_half(low):
+        with pytest.raises(TypeError, match="float16 is unsupported in linalg"):
+            low.call(*map(ad.Tensor, low.inputs))
+        return
     # A Python number beside the array must not widen it either.
     out, pullback = ad.vjp(lambda *xs: low.of_active(*[x * 1.0 for x in xs]), *low.active)
     g = like(generator(case), out)
     kept = np.dtype(dtype)
-    narrow = {kept, np.dtype(np.float32) if kept.kind == "c" else kept}
-    assert spec_of(out).dtype in narrow
+    # The narrowest complex numbers are those of two float32.
+    narrow = {np.finfo(kept).dtype, np.dtype(np.complex64)}
+    assert {spec_of(leaf).dtype for leaf in tree.leaves(out)} <= narrow
     gradients = pullback(g)
     for gradient, x in zip(gradients, low.active, strict=True):
         assert spec_of(gradient) == spec_of(x)
     tangent_out = ad.jvp(low.of_active, low.active, like(generator(case), low.active))[1]
-    assert spec_of(tangent_out) == spec_of(out)
+    assert [*map(spec_of, tree.leaves(tangent_out))] == [*map(spec_of, tree.leaves(out))]
 
     def twice(*xs: Any) -> Any:
         return ad.vjp(low.of_active, *xs)[1](g)
@@ -358,9 +363,20 @@ def test_low_precision_stays(case: Case, dtype: Any) -> None:
         assert spec_of(gradient) == spec_of(x)
     if dtype is np.float32:
         full = case.with_inputs(lambda x: x)
-        wanted = ad.vjp(full.of_active, *full.active)[1](tree.map_leaves(np.float64, g))
+        wanted = ad.vjp(full.of_active, *full.active)[1](
+            tree.map_leaves(lambda leaf: leaf.astype(np.result_type(leaf, np.float64)), g)
+        )
         for gradient, reference in zip(gradients, wanted, strict=True):
             np.testing.assert_allclose(gradient, reference, rtol=2e-4, atol=2e-4)
+
+
+def _refuses_half(case: Case) -> bool:
+    """Whether NumPy itself takes no half precision here: its linear algebra does not."""
+    try:
+        case.call(*case.inputs)
+    except TypeError as error:
+        return "float16 is unsupported in linalg" in str(error)
+    return False
 
 
 def _read_only(x: Any) -> Any:

@@ -149,7 +149,11 @@ _inside = reals(low=-0.8, high=0.8)
 sin = elementwise(name="sin", inputs=X, d_x=np.cos, cost=8, sample=reals())(np.sin)
 cos = elementwise(name="cos", inputs=X, d_x=lambda x: -np.sin(x), cost=8, sample=reals())(np.cos)
 tan = elementwise(
-    name="tan", inputs=X, d_x=lambda out: 1 + np.square(out), cost=8, sample=reals(low=-1.2, high=1.2)
+    name="tan",
+    inputs=X,
+    d_x=lambda out: 1 + np.square(out),
+    cost=8,
+    sample=reals(low=-1.2, high=1.2),
 )(np.tan)
 arcsin = elementwise(
     name="arcsin", inputs=X, d_x=lambda g, x: g / np.sqrt((1 - x) * (1 + x)), cost=8, sample=_inside
@@ -166,9 +170,9 @@ arctan = elementwise(
 )(np.arctan)
 sinh = elementwise(name="sinh", inputs=X, d_x=np.cosh, cost=8, sample=reals())(np.sinh)
 cosh = elementwise(name="cosh", inputs=X, d_x=np.sinh, cost=8, sample=reals())(np.cosh)
-tanh = elementwise(name="tanh", inputs=X, d_x=lambda out: 1 - np.square(out), cost=8, sample=reals())(
-    np.tanh
-)
+tanh = elementwise(
+    name="tanh", inputs=X, d_x=lambda out: 1 - np.square(out), cost=8, sample=reals()
+)(np.tanh)
 arcsinh = elementwise(
     name="arcsinh", inputs=X, d_x=lambda g, x: g / np.sqrt(1 + x * x), cost=8, sample=reals()
 )(np.arcsinh)
@@ -348,7 +352,7 @@ def real(x: Any) -> Any:
 
 
 @linear(
-    transpose=lambda g, x_spec: -1j * g if x_spec.dtype.kind == "c" else 0.0 * g,
+    transpose=lambda g, x_spec: g * -1j if x_spec.dtype.kind == "c" else 0.0 * g,
     batch=_leading_batch(lambda x: imag(x)),
     sample=_complexes,
 )

@@ -1,4 +1,4 @@
-"""NumPy's functions on elementwise primitives, and what ufuncs do beyond a plain call."""
+"""NumPy's functions on elementwise primitives, and functions with plain results."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from typing import Any
 import numpy as np
 
 from autodiff.dispatch import Box, concrete
-from autodiff.errors import NonDifferentiableError
 from autodiff.ops import elementwise as ew
 from autodiff.ops.protocol import (
     FUNCTIONS,
-    REDUCTIONS,
     UFUNCS,
     UNARY_UFUNCS,
     implements,
     refuse_keywords,
 )
-from autodiff.ops.reduce import cumsum_
-from autodiff.ops.shape import reshape
 from autodiff.primitive import REGISTRY
 from autodiff.spec import spec_of
 
-__all__ = ["apply_ufunc_method", "clip_", "round_", "where_"]
+__all__ = ["clip_", "round_", "where_"]
 
 
 def _is_complex(x: Any) -> bool:
@@ -69,47 +65,6 @@ UNARY_UFUNCS.update(
 )
 
 
-def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
-    """Call a ufunc on Tensors."""
-    try:
-        call = UFUNCS[ufunc]
-    except KeyError:
-        raise NonDifferentiableError(
-            f"np.{ufunc.__name__} has no derivative rule for Tensors; write it with functions that "
-            "have one, declare it with ad.elementwise, or pass tensor.data, a constant"
-        ) from None
-    return call(*inputs)
-
-
-def apply_ufunc_method(
-    ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], keywords: dict[str, Any]
-) -> Any:
-    """Do what a ufunc's methods and keywords do, or say that it is not supported."""
-    name = f"np.{ufunc.__name__}"
-    if method == "__call__":
-        remedies = {
-            "out": "use the returned Tensor; an array cannot be updated in place with a Tensor, "
-            "so write x = x + t for x += t",
-            "where": "use np.where(condition, result, otherwise)",
-        }
-        refuse_keywords(name, remedies, **keywords)
-        return apply_ufunc(ufunc, inputs)
-    if method == "reduce" and ufunc in REDUCTIONS:
-        keywords.setdefault("axis", 0)
-        return REDUCTIONS[ufunc](*inputs, **keywords)
-    if method == "accumulate" and ufunc is np.add:
-        keywords.setdefault("axis", 0)
-        return cumsum_(*inputs, **keywords)
-    if method == "outer" and len(inputs) == 2:
-        refuse_keywords(f"{name}.outer", {}, **keywords)
-        x, y = inputs
-        shape = spec_of(x).shape + (1,) * spec_of(y).ndim
-        return apply_ufunc(ufunc, (reshape(x, shape=shape), y))
-    raise NonDifferentiableError(
-        f"{name}.{method} has no derivative rule for Tensors; write it with functions that have one"
-    )
-
-
 # --- functions that are not ufuncs ----------------------------------------------------------------
 
 
@@ -143,7 +98,7 @@ def clip_(
     return ew.clip.call(a, low, high)
 
 
-@implements(np.round)
+@implements(np.round, np.around)
 def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """``np.round``: a step function, derivative 0."""
     refuse_keywords("round", {"out": "use the returned Tensor"}, out=out)
@@ -207,19 +162,31 @@ for _function in (
     np.array_equal,
     np.array_equiv,
     np.isclose,
-    np.argsort,
     np.argwhere,
     np.flatnonzero,
     np.nonzero,
-    np.searchsorted,
     np.isneginf,
     np.isposinf,
     np.array2string,
     np.array_repr,
     np.array_str,
+    np.diag_indices_from,
     np.digitize,
+    np.einsum_path,
+    np.iscomplex,
+    np.isin,
+    np.isreal,
+    np.ix_,
     np.lexsort,
-    np.argpartition,
+    np.may_share_memory,
+    np.min_scalar_type,
+    np.nanargmax,
+    np.nanargmin,
+    np.ravel_multi_index,
+    np.shares_memory,
+    np.tril_indices_from,
+    np.triu_indices_from,
+    np.unravel_index,
 ):
     FUNCTIONS[_function] = _without_derivative(_function)
 
@@ -250,6 +217,18 @@ def size_(a: Any, axis: int | None = None) -> int:
 def result_type_(*values: Any) -> np.dtype[Any]:
     """``np.result_type``."""
     return np.result_type(*[v.dtype if isinstance(v, Box) else v for v in values])
+
+
+@implements(np.can_cast)
+def can_cast_(from_: Any, to: Any, casting: Any = "safe") -> bool:
+    """``np.can_cast``."""
+    return np.can_cast(spec_of(from_).dtype, to, casting)
+
+
+@implements(np.common_type)
+def common_type_(*arrays: Any) -> Any:
+    """``np.common_type``."""
+    return np.common_type(*[np.empty(0, spec_of(array).dtype) for array in arrays])
 
 
 def _filled_like(name: str, make: Callable[..., Any]) -> Callable[..., Any]:

@@ -85,7 +85,7 @@ def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
-def _scan_products(x: Any) -> Any:
+def running_products(x: Any) -> Any:
     """Cumulative product along the last axis, by doubling: exact derivatives, zeros included."""
     shift = 1
     while shift < x.shape[-1]:
@@ -109,8 +109,8 @@ def products_of_others(x: Any, axis: Shape) -> Any:
     flat = reshape(transpose(x, axes=order), shape=(*rows, count))
     one = np.ones((*rows, 1), x.dtype)
     last = len(rows)
-    left = concatenate(one, _scan_products(flat[..., :-1]), axis=last)
-    right = concatenate(one, _scan_products(flat[..., :0:-1]), axis=last)[..., ::-1]
+    left = concatenate(one, running_products(flat[..., :-1]), axis=last)
+    right = concatenate(one, running_products(flat[..., :0:-1]), axis=last)[..., ::-1]
     others = reshape(left * right, shape=tuple(shape[i] for i in order))
     return transpose(others, axes=tuple(int(i) for i in np.argsort(order)))
 
@@ -317,6 +317,12 @@ def _selected_count(a: Any, axes: Shape, keepdims: bool, where: Any) -> Any:
     return np.sum(mask, axis=axes, keepdims=keepdims)
 
 
+def _divided(total: Any, count: Any) -> Any:
+    """Divide by counts without widening: an array of integers beside float32 gives float64."""
+    result, dtype = total / count, spec_of(total).dtype
+    return result if spec_of(result).dtype == dtype else convert(result, dtype=dtype)
+
+
 @implements(np.mean)
 def mean_(
     a: Any,
@@ -334,7 +340,8 @@ def mean_(
     prepared = _prepared(a, dtype, where, 0.0)
     if where is True or where is NO_VALUE:
         return mean(prepared, axis=axes, keepdims=keep)
-    return sum(prepared, axis=axes, keepdims=keep) / _selected_count(prepared, axes, keep, where)
+    total = sum(prepared, axis=axes, keepdims=keep)
+    return _divided(total, _selected_count(prepared, axes, keep, where))
 
 
 @implements(np.var)
@@ -367,7 +374,7 @@ def var_(
     else:
         squares = np.square(deviation)
     count = _selected_count(a, axes, keep, where) - ddof
-    return sum_(squares, axes, keepdims=keep, where=where) / np.maximum(count, 0)
+    return _divided(sum_(squares, axes, keepdims=keep, where=where), np.maximum(count, 0))
 
 
 @implements(np.std)

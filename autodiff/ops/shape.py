@@ -312,7 +312,7 @@ def stack_(
     return stack(*items, axis=_axis(axis, spec_of(items[0]).ndim + 1, "stack"))
 
 
-def _pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
+def pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """Spell out NumPy's shorthands: n, (n,), (before, after), one pair per axis, or a dict."""
     if isinstance(pad_width, dict):
         widths = [(0, 0)] * ndim
@@ -324,21 +324,3 @@ def _pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     if pairs.dtype.kind not in "iu" or (pairs < 0).any():
         raise ValueError(f"pad: widths must be non-negative integers, got {pad_width!r}")
     return tuple((int(before), int(after)) for before, after in pairs)
-
-
-@implements(np.pad)
-def pad_(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
-    """``np.pad`` in mode "constant"."""
-    if mode != "constant":
-        refuse_keywords(
-            "pad", {"mode": "use mode='constant', or index with an integer array"}, mode=mode
-        )
-    values = kwargs.pop("constant_values", 0)
-    refuse_keywords("pad", {}, **kwargs)
-    spec = spec_of(array)
-    widths = _pad_widths(pad_width, spec.ndim)
-    padded = pad_zeros(array, widths=widths)
-    if np.any(values):
-        frame = np.pad(np.zeros(spec.shape, spec.dtype), widths, constant_values=values)
-        padded = padded + frame
-    return padded

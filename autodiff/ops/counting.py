@@ -1,0 +1,153 @@
+"""Histograms and counts, linear in their weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autodiff.dispatch import Box
+from autodiff.ops.index import scatter
+from autodiff.ops.operands import operand, plain
+from autodiff.ops.protocol import implements
+from autodiff.ops.ranges import linspace_
+from autodiff.ops.reduce import max_, min_, sum_
+from autodiff.ops.shape import ravel_, reshape
+from autodiff.spec import protected, spec_of
+
+
+@implements(np.bincount)
+def bincount_(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    """``np.bincount``."""
+    places = plain(x, "the places of np.bincount")
+    if weights is None:
+        return np.bincount(places, None, minlength)
+    counts = np.bincount(places, None, minlength)
+    weights = operand(weights)
+    if spec_of(weights).shape != places.shape:
+        raise ValueError(
+            f"bincount: weights of shape {spec_of(weights).shape} for places of shape "
+            f"{places.shape}"
+        )
+    return _gathered(weights * np.ones((), np.float64), places, counts.shape)
+
+
+def _gathered(weights: Any, places: Any, shape: tuple[int, ...]) -> Any:
+    return scatter(
+        weights, templates=((protected(places),),), shape=shape, dtype=spec_of(weights).dtype
+    )
+
+
+def _edges(a: Any, numbers: Any, bins: Any, range: Any, weights: Any) -> Any:
+    """Edges of the bins; where they span the data they follow its smallest and largest number."""
+    if isinstance(bins, Box) or np.ndim(bins):
+        return operand(bins)
+    if isinstance(bins, str) and weights is not None:
+        raise TypeError(f"histogram: bins={bins!r} is not defined with weights; give a number")
+    edges = np.histogram_bin_edges(numbers, bins, range)
+    if not isinstance(a, Box) or range is not None or not numbers.size:
+        return edges
+    low, high = float(numbers.min()), float(numbers.max())
+    if low == high:
+        return linspace_(ravel_(a)[0] - 0.5, ravel_(a)[0] + 0.5, edges.size)
+    return linspace_(min_(a), max_(a), edges.size)
+
+
+def _places(numbers: Any, edges: Any) -> tuple[Any, Any]:
+    """Bin of each number, and whether it lies in any; the last bin includes its right edge."""
+    place = np.searchsorted(edges, numbers, side="right") - 1
+    place = np.where(numbers == edges[-1], edges.size - 2, place)
+    return place, (place >= 0) & (place < edges.size - 1)
+
+
+@implements(np.histogram)
+def histogram_(
+    a: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None
+) -> tuple[Any, Any]:
+    """``np.histogram``.
+
+    Counts are steps of the data and linear in the weights; edges that span the data move with its
+    smallest and largest number.
+    """
+    a = operand(a)
+    numbers = np.ravel(plain(a, "np.histogram"))
+    edges = _edges(a, numbers, bins, range, weights)
+    fixed = plain(edges, "np.histogram")
+    if weights is None:
+        counts: Any = np.histogram(numbers, fixed)[0]
+    else:
+        weights = operand(weights)
+        if spec_of(weights).shape != spec_of(a).shape:
+            raise ValueError(
+                f"histogram: weights of shape {spec_of(weights).shape} for data of shape "
+                f"{spec_of(a).shape}"
+            )
+        place, inside = _places(numbers, fixed)
+        chosen = np.flatnonzero(inside)
+        counts = _gathered(ravel_(weights)[chosen], place[chosen], (fixed.size - 1,))
+    if density:
+        return counts / np.diff(edges) / sum_(operand(counts)), edges
+    return counts, edges
+
+
+@implements(np.histogram_bin_edges)
+def histogram_bin_edges_(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
+    """``np.histogram_bin_edges``."""
+    a = operand(a)
+    return _edges(a, np.ravel(plain(a, "np.histogram_bin_edges")), bins, range, weights)
+
+
+@implements(np.histogramdd)
+def histogramdd_(
+    sample: Any, bins: Any = 10, range: Any = None, density: bool | None = None, weights: Any = None
+) -> tuple[Any, Any]:
+    """``np.histogramdd``: linear in the weights; the edges are plain."""
+    points = _columns(sample)
+    _, edges = np.histogramdd(points, bins, range)
+    if weights is None:
+        return np.histogramdd(points, bins, range, density)
+    places, inside = [], np.ones(len(points), bool)
+    for column, edge in zip(points.T, edges, strict=True):
+        place, within = _places(column, edge)
+        places.append(place)
+        inside &= within
+    shape = tuple(edge.size - 1 for edge in edges)
+    chosen = np.flatnonzero(inside)
+    flat = np.ravel_multi_index([place[chosen] for place in places], shape)
+    wide = ravel_(operand(weights)) * np.ones((), np.float64)
+    counts = _gathered(wide[chosen], flat, (int(np.prod(shape)),))
+    counts = reshape(counts, shape=shape)
+    if density:
+        total = sum_(counts)
+        for i, edge in enumerate(edges):
+            counts = counts / np.diff(edge).reshape([-1 if k == i else 1 for k in _dims(shape)])
+        counts = counts / total
+    return counts, edges
+
+
+def _dims(shape: tuple[int, ...]) -> list[int]:
+    return list(range(len(shape)))
+
+
+def _columns(sample: Any) -> Any:
+    """Points as rows; a list is one of coordinates, as NumPy has it."""
+    if isinstance(sample, (list, tuple)):
+        return np.stack([plain(x, "np.histogramdd") for x in sample], axis=1)
+    points = plain(sample, "np.histogramdd")
+    return points if points.ndim == 2 else np.atleast_2d(points).T
+
+
+@implements(np.histogram2d)
+def histogram2d_(
+    x: Any,
+    y: Any,
+    bins: Any = 10,
+    range: Any = None,
+    density: bool | None = None,
+    weights: Any = None,
+) -> tuple[Any, Any, Any]:
+    """``np.histogram2d``: linear in the weights; the edges are plain."""
+    if np.ndim(bins) and len(bins) not in (1, 2):
+        bins = [np.asarray(bins)] * 2
+    counts, edges = histogramdd_([x, y], bins, range, density, weights)
+    return counts, edges[0], edges[1]

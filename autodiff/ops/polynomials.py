@@ -1,0 +1,268 @@
+"""Polynomials by their coefficients, highest power first."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from autodiff.ops.elementwise import convert
+from autodiff.ops.index import getitem, loop_over_batch
+from autodiff.ops.joining import atleast_1d_
+from autodiff.ops.operands import operand, plain
+from autodiff.ops.products import convolve_
+from autodiff.ops.protocol import implements
+from autodiff.ops.shape import concatenate, concatenate_, pad_zeros, reshape
+from autodiff.primitive import primitive
+from autodiff.samples import Sample, array
+from autodiff.spec import spec_of
+
+
+def _padded(p: Any, length: int) -> Any:
+    missing = length - spec_of(p).size
+    return pad_zeros(p, widths=((missing, 0),)) if missing else p
+
+
+def _sum(a1: Any, a2: Any, combine: Any) -> Any:
+    a1, a2 = atleast_1d_(operand(a1)), atleast_1d_(operand(a2))
+    length = max(spec_of(a1).size, spec_of(a2).size)
+    return combine(_padded(a1, length), _padded(a2, length))
+
+
+@implements(np.polyadd)
+def polyadd_(a1: Any, a2: Any) -> Any:
+    """``np.polyadd``."""
+    return _sum(a1, a2, operator.add)
+
+
+@implements(np.polysub)
+def polysub_(a1: Any, a2: Any) -> Any:
+    """``np.polysub``."""
+    return _sum(a1, a2, operator.sub)
+
+
+@implements(np.polymul)
+def polymul_(a1: Any, a2: Any) -> Any:
+    """``np.polymul``."""
+    return convolve_(_trimmed(atleast_1d_(operand(a1))), _trimmed(atleast_1d_(operand(a2))))
+
+
+def _trimmed(p: Any) -> Any:
+    """Polynomial without the leading zeros, as ``np.poly1d`` keeps it."""
+    filled = np.flatnonzero(plain(np.not_equal(p, 0), "the coefficients of a polynomial"))
+    start = int(filled[0]) if filled.size else spec_of(p).size - 1
+    return getitem(p, slice(start, None)) if start else p
+
+
+@implements(np.polydiv)
+def polydiv_(u: Any, v: Any) -> tuple[Any, Any]:
+    """``np.polydiv``: quotient and remainder."""
+    u = atleast_1d_(operand(u)) + 0.0
+    v = atleast_1d_(operand(v)) + 0.0
+    steps = spec_of(u).size - spec_of(v).size + 1
+    if steps < 1:
+        return np.zeros(1, np.result_type(spec_of(u).dtype, spec_of(v).dtype)), u
+    scale = 1.0 / getitem(v, 0)
+    rest, digits = u, []
+    for k in range(steps):
+        digit = scale * getitem(rest, k)
+        digits.append(digit)
+        after = spec_of(u).size - k - spec_of(v).size
+        rest = rest - pad_zeros(digit * v, widths=((k, after),))
+    remainder = getitem(rest, slice(steps, None))
+    if not spec_of(remainder).size:
+        remainder = getitem(rest, slice(-1, None)) * 0.0
+    negligible = plain(np.less_equal(np.absolute(remainder), 1e-8), "np.polydiv")
+    first = np.flatnonzero(~negligible)
+    start = int(first[0]) if first.size else spec_of(remainder).size - 1
+    return np.stack(digits), getitem(remainder, slice(start, None))
+
+
+@implements(np.polyval)
+def polyval_(p: Any, x: Any) -> Any:
+    """``np.polyval``, by Horner's rule."""
+    p, x = operand(p), operand(x)
+    value: Any = np.zeros_like(x)
+    for i in range(spec_of(p).size):
+        value = value * x + getitem(p, i)
+    return value
+
+
+@implements(np.polyder)
+def polyder_(p: Any, m: int = 1) -> Any:
+    """``np.polyder``."""
+    p = operand(p)
+    for _ in range(_order(m, "polyder")):
+        powers = np.arange(spec_of(p).size - 1, 0, -1)
+        p = getitem(p, slice(None, -1)) * powers
+    return p
+
+
+@implements(np.polyint)
+def polyint_(p: Any, m: int = 1, k: Any = None) -> Any:
+    """``np.polyint``; the constants of integration carry a derivative too."""
+    order = _order(m, "polyint")
+    p = operand(p)
+    constants = atleast_1d_(operand(0.0 if k is None else k))
+    if spec_of(constants).size == 1 and order > 1:
+        constants = constants * np.ones(order)
+    if spec_of(constants).size < order:
+        raise ValueError(f"polyint: {order} integrations need 1 or {order} constants")
+    for i in range(order):
+        powers = np.arange(spec_of(p).size, 0, -1)
+        p = concatenate(p / powers, getitem(constants, slice(i, i + 1)), axis=0)
+    return p
+
+
+def _order(m: Any, function: str) -> int:
+    order = operator.index(m)
+    if order < 0:
+        raise ValueError(f"{function}: the order must be non-negative, got {order}")
+    return order
+
+
+@implements(np.vander)
+def vander_(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """``np.vander``."""
+    x = operand(x)
+    if spec_of(x).ndim != 1:
+        raise ValueError(f"vander: needs an array with one axis, got shape {spec_of(x).shape}")
+    count = spec_of(x).size if N is None else operator.index(N)
+    powers = np.arange(count) if increasing else np.arange(count)[::-1]
+    return reshape(x, shape=(spec_of(x).size, 1)) ** powers
+
+
+@implements(np.poly)
+def poly_(seq_of_zeros: Any) -> Any:
+    """``np.poly``: of roots, or of a square matrix, whose characteristic polynomial it is."""
+    zeros = operand(seq_of_zeros)
+    spec = spec_of(zeros)
+    if spec.ndim == 2 and spec.shape[0] == spec.shape[1] and spec.size:
+        return _characteristic(zeros)
+    zeros = atleast_1d_(zeros)
+    if spec.dtype == np.float16:
+        zeros = convert(zeros, dtype=np.dtype(np.float64))
+        spec = spec_of(zeros)
+    if spec_of(zeros).ndim != 1:
+        raise ValueError(f"poly: needs roots or a square matrix, got shape {spec.shape}")
+    result: Any = np.ones(1, spec.dtype)
+    for i in range(spec_of(zeros).size):
+        root = getitem(zeros, slice(i, i + 1))
+        result = convolve_(result, concatenate_([np.ones(1, spec.dtype), -root]))
+    if spec.dtype.kind == "c":
+        numbers = plain(zeros, "np.poly")
+        if np.array_equal(np.sort(numbers), np.sort(np.conjugate(numbers))):
+            result = np.real(result)
+    return result
+
+
+def _characteristic(matrix: Any) -> Any:
+    """Coefficients of det(t I - A), by Faddeev and Le Verrier's recursion (Householder 1964, 6.7).
+
+    It needs no eigenvectors, so its derivatives hold for defective matrices too.
+    """
+    side = spec_of(matrix).shape[0]
+    identity = np.eye(side, dtype=spec_of(matrix).dtype)
+    coefficients: list[Any] = [np.ones((), spec_of(matrix).dtype)]
+    product: Any = matrix
+    for k in range(1, side + 1):
+        coefficients.append(-np.trace(product) / k)
+        if k < side:
+            product = matrix @ (product + coefficients[-1] * identity)
+    return np.stack(coefficients)
+
+
+# --- roots ----------------------------------------------------------------------------------------
+
+
+def _root_weights(p: Any, out: Any) -> Any:
+    """Derivatives of the roots r (rows) in the coefficients (columns): -r^k / P'(r)."""
+    count = spec_of(p).size
+    powers = reshape(out, shape=(count - 1, 1)) ** np.arange(count)[::-1]
+    slopes = powers[:, 1:] @ (p[:-1] * np.arange(count - 1, 0, -1))
+    return -powers / reshape(slopes, shape=(count - 1, 1))
+
+
+def _root_samples(rng: np.random.Generator) -> list[Sample]:
+    return [
+        Sample((np.array([1.0, -2.1, -3.2, 4.0]) + array(rng, (4,), 0.0, 0.1),), {}),
+        Sample((np.array([2.0, 1.0, 3.0]) + array(rng, (3,), 0.0, 0.1),), {}),
+    ]
+
+
+@primitive(
+    name="polynomial_roots",
+    vjp_p=lambda g, p, out: g @ _root_weights(p, out),
+    jvp_p=lambda t, p, out: _root_weights(p, out) @ t,
+    batch=lambda batched, inputs, params: loop_over_batch(_roots, batched, inputs),
+    cost=lambda p_spec: 10 * p_spec.size**3,
+    sample=_root_samples,
+)
+def _roots(p: Any) -> Any:
+    """Roots of a polynomial whose first and last coefficients are not zero.
+
+    From P(r; p) = 0: dr = -sum_k r^k dp_k / P'(r), for simple roots.
+    """
+    return np.roots(p)
+
+
+@implements(np.roots)
+def roots_(p: Any) -> Any:
+    """``np.roots``; a multiple root has no derivative (it is infinite)."""
+    p = atleast_1d_(operand(p))
+    filled = np.flatnonzero(plain(np.not_equal(p, 0), "np.roots"))
+    if not filled.size:
+        return np.zeros(0)
+    first, last = int(filled[0]), int(filled[-1])
+    at_zero = spec_of(p).size - 1 - last
+    inner = getitem(p, slice(first, last + 1))
+    roots = _roots(inner) if last > first else getitem(inner, slice(0, 0))
+    return pad_zeros(roots, widths=((0, at_zero),)) if at_zero else roots
+
+
+@implements(np.polyfit)
+def polyfit_(
+    x: Any,
+    y: Any,
+    deg: int,
+    rcond: float | None = None,
+    full: bool = False,
+    w: Any = None,
+    cov: bool | str = False,
+) -> Any:
+    """``np.polyfit``; points and weights carry a derivative.
+
+    Returns what NumPy returns: with `full` also residuals, rank, singular values and `rcond`;
+    with `cov` also the covariance.
+    """
+    x, y = operand(x) + 0.0, operand(y) + 0.0
+    order = _order(deg, "polyfit")
+    count = spec_of(x).size
+    if spec_of(x).ndim != 1 or spec_of(y).ndim not in (1, 2) or spec_of(y).shape[0] != count:
+        raise TypeError(
+            f"polyfit: x of shape {spec_of(x).shape} and y of shape {spec_of(y).shape} must have "
+            "one length, and y one or two axes"
+        )
+    rcond = count * float(np.finfo(spec_of(x).dtype).eps) if rcond is None else rcond
+    left, right = vander_(x, order + 1), y
+    if w is not None:
+        weights = reshape(operand(w) + 0.0, shape=(count, 1))
+        left = left * weights
+        right = right * (weights if spec_of(y).ndim == 2 else weights[:, 0])
+    scale = np.sqrt(np.sum(left * left, axis=0))
+    solution, residuals, rank, values = np.linalg.lstsq(left / scale, right, rcond)
+    coefficients = (solution.T / scale).T
+    if full:
+        return coefficients, residuals, rank, values, rcond
+    if not cov:
+        return coefficients
+    base = np.linalg.inv(left.T @ left)
+    if cov == "unscaled":
+        return coefficients, base
+    if count <= order + 1:
+        raise ValueError(f"polyfit: {count} points are too few to scale the covariance")
+    factor = residuals / (count - order - 1)
+    if spec_of(y).ndim == 1:
+        return coefficients, base * factor
+    return coefficients, base[:, :, None] * factor
