@@ -1,0 +1,223 @@
+"""``scipy.signal``: convolution and correlation in any number of dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import scipy.fft as sf
+import scipy.signal
+
+from autodiff.ops.index import loop_over_batch
+from autodiff.ops.operands import operand
+from autodiff.primitive import multilinear
+from autodiff.samples import cases
+from autodiff.spec import normalize_axes, spec_of
+
+__all__ = ["convolve", "correlate", "fftconvolve"]
+
+# Its stubs list overloads for known dtypes; here they are known when the program runs.
+scipy_signal: Any = scipy.signal
+
+METHODS = ("auto", "direct", "fft")
+
+
+def _mirrored(x: Any) -> Any:
+    return np.flip(x)
+
+
+def _vjp_long(g: Any, y: Any, mode: str, method: str) -> Any:
+    opposite = "valid" if mode == "full" else "full"
+    return convolve_nd(g, _mirrored(y), mode=opposite, method=method)
+
+
+def _vjp_short(g: Any, x: Any, mode: str, method: str) -> Any:
+    if mode == "full":
+        return convolve_nd(g, _mirrored(x), mode="valid", method=method)
+    return _mirrored(convolve_nd(x, _mirrored(g), mode="valid", method=method))
+
+
+@multilinear(
+    vjp_x=_vjp_long,
+    vjp_y=_vjp_short,
+    batch=lambda batched, inputs, params: loop_over_batch(
+        lambda x, y: convolve_nd(x, y, **params), batched, inputs
+    ),
+    cost=lambda x_spec, y_spec: 2 * x_spec.size * y_spec.size,
+    sample=cases(
+        (((3, 4), (2, 3)), {"mode": "full"}),
+        (((4, 3), (2, 2)), {"mode": "valid"}),
+        (((5,), (3,)), {"mode": "full", "method": "fft"}),
+    ),
+)
+def convolve_nd(x: Any, y: Any, *, mode: str, method: str = "direct") -> Any:
+    """Sum of products over all (full) or all complete (valid) overlaps, in every axis.
+
+    For "valid" `x` is the longer one in every axis.
+    """
+    wanted = np.result_type(x, y)
+    if wanted == np.float16:
+        # SciPy's direct sums have no half precision.
+        x, y = x.astype(np.float32), y.astype(np.float32)
+    return np.asarray(scipy_signal.convolve(x, y, mode, method)).astype(wanted, copy=False)
+
+
+def _pair(function: str, in1: Any, in2: Any) -> tuple[Any, Any]:
+    in1, in2 = operand(in1), operand(in2)
+    first, second = spec_of(in1).shape, spec_of(in2).shape
+    if len(first) != len(second):
+        raise ValueError(
+            f"{function}: needs arrays with as many axes, got shapes {first} and {second}"
+        )
+    if 0 in first or 0 in second:
+        raise ValueError(f"{function}: an array is empty, shapes {first} and {second}")
+    return in1, in2
+
+
+def _check_mode(function: str, mode: str) -> None:
+    if mode not in ("full", "same", "valid"):
+        raise ValueError(f"{function}: mode must be 'full', 'same' or 'valid', got {mode!r}")
+
+
+def _centred(x: Any, shape: Iterable[int]) -> Any:
+    """The middle part of an array, of the given shape."""
+    window = []
+    for have, want in zip(spec_of(x).shape, shape, strict=True):
+        start = (have - want) // 2
+        window.append(slice(start, start + want))
+    return x[tuple(window)]
+
+
+def _longer_first(function: str, in1: Any, in2: Any) -> tuple[Any, Any]:
+    """Order a pair so that the first one contains the second."""
+    first, second = spec_of(in1).shape, spec_of(in2).shape
+    if all(m >= n for m, n in zip(first, second, strict=True)):
+        return in1, in2
+    if all(m <= n for m, n in zip(first, second, strict=True)):
+        return in2, in1
+    raise ValueError(
+        f"{function}: for mode 'valid' one array must be as long as the other in every axis, got "
+        f"shapes {first} and {second}"
+    )
+
+
+def _convolved(function: str, in1: Any, in2: Any, mode: str, method: str) -> Any:
+    _check_mode(function, mode)
+    if method not in METHODS:
+        raise ValueError(f"{function}: method must be 'auto', 'direct' or 'fft', got {method!r}")
+    if spec_of(in1).ndim == 0:
+        return in1 * in2
+    if method == "auto":
+        # Decided once, by the sizes: the derivatives are taken by the same method.
+        method = str(scipy_signal.choose_conv_method(_blank(in1), _blank(in2), mode))
+    if mode == "valid":
+        long, short = _longer_first(function, in1, in2)
+        return convolve_nd(long, short, mode="valid", method=method)
+    full = convolve_nd(in1, in2, mode="full", method=method)
+    return full if mode == "full" else _centred(full, spec_of(in1).shape)
+
+
+def _blank(x: Any) -> np.ndarray[Any, Any]:
+    spec = spec_of(x)
+    return np.zeros(spec.shape, spec.dtype)
+
+
+def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
+    """Convolve two arrays of any number of axes.
+
+    Parameters
+    ----------
+    in1, in2 : arrays or Tensors with as many axes
+    mode : "full", "same" (the middle, of the shape of `in1`) or "valid" (complete overlaps)
+    method : "direct", "fft", or "auto" for the faster
+
+    Raises
+    ------
+    ValueError
+        The numbers of axes differ, an array is empty, or there is no such mode or method.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> convolve(np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0]))
+    array([1., 3., 5., 3.])
+    """
+    in1, in2 = _pair("convolve", in1, in2)
+    return _convolved("convolve", in1, in2, mode, method)
+
+
+def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
+    """Cross-correlate two arrays: convolve with the second mirrored and conjugated.
+
+    Parameters and errors as of `convolve`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> correlate(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0]))
+    array([1., 2., 3., 0.])
+    """
+    in1, in2 = _pair("correlate", in1, in2)
+    first, second = spec_of(in1).shape, spec_of(in2).shape
+    kernel = _mirrored(np.conjugate(in2)) if first else np.conjugate(in2)
+    if mode == "valid" and _longer_first("correlate", in1, in2)[0] is not in1:
+        # Lags run the other way where the second is the longer.
+        full = _convolved("correlate", in1, kernel, "full", method)
+        lengths = zip(first, second, strict=True)
+        return full[tuple(slice(m - 1, n) for m, n in lengths)]
+    return _convolved("correlate", in1, kernel, mode, method)
+
+
+def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any:
+    """Convolve by fast Fourier transforms, over some axes; the others broadcast.
+
+    Parameters
+    ----------
+    in1, in2 : arrays or Tensors with as many axes
+    mode : as of `convolve`
+    axes : int, sequence of int or None
+        None means all axes.
+
+    Raises
+    ------
+    ValueError
+        As of `convolve`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.round(fftconvolve(np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0])), 12)
+    array([1., 3., 5., 3.])
+    """
+    in1, in2 = _pair("fftconvolve", in1, in2)
+    _check_mode("fftconvolve", mode)
+    first, second = spec_of(in1).shape, spec_of(in2).shape
+    if not first:
+        return in1 * in2
+    over = normalize_axes(axes, len(first), "fftconvolve")
+    if mode == "valid":
+        _longer_first(
+            "fftconvolve",
+            np.empty([first[axis] for axis in over]),
+            np.empty([second[axis] for axis in over]),
+        )
+    is_complex = "c" in (spec_of(in1).dtype.kind, spec_of(in2).dtype.kind)
+    forward, inverse = (np.fft.fftn, np.fft.ifftn) if is_complex else (np.fft.rfftn, np.fft.irfftn)
+    lengths = [first[axis] + second[axis] - 1 for axis in over]
+    fast = [sf.next_fast_len(length, not is_complex) for length in lengths]
+    product = forward(in1, fast, over) * forward(in2, fast, over)
+    shape = np.broadcast_shapes(
+        *[tuple(1 if i in over else n for i, n in enumerate(s)) for s in (first, second)]
+    )
+    window = [slice(n) for n in shape]
+    for axis, length in zip(over, lengths, strict=True):
+        window[axis] = slice(length)
+    full = inverse(product, fast, over)[tuple(window)]
+    if mode == "full":
+        return full
+    wanted = list(spec_of(full).shape)
+    for axis in over:
+        m, n = first[axis], second[axis]
+        wanted[axis] = m if mode == "same" else abs(m - n) + 1
+    return _centred(full, wanted)

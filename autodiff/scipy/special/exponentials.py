@@ -1,0 +1,215 @@
+"""Logistic functions, exponential integrals, entropies and loss functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.special as sc
+
+from autodiff.ops import elementwise as ew
+from autodiff.ops import ufuncs
+from autodiff.ops.protocol import UFUNCS, UNARY_UFUNCS
+from autodiff.ops.special import log_softmax as _log_softmax
+from autodiff.ops.special import logsumexp as _logsumexp
+from autodiff.ops.special import softmax as _softmax
+from autodiff.primitive import Primitive
+from autodiff.samples import reals
+from autodiff.scipy.special.declare import (
+    declare,
+    declare_with_order,
+    orders,
+    ranges,
+    with_constants,
+)
+from autodiff.spec import spec_of
+
+LOG_TEN = float(np.log(10.0))
+
+_positive = reals(low=0.4, high=3.0)
+_positive_pairs = ranges((0.4, 3.0), (0.4, 3.0))
+
+# --- logistic functions -------------------------------------------------------------------------
+
+# 1 - expit(x) is expit(-x), which keeps its digits where expit(x) rounds to 1.
+expit = declare(sc.expit, d_x=lambda x, out: out * expit(-x), cost=10, sample=reals())
+logit = declare(
+    sc.logit, d_x=lambda g, x: g / (x * (1 - x)), cost=10, sample=reals(low=0.1, high=0.9)
+)
+log_expit = declare(sc.log_expit, d_x=lambda x: expit(-x), cost=16, sample=reals())
+
+# --- exponential integrals ----------------------------------------------------------------------
+# DLMF 6.2.1, 6.2.5 (the integrals E_1 and Ei), 8.19.13 (E_n).
+
+exp1 = declare(sc.exp1, d_x=lambda x: -np.exp(-x) / x, cost=30, sample=_positive)
+expi = declare(sc.expi, d_x=lambda x: np.exp(x) / x, cost=30, sample=_positive)
+
+
+def _expn_derivative(n: Any, x: Any) -> Any:
+    """-E_{n-1}(x); E_0 and its derivative are elementary (DLMF 8.19.5)."""
+    elementary = np.exp(-x) / x
+    below = np.where(np.less(n, 2), elementary, _expn.call(np.maximum(n - 1, 1), x))
+    return -np.where(np.equal(n, 0), elementary * (1 + 1 / x), below)
+
+
+_expn = declare_with_order(
+    sc.expn,
+    ("n", "x"),
+    d_x=_expn_derivative,
+    cost=60,
+    sample=orders(0, 3, low=0.5, high=3.0),
+)
+expn = with_constants(_expn, sc.expn)
+
+# --- entropies ----------------------------------------------------------------------------------
+
+
+def _ratio(x: Any, y: Any) -> Any:
+    """x / y, and 0 where x is 0: there x log(y) is 0 for every y."""
+    is_zero = np.equal(x, 0)
+    return np.where(is_zero, 0.0, x / np.where(is_zero, 1.0, y))
+
+
+xlogy = declare(
+    sc.xlogy,
+    inputs=("x", "y"),
+    d_x=lambda y: np.log(y),
+    d_y=_ratio,
+    cost=10,
+    sample=_positive_pairs,
+)
+xlog1py = declare(
+    sc.xlog1py,
+    inputs=("x", "y"),
+    d_x=lambda y: np.log1p(y),
+    d_y=lambda x, y: _ratio(x, 1 + y),
+    cost=10,
+    sample=_positive_pairs,
+)
+entr = declare(sc.entr, d_x=lambda x: -np.log(x) - 1, cost=10, sample=_positive)
+rel_entr = declare(
+    sc.rel_entr,
+    inputs=("x", "y"),
+    d_x=lambda x, y: np.log(x / y) + 1,
+    d_y=lambda x, y: -x / y,
+    cost=12,
+    sample=_positive_pairs,
+)
+kl_div = declare(
+    sc.kl_div,
+    inputs=("x", "y"),
+    d_x=lambda x, y: np.log(x / y),
+    d_y=lambda x, y: 1 - x / y,
+    cost=14,
+    sample=_positive_pairs,
+)
+
+# --- losses -------------------------------------------------------------------------------------
+# Huber, P. J. (1964), Ann. Math. Statist. 35, 73-101.
+
+huber = declare(
+    sc.huber,
+    inputs=("delta", "r"),
+    d_delta=lambda delta, r: np.where(np.abs(r) <= delta, 0.0, np.abs(r) - delta),
+    d_r=lambda delta, r: np.where(np.abs(r) <= delta, r, delta * np.sign(r)),
+    cost=6,
+    sample=ranges((0.8, 0.9), (1.1, 2.0)),
+)
+
+
+def _huber_root(delta: Any, r: Any) -> Any:
+    return np.sqrt(1 + np.square(r / delta))
+
+
+pseudo_huber = declare(
+    sc.pseudo_huber,
+    inputs=("delta", "r"),
+    d_delta=lambda delta, r, out: 2 * out / delta - np.square(r) / (delta * _huber_root(delta, r)),
+    d_r=lambda delta, r: r / _huber_root(delta, r),
+    cost=12,
+    sample=ranges((0.5, 2.0), (-2.0, 2.0)),
+)
+
+# --- SciPy's own versions of NumPy's functions --------------------------------------------------
+
+exp10 = declare(sc.exp10, d_x=lambda out: LOG_TEN * out, cost=10, sample=reals(low=-1.0, high=1.0))
+cosm1 = declare(sc.cosm1, d_x=lambda x: -np.sin(x), cost=10, sample=reals())
+
+
+def _shared(ufunc: Any, known: Primitive) -> Primitive:
+    UFUNCS[ufunc] = known.call
+    UNARY_UFUNCS[ufunc] = known
+    return known
+
+
+exp2 = _shared(sc.exp2, ew.exp2)
+expm1 = _shared(sc.expm1, ew.expm1)
+log1p = _shared(sc.log1p, ew.log1p)
+cbrt = _shared(sc.cbrt, ufuncs.cbrt)
+sinc = ufuncs.sinc_
+
+# --- normalisers --------------------------------------------------------------------------------
+
+
+def logsumexp(
+    a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False
+) -> Any:
+    """Logarithm of the sum of exponentials, as ``scipy.special.logsumexp``.
+
+    Parameters
+    ----------
+    a : array or Tensor
+    axis : int, tuple of int or None
+        Axes to sum over; None sums over all.
+    b : array or Tensor, optional
+        Factors of the exponentials; they broadcast with `a`, and may be negative or 0.
+    keepdims : bool
+    return_sign : bool
+        Also return the sign of the sum, and the logarithm of its absolute value.
+
+    Returns
+    -------
+    array or Tensor, or a pair of them
+        Without `return_sign`, NaN where the sum is negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logsumexp(np.array([1e4, 1e4]), b=np.array([1.0, 2.0]))
+    np.float64(10001.098612288668)
+    """
+    if b is None and not return_sign:
+        return _logsumexp(a, axis=axis, keepdims=keepdims)
+    factors = 1.0 if b is None else b
+    # A factor of 0 takes its exponential out of the sum, however large; its derivative stays.
+    unused = np.equal(factors, 0)
+    largest = np.max(ew.stop_gradient(np.where(unused, -np.inf, a)), axis=axis, keepdims=True)
+    exponents = a - np.where(np.isfinite(largest), largest, 0.0)
+    ceiling = float(np.log(np.finfo(spec_of(exponents).dtype).max)) - 1.0
+    bounded = np.where(unused, np.minimum(exponents, ceiling), exponents)
+    total = np.sum(factors * np.exp(bounded), axis=axis, keepdims=True)
+    sign = np.sign(total)
+    if not return_sign:
+        total = np.where(total < 0, np.nan, total)
+    is_zero = np.equal(total, 0)
+    largest = np.where(np.isfinite(largest), largest, 0.0)
+    result = np.where(is_zero, -np.inf, np.log(np.abs(np.where(is_zero, 1.0, total))) + largest)
+    if not keepdims:
+        result, sign = _without(result, axis), _without(sign, axis)
+    return (result, sign) if return_sign else result
+
+
+def _without(x: Any, axis: Any) -> Any:
+    """Drop the axes of length 1 that a reduction kept."""
+    squeezed = np.squeeze(x) if axis is None else np.squeeze(x, axis)
+    return squeezed[()] if isinstance(squeezed, np.ndarray) else squeezed
+
+
+def softmax(x: Any, axis: Any = None) -> Any:
+    """Exponentials normalised to sum 1, as ``scipy.special.softmax``: over all axes by default."""
+    return _softmax(x, axis=axis)
+
+
+def log_softmax(x: Any, axis: Any = None) -> Any:
+    """Logarithm of `softmax`, as ``scipy.special.log_softmax``: over all axes by default."""
+    return _log_softmax(x, axis=axis)

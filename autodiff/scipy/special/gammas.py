@@ -1,0 +1,168 @@
+"""The gamma and beta functions, their logarithms and derivatives, and the zeta function.
+
+Derivatives: DLMF 5.2.2 (gamma), 5.12.1 (beta as a quotient of gammas), 5.15.1 (polygamma),
+25.11.17 (Hurwitz zeta).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import scipy.special as sc
+
+from autodiff.samples import reals
+from autodiff.scipy.special.declare import (
+    as_factor,
+    declare,
+    declare_with_order,
+    orders,
+    ranges,
+    refuse_derivative,
+    with_constants,
+)
+
+_positive = reals(low=0.6, high=3.5)
+_pairs = ranges((0.6, 3.0), (0.6, 3.0))
+
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+
+
+def _complex_hurwitz(s: Any, q: Any) -> Any:
+    """Hurwitz's zeta function of integer s > 1 for complex q (DLMF 25.11.28).
+
+    The terms before the asymptotic series are summed until Re(q) > 20.
+    """
+    s, q = np.broadcast_arrays(np.asarray(s, np.float64), q)
+    lowest = float(np.min(q.real, initial=0.0))
+    steps = 20 + max(0, math.ceil(-lowest))
+    total = np.zeros(q.shape, q.dtype)
+    for k in range(steps):
+        total = total + (q + k) ** -s
+    far = q + steps
+    total = total + far ** (1 - s) / (s - 1) + 0.5 * far**-s
+    rising = s
+    for k, bernoulli in enumerate(_BERNOULLI, start=1):
+        total = total + bernoulli / math.factorial(2 * k) * rising * far ** (1 - s - 2 * k)
+        rising = rising * (s + 2 * k - 1) * (s + 2 * k)
+    return total
+
+
+def _polygamma_forward(n: Any, x: Any) -> Any:
+    """``scipy.special.polygamma``; complex arguments too, which SciPy does not take."""
+    n, x = np.asarray(n), np.asarray(x)
+    if not np.all((n == np.floor(n)) & (n >= 0)):
+        raise ValueError("polygamma: the order must be a nonnegative integer")
+    if x.dtype.kind not in "fc":
+        x = x.astype(np.float64)
+    if x.dtype.kind == "f":
+        return np.asarray(sc.polygamma(n, x)).astype(x.dtype)
+    order = np.where(n == 0, 1, n)
+    higher = (-1.0) ** (order + 1) * sc.factorial(order) * _complex_hurwitz(order + 1, x)
+    return np.where(n == 0, sc.psi(x), higher).astype(x.dtype)
+
+
+_polygamma = declare_with_order(
+    _polygamma_forward,
+    ("n", "x"),
+    name="polygamma",
+    d_x=lambda n, x: _polygamma.call(n + 1, x),
+    cost=60,
+    sample=orders(0, 3, low=0.8, high=3.0),
+)
+polygamma = with_constants(_polygamma)
+
+digamma = declare(
+    sc.psi, name="digamma", d_x=lambda x: _polygamma.call(1, x), cost=40, sample=_positive
+)
+psi = digamma
+gamma = declare(sc.gamma, d_x=lambda x, out: out * digamma(x), cost=40, sample=_positive)
+gammaln = declare(sc.gammaln, d_x=lambda x: digamma(x), cost=40, sample=_positive)
+loggamma = declare(sc.loggamma, d_x=lambda x: digamma(x), cost=40, sample=_positive)
+gammasgn = declare(sc.gammasgn, d_x=0, cost=2, sample=reals(low=0.5, high=2.0))
+
+beta = declare(
+    sc.beta,
+    inputs=("a", "b"),
+    d_a=lambda a, b, out: out * (digamma(a) - digamma(a + b)),
+    d_b=lambda a, b, out: out * (digamma(b) - digamma(a + b)),
+    cost=80,
+    sample=_pairs,
+)
+betaln = declare(
+    sc.betaln,
+    inputs=("a", "b"),
+    d_a=lambda a, b: digamma(a) - digamma(a + b),
+    d_b=lambda a, b: digamma(b) - digamma(a + b),
+    cost=80,
+    sample=_pairs,
+)
+poch = declare(
+    sc.poch,
+    inputs=("z", "m"),
+    d_z=lambda z, m, out: out * (digamma(z + m) - digamma(z)),
+    d_m=lambda z, m, out: out * digamma(z + m),
+    cost=80,
+    sample=_pairs,
+)
+binom = declare(
+    sc.binom,
+    inputs=("n", "k"),
+    d_n=lambda n, k, out: out * (digamma(n + 1) - digamma(n - k + 1)),
+    d_k=lambda n, k, out: out * (digamma(n - k + 1) - digamma(k + 1)),
+    cost=80,
+    sample=ranges((3.2, 5.0), (0.6, 2.5)),
+)
+
+_hurwitz = declare_with_order(
+    sc.zeta,
+    ("s", "q"),
+    name="zeta",
+    d_q=lambda s, q, q_spec: -as_factor(s, q_spec) * _hurwitz.call(s + 1, q),
+    cost=60,
+    sample=orders(2, 5, low=0.6, high=3.0),
+)
+
+
+def zeta(x: Any, q: Any = None) -> Any:
+    """Riemann's or Hurwitz's zeta function, the sum of (k + q)^-x (DLMF 25.11.1).
+
+    Parameters
+    ----------
+    x : array
+        The exponent; there is no derivative with respect to it.
+    q : array, Tensor or None
+        None stands for 1.
+
+    Raises
+    ------
+    NonDifferentiableError
+        `x` carries a derivative.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> ad.grad(lambda q: zeta(3.0, q))(1.0)
+    np.float64(-3.2469697011334144)
+    """
+    refuse_derivative("zeta", x=x)
+    return _hurwitz.call(x, 1.0 if q is None else q)
+
+
+def multigammaln(a: Any, d: int) -> Any:
+    """Logarithm of the multivariate gamma function of dimension `d` (DLMF 35.3.4).
+
+    Raises
+    ------
+    ValueError
+        `d` is not a positive integer, or some `a` is not above (d - 1) / 2.
+    """
+    if d != int(d) or d < 1:
+        raise ValueError(f"multigammaln: the dimension must be a positive integer, got {d!r}")
+    if not np.all(np.greater(a, 0.5 * (d - 1))):
+        raise ValueError(f"multigammaln: a must be above {0.5 * (d - 1)} for dimension {d}")
+    total = d * (d - 1) * 0.25 * math.log(math.pi)
+    for j in range(int(d)):
+        total = total + gammaln(a - 0.5 * j)
+    return total

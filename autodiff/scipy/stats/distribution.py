@@ -1,0 +1,195 @@
+"""What univariate distributions share: arguments, location and scale, supports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from autodiff.ops.operands import operand
+
+__all__ = ["Continuous", "as_argument", "bind", "logarithm", "undefined_unless"]
+
+Shapes = tuple[Any, ...]
+
+
+def bind(
+    name: str, shapes: tuple[str, ...], args: Shapes, keywords: dict[str, Any], rest: dict[str, Any]
+) -> tuple[list[Any], list[Any]]:
+    """Sort arguments as SciPy does: shape parameters, then those of `rest`, which have defaults.
+
+    Raises
+    ------
+    TypeError
+        An argument is missing, given twice, or not one of the function's.
+    """
+    names = (*shapes, *rest)
+    args = tuple(map(as_argument, args))
+    keywords = {key: as_argument(value) for key, value in keywords.items()}
+    if len(args) > len(names):
+        raise TypeError(f"{name}: takes {', '.join(names)}; got {len(args)} arguments")
+    values = dict(zip(names, args, strict=False))
+    for key, value in keywords.items():
+        if key not in names:
+            raise TypeError(f"{name}: no parameter {key!r}; its parameters are {', '.join(names)}")
+        if key in values:
+            raise TypeError(f"{name}: parameter {key!r} is given twice")
+        values[key] = value
+    missing = [key for key in shapes if key not in values]
+    if missing:
+        raise TypeError(f"{name}: shape parameter {missing[0]!r} is missing")
+    return [values[key] for key in shapes], [values.get(key, rest[key]) for key in rest]
+
+
+def as_argument(value: Any) -> Any:
+    """Lists become arrays; Python numbers stay what they are, and so widen nothing."""
+    return operand(value) if isinstance(value, (list, tuple)) else value
+
+
+def logarithm(probability: Any) -> Any:
+    """Logarithm, -inf for 0 without a warning; the derivative is then 0."""
+    is_zero = np.equal(probability, 0)
+    return np.where(is_zero, -np.inf, np.log(np.where(is_zero, 1.0, probability)))
+
+
+def undefined_unless(condition: Any, value: Any) -> Any:
+    """`value`, and NaN where the condition does not hold: SciPy's answer to a wrong parameter."""
+    return np.where(condition, value, np.nan)
+
+
+class Continuous:
+    """A continuous distribution with shape parameters, location and scale.
+
+    Its functions take ``(x, *shapes, loc=0, scale=1)`` as SciPy's do, and are differentiable in
+    all of them. Outside the support the densities are 0 and the distribution functions constant,
+    with derivative 0. A scale or shape parameter that is not positive gives NaN.
+
+    Parameters
+    ----------
+    name : str
+    shapes : names of the shape parameters, all of them positive.
+    support : ends of the standard distribution's support.
+    interior : a point inside, for evaluating where the value is not used.
+    logpdf, cdf, sf : functions of a standardised argument and the shape parameters.
+    logcdf, logsf : likewise; the logarithm of `cdf` and `sf` if left out.
+    ppf : likewise, of a probability; a distribution without one has no ``ppf`` and ``isf``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shapes: tuple[str, ...],
+        support: tuple[float, float],
+        interior: float,
+        *,
+        logpdf: Callable[..., Any],
+        cdf: Callable[..., Any],
+        sf: Callable[..., Any],
+        logcdf: Callable[..., Any] | None = None,
+        logsf: Callable[..., Any] | None = None,
+        ppf: Callable[..., Any] | None = None,
+        isf: Callable[..., Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.shapes = shapes
+        self._support = support
+        self._interior = interior
+        self._logpdf, self._cdf, self._sf = logpdf, cdf, sf
+        self._logcdf = logcdf or (lambda z, *values: logarithm(cdf(z, *values)))
+        self._logsf = logsf or (lambda z, *values: logarithm(sf(z, *values)))
+        self._ppf, self._isf = ppf, isf
+
+    def __repr__(self) -> str:
+        return f"autodiff.scipy.stats.{self.name}"
+
+    def _bound(self, args: Shapes, keywords: dict[str, Any]) -> tuple[list[Any], Any, Any]:
+        """Shape parameters (NaN where they, or the scale, are not valid), location and scale."""
+        values, (loc, scale) = bind(
+            self.name, self.shapes, args, keywords, {"loc": 0.0, "scale": 1.0}
+        )
+        values = [undefined_unless(np.greater(value, 0), value) for value in values]
+        return values, loc, undefined_unless(np.greater(scale, 0), scale)
+
+    def _inside(
+        self, function: Callable[..., Any], z: Any, values: list[Any], below: float, above: float
+    ) -> Any:
+        """Evaluate in the support; `below` and `above` it constants."""
+        low, high = self._support
+        if low == -np.inf and high == np.inf:
+            return function(z, *values)
+        under, over = np.less(z, low), np.greater(z, high)
+        safe = np.where(np.logical_or(under, over), self._interior, z)
+        # Outside, a parameter that is not valid still makes the value NaN.
+        unknown = z + sum(values)
+        outside = np.where(np.isnan(unknown), np.nan, np.where(under, below, above))
+        return np.where(np.logical_or(under, over), outside, function(safe, *values))
+
+    def logpdf(self, x: Any, *args: Any, **keywords: Any) -> Any:
+        """Logarithm of the density; -inf outside the support."""
+        values, loc, scale = self._bound(args, keywords)
+        z = (as_argument(x) - loc) / scale
+        return self._inside(self._logpdf, z, values, -np.inf, -np.inf) - np.log(scale)
+
+    def pdf(self, x: Any, *args: Any, **keywords: Any) -> Any:
+        """Density."""
+        return np.exp(self.logpdf(x, *args, **keywords))
+
+    def _evaluate(
+        self,
+        function: Callable[..., Any],
+        x: Any,
+        args: Shapes,
+        keywords: dict[str, Any],
+        below: float,
+        above: float,
+    ) -> Any:
+        values, loc, scale = self._bound(args, keywords)
+        return self._inside(function, (as_argument(x) - loc) / scale, values, below, above)
+
+    def cdf(self, x: Any, *args: Any, **keywords: Any) -> Any:
+        """Distribution function, the probability of values up to x."""
+        return self._evaluate(self._cdf, x, args, keywords, 0.0, 1.0)
+
+    def sf(self, x: Any, *args: Any, **keywords: Any) -> Any:
+        """Survival function, the probability of values above x, without cancellation."""
+        return self._evaluate(self._sf, x, args, keywords, 1.0, 0.0)
+
+    def logcdf(self, x: Any, *args: Any, **keywords: Any) -> Any:
+        """Logarithm of the distribution function."""
+        return self._evaluate(self._logcdf, x, args, keywords, -np.inf, 0.0)
+
+    def logsf(self, x: Any, *args: Any, **keywords: Any) -> Any:
+        """Logarithm of the survival function."""
+        return self._evaluate(self._logsf, x, args, keywords, 0.0, -np.inf)
+
+    def ppf(self, q: Any, *args: Any, **keywords: Any) -> Any:
+        """Quantile: the x at which the distribution function is q.
+
+        Raises
+        ------
+        AttributeError
+            This distribution has no differentiable inverse here.
+        """
+        return self._quantile(self._ppf, "ppf", q, args, keywords)
+
+    def isf(self, q: Any, *args: Any, **keywords: Any) -> Any:
+        """Upper quantile: the x at which the survival function is q.
+
+        Raises
+        ------
+        AttributeError
+            This distribution has no differentiable inverse here.
+        """
+        return self._quantile(self._isf, "isf", q, args, keywords)
+
+    def _quantile(
+        self, function: Any, method: str, q: Any, args: Shapes, keywords: dict[str, Any]
+    ) -> Any:
+        if function is None:
+            raise AttributeError(
+                f"stats.{self.name}.{method} is not differentiable here; scipy.stats.{self.name}."
+                f"{method} takes plain numbers"
+            )
+        values, loc, scale = self._bound(args, keywords)
+        return loc + scale * function(as_argument(q), *values)

@@ -1,0 +1,152 @@
+"""Write docs/coverage.md from the tables and the registry: what has a derivative, and how.
+
+Run ``python docs/make_coverage.py`` after declaring a primitive; with ``--check`` it only says
+whether the page is current, which a test does.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import autodiff as ad
+import autodiff.nn
+import autodiff.scipy
+from autodiff.ops.protocol import FUNCTIONS, UFUNCS, name_of
+from autodiff.primitive import Primitive
+
+PAGE = Path(__file__).parent / "coverage.md"
+
+HEAD = """# Coverage
+
+What NumPy functions do on Tensors, and the primitives behind them. `docs/make_coverage.py` writes this page from the
+library's own tables; a test keeps it current.
+
+Every primitive is checked numerically through the registry: forward and reverse mode to second order, elementwise ones to
+third, `vmap` of the function and of both derivatives against a loop.
+"""
+
+
+def rules(primitive: Primitive) -> tuple[str, str, str]:
+    """How a primitive's VJP, JVP and batching come about."""
+    if not primitive.differentiable:
+        vjp = jvp = "no derivative"
+    elif primitive.kind == "elementwise":
+        vjp = jvp = "partials"
+    elif primitive.kind == "linear":
+        vjp, jvp = "transpose", "itself"
+    elif primitive.kind == "multilinear":
+        vjp, jvp = "per input", "substitution"
+    else:
+        explicit = set(primitive.forward_rules) == set(primitive.reverse_rules)
+        vjp, jvp = "per input", "per input" if explicit else "by transposing the VJP"
+    if primitive.kind == "elementwise":
+        batching = "aligned"
+    else:
+        batching = "rule" if primitive.batch_rule is not None else "loop"
+    return vjp, jvp, batching
+
+
+def order(primitive: Primitive) -> str:
+    """Highest order of derivative that the registry's tests check."""
+    if not primitive.differentiable:
+        return ""
+    return "3" if primitive.kind == "elementwise" else "2"
+
+
+def first_line(function: Any) -> str:
+    """First line of a docstring, safe inside a table."""
+    lines = (function.__doc__ or "").strip().splitlines() or [""]
+    return lines[0].replace("|", r"\|")
+
+
+def primitive_rows() -> list[str]:
+    """One row per registered primitive, by name."""
+    rows = [
+        "| primitive | kind | VJP | JVP | batching | order tested |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, primitive in sorted(ad.REGISTRY.items()):
+        if primitive.forward.__module__ == "__main__" or name.startswith("doc_"):
+            continue
+        vjp, jvp, batching = rules(primitive)
+        cells = (f"`{name}`", primitive.kind, vjp, jvp, batching, order(primitive))
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def function_rows(functions: dict[str, str]) -> list[str]:
+    """One row per NumPy function, by name."""
+    rows = ["| function | on Tensors |", "|---|---|"]
+    return rows + [f"| `{name}` | {what} |" for name, what in sorted(functions.items())]
+
+
+def numpy_functions() -> dict[str, str]:
+    """NumPy's functions and ufuncs that take Tensors, with what they lead to."""
+    by_call = {id(primitive.call): primitive for primitive in ad.REGISTRY.values()}
+    functions: dict[str, str] = {}
+    for ufunc, call in UFUNCS.items():
+        if getattr(np, ufunc.__name__, None) is not ufunc:
+            continue  # one of SciPy's
+        primitive = by_call.get(id(call))
+        functions[f"np.{ufunc.__name__}"] = described(call, by_call)
+    for function, implementation in FUNCTIONS.items():
+        functions[name_of(function)] = described(implementation, by_call)
+    return functions
+
+
+def described(implementation: Any, by_call: dict[int, Primitive]) -> str:
+    """A primitive's name, or what the function that stands for several says of itself."""
+    primitive = by_call.get(id(implementation))
+    if primitive is None:
+        return first_line(implementation)
+    return f"primitive `{primitive.name}`" + ("" if primitive.differentiable else ", plain result")
+
+
+def scipy_names(module: ModuleType) -> str:
+    """Public names of one of ``autodiff.scipy``'s modules."""
+    names = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def page() -> str:
+    """The whole page."""
+    functions = numpy_functions()
+    sections = [
+        HEAD,
+        f"## NumPy: {len(functions)} functions\n",
+        "\n".join(function_rows(functions)),
+        "\n## SciPy, from `autodiff.scipy`\n",
+        "\n".join(
+            f"- **{module.__name__.rpartition('.')[2]}**: {scipy_names(module)}"
+            for module in (
+                autodiff.scipy.special,
+                autodiff.scipy.stats,
+                autodiff.scipy.linalg,
+                autodiff.scipy.signal,
+            )
+        ),
+        "\n## Primitives\n",
+        "\n".join(primitive_rows()),
+    ]
+    return "\n".join(sections) + "\n"
+
+
+def main() -> int:
+    """Write the page, or with ``--check`` compare it."""
+    text = page()
+    if "--check" in sys.argv[1:]:
+        current = PAGE.read_text(encoding="utf-8") == text
+        print(f"{PAGE.name} is {'current' if current else 'not current: run this script'}")
+        return 0 if current else 1
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"wrote {PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
