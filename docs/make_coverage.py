@@ -23,11 +23,11 @@ PAGE = Path(__file__).parent / "coverage.md"
 
 HEAD = """# Coverage
 
-What NumPy functions do on Tensors, and the primitives behind them. `docs/make_coverage.py` writes this page from the
-library's own tables; a test keeps it current.
+What NumPy functions do on Tensors, and the primitives behind them. `docs/make_coverage.py` writes
+this page from the library's own tables; a test keeps it current.
 
-Every primitive is checked numerically through the registry: forward and reverse mode to second order, elementwise ones to
-third, `vmap` of the function and of both derivatives against a loop.
+Every primitive is checked numerically through the registry: forward and reverse mode to second
+order, elementwise ones to third, `vmap` of the function and of both derivatives against a loop.
 """
 
 
@@ -92,7 +92,6 @@ def numpy_functions() -> dict[str, str]:
     for ufunc, call in UFUNCS.items():
         if getattr(np, ufunc.__name__, None) is not ufunc:
             continue  # one of SciPy's
-        primitive = by_call.get(id(call))
         functions[f"np.{ufunc.__name__}"] = described(call, by_call)
     for function, implementation in FUNCTIONS.items():
         functions[name_of(function)] = described(implementation, by_call)
