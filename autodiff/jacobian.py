@@ -38,6 +38,9 @@ __all__ = ["ORDERS", "Blocks", "Problem", "hessian", "jacobian"]
 _SMALLEST_BOUND = 64 * 2**20
 _FEWEST_SEEDS = 16
 """Rows or columns below which no order can gain much on a sweep."""
+_WORTH_PRICING = 2**14
+"""Bytes of the cotangents of one sweep below which evaluating the function once more, for the
+forward order, takes longer than the whole sweep back."""
 
 
 class Blocks(NamedTuple):
@@ -271,7 +274,9 @@ def _flops(node: Node) -> tuple[int, int]:
     return active * max(once, size), (active - 1) * size
 
 
-def _reverse(problem: Problem, recorded: Recorded | None = None) -> Blocks:
+def _reverse(
+    problem: Problem, recorded: Recorded | None = None, measure: _Measure | None = None
+) -> Blocks:
     """Rows of the Jacobian: cotangents of all output elements, pulled back together."""
     if recorded is None:
         recorded = problem.record()
@@ -285,7 +290,7 @@ def _reverse(problem: Problem, recorded: Recorded | None = None) -> Blocks:
     seeds = _Seeds(specs, _phases(specs, both, -1j))
     rows: list[Any] = [[] for _ in inputs]
     if seeds.count and any(spec.size for spec in inputs):
-        measure = measure_sweep(nodes, price=False)
+        measure = measure or measure_sweep(nodes, price=False)
         result = seeds.count * sum(spec.nbytes for spec in inputs)
         size = problem.rows_per_chunk(seeds.count, measure.seed_bytes, measure.held_bytes, result)
         for chunk in seeds.chunks(size):
@@ -439,7 +444,10 @@ def _auto(problem: Problem) -> Blocks:
     rows = sum(spec_of(out).size for out in recorded.outs)
     columns = sum(leaf.spec.size for leaf in recorded.leaves)
     forward = False
+    measure = None
     if rows > columns:
+        measure = measure_sweep(recorded.nodes, price=False)
+    if measure is not None and rows * measure.held_bytes >= _WORTH_PRICING:
         measure = measure_sweep(recorded.nodes, price=True)
         forward = (columns + 1) * measure.tangent_flops < rows * measure.adjoint_flops
     if forward or min(rows, columns) >= _FEWEST_SEEDS:
@@ -451,7 +459,7 @@ def _auto(problem: Problem) -> Blocks:
     if forward:
         del recorded
         return _forward(problem)
-    return _reverse(problem, recorded)
+    return _reverse(problem, recorded, measure)
 
 
 def _cross_country(problem: Problem) -> Blocks:

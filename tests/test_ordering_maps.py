@@ -273,3 +273,14 @@ def test_structures_of_common_operations(function, shapes, structure):
     operation = operation_at(entry.primitive, active, inputs, out, entry.params)
     first = next((i for i, o in enumerate(entry.inputs) if o is tape.inputs[0]), 0)
     assert local_jacobian(operation, first).structure == structure
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("inner", [0, 1, 8, 16, 17])
+def test_a_thin_product_in_blocks_of_rows_is_the_product(inner, dtype):
+    rng = np.random.default_rng(0)
+    left = rng.standard_normal((700, inner)).astype(dtype)
+    right = rng.standard_normal((inner, 2 * 520)).astype(dtype)[:, ::2]
+    product = maps.Dense(left).compose(maps.Dense(right)).materialise()
+    assert product.dtype == dtype
+    np.testing.assert_allclose(product, left @ right, rtol=1e-5 if dtype == np.float32 else 1e-13)

@@ -17,10 +17,10 @@ from autodiff.cotangent import cast
 from autodiff.dispatch import Box, modes
 from autodiff.jacobian import ORDERS, Blocks, Problem
 from autodiff.ordering.graph import JacobianGraph
-from autodiff.ordering.maps import LinearMap, Product
+from autodiff.ordering.maps import Block, LinearMap, Product
 from autodiff.ordering.plan import Plan
 from autodiff.ordering.planning import Decision, decide, eliminate
-from autodiff.ordering.tapegraph import TapeGraph, of_nodes, of_tape
+from autodiff.ordering.tapegraph import TapeGraph, nodes_behind, of_nodes, of_tape, signature_of
 from autodiff.reverse import Node
 from autodiff.spec import Spec, spec_of
 from autodiff.tape import Tape
@@ -39,9 +39,8 @@ _MOST_DECISIONS = 512
 _decisions: OrderedDict[Hashable, Decision] = OrderedDict()
 
 
-def _decision(graph: TapeGraph) -> Decision:
+def _decision(signature: Hashable, graph: TapeGraph) -> Decision:
     """Plan once per signature."""
-    signature = graph.signature
     found = _decisions.get(signature)
     if found is None:
         found = _decisions[signature] = decide(graph)
@@ -50,7 +49,7 @@ def _decision(graph: TapeGraph) -> Decision:
     return found
 
 
-def _graph(recorded: Recorded) -> TapeGraph | None:
+def _graph(recorded: Recorded, nodes: Sequence[Node] | None = None) -> TapeGraph | None:
     """Graph of a recorded function, where elimination can handle it.
 
     None for values of an outer transform, complex ones, hooks, and under ``strong_zero`` or
@@ -58,24 +57,16 @@ def _graph(recorded: Recorded) -> TapeGraph | None:
     """
     if modes.open or any(isinstance(out, Box) for out in recorded.outs):
         return None
-    graph = of_nodes(recorded.leaves, recorded.nodes)
+    graph = of_nodes(recorded.leaves, recorded.nodes, nodes)
     return graph if graph is not None and graph.is_real() else None
 
 
-def _elements(outputs: Sequence[Node]) -> int:
+def _elements(nodes: Sequence[Node]) -> int:
     """Elements of all recorded values together."""
-    seen = set(outputs)
-    stack = list(seen)
-    total = 0
-    while stack:
-        node = stack.pop()
-        form = node.form
-        total += math.prod(form[0]) if type(form) is tuple else 1
-        for parent in node.parents:
-            if isinstance(parent, Node) and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return total
+    return sum(
+        math.prod(node.form[0]) if type(node.form) is tuple else 1  # else a NumPy scalar's type
+        for node in nodes
+    )
 
 
 def auto(problem: Problem, recorded: Recorded, forward: bool = False) -> Blocks | None:
@@ -83,34 +74,46 @@ def auto(problem: Problem, recorded: Recorded, forward: bool = False) -> Blocks 
 
     `forward`: the other way is a forward sweep, which would evaluate the function again.
     """
-    nodes = [node for node in recorded.nodes if node is not None]
-    if not nodes or problem.holomorphic:
+    nodes = nodes_behind(recorded.nodes)
+    if not nodes or len(nodes) > _MOST_VERTICES or problem.holomorphic:
         return None
     rows = sum(spec_of(out).size for out in recorded.outs)
-    columns = sum(leaf.spec.size for leaf in recorded.leaves)
-    if not forward and min(rows, columns) * _elements(nodes) < _FEWEST_ELEMENTS:
+    inputs = [leaf.spec for leaf in recorded.leaves]
+    columns = sum(spec.size for spec in inputs)
+    # Inputs and outputs alone are counted first: where they suffice the nodes are left alone
+    few = not forward and rows * columns < _FEWEST_ELEMENTS
+    if few and min(rows, columns) * _elements(nodes) < _FEWEST_ELEMENTS:
         return None
-    graph = _graph(recorded)
-    if graph is None or len(graph) > _MOST_VERTICES:
-        return None
-    decision = _decision(graph)
+    # The decision is known before there is a graph: where it is for sweeps none is built
+    signature = signature_of(recorded.leaves, recorded.nodes, nodes)
+    decision = _decisions.get(signature)
+    graph = None
+    if decision is None:
+        graph = _graph(recorded, nodes)
+        if graph is None:
+            return None
+        decision = _decision(signature, graph)
     bound = problem.chunk_bytes
     if bound is None:
-        itemsize = max(spec.dtype.itemsize for spec in graph.specs)
+        itemsize = max(spec.dtype.itemsize for spec in inputs)
         bound = max(_SMALLEST_BOUND, 4 * rows * columns * itemsize)
     gain = 1.0 if forward else _GAIN
     if decision.seconds > gain * decision.sweep_seconds or decision.peak_bytes > bound:
         return None
-    return _carry_out(problem, recorded, graph, decision.order)
+    # Hooks and modes stand in no signature, so what is known of it does not make a graph eligible
+    graph = graph or _graph(recorded, nodes)
+    return None if graph is None else _carry_out(problem, recorded, graph, decision.order)
 
 
 def cross_country(problem: Problem) -> Blocks:
     """Carry out the best elimination order that planning finds."""
     recorded = problem.record()
-    graph = None if problem.holomorphic else _graph(recorded)
+    nodes = nodes_behind(recorded.nodes)
+    graph = None if problem.holomorphic else _graph(recorded, nodes)
     if graph is None:
         return _swept(problem, recorded)
-    return _carry_out(problem, recorded, graph, _decision(graph).order)
+    signature = signature_of(recorded.leaves, recorded.nodes, nodes)
+    return _carry_out(problem, recorded, graph, _decision(signature, graph).order)
 
 
 def execute_plan(problem: Problem, plan: Plan) -> Blocks:
@@ -152,7 +155,12 @@ def _carry_out(
     """Eliminate with numbers and cut the result into blocks."""
     local = graph.maps()
     # Arrays of the local maps belong to the tape, or to the caller: they are not handed out
-    lent = {id(_root(array)) for own in local.values() for array in _arrays(own)}
+    lent = {
+        id(_root(factor.array))
+        for own in local.values()
+        for factor in (own.factors if isinstance(own, Product) else (own,))
+        if isinstance(factor, Block) and factor.array is not None
+    }
     left = eliminate(graph.with_sinks(local), order)
     blocks = []
     for last, out in zip(graph.ends(), recorded.outs, strict=True):
@@ -162,11 +170,6 @@ def _carry_out(
             row.append(_block(own, leaf.spec, spec_of(out), lent))
         blocks.append(row)
     return Blocks(recorded.out_tree, problem.in_tree, blocks)
-
-
-def _arrays(own: LinearMap) -> list[Any]:
-    factors: tuple[Any, ...] = own.factors if isinstance(own, Product) else (own,)
-    return [f.array for f in factors if getattr(f, "array", None) is not None]
 
 
 def _root(array: Any) -> Any:

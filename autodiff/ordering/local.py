@@ -73,7 +73,10 @@ class Operation:
         self.saved = saved
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
-        self.params: dict[str, Any] = {**primitive.params, **params}
+        # Most operations have none: the primitive's own, never written to, stand in
+        self.params: Mapping[str, Any] = (
+            {**primitive.params, **params} if params else primitive.params
+        )
 
     @property
     def known(self) -> bool:
@@ -144,11 +147,17 @@ def local_jacobian(operation: Operation, position: int, output: int = 0) -> Line
 
 def _constant_partial(operation: Operation, rule: Rule) -> bool:
     """Whether all elements have one partial: the rule looks at values of one element alone."""
-    single = {
-        name: operation.inputs[i].size == 1 for i, name in enumerate(operation.primitive.inputs)
-    }
-    single["out"] = operation.out.size == 1
-    return all(single.get(need, True) for need in rule.needs if need != "g")
+    names = operation.primitive.inputs
+    for need in rule.needs:
+        if need == "out":
+            spec = operation.out
+        elif need in names:
+            spec = operation.inputs[names.index(need)]
+        else:
+            continue
+        if spec.size != 1:
+            return False
+    return True
 
 
 def _elementwise(operation: Operation, position: int) -> LinearMap:

@@ -43,7 +43,8 @@ class Decision(NamedTuple):
         Vertices as they are eliminated.
     fma : int
     seconds : float
-        Infinite where all candidates take so many products that none was followed to its end.
+        Of making the local maps and multiplying them; infinite where all candidates take so many
+        products that none was followed to its end.
     peak_bytes : int
         Most bytes of products held at one time.
     sweep_seconds : float
@@ -329,8 +330,11 @@ def decide(graph: TapeGraph, chosen: Rates | None = None) -> Decision:
         candidates.append(("markowitz", _greedy(graph, maps)))
     sweep_seconds = _sweep_seconds(graph, local, chosen)
     best = Decision("reverse", middle[::-1], 0, math.inf, 0, sweep_seconds)
+    # Sweeps pull through the recorded operations as they are; a graph and its maps are made first
+    making = chosen.call * len(local)
     for name, order in candidates:
         found = simulate(maps, order, chosen, most)
-        if found is not None and found[1] < best.seconds:
-            best = Decision(name, order, *found, sweep_seconds)
+        if found is not None and found[1] + making < best.seconds:
+            fma, seconds, peak = found
+            best = Decision(name, order, fma, seconds + making, peak, sweep_seconds)
     return best

@@ -8,6 +8,7 @@ gives the same graph, so a plan made for one serves the other.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +23,10 @@ from autodiff.rules import Pullback
 from autodiff.spec import Spec, is_inexact, spec_of
 from autodiff.tape import Constant, Entry, Tape, Variable
 
-__all__ = ["Made", "TapeGraph", "of_nodes", "of_tape"]
+__all__ = ["Made", "TapeGraph", "nodes_behind", "of_nodes", "of_tape", "signature_of"]
 
 Edge = tuple[int, int]
+_SEQUENCE = attrgetter("sequence")
 
 
 class Made(NamedTuple):
@@ -68,14 +70,6 @@ class TapeGraph:
 
     def __len__(self) -> int:
         return len(self.specs)
-
-    @property
-    def signature(self) -> Hashable:
-        """What plans depend on: operations, shapes and edges."""
-        operations = tuple(
-            (entry.primitive.name, entry.output, entry.sources, entry.inputs) for entry in self.made
-        )
-        return tuple(self.specs), operations, tuple(self.outputs)
 
     def is_real(self) -> bool:
         """Whether no value is complex."""
@@ -129,8 +123,8 @@ class TapeGraph:
         return complete
 
 
-def of_nodes(leaves: Sequence[Node], outputs: Sequence[Node | None]) -> TapeGraph | None:
-    """Graph of a function recorded for reverse mode; None where a node carries hooks."""
+def nodes_behind(outputs: Sequence[Node | None]) -> list[Node]:
+    """Nodes that the outputs depend on, themselves included, in the order of evaluation."""
     seen = {node for node in outputs if node is not None}
     stack = list(seen)
     while stack:
@@ -138,11 +132,52 @@ def of_nodes(leaves: Sequence[Node], outputs: Sequence[Node | None]) -> TapeGrap
             if isinstance(parent, Node) and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
+    return sorted(seen, key=_SEQUENCE)
+
+
+def signature_of(
+    leaves: Sequence[Node], outputs: Sequence[Node | None], nodes: Sequence[Node]
+) -> Hashable:
+    """What plans depend on: operations, shapes and edges, read off the nodes behind the outputs.
+
+    Every call of a Jacobian looks its plan up by this, so it builds no graph and no `Spec`: forms
+    stand for the shapes and dtypes of nodes, and types for those of numbers.
+    """
+    numbers: dict[Any, int] = {leaf: -1 - i for i, leaf in enumerate(leaves)}
+    operations = []
+    for i, node in enumerate(nodes):
+        numbers.setdefault(node, i)
+        pullback = node.pullback
+        kind: Any = None
+        if isinstance(pullback, Pullback):
+            kind = pullback.primitive.name
+        elif isinstance(pullback, Projection):
+            kind = pullback.position, node.parents[0].outputs
+        sources = [
+            numbers[p] if isinstance(p, Node) else p if isinstance(p, Spec) else type(p)
+            for p in node.parents
+        ]
+        operations.append((kind, node.form, *sources))
+    ends = tuple([None if node is None else numbers[node] for node in outputs])
+    return tuple([leaf.form for leaf in leaves]), tuple(operations), ends
+
+
+def of_nodes(
+    leaves: Sequence[Node], outputs: Sequence[Node | None], nodes: Sequence[Node] | None = None
+) -> TapeGraph | None:
+    """Graph of a function recorded for reverse mode; None where a node carries hooks.
+
+    `nodes`: what `nodes_behind` found, where that is known.
+    """
     numbers: dict[Node, int] = {leaf: i for i, leaf in enumerate(leaves)}
+    # A node makes its Spec anew at every question, and asks come from each node that uses it
+    specs: dict[Node, Spec] = {leaf: leaf.spec for leaf in leaves}
     made: list[Made] = []
-    for node in sorted(seen, key=lambda node: node.sequence):
+    for node in nodes_behind(outputs) if nodes is None else nodes:
         if hasattr(node, "hooks"):
             return None
+        if node not in specs:
+            specs[node] = node.spec
         pullback = node.pullback
         maker, output = node, 0
         if isinstance(pullback, Projection):
@@ -151,10 +186,14 @@ def of_nodes(leaves: Sequence[Node], outputs: Sequence[Node | None]) -> TapeGrap
         if not isinstance(pullback, Pullback) or (maker is node and hasattr(node, "outputs")):
             continue
         parents = maker.parents
-        inputs = tuple(
-            p.spec if isinstance(p, Node) else p if isinstance(p, Spec) else spec_of(p)
-            for p in parents
-        )
+        inputs = []
+        sources = []
+        for i, parent in enumerate(parents):
+            if isinstance(parent, Node):
+                inputs.append(specs[parent])
+                sources.append((i, numbers[parent]))
+            else:
+                inputs.append(parent if isinstance(parent, Spec) else spec_of(parent))
         numbers[node] = len(leaves) + len(made)
         made.append(
             Made(
@@ -162,14 +201,14 @@ def of_nodes(leaves: Sequence[Node], outputs: Sequence[Node | None]) -> TapeGrap
                 pullback,
                 maker.saved,
                 getattr(maker, "params", {}),
-                inputs,
-                getattr(maker, "outputs", None) or (node.spec,),
+                tuple(inputs),
+                getattr(maker, "outputs", None) or (specs[node],),
                 output,
-                tuple((i, numbers[p]) for i, p in enumerate(parents) if isinstance(p, Node)),
+                tuple(sources),
             )
         )
     ends = [None if node is None else numbers[node] for node in outputs]
-    return TapeGraph([leaf.spec for leaf in leaves], made, ends)
+    return TapeGraph([specs[leaf] for leaf in leaves], made, ends)
 
 
 def of_tape(
