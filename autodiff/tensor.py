@@ -289,7 +289,8 @@ class Tensor(Box):
 
     def detach(self) -> Tensor:
         """Return a constant Tensor with the same numbers: derivatives stop here."""
-        return ew.stop_gradient.call(self)  # type: ignore[no-any-return]
+        constant: Tensor = ew.stop_gradient.call(self)
+        return constant
 
     # --- numbers out of it ------------------------------------------------------------------------
 

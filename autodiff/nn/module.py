@@ -221,7 +221,8 @@ def arrays(tree: T) -> T:
     array([[0.],
            [0.]])
     """
-    return ad.tree.map_leaves(_frozen, tree)  # type: ignore[no-any-return]
+    frozen: T = ad.tree.map_leaves(_frozen, tree)
+    return frozen
 
 
 def _frozen(leaf: Any) -> Any:
@@ -254,9 +255,10 @@ def variables(tree: T) -> T:
     """
     leaves, structure = ad.tree.flatten(tree)
     paths = [path.removeprefix(".") for path in ad.tree.paths(structure, "")]
-    return ad.tree.unflatten(  # type: ignore[no-any-return]
+    recorded: T = ad.tree.unflatten(
         structure, [_variable(leaf, path) for leaf, path in zip(leaves, paths, strict=True)]
     )
+    return recorded
 
 
 def _variable(leaf: Any, path: str) -> Any:
