@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from autodiff.dispatch import Box, Interpreter, modes, thread_state
+from autodiff.dispatch import Box, Interpreter, modes
 from autodiff.ops.index import loop_over_batch
 from autodiff.ops.protocol import as_input
 from autodiff.ops.shape import broadcast_to, reshape
@@ -53,8 +53,8 @@ class Batch(Interpreter):
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate a primitive on all examples."""
-        capture = thread_state.capture if modes.open else None
-        if capture is not None and self.level < capture.level:
+        capture = self.capturing()
+        if capture is not None:
             return capture.process(primitive, inputs, params)
         values: list[Any] = []
         batched: list[bool] = []

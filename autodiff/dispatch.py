@@ -122,6 +122,11 @@ class Interpreter:
             return self.process(primitive, (x, y), {})
         return interpreter.process(primitive, (x, y), {})
 
+    def capturing(self) -> Interpreter | None:
+        """Return the interpreter that operations of this level are handed to, if one is open."""
+        capture = thread_state.capture if modes.open else None
+        return capture if capture is not None and self.level < capture.level else None
+
     def close(self) -> None:
         """Make every later use of this interpreter's boxes an error.
 
@@ -129,8 +134,8 @@ class Interpreter:
         """
 
         def escaped(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
-            capture = thread_state.capture
-            if capture is not None and self.level < capture.level:
+            capture = self.capturing()
+            if capture is not None:
                 interpreter = innermost(inputs)
                 if interpreter is not None and interpreter.level > capture.level:
                     return interpreter.process(primitive, inputs, params)

@@ -33,8 +33,8 @@ class Forward(Interpreter):
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate a primitive and its tangent."""
-        capture = thread_state.capture if modes.open else None
-        if capture is not None and self.level < capture.level:
+        capture = self.capturing()
+        if capture is not None:
             return capture.process(primitive, inputs, params)
         values: list[Any] = []
         tangents: list[Any] = []

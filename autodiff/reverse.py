@@ -213,8 +213,8 @@ class Reverse(Interpreter):
         """Evaluate and record any primitive."""
         special = modes.open
         if special:
-            capture = thread_state.capture
-            if capture is not None and self.level < capture.level:
+            capture = self.capturing()
+            if capture is not None:
                 return capture.process(primitive, inputs, params)
         constant = primitive.constant
         values: list[Any] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -46,10 +47,7 @@ class Spec(NamedTuple):
     @property
     def size(self) -> int:
         """Number of elements (an exact Python integer)."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:

@@ -23,9 +23,7 @@ from autodiff.dispatch import (
     Interpreter,
     concrete,
     lower_to,
-    modes,
     open_scope,
-    thread_state,
 )
 from autodiff.errors import TapeError
 from autodiff.ops.protocol import as_input
@@ -162,8 +160,8 @@ class Stage(Interpreter):
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate a primitive and append an entry."""
-        capture = thread_state.capture if modes.open else None
-        if capture is not None and self.level < capture.level:
+        capture = self.capturing()
+        if capture is not None:
             return capture.process(primitive, inputs, params)
         values: list[Any] = []
         operands: list[Variable | Constant] = []

@@ -6,6 +6,7 @@ computed here.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, SupportsIndex
@@ -168,10 +169,7 @@ class Tensor(Box):
     @property
     def size(self) -> int:
         """Number of elements."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return math.prod(self.shape)
 
     @property
     def itemsize(self) -> int:

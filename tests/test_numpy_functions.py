@@ -240,3 +240,24 @@ class TestEdges:
         x = np.array(2.0)
         for function in (np.sum, np.mean, np.max, np.prod, np.cumsum, np.ravel):
             assert ad.grad(lambda x, f=function: np.sum(f(x) * 3.0))(x) == 3.0
+
+
+class TestPlainResultsUnderTransforms:
+    """What reads numbers keeps a guard on a tape, and is refused where there are many at once."""
+
+    def test_where_with_a_condition_alone_is_guarded(self):
+        tape = ad.record(lambda x: np.sum(x[np.where(x > 0)[0]]))(np.array([1.0, -1.0, 2.0]))
+        assert tape.evaluate(np.array([3.0, -1.0, 4.0])) == 7.0
+        with pytest.raises(ad.TapeError, match="record again"):
+            tape.evaluate(np.array([-3.0, 1.0, 4.0]))
+
+    def test_where_with_a_condition_alone_is_refused_in_a_batch(self):
+        with pytest.raises(TypeError, match="stands for 2 examples at once"):
+            ad.vmap(lambda x: np.where(x > 0)[0])(np.ones((2, 3)))
+
+    def test_full_like_has_the_dtype_of_its_model(self):
+        narrow, wide = ad.Tensor(np.ones(2, np.float32)), ad.Tensor(3.0)
+        result = np.full_like(narrow, wide)
+        assert result.dtype == np.float32
+        np.sum(result).backward()
+        assert wide.grad == 2.0

@@ -17,6 +17,7 @@ from autodiff.dispatch import Box
 from autodiff.ops import elementwise as ew
 from autodiff.ops.matrices import conj
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.reduce import batch_scan
 from autodiff.ops.shape import concatenate, pad_zeros
 from autodiff.primitive import linear
 from autodiff.samples import Sample, Sampler, array
@@ -30,12 +31,6 @@ _SWAPPED = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
 def _cost(x_spec: Spec) -> int:
     """5 N log2 N operations for N numbers (Frigo and Johnson 2005, section II)."""
     return 5 * x_spec.size * max(x_spec.size, 1).bit_length()
-
-
-def _batch(function: Any) -> Any:
-    return lambda batched, inputs, params: function()(
-        *inputs, **{**params, "axis": params["axis"] + 1}
-    )
 
 
 def _samples(calls: Sequence[tuple[tuple[int, ...], dict[str, Any]]], is_complex: bool) -> Sampler:
@@ -58,7 +53,7 @@ _complex_calls = (
 
 @linear(
     transpose=lambda g, axis, norm: dft(g, axis=axis, norm=norm),
-    batch=_batch(lambda: dft),
+    batch=batch_scan(lambda: dft),
     label="fft",
     cost=_cost,
     sample=_samples(_complex_calls, True),
@@ -70,7 +65,7 @@ def dft(x: Any, *, axis: int, norm: Any = "backward") -> Any:
 
 @linear(
     transpose=lambda g, axis, norm: inverse_dft(g, axis=axis, norm=norm),
-    batch=_batch(lambda: inverse_dft),
+    batch=batch_scan(lambda: inverse_dft),
     label="ifft",
     cost=_cost,
     sample=_samples(_complex_calls, True),
@@ -84,7 +79,7 @@ def inverse_dft(x: Any, *, axis: int, norm: Any = "backward") -> Any:
     transpose=lambda g, x_spec, axis, norm: ew.real.call(
         dft(_resized(g, x_spec.shape[axis], axis), axis=axis, norm=norm)
     ),
-    batch=_batch(lambda: real_dft),
+    batch=batch_scan(lambda: real_dft),
     label="rfft",
     cost=_cost,
     sample=_samples(
@@ -119,7 +114,7 @@ def _inverse_real_transpose(g: Any, n: int, axis: int, norm: str) -> Any:
 
 @linear(
     transpose=_inverse_real_transpose,
-    batch=_batch(lambda: inverse_real_dft),
+    batch=batch_scan(lambda: inverse_real_dft),
     label="irfft",
     cost=_cost,
     sample=_samples(

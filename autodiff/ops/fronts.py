@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box, concrete
+from autodiff.dispatch import Box
 from autodiff.ops import elementwise as ew
 from autodiff.ops.protocol import (
     FUNCTIONS,
@@ -72,7 +72,7 @@ UNARY_UFUNCS.update(
 def where_(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     """``np.where``; with a condition alone, the indices where it holds."""
     if x is None and y is None:
-        return np.nonzero(concrete(condition))
+        return np.nonzero(condition)
     if x is None or y is None:
         raise ValueError("where: give both x and y, or neither")
     return ew.where.call(condition, x, y)
@@ -267,6 +267,8 @@ def full_like_(
     """``np.full_like``; of a Tensor's value, if that is what fills it."""
     spec = spec_of(a)
     dims = spec.shape if shape is None else shape
+    target = spec.dtype if dtype is None else np.dtype(dtype)
     if isinstance(fill_value, Box):
-        return np.zeros(dims, spec.dtype if dtype is None else dtype) + fill_value
-    return np.full(dims, fill_value, spec.dtype if dtype is None else dtype)
+        filled = np.zeros(dims, target) + fill_value
+        return filled if filled.dtype == target else filled.astype(target)
+    return np.full(dims, fill_value, target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -92,10 +93,7 @@ def _batch_matmul(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
 
 
 def _flat_rows(x: Any) -> Any:
-    count = 1
-    for n in x.shape[:-1]:
-        count *= n
-    return reshape(x, shape=(count, x.shape[-1]))
+    return reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _aligned(x: Any, rank: int) -> Any:
@@ -170,10 +168,7 @@ def _einsum_cost(xs_spec: Any, subscripts: str) -> int:
     lengths: dict[str, int] = {}
     for term, spec in zip(_terms(subscripts)[0], xs_spec, strict=True):
         lengths.update(zip(term, spec.shape, strict=True))
-    total = 1
-    for length in lengths.values():
-        total *= length
-    return total * max(2, len(xs_spec))
+    return math.prod(lengths.values()) * max(2, len(xs_spec))
 
 
 @multilinear(
@@ -366,17 +361,10 @@ def tensordot_(a: Any, b: Any, axes: Any = 2) -> Any:
         )
     a_free = [i for i in range(len(a_shape)) if i not in a_axes]
     b_free = [i for i in range(len(b_shape)) if i not in b_axes]
-    count = _product(a_shape[i] for i in a_axes)
-    rows = _product(a_shape[i] for i in a_free)
-    columns = _product(b_shape[i] for i in b_free)
+    count = math.prod(a_shape[i] for i in a_axes)
+    rows = math.prod(a_shape[i] for i in a_free)
+    columns = math.prod(b_shape[i] for i in b_free)
     left = reshape(transpose(a, axes=(*a_free, *a_axes)), shape=(rows, count))
     right = reshape(transpose(b, axes=(*b_axes, *b_free)), shape=(count, columns))
     shape = (*(a_shape[i] for i in a_free), *(b_shape[i] for i in b_free))
     return reshape(matmul(left, right), shape=shape)
-
-
-def _product(lengths: Any) -> int:
-    product = 1
-    for length in lengths:
-        product *= length
-    return product

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def spread(reduced: Any, spec: Spec, axis: Shape) -> Any:
     return reshape(reduced, shape=kept_shape(spec.shape, axis))
 
 
-def _batch_reduction(function: Any) -> Any:
+def batch_reduction(function: Any) -> Any:
     """Batch a reduction: the batch axis comes first, the reduced ones shift by one."""
 
     def batch(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
@@ -42,6 +43,13 @@ def _batch_reduction(function: Any) -> Any:
         return function()(*inputs, **{**params, "axis": axis})
 
     return batch
+
+
+def batch_scan(function: Any) -> Any:
+    """Batch a function along one axis, which shifts by one."""
+    return lambda batched, inputs, params: function()(
+        *inputs, **{**params, "axis": params["axis"] + 1}
+    )
 
 
 _reductions = (
@@ -55,7 +63,7 @@ _reductions = (
 
 @linear(
     transpose=lambda g, x_spec, axis: broadcast_to(spread(g, x_spec, axis), shape=x_spec.shape),
-    batch=_batch_reduction(lambda: sum),
+    batch=batch_reduction(lambda: sum),
     label="Σ",
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
@@ -66,17 +74,15 @@ def sum(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
 
 
 def _count(shape: Shape, axis: Shape) -> int:
-    count = 1
-    for i in axis:
-        count *= shape[i]
-    return count
+    """How many elements each result of a reduction is made of."""
+    return math.prod(shape[i] for i in axis)
 
 
 @linear(
     transpose=lambda g, x_spec, axis: broadcast_to(
         spread(g / _count(x_spec.shape, axis), x_spec, axis), shape=x_spec.shape
     ),
-    batch=_batch_reduction(lambda: mean),
+    batch=batch_reduction(lambda: mean),
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
 )
@@ -120,7 +126,7 @@ def products_of_others(x: Any, axis: Shape) -> Any:
     jvp_x=lambda t, x, axis, keepdims: sum(
         t * products_of_others(x, axis), axis=axis, keepdims=keepdims
     ),
-    batch=_batch_reduction(lambda: prod),
+    batch=batch_reduction(lambda: prod),
     label="Π",
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions, (((1,),), {"axis": (0,)})),
@@ -160,13 +166,13 @@ def _extremum_rules() -> dict[str, Any]:
     }
 
 
-@primitive(**_extremum_rules(), batch=_batch_reduction(lambda: max))
+@primitive(**_extremum_rules(), batch=batch_reduction(lambda: max))
 def max(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Largest value over axes; equal largest ones share the derivative evenly."""
     return _maximum_reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(**_extremum_rules(), batch=_batch_reduction(lambda: min))
+@primitive(**_extremum_rules(), batch=batch_reduction(lambda: min))
 def min(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Smallest value over axes; equal smallest ones share the derivative evenly."""
     return _minimum_reduce(x, axis=axis, keepdims=keepdims)
@@ -176,15 +182,9 @@ def _reversed(x: Any, axis: int) -> Any:
     return x[(slice(None),) * axis + (slice(None, None, -1),)]
 
 
-def _batch_scan(function: Any) -> Any:
-    return lambda batched, inputs, params: function()(
-        *inputs, **{**params, "axis": params["axis"] + 1}
-    )
-
-
 @linear(
     transpose=lambda g, axis: _reversed(cumsum(_reversed(g, axis), axis=axis), axis),
-    batch=_batch_scan(lambda: cumsum),
+    batch=batch_scan(lambda: cumsum),
     cost=lambda x_spec: x_spec.size,
     sample=cases((((4,),), {"axis": 0}), (((2, 3),), {"axis": 1})),
 )

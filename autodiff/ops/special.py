@@ -8,7 +8,7 @@ import numpy as np
 
 from autodiff.ops.elementwise import LOG_2
 from autodiff.ops.protocol import refuse_keywords
-from autodiff.ops.reduce import Axis, spread
+from autodiff.ops.reduce import Axis, batch_reduction, spread
 from autodiff.ops.reduce import sum as sum_over
 from autodiff.primitive import primitive
 from autodiff.samples import cases
@@ -29,14 +29,6 @@ def _shares(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
     return np.exp(x - np.where(np.equal(total, -np.inf), 0.0, total))
 
 
-def _batch(function: Any) -> Any:
-    def batch(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
-        axis = tuple(i + 1 for i in params["axis"])
-        return function()(*inputs, **{**params, "axis": axis})
-
-    return batch
-
-
 _rows = cases((((3, 4),), {"axis": (1,)}), (((2, 3),), {"axis": (0, 1)}), (((3,),), {"axis": (0,)}))
 
 
@@ -46,7 +38,7 @@ _rows = cases((((3, 4),), {"axis": (1,)}), (((2, 3),), {"axis": (0, 1)}), (((3,)
     jvp_x=lambda t, x, out, x_spec, axis, keepdims: sum_over(
         t * _shares(x, out, x_spec, axis), axis=axis, keepdims=keepdims
     ),
-    batch=_batch(lambda: _logsumexp),
+    batch=batch_reduction(lambda: _logsumexp),
     cost=lambda x_spec: 10 * x_spec.size,
     sample=_rows,
 )
@@ -62,7 +54,7 @@ def _logsumexp(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     name="softmax",
     vjp_x=lambda g, out, axis: out * (g - sum_over(g * out, axis=axis, keepdims=True)),
     jvp_x=lambda t, out, axis: out * (t - sum_over(t * out, axis=axis, keepdims=True)),
-    batch=_batch(lambda: _softmax),
+    batch=batch_reduction(lambda: _softmax),
     cost=lambda x_spec: 12 * x_spec.size,
     sample=_rows,
 )
@@ -77,7 +69,7 @@ def _softmax(x: Any, *, axis: Shape) -> Any:
     name="log_softmax",
     vjp_x=lambda g, out, axis: g - np.exp(out) * sum_over(g, axis=axis, keepdims=True),
     jvp_x=lambda t, out, axis: t - sum_over(np.exp(out) * t, axis=axis, keepdims=True),
-    batch=_batch(lambda: _log_softmax),
+    batch=batch_reduction(lambda: _log_softmax),
     cost=lambda x_spec: 12 * x_spec.size,
     sample=_rows,
 )
