@@ -12,10 +12,19 @@ import numpy as np
 from autodiff.dispatch import concrete
 from autodiff.errors import NonFiniteError
 
-__all__ = ["check_finite", "source_line"]
+__all__ = ["check_finite", "is_library", "source_line"]
 
-_PACKAGE = os.path.join(os.path.dirname(__file__), "")
-_NUMPY = os.path.join(os.path.dirname(np.__file__), "")
+_LIBRARY = (
+    os.path.join(os.path.dirname(__file__), ""),
+    os.path.join(os.path.dirname(np.__file__), ""),
+    "<rules of",
+    "<__array_function__",
+)
+
+
+def is_library(filename: str) -> bool:
+    """Whether code of this file belongs to this package or to NumPy."""
+    return filename.startswith(_LIBRARY)
 
 
 def source_line() -> str | None:
@@ -23,7 +32,7 @@ def source_line() -> str | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith((_PACKAGE, _NUMPY, "<rules of", "<__array_function__")):
+        if not is_library(name):
             return f"{name}:{frame.f_lineno}"
         frame = frame.f_back
     return None

@@ -160,6 +160,8 @@ class _ThreadState(threading.local):
 
     ``capture`` is an interpreter that operations on boxes of lower levels are handed to, whichever
     transform they belong to: it runs a function whose outside Tensors are to become inputs.
+    ``observer`` is told what reverse mode records and sweeps: a recorder, which so learns which
+    operations belong to a backward pass.
     """
 
     def __init__(self) -> None:
@@ -168,6 +170,7 @@ class _ThreadState(threading.local):
         self.strong_zero = False
         self.debug = False
         self.capture: Interpreter | None = None
+        self.observer: Any = None
 
 
 class _Modes:

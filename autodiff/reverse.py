@@ -91,14 +91,24 @@ class Node:
 
 
 class Leaf(Node):
-    """An input of the graph: what derivatives are taken with respect to."""
+    """An input of the graph: what derivatives are taken with respect to.
 
-    __slots__ = ()
+    ``value`` is its present value, and ``assigned`` the sequence number at which it got that.
+    """
+
+    __slots__ = ("assigned", "value")
 
     def __init__(self, value: Any, name: str | None = None) -> None:
         super().__init__(None, (), (), value)
         self.grad = None
         self.name = name
+        self.value = value
+        self.assigned = self.sequence
+
+    def assign(self, value: Any) -> None:
+        """Replace the value; what was recorded before keeps the former one."""
+        self.value = value
+        self.assigned = _next_sequence()
 
 
 class Projection:
@@ -259,8 +269,11 @@ class Reverse(Interpreter):
             node.params = params
         elif not primitive.params:
             primitive.remember(pattern, pullback)
-        if special and thread_state.debug:
-            node.source = source_line()
+        if special:
+            if thread_state.debug:
+                node.source = source_line()
+            if thread_state.observer is not None:
+                thread_state.observer.recorded(node, out)
         return self.make(out, node)
 
     def _constant(self, out: Any) -> Any:
@@ -279,17 +292,26 @@ class Reverse(Interpreter):
         node = Node(pullback, parents, saved, outs[0])
         node.params = params
         node.outputs = tuple(map(spec_of, outs))
+        observer = thread_state.observer if modes.open else None
+        if observer is not None:
+            observer.recorded(node, outs[0])
         boxes = []
         for position, out in enumerate(outs):
             if not is_inexact(out.dtype):
                 boxes.append(out)
                 continue
-            boxes.append(self.make(out, Node(Projection(position), (node,), (), out)))
+            projection = Node(Projection(position), (node,), (), out)
+            if observer is not None:
+                observer.recorded(projection, out)
+            boxes.append(self.make(out, projection))
         return tuple(boxes)
 
     def variable(self, value: Any, name: str | None = None) -> Any:
         """Box a value as an input to differentiate with respect to."""
-        return self.make(value, Leaf(value, name))
+        leaf = Leaf(value, name)
+        if modes.open and thread_state.observer is not None:
+            thread_state.observer.recorded(leaf, value)
+        return self.make(value, leaf)
 
     def backward(self, box: Box, gradient: Any, keep_tape: bool, keep_grads: bool) -> None:
         """Sweep from a box and add to the ``grad`` of the leaves."""
@@ -380,9 +402,24 @@ def sweep(
     RuleError
         A rule returned something that is not a cotangent of its input.
     """
+    observer = thread_state.observer if modes.open else None
+    if observer is None:
+        return _sweep(seeds, keep_tape, keep_grads)
+    with observer.sweeping():
+        leaves = _sweep(seeds, keep_tape, keep_grads)
+        for leaf, cotangent in leaves.items():
+            observer.received(leaf, cotangent)
+    return leaves
+
+
+def _sweep(
+    seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool
+) -> dict[Node, Any]:
     pending: dict[int, list[Any]] = {}
     heap: list[int] = []
-    careful = modes.open and (thread_state.strong_zero or thread_state.debug)
+    careful = modes.open and (
+        thread_state.strong_zero or thread_state.debug or thread_state.observer is not None
+    )
     hooked = _Hooks.exist
     for node, g in seeds:
         _deliver(node, g, pending, heap)
@@ -451,6 +488,8 @@ def sweep(
 def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
     """Cotangents under a mode: where strong zeros stand in, NumPy need not warn of 0/0."""
     assert node.pullback is not None
+    if thread_state.observer is not None:
+        thread_state.observer.pulling(node, g)
     if not thread_state.strong_zero:
         return node.pullback.pull(g, saved)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os.path
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,16 +24,19 @@ from autodiff.dispatch import (
     Interpreter,
     concrete,
     lower_to,
+    modes,
     open_scope,
 )
 from autodiff.errors import TapeError
 from autodiff.ops.protocol import as_input
 from autodiff.primitive import Primitive
-from autodiff.reverse import Node, Projection
+from autodiff.reverse import Leaf, Node, Projection
 from autodiff.rules import Pullback
+from autodiff.scopes import Calls, Scope
 from autodiff.spec import Shape, Spec, describe, protected, spec_of
 
 if TYPE_CHECKING:
+    from autodiff.listing import Summary
     from autodiff.ordering.graph import JacobianGraph
 
 __all__ = [
@@ -82,13 +86,19 @@ class Constant:
 
 
 class Entry(NamedTuple):
-    """One operation of a tape."""
+    """One operation of a tape.
+
+    ``scope`` is the function or module call it was recorded in. An operation of a backward sweep
+    has the entry whose rule it belongs to as ``pulls``, and that entry's scope.
+    """
 
     primitive: Primitive
     inputs: tuple[Variable | Constant, ...]
     outputs: tuple[Variable, ...]
     params: dict[str, Any]
     source: str | None
+    scope: Scope | None = None
+    pulls: Entry | None = None
 
     @property
     def output(self) -> Variable:
@@ -145,14 +155,24 @@ class Cost(NamedTuple):
 
 
 class Stage(Interpreter):
-    """Evaluates primitives and writes down what it evaluated. Payloads are tape variables."""
+    """Evaluates primitives and writes down what it evaluated. Payloads are tape variables.
+
+    With `calls` it also notes the scope of each operation, and as the thread's observer it learns
+    which operations belong to backward sweeps: reverse mode reports its nodes and cotangents.
+    """
 
     transform = "record"
 
-    def __init__(self, box: type[Box]) -> None:
+    def __init__(self, box: type[Box], calls: Calls | None = None) -> None:
         super().__init__(box)
+        self.calls = calls
         self.entries: list[Entry] = []
         self.guards: list[Guard] = []
+        self.cotangents: dict[Variable, Variable] = {}
+        # By node and by variable: what was computed, and by which entry
+        self._nodes: dict[int, Variable] = {}
+        self._producers: dict[Variable, Entry] = {}
+        self._pulled: list[Entry | None] = []
 
     def variable(self, value: Any, name: str | None) -> Any:
         """Box an input."""
@@ -176,7 +196,14 @@ class Stage(Interpreter):
         out = primitive.call(*values, **params)
         outs = out if isinstance(out, tuple) else (out,)
         variables = tuple(Variable(spec_of(part)) for part in outs)
-        self.entries.append(Entry(primitive, tuple(operands), variables, params, source_line()))
+        scope, source = (None, source_line()) if self.calls is None else self.calls.here()
+        pulled = self._pulled[-1] if self._pulled else None
+        if pulled is not None:
+            scope = pulled.scope
+        entry = Entry(primitive, tuple(operands), variables, params, source, scope, pulled)
+        self.entries.append(entry)
+        if self.calls is not None:
+            self._producers.update(dict.fromkeys(variables, entry))
         boxes = tuple(self.make(part, v) for part, v in zip(outs, variables, strict=True))
         return boxes if isinstance(out, tuple) else boxes[0]
 
@@ -185,6 +212,41 @@ class Stage(Interpreter):
         value = super().expose(box, reader)
         self.guards.append(Guard(box._payload, np.array(value), reader, source_line()))
         return value
+
+    # --- what reverse mode reports ----------------------------------------------------------------
+
+    def recorded(self, node: Node, out: Any) -> None:
+        """Reverse mode made a node for a value."""
+        variable = self._variable_of(out)
+        if variable is not None:
+            self._nodes[node.sequence] = variable
+
+    @contextmanager
+    def sweeping(self) -> Iterator[None]:
+        """Operations inside belong to the node that was pulled last."""
+        self._pulled.append(None)
+        try:
+            yield
+        finally:
+            self._pulled.pop()
+
+    def pulling(self, node: Node, g: Any) -> None:
+        """A sweep is about to apply a node's rules to its whole cotangent."""
+        variable = self._nodes.get(node.sequence)
+        self._pulled[-1] = None if variable is None else self._producers.get(variable)
+        self.received(node, g)
+
+    def received(self, node: Node, g: Any) -> None:
+        """A sweep has summed up a node's cotangent."""
+        variable = self._nodes.get(node.sequence)
+        cotangent = self._variable_of(g)
+        if variable is not None and cotangent is not None:
+            self.cotangents.setdefault(variable, cotangent)
+
+    def _variable_of(self, value: Any) -> Variable | None:
+        value = lower_to(value, self.level)
+        ours = isinstance(value, Box) and value._interpreter is self
+        return value._payload if ours else None
 
 
 def _names() -> Iterator[str]:
@@ -208,6 +270,11 @@ class Tape:
     inputs, outputs : lists of `Variable` (an output may be a `Constant`)
     entries : list of `Entry`
     guards : list of `Guard`
+    arguments : list
+        Values of the inputs it was recorded for (None for a variable that has another value since);
+        or None, for a tape that was put together by hand.
+    cotangents : dict of Variable to Variable
+        Where a backward sweep was recorded: which variable holds the whole cotangent of which.
     """
 
     def __init__(
@@ -218,6 +285,8 @@ class Tape:
         in_tree: tree.PyTreeSpec | None = None,
         out_tree: tree.PyTreeSpec | None = None,
         guards: Sequence[Guard] = (),
+        arguments: Sequence[Any] | None = None,
+        cotangents: dict[Variable, Variable] | None = None,
     ) -> None:
         self.entries = list(entries)
         self.inputs = list(inputs)
@@ -225,6 +294,8 @@ class Tape:
         self.in_tree = in_tree
         self.out_tree = out_tree
         self.guards = list(guards)
+        self.arguments = None if arguments is None else list(arguments)
+        self.cotangents = {} if cotangents is None else dict(cotangents)
         self.check()
 
     def __iter__(self) -> Iterator[Entry]:
@@ -294,21 +365,44 @@ class Tape:
                 raise TypeError(f"evaluate: inputs {structure} do not match {self.in_tree}")
         if len(values) != len(self.inputs):
             raise TypeError(f"evaluate: takes {len(self.inputs)} inputs, got {len(values)}")
-        memory: dict[int, Any] = {}
         for path, value, variable in zip(named, values, self.inputs, strict=True):
-            value = value if hasattr(value, "shape") else np.asarray(value)[()]
-            if value.shape != variable.spec.shape:
+            shape = value.shape if hasattr(value, "shape") else np.shape(value)
+            if shape != variable.spec.shape:
                 raise ValueError(
-                    f"evaluate: {path} has shape {value.shape}, the tape was recorded for "
-                    f"{variable.spec}"
+                    f"evaluate: {path} has shape {shape}, the tape was recorded for {variable.spec}"
                 )
-            memory[id(variable)] = value
+        memory = self.replay(values, self._last_uses())
+        results = [memory[id(o)] if isinstance(o, Variable) else o.value for o in self.outputs]
+        return results[0] if self.out_tree is None else tree.unflatten(self.out_tree, results)
+
+    def replay(
+        self, values: Sequence[Any], releases: Sequence[Sequence[int]] | None = None
+    ) -> dict[int, Any]:
+        """Run the entries on flat inputs.
+
+        Parameters
+        ----------
+        values : sequence, one for each of ``inputs``
+        releases : sequence of sequences of int, optional
+            For each entry the identities of the variables to forget after it.
+
+        Returns
+        -------
+        dict
+            Values by the identity of their variable.
+
+        Raises
+        ------
+        TapeError
+            As `evaluate`.
+        """
+        memory: dict[int, Any] = {}
         guards: dict[int, list[Guard]] = {}
         for guard in self.guards:
             guards.setdefault(id(guard.variable), []).append(guard)
-        for variable in self.inputs:
+        for value, variable in zip(values, self.inputs, strict=True):
+            memory[id(variable)] = value if hasattr(value, "shape") else np.asarray(value)[()]
             _check_guards(guards, variable, memory)
-        last_use = self._last_uses()
         for position, entry in enumerate(self.entries):
             operands = [_operand(operand, memory, entry) for operand in entry.inputs]
             out = entry.primitive.call(*operands, **entry.params)
@@ -316,10 +410,10 @@ class Tape:
             for variable, value in zip(entry.outputs, outs, strict=True):
                 memory[id(variable)] = value
                 _check_guards(guards, variable, memory)
-            for key in last_use[position]:
-                del memory[key]
-        results = [memory[id(o)] if isinstance(o, Variable) else o.value for o in self.outputs]
-        return results[0] if self.out_tree is None else tree.unflatten(self.out_tree, results)
+            if releases is not None:
+                for key in releases[position]:
+                    del memory[key]
+        return memory
 
     def _last_uses(self) -> list[list[int]]:
         """For each entry, the values that nothing after it needs."""
@@ -331,6 +425,82 @@ class Tape:
             needed |= fresh
             releases.append(sorted(fresh))
         return releases[::-1]
+
+    # --- what ran over it (readers of tapes are imported only when asked) -------------------------
+
+    def values(self) -> dict[Variable, Any]:
+        """Value of every variable, at the inputs the tape was recorded for.
+
+        Returns
+        -------
+        dict of Variable to array
+
+        Raises
+        ------
+        ValueError
+            The tape was put together by hand, or a variable of ``loss.tape`` was assigned since.
+        TapeError
+            A constant's value was not kept (``loss.tape`` keeps what rules need).
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> tape = ad.record(lambda x: x * x + 1)(3.0)
+        >>> [float(value) for value in tape.values().values()]
+        [3.0, 9.0, 10.0]
+        """
+        from autodiff.readings import values_of
+
+        return values_of(self)
+
+    def gradients(self) -> dict[Variable, Any]:
+        """Gradient of the first output by every variable it depends on, itself included.
+
+        In a tape that holds a backward sweep these are the cotangents of that sweep.
+
+        Returns
+        -------
+        dict of Variable to array
+
+        Raises
+        ------
+        ValueError
+            The first output is no real scalar; or as `values`.
+        TapeError
+            As `values`.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> tape = ad.record(lambda x: x * x + 1)(3.0)
+        >>> [float(gradient) for gradient in tape.gradients().values()]
+        [6.0, 1.0, 1.0]
+        """
+        from autodiff.readings import gradients_of
+
+        return gradients_of(self)
+
+    def saved(self) -> dict[Variable | Constant, tuple[Entry, ...]]:
+        """Values that a backward sweep would need, and which entries' rules need them.
+
+        All inputs of a float or complex dtype count as differentiated. In a tape that holds a
+        backward sweep only the entries that were swept count.
+
+        Returns
+        -------
+        dict of Variable or Constant to tuple of Entry
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> tape = ad.record(lambda x: np.sum(np.tanh(x) + 1))(np.ones(3))
+        >>> [variable.spec for variable in tape.saved()] == [tape[0].output.spec]
+        True
+        """
+        from autodiff.readings import saved_by
+
+        return saved_by(self)
 
     # --- costs ------------------------------------------------------------------------------------
 
@@ -364,31 +534,42 @@ class Tape:
         return names
 
     def __str__(self) -> str:
-        names = self.names()
+        return self.listing()
 
-        def text(operand: Variable | Constant) -> str:
-            return names[id(operand)] if isinstance(operand, Variable) else repr(operand)
+    def listing(self, limit: int | None = 200) -> str:
+        """Text of the tape: an operation a line, with its cost, its scope and its source line.
 
-        rows = []
-        for entry in self.entries:
-            left = ", ".join(f"{names[id(v)]}: {v.spec}" for v in entry.outputs)
-            right = " ".join([entry.primitive.name, *(text(o) for o in entry.inputs)])
-            params = params_text(entry)
-            right += f" [{params}]" if params else ""
-            rows.append((left, right, short_source(entry.source)))
-        width = max((len(left) for left, _, _ in rows), default=0)
-        right_width = min(max((len(right) for _, right, _ in rows), default=0), 60)
-        head = ", ".join(f"{names[id(v)]}: {v.spec}" for v in self.inputs)
-        lines = [f"tape({head}):"]
-        for left, right, source in rows:
-            line = f"  {left:<{width}} = {right}"
-            if source:
-                line = f"{line:<{width + right_width + 5}}  # {source}"
-            lines.append(line.rstrip())
-        lines += [f"  guard: {g.reader} of {text(g.variable)}" for g in self.guards]
-        outputs = ", ".join(text(output) for output in self.outputs)
-        lines.append(f"  return {outputs}")
-        return "\n".join(lines)
+        ``print(tape)`` prints this.
+
+        Parameters
+        ----------
+        limit : int or None
+            A tape of more operations shows its first and last ones, and totals. None shows all.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> print(ad.record(lambda x: x * x)(3.0).listing())
+        tape(x: float64[]):
+          a: float64[] = multiply x x  # 1 flop 24 B ...
+          return a
+        """
+        from autodiff.listing import listing
+
+        return listing(self, limit)
+
+    def summary(self) -> Summary:
+        """Costs by primitive and by module or function, as a table to print.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> ad.record(lambda x: x * x + x)(3.0).summary().by_primitive["multiply"].flops
+        1
+        """
+        from autodiff.listing import summarize
+
+        return summarize(self)
 
     # --- pictures (`autodiff.draw` reads tapes, so it is imported only when asked) ----------------
 
@@ -600,23 +781,52 @@ def record_calls(
     names: Sequence[str | None],
     structure: tree.PyTreeSpec,
 ) -> tuple[Tape, Any]:
-    """Stage a function of flat inputs; returns its tape and its flat outputs."""
-    with open_scope(interpreter):
-        boxes = [interpreter.variable(v, n) for v, n in zip(values, names, strict=True)]
-        outs, out_tree = tree.flatten(function(*tree.unflatten(structure, boxes)))
-        outputs: list[Variable | Constant] = []
-        results = []
-        for out in outs:
-            out = lower_to(out, interpreter.level)
-            if isinstance(out, Box) and out._interpreter is interpreter:
-                outputs.append(out._payload)
-                results.append(out._value)
-            else:
-                outputs.append(Constant(out))
-                results.append(out)
-        inputs = [box._payload for box in boxes]
-    tape = Tape(interpreter.entries, inputs, outputs, structure, out_tree, interpreter.guards)
+    """Stage a function of flat inputs; returns its tape and its flat outputs.
+
+    Where the stage notes calls, it observes reverse mode too, and the tape keeps its input values.
+    """
+    calls = interpreter.calls
+    observing = nullcontext() if calls is None else modes.changed(observer=interpreter)
+    try:
+        with open_scope(interpreter), observing:
+            boxes = [interpreter.variable(v, n) for v, n in zip(values, names, strict=True)]
+            outs, out_tree = tree.flatten(function(*tree.unflatten(structure, boxes)))
+            outputs: list[Variable | Constant] = []
+            results = []
+            for out in outs:
+                out = lower_to(out, interpreter.level)
+                if isinstance(out, Box) and out._interpreter is interpreter:
+                    outputs.append(out._payload)
+                    results.append(out._value)
+                else:
+                    outputs.append(Constant(out))
+                    results.append(out)
+            inputs = [box._payload for box in boxes]
+    finally:
+        if calls is not None:
+            calls.clear()
+    tape = Tape(
+        interpreter.entries,
+        inputs,
+        outputs,
+        structure,
+        out_tree,
+        interpreter.guards,
+        None if calls is None else values,
+        interpreter.cotangents,
+    )
     return tape, results
+
+
+def set_name(value: Any, name: str | None) -> bool:
+    """Name a value for all interpretations that see it; False if none keeps names."""
+    named = False
+    while isinstance(value, Box):
+        if isinstance(value._payload, (Node, Variable)):
+            value._payload.name = name
+            named = True
+        value = value._value
+    return named
 
 
 def tape_of(output: Node) -> Tape:
@@ -635,14 +845,17 @@ def tape_of(output: Node) -> Tape:
     variables: dict[Node, Variable] = {}
     several: dict[Node, list[Variable]] = {}
     inputs: list[Variable] = []
+    arguments: list[Any] = []
     entries: list[Entry] = []
     for node in sorted(seen, key=lambda node: node.sequence):
-        pullback = node.pullback
         name = getattr(node, "name", None)
-        if pullback is None:
+        if isinstance(node, Leaf):
             variables[node] = Variable(node.spec, name, "parameter")
             inputs.append(variables[node])
+            arguments.append(node.value)
             continue
+        pullback = node.pullback
+        assert pullback is not None
         if isinstance(pullback, Projection):
             variables[node] = several[node.parents[0]][pullback.position]
             variables[node].name = name
@@ -656,10 +869,13 @@ def tape_of(output: Node) -> Tape:
             variables[parent] if isinstance(parent, Node) else _constant_of(node, position)
             for position, parent in enumerate(node.parents)
         )
+        for parent in node.parents:
+            if isinstance(parent, Leaf) and parent.assigned > node.sequence:
+                arguments[inputs.index(variables[parent])] = None
         source = getattr(node, "source", None)
         params = getattr(node, "params", {})
         entries.append(Entry(pullback.primitive, operands, tuple(outputs), params, source))
-    return Tape(entries, inputs, [variables[output]])
+    return Tape(entries, inputs, [variables[output]], arguments=arguments)
 
 
 def _constant_of(node: Node, position: int) -> Constant:

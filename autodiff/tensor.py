@@ -31,7 +31,7 @@ from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.primitive import Primitive
 from autodiff.reverse import Leaf, Node, Reverse, add_hook
 from autodiff.spec import is_inexact, protected
-from autodiff.tape import Tape, tape_of
+from autodiff.tape import Tape, set_name, tape_of
 
 __all__ = ["Tensor", "make_root"]
 
@@ -160,6 +160,7 @@ class Tensor(Box):
                 f"data: the variable has shape {self._value.shape}, the new value {array.shape}"
             )
         self._value = array if array.ndim else array[()]
+        self._payload.assign(self._value)
 
     @property
     def ndim(self) -> int:
@@ -188,9 +189,10 @@ class Tensor(Box):
 
     @name.setter
     def name(self, name: str | None) -> None:
-        if not isinstance(self._payload, Node):
-            raise TypeError("name: only Tensors recorded for reverse mode can be named")
-        self._payload.name = name
+        if not set_name(self, name):
+            raise TypeError(
+                "name: only Tensors that are recorded can be named; this one is a constant"
+            )
 
     @property
     def grad(self) -> Any:

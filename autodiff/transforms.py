@@ -22,8 +22,9 @@ from autodiff.forward import Forward
 from autodiff.ops import elementwise as ew
 from autodiff.ops.shape import moveaxis_
 from autodiff.reverse import Node, Reverse, owned, sweep
+from autodiff.scopes import Calls
 from autodiff.spec import is_inexact, protected, spec_of
-from autodiff.tape import Stage, Tape, record_calls
+from autodiff.tape import Stage, Tape, record_calls, set_name
 from autodiff.tensor import Tensor
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "hvp",
     "jvp",
     "linearize",
+    "name",
     "no_grad",
     "record",
     "stop_gradient",
@@ -707,7 +709,7 @@ def record(f: Function) -> Function:
             for value in values
         ]
         tape, _ = record_calls(
-            functools.partial(f, **keywords), Stage(Tensor), values, names, structure
+            functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure
         )
         return tape
 
@@ -730,6 +732,37 @@ def _short(path: str, arguments: Sequence[str]) -> str:
     """``params['w']`` from ``[0]['w']``."""
     position, _, rest = path[1:].partition("]")
     return arguments[int(position)] + rest
+
+
+def name(x: Any, name: str) -> Any:
+    """Name a value, for listings and pictures of tapes; returns `x`.
+
+    Parameters
+    ----------
+    x : Tensor, array or number
+        Under any transform. What is no Tensor has no place on a tape, and passes unchanged.
+    name : str
+        A second value of the same name shows as ``name_2``.
+
+    Raises
+    ------
+    TypeError
+        `name` is no text, or `x` is a container.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> tape = ad.record(lambda x: np.sum(ad.name(np.tanh(x), "hidden")))(np.ones(2))
+    >>> [variable.name for entry in tape for variable in entry.outputs]
+    ['hidden', None]
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name: the name must be a str, got {type(name).__name__}")
+    if not isinstance(x, Box) and [id(leaf) for leaf in tree.leaves(x)] != [id(x)]:
+        raise TypeError(f"name: names one Tensor, got a {type(x).__name__}; name its entries")
+    set_name(x, name)
+    return x
 
 
 # --- constants and modes ------------------------------------------------------------------------

@@ -52,8 +52,13 @@ class TestRecord:
             "x",
             "params['w']",
             "#",
+            "48",
+            "flops",
+            "208",
+            "B",
             lines[1].split()[-1],
         ]
+        assert lines[1].split()[-1].startswith("test_tape.py:")
         assert "sum d [axis=(0, 1)]" in lines[5]
         assert lines[-1] == "  return e"
 

@@ -109,6 +109,10 @@ class Module(metaclass=_Naming):
         """Parameters in the order of `named_parameters`, each once."""
         return [leaf for _, leaf in self.named_parameters()]
 
+    def __scope_path__(self, module: Any) -> str | None:
+        """Path of a module inside this one, for tapes that tell where operations come from."""
+        return next((path for path, other in _modules(self, "") if other is module), None)
+
     def zero_grad(self) -> None:
         """Set the ``grad`` of every parameter to None."""
         for parameter in self.parameters():

@@ -18,6 +18,7 @@ from autodiff.dispatch import Box
 from autodiff.ordering.local import Operation, local_jacobian
 from autodiff.ordering.maps import Identity, LinearMap
 from autodiff.primitive import Primitive
+from autodiff.readings import differentiated
 from autodiff.reverse import Node, Projection
 from autodiff.rules import Pullback
 from autodiff.spec import Spec, is_inexact, spec_of
@@ -223,21 +224,9 @@ def of_tape(
     """
     chosen = _chosen_inputs(tape, argnums)
     memory = {} if values is None else _evaluated(tape, values)
-    active = {id(variable) for variable in chosen}
-    steps: list[tuple[Entry, tuple[bool, ...]]] = []
-    for entry in tape:
-        pattern = tuple(
-            isinstance(operand, Variable)
-            and id(operand) in active
-            and entry.primitive.input_name(i) not in entry.primitive.constant
-            for i, operand in enumerate(entry.inputs)
-        )
-        if True in pattern and entry.primitive.differentiable:
-            active |= {id(v) for v in entry.outputs if is_inexact(v.spec.dtype)}
-            steps.append((entry, pattern))
     needed = {id(output) for output in tape.outputs}
     kept: list[tuple[Entry, tuple[bool, ...]]] = []
-    for entry, pattern in reversed(steps):
+    for entry, pattern in reversed(list(differentiated(tape, chosen))):
         if any(id(variable) in needed for variable in entry.outputs):
             kept.append((entry, pattern))
             needed |= {id(o) for o, flag in zip(entry.inputs, pattern, strict=True) if flag}
