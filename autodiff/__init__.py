@@ -24,26 +24,22 @@ from autodiff.errors import (
     TapeReleasedError,
 )
 from autodiff.jacobian import hessian, jacobian
+from autodiff.modes import debug, no_grad, stop_gradient, strong_zero
 from autodiff.ops.elementwise import relu, sigmoid, softplus
 from autodiff.ops.special import log_softmax, logsumexp, softmax
 from autodiff.primitive import REGISTRY, Primitive, elementwise, linear, multilinear, primitive
 from autodiff.recompute import checkpoint
+from autodiff.recording import name, record
 from autodiff.samples import Sample
 from autodiff.tape import Tape
 from autodiff.tensor import Tensor
 from autodiff.testing import check_grads
 from autodiff.transforms import (
-    debug,
     elementwise_grad,
     grad,
     hvp,
     jvp,
     linearize,
-    name,
-    no_grad,
-    record,
-    stop_gradient,
-    strong_zero,
     value_and_grad,
     vjp,
     vmap,

@@ -7,9 +7,7 @@ unwraps what comes out. Keyword arguments pass through undifferentiated.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
-from contextlib import ContextDecorator
 from typing import Any
 
 import numpy as np
@@ -17,28 +15,21 @@ import numpy as np
 from autodiff import tree
 from autodiff.batch import Batch
 from autodiff.cotangent import zeros
-from autodiff.dispatch import Box, Interpreter, lower_to, modes, next_level, open_scope
+from autodiff.dispatch import Box, Interpreter, lower_to, open_scope
 from autodiff.forward import Forward
 from autodiff.ops import elementwise as ew
 from autodiff.ops.shape import moveaxis_
 from autodiff.reverse import Node, Reverse, owned, sweep
-from autodiff.scopes import Calls
 from autodiff.spec import is_inexact, protected, spec_of
-from autodiff.tape import Stage, Tape, record_calls, set_name
+from autodiff.tape import Stage, Tape, record_calls
 from autodiff.tensor import Tensor
 
 __all__ = [
-    "debug",
     "elementwise_grad",
     "grad",
     "hvp",
     "jvp",
     "linearize",
-    "name",
-    "no_grad",
-    "record",
-    "stop_gradient",
-    "strong_zero",
     "value_and_grad",
     "vjp",
     "vmap",
@@ -680,199 +671,3 @@ def _from_front(value: Any, axis: int | None) -> Any:
             f"vmap: out_axes {axis} is out of range for an output of {value.ndim} axes"
         )
     return value if axis == 0 else moveaxis_(value, 0, axis)
-
-
-# --- staging ------------------------------------------------------------------------------------
-
-
-def record(f: Function) -> Function:
-    """Return a function that records `f` for given arguments and returns the `Tape`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import autodiff as ad
-    >>> tape = ad.record(lambda x: np.sum(np.sin(x)))(np.ones(3))
-    >>> [entry.primitive.name for entry in tape]
-    ['sin', 'sum']
-    >>> tape.evaluate(np.zeros(3))
-    np.float64(0.0)
-    """
-
-    @functools.wraps(f)
-    def recorder(*xs: Any, **keywords: Any) -> Tape:
-        values, structure = tree.flatten(xs)
-        arguments = _argument_names(f, len(xs))
-        names = [_short(path, arguments) for path in tree.paths(structure, "")]
-        values = [
-            protected(value) if hasattr(value, "shape") else np.asarray(value)[()]
-            for value in values
-        ]
-        tape, _ = record_calls(
-            functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure
-        )
-        return tape
-
-    return recorder
-
-
-def _argument_names(f: Function, count: int) -> list[str]:
-    """Positional parameter names of a function, as far as it tells them."""
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    positional = [
-        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    return (positional + [f"x{i}" for i in range(len(positional), count)])[:count]
-
-
-def _short(path: str, arguments: Sequence[str]) -> str:
-    """``params['w']`` from ``[0]['w']``."""
-    position, _, rest = path[1:].partition("]")
-    return arguments[int(position)] + rest
-
-
-def name(x: Any, name: str) -> Any:
-    """Name a value, for listings and pictures of tapes; returns `x`.
-
-    Parameters
-    ----------
-    x : Tensor, array or number
-        Under any transform. What is no Tensor has no place on a tape, and passes unchanged.
-    name : str
-        A second value of the same name shows as ``name_2``.
-
-    Raises
-    ------
-    TypeError
-        `name` is no text, or `x` is a container.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import autodiff as ad
-    >>> tape = ad.record(lambda x: np.sum(ad.name(np.tanh(x), "hidden")))(np.ones(2))
-    >>> [variable.name for entry in tape for variable in entry.outputs]
-    ['hidden', None]
-    """
-    if not isinstance(name, str):
-        raise TypeError(f"name: the name must be a str, got {type(name).__name__}")
-    if not isinstance(x, Box) and [id(leaf) for leaf in tree.leaves(x)] != [id(x)]:
-        raise TypeError(f"name: names one Tensor, got a {type(x).__name__}; name its entries")
-    set_name(x, name)
-    return x
-
-
-# --- constants and modes ------------------------------------------------------------------------
-
-
-def stop_gradient(x: Any) -> Any:
-    """Return `x` as a constant: no derivative passes, in any mode.
-
-    Examples
-    --------
-    >>> import autodiff as ad
-    >>> ad.grad(lambda x: x * ad.stop_gradient(x))(3.0)
-    np.float64(3.0)
-    """
-    return tree.map_leaves(
-        lambda leaf: ew.stop_gradient(leaf) if isinstance(leaf, Box) else leaf, x
-    )
-
-
-class _Mode(ContextDecorator):
-    """A mode of this thread, as a ``with`` block or as a decorator; entered any number of times."""
-
-    def __init__(self, **settings: Any) -> None:
-        self._settings = settings
-        self._entered: list[Any] = []
-
-    def _recreate_cm(self) -> _Mode:
-        return type(self)(**self._settings)
-
-    def settings(self) -> dict[str, Any]:
-        """What to set on entry."""
-        return self._settings
-
-    def __enter__(self) -> None:
-        entered = modes.changed(**self.settings())
-        entered.__enter__()
-        self._entered.append(entered)
-
-    def __exit__(self, *error: Any) -> None:
-        self._entered.pop().__exit__(*error)
-
-
-class no_grad(_Mode):
-    """Within it, operations on existing Tensors record nothing: results are constants.
-
-    Transforms opened inside work as ever.
-
-    Examples
-    --------
-    >>> import autodiff as ad
-    >>> w = ad.Tensor(2.0)
-    >>> with ad.no_grad():
-    ...     y = w * w
-    >>> (y * w).backward()
-    >>> w.grad
-    array(4.)
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-
-    def _recreate_cm(self) -> no_grad:
-        return no_grad()
-
-    def settings(self) -> dict[str, Any]:
-        """Suspend what is below a level made now, and nothing above."""
-        return {"no_grad_level": next_level()}
-
-
-class strong_zero(_Mode):
-    """Within it, a zero cotangent or tangent stays zero past an infinite or NaN partial.
-
-    The branch of ``np.where`` that was not taken then contributes nothing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import autodiff as ad
-    >>> def f(x):
-    ...     return np.where(x > 0, np.sqrt(x), 0.0)
-    >>> with ad.strong_zero():
-    ...     ad.grad(f)(0.0)
-    np.float64(0.0)
-    """
-
-    def __init__(self) -> None:
-        super().__init__(strong_zero=True)
-
-    def _recreate_cm(self) -> strong_zero:
-        return strong_zero()
-
-
-class debug(_Mode):
-    """Within it, the first NaN or infinity, forward or backward, raises `FloatingPointError`.
-
-    The message names the primitive, the rule and the line of your program.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import autodiff as ad
-    >>> with ad.debug(), np.errstate(divide="ignore"):
-    ...     ad.grad(np.log)(0.0)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    autodiff.errors.NonFiniteError: forward of log gave -inf at index () of shape () ...
-    """
-
-    def __init__(self) -> None:
-        super().__init__(debug=True)
-
-    def _recreate_cm(self) -> debug:
-        return debug()

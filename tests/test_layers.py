@@ -18,10 +18,10 @@ ORDER = (
     ("cotangent", "debug", "scopes"),
     ("reverse", "forward", "batch", "tape", "readings", "listing"),
     ("tensor",),
-    ("transforms", "capture", "call"),
+    ("transforms", "modes", "recording", "capture", "call"),
     ("jacobian", "custom", "recompute", "testing"),
     ("numpy", "scipy"),
-    ("ordering", "draw", "compile"),
+    ("ordering", "draw", "compile", "flow"),
     ("nn", "optim", "data", "cli"),
 )
 """From the lowest layer to the highest. Inside one layer any order without a circle will do."""

@@ -15,7 +15,7 @@ from autodiff.jacobian import jacobian
 from autodiff.ordering.chain import Chain
 from autodiff.ordering.explain import load_function, parse_shape
 from autodiff.ordering.plan import Plan
-from autodiff.transforms import record
+from autodiff.recording import record
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

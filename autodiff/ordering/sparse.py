@@ -24,9 +24,10 @@ from autodiff.ordering.coloring import (
     star_coloring,
 )
 from autodiff.ordering.patterns import Integers, Pattern, sparsity_pattern
+from autodiff.recording import record
 from autodiff.spec import Spec, spec_of
 from autodiff.tape import Tape
-from autodiff.transforms import Argnums, Function, differentiable_leaf, record
+from autodiff.transforms import Argnums, Function, differentiable_leaf
 
 if TYPE_CHECKING:
     import scipy.sparse
