@@ -7,7 +7,7 @@ array([0., 0., 0.])
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autodiff import tree
 from autodiff.custom import custom_jvp, custom_vjp
@@ -44,6 +44,9 @@ from autodiff.transforms import (
     vjp,
     vmap,
 )
+
+if TYPE_CHECKING:
+    from autodiff.flow import report
 
 __all__ = [
     "REGISTRY",
@@ -83,6 +86,7 @@ __all__ = [
     "primitive",
     "record",
     "relu",
+    "report",
     "sigmoid",
     "softmax",
     "softplus",
@@ -94,11 +98,14 @@ __all__ = [
     "vmap",
 ]
 
-_LAZY = ("data", "nn", "numpy", "optim", "ordering", "scipy")
+_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy")
+_LAZY_NAMES = {"report": "autodiff.flow"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the packages built on this one when they are first used."""
     if name in _LAZY:
         return import_module(f"autodiff.{name}")
+    if name in _LAZY_NAMES:
+        return getattr(import_module(_LAZY_NAMES[name]), name)
     raise AttributeError(f"module 'autodiff' has no attribute {name!r}")

@@ -131,18 +131,21 @@ class Interpreter:
         """Make every later use of this interpreter's boxes an error.
 
         Replacing the entries costs the live path nothing; a flag would be tested at each operation.
+        They do not refer to the interpreter, or it and all it recorded would outlive its use until
+        the garbage collector finds the cycle.
         """
+        level, transform = self.level, self.transform
 
         def escaped(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
-            capture = self.capturing()
-            if capture is not None:
+            capture = thread_state.capture if modes.open else None
+            if capture is not None and level < capture.level:
                 interpreter = innermost(inputs)
                 if interpreter is not None and interpreter.level > capture.level:
                     return interpreter.process(primitive, inputs, params)
                 return capture.process(primitive, inputs, params)
             raise EscapedTensorError(
                 f"{primitive.name}: an input is a Tensor that escaped from the "
-                f"{self.transform} that made it, which has returned. Return the value from the "
+                f"{transform} that made it, which has returned. Return the value from the "
                 "function instead of storing it, or store stop_gradient(tensor).data"
             )
 

@@ -22,11 +22,11 @@ ORDER = (
     ("jacobian", "custom", "recompute", "testing"),
     ("numpy", "scipy"),
     ("ordering", "draw", "compile", "flow"),
-    ("nn", "optim", "data", "cli"),
+    ("nn", "optim", "data", "bench", "cli"),
 )
 """From the lowest layer to the highest. Inside one layer any order without a circle will do."""
 
-CLIENTS = {"nn", "optim", "data", "cli"}
+CLIENTS = {"nn", "optim", "data", "bench", "cli"}
 """Clients of the public API: they import the package itself, and one another."""
 
 DEFERRED = {("tape", "draw"), ("tape", "ordering"), ("jacobian", "ordering")}

@@ -411,3 +411,19 @@ def test_calibration_prints_its_error_and_is_used_if_asked():
         calibration.use_rates(before)
     with pytest.raises(ValueError, match="must be positive"):
         calibration.calibrate(sizes=())
+
+
+def test_local_jacobians_want_the_arguments_of_the_function():
+    tape = ad.record(lambda x, y: x * y)(1.0, 2.0)
+    with pytest.raises(TypeError, match=r"local_jacobians: takes the 2 arguments .* got 0"):
+        ordering.local_jacobians(tape)
+
+
+def test_plans_of_tapes_name_what_they_eliminate():
+    def f(x):
+        return np.sum(ad.name(np.tanh(x), "hidden") ** 2)
+
+    plan = ad.record(f)(np.ones(3)).jacobian_graph().plan("reverse")
+    assert "eliminate  1 hidden" in str(plan)
+    assert "2 square" in str(plan)
+    assert "0 x" in plan.to_dot()

@@ -403,7 +403,7 @@ def cumsum_(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None)
     refuse_keywords("cumsum", OUT_REMEDY, out=out)
     a = _prepared(a, dtype, True, None)
     if axis is None:
-        a, axis = reshape(a, shape=(spec_of(a).size,)), 0
+        a, axis = (a if spec_of(a).ndim == 1 else reshape(a, shape=(spec_of(a).size,))), 0
     (position,) = normalize_axes(axis, spec_of(a).ndim, "cumsum")
     return cumsum(a, axis=position)
 

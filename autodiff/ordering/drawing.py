@@ -72,14 +72,19 @@ def elimination_dot(plan: Plan) -> str:
             continue
         name = names[vertex] = f"v{len(names)}"
         if vertex in inputs:
-            _node(dot, name, str(vertex), ("ellipse", "#d6ebf8", "#0072b2"))
+            _node(dot, name, plan.vertex_text(vertex), ("ellipse", "#d6ebf8", "#0072b2"))
         elif vertex in outputs:
-            _node(dot, name, str(vertex), ("octagon", "#cdeee1", "#00704f"))
+            _node(dot, name, plan.vertex_text(vertex), ("octagon", "#cdeee1", "#00704f"))
         elif vertex in step_of:
             number, step = step_of[vertex]
-            _node(dot, name, f"{vertex}\n{number}. {step.fma:,} fma", ("box", "#ffffff", "#333333"))
+            _node(
+                dot,
+                name,
+                f"{plan.vertex_text(vertex)}\n{number}. {step.fma:,} fma",
+                ("box", "#ffffff", "#333333"),
+            )
         else:
-            _node(dot, name, str(vertex), _FACTOR)
+            _node(dot, name, plan.vertex_text(vertex), _FACTOR)
     for source, target in plan.edges:
         dot.edge(names[source], names[target])
     return _text(dot)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff import tree
 from autodiff.cotangent import cast
 from autodiff.dispatch import Box, modes
 from autodiff.jacobian import ORDERS, Blocks, Problem
@@ -205,6 +206,7 @@ def _as_jacobian_graph(graph: TapeGraph) -> JacobianGraph:
         outputs,
         sizes={v: spec.size for v, spec in enumerate(graph.specs)},
         maps=list(maps.values()),
+        names=dict(enumerate(graph.names)),
     )
 
 
@@ -227,6 +229,11 @@ def local_jacobians(tape: Tape, *xs: Any) -> dict[tuple[int, int], LinearMap]:
     dict
         From (source, target), numbered as in ``tape.jacobian_graph()``, to `LinearMap`.
 
+    Raises
+    ------
+    TypeError
+        The arguments are not those of the recorded function, in number or structure.
+
     Examples
     --------
     >>> import numpy as np
@@ -235,4 +242,11 @@ def local_jacobians(tape: Tape, *xs: Any) -> dict[tuple[int, int], LinearMap]:
     >>> local_jacobians(tape, np.zeros(3))
     {(0, 1): <diagonal map [3] -> [3]>, (1, 2): <scaled map [3] -> [3]>}
     """
+    structure = tree.flatten(xs)[1]
+    if tape.in_tree is not None and structure != tape.in_tree:
+        wanted = len(tree.unflatten(tape.in_tree, tape.inputs))
+        raise TypeError(
+            f"local_jacobians: takes the {wanted} argument{'s' * (wanted != 1)} of the recorded "
+            f"function, in the containers it was recorded for; got {len(xs)}"
+        )
     return of_tape(tape, xs).maps()

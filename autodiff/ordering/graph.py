@@ -61,6 +61,8 @@ class JacobianGraph:
         An object per edge, in their order or by (source, target), that knows what products cost:
         ``outer.fma_compose(inner)``, ``outer.compose(inner)``, ``present.add(product)``,
         ``structure`` and ``nbytes``. It takes the place of `unit`.
+    names : mapping of vertex to str, optional
+        Stand beside the vertices in the tables and pictures of plans.
 
     Raises
     ------
@@ -90,10 +92,12 @@ class JacobianGraph:
         sizes: Mapping[Any, int] | None = None,
         unit: Sequence[Any] | None = None,
         maps: Sequence[EdgeMap] | Mapping[Any, EdgeMap] | None = None,
+        names: Mapping[Any, str] | None = None,
     ) -> None:
         self.edges: tuple[tuple[Vertex, Vertex], ...] = tuple((s, t) for s, t in edges)
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
+        self.names = dict(names or {})
         if isinstance(maps, Mapping):
             lacking = [edge for edge in self.edges if edge not in maps]
             if lacking:
@@ -443,6 +447,7 @@ class JacobianGraph:
             edges=tuple((labels[s], labels[t]) for s, t in self._arcs),
             inputs=self.inputs,
             outputs=self.outputs,
+            names=self.names,
         )
 
 

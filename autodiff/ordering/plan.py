@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -97,6 +97,8 @@ class Plan:
         That problem, in words.
     edges, inputs, outputs : tuple
         Of the graph, for its picture; empty for a chain.
+    names : dict
+        What stands beside vertices of the graph in tables and pictures.
 
     Examples
     --------
@@ -130,6 +132,7 @@ class Plan:
     edges: tuple[tuple[Hashable, Hashable], ...] = ()
     inputs: tuple[Hashable, ...] = ()
     outputs: tuple[Hashable, ...] = ()
+    names: dict[Hashable, str] = field(default_factory=dict, compare=False)
 
     @property
     def order(self) -> tuple[Hashable, ...]:
@@ -236,7 +239,12 @@ class Plan:
     def _operands_text(self, step: Step) -> str:
         if self.kind == "chain":
             return ", ".join(map(format_range, step.operands))
-        return str(step.operands[0])
+        return self.vertex_text(step.operands[0])
+
+    def vertex_text(self, vertex: Hashable) -> str:
+        """A vertex of the graph, with its name: ``5 tanh``."""
+        name = self.names.get(vertex)
+        return str(vertex) if name is None else f"{vertex} {name}"
 
     def _result_text(self, step: Step) -> str:
         if self.kind == "chain":

@@ -59,14 +59,22 @@ class TapeGraph:
         Of the vertices after the inputs.
     outputs : list of int or None
         Vertex of each output leaf; None where it depends on no input.
+    names : list of str
+        Of the vertices, where a tape gave them: inputs and named values by their own, others by
+        their primitive's.
     """
 
     def __init__(
-        self, inputs: Sequence[Spec], made: Sequence[Made], outputs: Sequence[int | None]
+        self,
+        inputs: Sequence[Spec],
+        made: Sequence[Made],
+        outputs: Sequence[int | None],
+        names: Sequence[str] = (),
     ) -> None:
         self.count_inputs = len(inputs)
         self.made = list(made)
         self.outputs = list(outputs)
+        self.names = list(names)
         self.specs = [*inputs, *(entry.outputs[entry.output] for entry in self.made)]
 
     def __len__(self) -> int:
@@ -232,6 +240,7 @@ def of_tape(
             needed |= {id(o) for o, flag in zip(entry.inputs, pattern, strict=True) if flag}
     numbers = {id(variable): i for i, variable in enumerate(chosen)}
     made: list[Made] = []
+    names = [variable.name or "input" for variable in chosen]
     for entry, pattern in reversed(kept):
         pullback = entry.primitive.pullbacks[pattern]
         assert pullback is not None
@@ -248,6 +257,7 @@ def of_tape(
         for output, variable in enumerate(entry.outputs):
             if id(variable) in needed and is_inexact(variable.spec.dtype):
                 numbers[id(variable)] = len(chosen) + len(made)
+                names.append(variable.name or entry.primitive.name)
                 made.append(
                     Made(
                         entry.primitive,
@@ -261,7 +271,7 @@ def of_tape(
                     )
                 )
     ends = [numbers.get(id(output)) for output in tape.outputs]
-    return TapeGraph([variable.spec for variable in chosen], made, ends)
+    return TapeGraph([variable.spec for variable in chosen], made, ends, names)
 
 
 def _chosen_inputs(tape: Tape, argnums: Sequence[int] | None) -> list[Variable]:

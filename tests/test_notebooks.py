@@ -1,0 +1,157 @@
+"""The notebooks as files: valid, without outputs, each with a title, and of code that compiles.
+
+`.ci/run` executes them.
+"""
+
+import copy
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+SOLUTION = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+STRIP = "jupyter nbconvert --clear-output --inplace notebooks/*.ipynb"
+
+if not PATHS:
+    pytest.skip("the notebooks are not part of this distribution", allow_module_level=True)
+
+
+def read(path):
+    """A notebook as it is; `nbformat.read` would repair some of it."""
+    return nbformat.v4.reads(path.read_text(encoding="utf-8"))
+
+
+def code_of(notebook):
+    """Code of a notebook with its place: its cells, and the solutions in its text."""
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code":
+            yield f"cell {number}", cell.source
+        else:
+            for at, source in enumerate(SOLUTION.findall(cell.source)):
+                yield f"code {at} in the text of cell {number}", source
+
+
+def problems(notebook):
+    """What is wrong with a notebook; empty where nothing is."""
+    if (notebook.nbformat, notebook.nbformat_minor) < (4, 5):
+        return ["is older than format 4.5, which gave cells their ids"]
+    ids = [cell.get("id") for cell in notebook.cells]
+    if None in ids or len(set(ids)) < len(ids):
+        return ["has cells without an id, or with the same"]  # validation would repair it
+    try:
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        return [f"is not valid: {error.message}"]
+    found = []
+    if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
+        found.append("has another kernel than python3")
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and (cell.outputs or cell.execution_count is not None):
+            found.append(f"cell {number} has outputs or an execution count; run: {STRIP}")
+    if not notebook.cells or not re.match(r"# \d+\. \S", notebook.cells[0].source):
+        found.append("does not begin with a title like '# 1. From scalars to tensors'")
+    for place, source in code_of(notebook):
+        try:
+            compile(source, place, "exec")
+        except SyntaxError as error:
+            found.append(f"{place} does not compile: {error}")
+        if re.search(r"(?<!\w)/(?:home|tmp|work|Users|usr)/", source):
+            found.append(f"{place} has a path of one machine")
+    return found
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_notebook(path):
+    assert not problems(read(path))
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_title_and_file_have_the_same_number(path):
+    title = read(path).cells[0].source.splitlines()[0]
+    assert int(path.stem[:2]) == int(re.match(r"# (\d+)\. ", title).group(1))
+
+
+def test_they_are_numbered_without_gaps():
+    assert [int(path.stem[:2]) for path in PATHS] == list(range(1, len(PATHS) + 1))
+
+
+def test_overview_lists_them_in_order():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\|.*\]\((\S+\.ipynb)\)", text, re.MULTILINE) == [p.name for p in PATHS]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_links_between_notebooks_lead_somewhere(path):
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\(([^)#:\s]+)\)", cell.source):
+                assert (FOLDER / target).exists(), target
+
+
+def first_code(notebook):
+    return next(cell for cell in notebook.cells if cell.cell_type == "code")
+
+
+def run_once(notebook):
+    first_code(notebook).execution_count = 1
+
+
+def show_something(notebook):
+    first_code(notebook).outputs = [nbformat.v4.new_output("stream", text="1")]
+
+
+def break_code(notebook):
+    first_code(notebook).source += "\nx = = 1"
+
+
+def break_solution(notebook):
+    notebook.cells[-1].source += "\n```python\nx = = 1\n```\n"
+
+
+def read_a_private_file(notebook):
+    first_code(notebook).source += "\nopen('/home/me/data.csv')"
+
+
+def repeat_an_id(notebook):
+    notebook.cells[1].id = notebook.cells[0].id
+
+
+def drop_an_id(notebook):
+    del notebook.cells[0]["id"]
+
+
+def drop_the_title(notebook):
+    notebook.cells[0].source = "Text"
+
+
+def misspell_a_field(notebook):
+    notebook.cells[0].text = notebook.cells[0].pop("source")
+
+
+def change_the_kernel(notebook):
+    notebook.metadata.kernelspec.name = "julia"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        run_once,
+        show_something,
+        break_code,
+        break_solution,
+        read_a_private_file,
+        repeat_an_id,
+        drop_an_id,
+        drop_the_title,
+        misspell_a_field,
+        change_the_kernel,
+    ],
+)
+def test_a_spoilt_notebook_is_noticed(spoil):
+    notebook = copy.deepcopy(read(PATHS[0]))
+    assert not problems(notebook)
+    spoil(notebook)
+    assert problems(notebook)
