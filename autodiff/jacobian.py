@@ -27,6 +27,7 @@ from autodiff.transforms import (
     Argnums,
     Function,
     Recorded,
+    check_transform,
     differentiable_leaf,
     grad,
     positions_of,
@@ -578,6 +579,7 @@ def _jacobian(
     chunk_bytes: int | None,
     transform: str,
 ) -> Function:
+    check_transform(f, transform, argnums)
     if chunk_bytes is not None and chunk_bytes <= 0:
         raise ValueError(f"{transform}: chunk_bytes={chunk_bytes!r} must be positive")
     if structure not in ("dense", "sparse"):

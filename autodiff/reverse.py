@@ -336,6 +336,8 @@ def owned(cotangent: Any, given: set[int]) -> Any:
     """
     if isinstance(cotangent, np.ndarray):
         shared = cotangent.base is not None or not cotangent.flags.writeable
+        if not cotangent.ndim:
+            return cotangent[()]
         if shared or id(cotangent) in given:
             return np.array(cotangent)
         given.add(id(cotangent))

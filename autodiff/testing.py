@@ -85,7 +85,8 @@ def check_grads(
     ------
     AssertionError
         A derivative is wrong, NaN or infinite, `f` is not finite at the point or next to it, or
-        has a kink there. Says which mode and order, the path and index of the worst entry, what
+        has a kink there (but for one whose rule gives the mean of both sides, as ``abs`` at 0 does
+        to first order). Says which mode and order, the path and index of the worst entry, what
         was expected there and what was got.
     TypeError
         An argument cannot carry a derivative (it holds integers, for example).
@@ -475,6 +476,13 @@ class _Check:
             )
         if worst.sides is not None:
             left, right = worst.sides
+            if np.isclose(left, right):
+                return (
+                    f"{self.subject} has a jump near {where}{target}: its difference quotients "
+                    f"grow as the step shrinks, to {_number(left)} over a step of "
+                    f"{worst.step / 4:.5g}, the rule gives {got}; no derivative exists there to "
+                    "compare with, so move the point"
+                )
             return (
                 f"{self.subject} has a kink or a jump near {where}{target}: over a step of "
                 f"{worst.step / 4:.5g} its slope is {_number(left)} on one side and "

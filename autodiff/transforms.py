@@ -71,6 +71,27 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
     raise TypeError(f"{transform}: {path} is {what}, which cannot carry a derivative; {remedy}")
 
 
+def check_transform(f: Any, transform: str, argnums: Any = 0) -> None:
+    """Refuse, when a transform is applied, what can only be a slip: a value, or a point.
+
+    Raises
+    ------
+    TypeError
+        `f` is not callable, or `argnums` holds no argument numbers.
+    """
+    if not callable(f):
+        raise TypeError(
+            f"{transform}: takes a function, got {type(f).__name__}; write "
+            f"ad.{transform}(function)(x)"
+        )
+    numbers = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in numbers):
+        raise TypeError(
+            f"{transform}: argnums must be an int or a tuple of ints, got {argnums!r}; the point "
+            f"goes into a second pair of parentheses: ad.{transform}(f)(x)"
+        )
+
+
 def positions_of(argnums: Argnums, count: int, transform: str) -> tuple[int, ...]:
     """Check argument numbers and make them non-negative."""
     given = (argnums,) if isinstance(argnums, (int, np.integer)) else tuple(argnums)
@@ -267,13 +288,23 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False, **keywords: Any) -> tuple[
     return recorded.output(), pullback
 
 
+def _described(recorded: Recorded) -> str:
+    """A function's result in words: ``None``, ``a list of 2 arrays``."""
+    kind: Any = recorded.out_tree.type
+    if kind is None or kind is type(None):
+        return "None"
+    count = len(recorded.outs)
+    return f"a {kind.__name__} of {count} array{'s' * (count != 1)}"
+
+
 def _scalar_seed(recorded: Recorded, f: Function, holomorphic: bool) -> Any:
     """Check that there is one scalar output, and return the cotangent 1 for it."""
     transform = recorded.transform
     if len(recorded.outs) != 1 or recorded.out_tree != _LEAF:
         raise TypeError(
-            f"{transform}: {_name(f)} must return one scalar, it returned {recorded.out_tree}; use "
-            "has_aux=True for what comes beside the scalar, or jacobian"
+            f"{transform}: {_name(f)} must return one scalar, it returned "
+            f"{_described(recorded)}; use has_aux=True for what comes beside the scalar, or "
+            "jacobian"
         )
     spec = spec_of(recorded.outs[0])
     if spec.shape != ():
@@ -324,6 +355,7 @@ def value_and_grad(
     >>> ad.value_and_grad(lambda p: p["w"] ** 2)({"w": 3.0})
     (np.float64(9.0), {'w': np.float64(6.0)})
     """
+    check_transform(f, "grad", argnums)
 
     @functools.wraps(f)
     def evaluate(*args: Any, **keywords: Any) -> tuple[Any, Any]:
@@ -379,6 +411,7 @@ def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
     >>> ad.elementwise_grad(np.tanh)(np.zeros(2))
     array([1., 1.])
     """
+    check_transform(f, "elementwise_grad", argnums)
 
     @functools.wraps(f)
     def derivative(*args: Any, **keywords: Any) -> Any:
@@ -627,6 +660,7 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     array([[ 2.,  0.],
            [ 0., 36.]])
     """
+    check_transform(f, "vmap")
 
     @functools.wraps(f)
     def batched(*args: Any, **keywords: Any) -> Any:

@@ -2,7 +2,9 @@
 
 import collections
 import dataclasses
+import gc
 import itertools
+import weakref
 
 import numpy as np
 import pytest
@@ -489,3 +491,52 @@ def test_an_imperative_program_inside_every_transform():
     assert ad.hessian(f)(3.0) == 72.0
     np.testing.assert_array_equal(ad.vmap(f)(np.array([1.0, 3.0])), [4.0, 108.0])
     assert ad.record(f)(3.0).evaluate(2.0) == 32.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ad.grad(np.sin, 3.0), r"grad: argnums must be an int.*ad\.grad\(f\)\(x\)"),
+        (lambda: ad.grad(3.0), r"grad: takes a function, got float"),
+        (
+            lambda: ad.elementwise_grad(np.ones(2)),
+            r"elementwise_grad: takes a function, got ndarray",
+        ),
+        (lambda: ad.jacobian(np.sin, True), r"jacobian: argnums must be an int"),
+        (lambda: ad.hessian([np.sin]), r"takes a function, got list"),
+        (lambda: ad.vmap(2), r"vmap: takes a function, got int"),
+        (lambda: ad.grad(lambda x: [x, x])(1.0), r"it returned a list of 2 arrays; use has_aux"),
+        (lambda: ad.grad(lambda x: None)(1.0), r"must return one scalar, it returned None"),
+    ],
+)
+def test_slips_in_applying_a_transform(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("f", [np.sin, ad.relu, lambda x: np.maximum(x, 0.0), np.abs, np.floor])
+def test_the_gradient_by_a_number_is_a_number(f):
+    assert type(ad.grad(f)(0.5)) is np.float64
+
+
+@pytest.mark.parametrize("transform", [ad.linearize, ad.record, ad.grad])
+def test_what_a_transform_recorded_goes_with_it(transform):
+    constant = np.ones(3)
+    seen = []
+
+    def f(x):
+        held = x * constant
+        seen.append(weakref.ref(held))
+        return np.sum(held)
+
+    gc.collect()
+    gc.disable()
+    try:
+        result = transform(f, np.ones(3)) if transform is ad.linearize else transform(f)(np.ones(3))
+        del result
+        assert seen[0]() is None
+        kinds = ("Stage", "Reverse", "Forward")
+        left = [each for each in gc.get_objects() if type(each).__name__ in kinds]
+        assert not [interpreter for interpreter in left if "process" in vars(interpreter)]
+    finally:
+        gc.enable()

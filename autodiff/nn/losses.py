@@ -172,7 +172,8 @@ def softmax_cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> 
         raise TypeError(
             f"softmax_cross_entropy: labels must be a plain array of integers, got "
             f"{'a Tensor' if isinstance(labels, ad.Tensor) else 'an array'} of dtype "
-            f"{labels.dtype}; use labels.astype(int), or binary_cross_entropy for probabilities"
+            f"{labels.dtype}; use labels.astype(int), labels.argmax(-1) "
+            "if they are one-hot, or binary_cross_entropy for probabilities"
         )
     if len(logits.shape) == 0 or logits.shape[-1] == 0:
         raise ValueError(

@@ -36,9 +36,13 @@ def apply_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...], **keywords: Any) -> An
     try:
         call = UFUNCS[ufunc]
     except KeyError:
+        if getattr(np, ufunc.__name__, None) is ufunc:
+            name, remedy = f"np.{ufunc.__name__}", "write it with functions that have one"
+        else:
+            name, remedy = f"the ufunc {ufunc.__name__}", "if it is SciPy's, import autodiff.scipy"
         raise NonDifferentiableError(
-            f"np.{ufunc.__name__} has no derivative rule for Tensors; write it with functions that "
-            "have one, declare it with ad.elementwise, or pass tensor.data, a constant"
+            f"{name} has no derivative rule for Tensors; {remedy}, declare it with ad.elementwise, "
+            "or pass tensor.data, a constant"
         ) from None
     return call(*inputs, **keywords)
 

@@ -1,0 +1,91 @@
+"""What the site needs beyond its pages: the top-level documents as pages, and no network.
+
+mkdocs calls the ``on_...`` functions (``hooks:`` in mkdocs.yml).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mkdocs.structure.files import Files
+
+ROOT = Path(__file__).parent.parent
+
+INCLUDED = {
+    "ARCHITECTURE.md": "architecture.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "benchmarks/README.md": "benchmarks.md",
+    "notebooks/README.md": "notebooks.md",
+}
+"""Files outside docs/ that are pages of the site, and where they stand in it."""
+
+_LINK = re.compile(r"(\[[^\]\n]*\]\(|\b(?:src|href)=\")([^)\"\s]+)")
+_TAG = re.compile(r"<(?:script|link|img|iframe|source|video|audio|object|embed)\b[^>]*>")
+_ADDRESS = re.compile(r"""\b(?:src|srcset|href|data|poster)=["']?((?:https?:)?//[^"'\s>]+)""")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the documents that stand outside of docs/."""
+    from mkdocs.structure.files import File
+
+    for source, target in INCLUDED.items():
+        text = relinked((ROOT / source).read_text(encoding="utf-8"), source)
+        files.append(File.generated(config, target, content=text))
+    return files
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Refuse a page that a browser would load something for from another place."""
+    from mkdocs.exceptions import PluginError
+
+    found = network_assets(output)
+    if found:
+        raise PluginError(f"{page.file.src_uri} loads from the network: {', '.join(found)}")
+    return output
+
+
+def relinked(text: str, source: str) -> str:
+    """Turn links of a top-level document into links of the site.
+
+    What is no page and no picture of the site (a script, a folder) has no place to link to: a link
+    to it becomes plain text.
+    """
+    folder = posixpath.dirname(source)
+
+    def replaced(match: re.Match[str]) -> str:
+        opening, address = match.groups()
+        if address.startswith(("#", "http:", "https:", "mailto:")):
+            return match.group()
+        path, hash_, anchor = address.partition("#")
+        path = posixpath.normpath(posixpath.join(folder, path))
+        target = INCLUDED.get(path) or path.removeprefix("docs/")
+        return f"{opening}{target}{hash_}{anchor}"
+
+    return _unlinked(_LINK.sub(replaced, text))
+
+
+def _unlinked(text: str) -> str:
+    """Keep the words of links that lead out of the site."""
+
+    def kept(match: re.Match[str]) -> str:
+        words, address = match.groups()
+        path = address.partition("#")[0]
+        inside = not path or path in INCLUDED.values() or (ROOT / "docs" / path).is_file()
+        return match.group() if inside or ":" in address else str(words)
+
+    return re.sub(r"(?<!!)\[([^\]\n]*)\]\(([^)\s]+)\)", kept, text)
+
+
+def network_assets(html: str) -> list[str]:
+    """Addresses outside of the site that showing a page would fetch."""
+    return [
+        address
+        for tag in _TAG.findall(html)
+        for address in _ADDRESS.findall(tag)
+        if 'rel="canonical"' not in tag
+    ]

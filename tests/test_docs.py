@@ -1,0 +1,154 @@
+"""The documentation site: every public name has an entry, every page its place, nothing is fetched.
+
+``mkdocs build --strict`` checks links and anchors; what is here needs no mkdocs.
+"""
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+import autodiff as ad
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+ENTRY = re.compile(r"^::: (autodiff\.[\w.]+)$", re.MULTILINE)
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "mkdocs.yml").exists(), reason="the documentation is not part of this distribution"
+)
+
+
+def site_hooks():
+    spec = importlib.util.spec_from_file_location("site_hooks", DOCS / "site_hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def entries():
+    """Dotted paths that the reference documents, with the page each stands on."""
+    return [
+        (path, page.name)
+        for page in sorted((DOCS / "reference").glob("*.md"))
+        for path in ENTRY.findall(page.read_text(encoding="utf-8"))
+    ]
+
+
+def documented_object(path):
+    """What a dotted path means to the documentation: modules first, then attributes."""
+    parts = path.split(".")
+    known = len(parts)
+    while known:
+        try:
+            value = importlib.import_module(".".join(parts[:known]))
+        except ModuleNotFoundError:
+            known -= 1
+            continue
+        break
+    for part in parts[known:]:
+        value = getattr(value, part)
+    return value
+
+
+@pytest.mark.parametrize(
+    "package", [ad, ad.ordering, ad.nn, ad.optim, ad.data], ids=lambda package: package.__name__
+)
+def test_every_public_name_has_an_entry_in_the_reference(package):
+    documented = [documented_object(path) for path, _ in entries()]
+    missing = [
+        name
+        for name in package.__all__
+        if not any(value is getattr(package, name) for value in documented)
+    ]
+    assert not missing, f"{package.__name__}: write `::: ...` on a page in docs/reference"
+
+
+def test_entries_stand_once_and_say_something():
+    paths = [path for path, _ in entries()]
+    assert sorted(set(paths)) == sorted(paths)
+    for path in paths:
+        value = documented_object(path)
+        if callable(value):
+            assert value.__doc__, path
+
+
+def test_every_page_is_in_the_navigation():
+    configuration = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = re.findall(r"^ +- (?:.*: )?(\S+\.md)$", configuration, re.MULTILINE)
+    own = {page.relative_to(DOCS).as_posix() for page in PAGES}
+    included = set(site_hooks().INCLUDED.values())
+    assert sorted(listed) == sorted(own | included)
+
+
+def test_links_between_pages_and_to_pictures_lead_somewhere():
+    included = set(site_hooks().INCLUDED.values())
+    broken = []
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for address in re.findall(r"\]\(([^)\s]+)\)", text):
+            target = (page.parent / address.partition("#")[0]).resolve()
+            if address.startswith("#") or target.exists():
+                continue
+            if target.is_relative_to(DOCS) and target.relative_to(DOCS).as_posix() in included:
+                continue
+            broken.append((page.name, address))
+    assert not broken
+
+
+def test_examples_end_before_their_fence():
+    """A closing fence right after expected output would be read as part of it."""
+    wrong = [
+        (page.name, number)
+        for page in PAGES
+        for number, block in enumerate(
+            re.findall(r"^```pycon\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+        )
+        if not block.endswith("\n\n")
+    ]
+    assert not wrong
+
+
+def test_sources_of_the_site_load_nothing_from_the_network():
+    hooks = site_hooks()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert not hooks.network_assets(text), page.name
+        assert not re.findall(r"!\[[^\]]*\]\((?:https?:)?//", text), page.name
+        assert "mermaid" not in text, f"{page.name}: the theme would fetch a program to draw it"
+    for style in sorted((DOCS / "stylesheets").glob("*.css")):
+        text = style.read_text(encoding="utf-8")
+        assert "//" not in text, style.name
+        assert "@import" not in text, style.name
+    configuration = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "font: false" in configuration
+    assert "analytics" not in configuration
+    assert "://" not in configuration
+
+
+@pytest.mark.parametrize(
+    ("html", "found"),
+    [
+        ('<script src="https://host/x.js"></script>', ["https://host/x.js"]),
+        ('<link rel="stylesheet" href="//host/x.css">', ["//host/x.css"]),
+        ("<img alt='' src='http://host/x.png'>", ["http://host/x.png"]),
+        ('<a href="https://host/">words</a> <img src="images/x.svg">', []),
+        ('<link rel="canonical" href="https://host/page/">', []),
+    ],
+)
+def test_what_a_page_would_fetch_is_found(html, found):
+    assert site_hooks().network_assets(html) == found
+
+
+def test_links_of_top_level_documents_become_links_of_the_site():
+    relinked = site_hooks().relinked
+    assert relinked("[a](ARCHITECTURE.md#rules)", "CONTRIBUTING.md") == "[a](architecture.md#rules)"
+    assert relinked("[b](../docs/sparse.md)", "benchmarks/README.md") == "[b](sparse.md)"
+    assert relinked("[c](benchmarks/)", "README.md") == "c"
+    assert relinked("[d](https://host/)", "README.md") == "[d](https://host/)"
+    assert (
+        relinked('<img src="docs/images/tape.svg">', "README.md") == '<img src="images/tape.svg">'
+    )
