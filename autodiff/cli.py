@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import autodiff as ad
+from autodiff.draw import command as draw_command
 
 __all__ = ["main"]
 
@@ -40,8 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         status: int = arguments.run(arguments)
+        sys.stdout.flush()
     except _UsageError as error:
         arguments.parser.error(str(error))
+    except BrokenPipeError:
+        # Who reads the output has seen enough (``autodiff order ... | head``). Python would
+        # complain once more when it flushes the stream on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ad.AutodiffError, AssertionError, OSError) as error:
         print(f"{arguments.parser.prog}: {error}", file=sys.stderr)
         return 1
@@ -127,7 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--save", type=Path, metavar="FILE", help="save the network, as .npz")
     train.set_defaults(run=_train, parser=train)
 
+    draw_command.add_command(commands)
     ad.ordering.command.add_command(commands)
+    ad.bench.command.add_command(commands)
     return parser
 
 

@@ -576,6 +576,11 @@ class Tape:
     def to_dot(
         self,
         *,
+        depth: int | None = None,
+        fold: bool | None = None,
+        values: bool = False,
+        gradients: bool = False,
+        costs: bool = False,
         direction: str = "TB",
         title: str | None = None,
         legend: bool = True,
@@ -586,13 +591,22 @@ class Tape:
         Examples
         --------
         >>> import autodiff as ad
-        >>> ad.record(lambda x: x * x)(3.0).to_dot().startswith("digraph tape {")
+        >>> ad.record(lambda x: x * x)(3.0).to_dot(direction="LR").startswith("digraph tape {")
         True
         """
         from autodiff.draw import tape_to_dot
 
         return tape_to_dot(
-            self, direction=direction, title=title, legend=legend, parameters=parameters
+            self,
+            depth=depth,
+            fold=fold,
+            values=values,
+            gradients=gradients,
+            costs=costs,
+            direction=direction,
+            title=title,
+            legend=legend,
+            parameters=parameters,
         )
 
     def draw(
@@ -600,6 +614,11 @@ class Tape:
         path: str | PathLike[str] | None = None,
         format: str | None = None,
         *,
+        depth: int | None = None,
+        fold: bool | None = None,
+        values: bool = False,
+        gradients: bool = False,
+        costs: bool = False,
         direction: str = "TB",
         title: str | None = None,
         legend: bool = True,
@@ -607,21 +626,36 @@ class Tape:
     ) -> Any:
         """Draw the tape: operations are boxes, values are edges with their dtype and shape.
 
-        Dashed edges carry no derivative. SVG needs Graphviz or the extra ``viz``; PNG and PDF need
-        Graphviz.
+        Calls of modules and functions are frames around what they compute. Blocks that repeat are
+        drawn once, with their number; a tape that holds a backward sweep is drawn with both passes
+        side by side, the backward one upwards. Dashed edges carry no derivative, a dot at an edge's
+        beginning marks a value that reverse mode keeps. SVG needs Graphviz or the extra ``viz``;
+        PNG and PDF need Graphviz.
 
         Parameters
         ----------
         path : path, optional
             Where to write the picture.
-        format : {"svg", "png", "pdf", "dot"}, optional
-            By default what the suffix of `path` says, else ``"svg"``.
+        format : {"svg", "png", "pdf", "dot", "html"}, optional
+            By default what the suffix of `path` says, else ``"svg"``. ``"html"`` is `to_html`.
+        depth : int, optional
+            How many calls deep the picture goes; deeper calls are single boxes, with 0 all calls.
+            By default as deep as the picture stays legible; a long program without calls and
+            repetition is then cut into runs of operations.
+        fold : bool, optional
+            Whether at least three equal blocks in a row are drawn once. By default where a picture
+            would have more than 60 nodes.
+        values, gradients : bool
+            Whether to show values, and gradients of the first output by them: small ones in full,
+            others by norm and mean, of repeated blocks those of the first and the last.
+        costs : bool
+            Whether to show floating-point operations and bytes moved, and colour by the former.
         direction : {"TB", "LR", "BT", "RL"}
             Where the computation flows: top to bottom, left to right, ...
         title : str, optional
             Stands above the picture.
         legend : bool
-            Whether to explain the shapes.
+            Whether to explain the shapes, lines and colours that occur.
         parameters : sequence of str, optional
             Which inputs are drawn as parameters: names as in the tape's listing, or the name of the
             argument that holds them. By default: the variables of ``loss.tape``, and of a recorded
@@ -630,16 +664,18 @@ class Tape:
         Returns
         -------
         pathlib.Path, str or bytes
-            `path` if it was given, else the picture: text for SVG (a notebook shows it) and DOT,
-            bytes for PNG and PDF.
+            `path` if it was given, else the picture: text for SVG (a notebook shows it), HTML and
+            DOT, bytes for PNG and PDF.
 
         Raises
         ------
         DrawingError
-            No Graphviz was found that writes this format, or the tape is too large to draw. The
-            graph is then written next to `path`, with the suffix ``.dot``.
+            No Graphviz was found that writes this format, or the picture is too large with the
+            `depth` and `fold` asked for. The graph is then written next to `path`, with the suffix
+            ``.dot``.
         ValueError
-            Unknown format or direction, or a name in `parameters` is no input.
+            Unknown format or direction, a negative depth, or a name in `parameters` is no input;
+            values or gradients cannot be had, for which see `values` and `gradients`.
         FileNotFoundError
             The folder of `path` does not exist.
 
@@ -655,11 +691,64 @@ class Tape:
             self,
             path,
             format,
+            depth=depth,
+            fold=fold,
+            values=values,
+            gradients=gradients,
+            costs=costs,
             direction=direction,
             title=title,
             legend=legend,
             parameters=parameters,
         )
+
+    def to_html(
+        self,
+        path: str | PathLike[str] | None = None,
+        *,
+        title: str | None = None,
+        parameters: Sequence[str] | None = None,
+    ) -> Any:
+        """Write the tape as an interactive page: one HTML file that needs no network.
+
+        Modules and functions open and close, search finds operations, and a slider plays the
+        computation and then the reverse sweep, rule by rule. A tape that holds a backward sweep
+        shows it beside the forward computation. Values and gradients are shown where the tape has
+        them (see `values` and `gradients`); the page says where not.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write the page.
+        title : str, optional
+            Stands at the top.
+        parameters : sequence of str, optional
+            Which inputs are drawn as parameters, as for `draw`.
+
+        Returns
+        -------
+        pathlib.Path or str
+            `path` if it was given, else the page as text, which a notebook shows in a frame.
+
+        Raises
+        ------
+        DrawingError
+            The tape has more than 20,000 operations.
+        ValueError
+            A name in `parameters` is no input.
+        FileNotFoundError
+            The folder of `path` does not exist.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> page = ad.record(lambda x: x * x)(3.0).to_html(title="square")
+        >>> print(page[:15])
+        <!DOCTYPE html>
+        """
+        from autodiff.draw.page import tape_to_html
+
+        return tape_to_html(self, path, title=title, parameters=parameters)
 
     def jacobian_graph(self, *, argnums: int | Sequence[int] | None = None) -> JacobianGraph:
         """Graph of the local Jacobians, to plan the order in which they are multiplied.
@@ -741,8 +830,13 @@ def _value_text(value: Any) -> str:
 
 
 def short_source(source: str | None) -> str:
-    """``model.py:7``: the file without its folders, empty for None."""
-    return "" if source is None else os.path.basename(source)
+    """``model.py:7``: the file without its folders, empty for None; ``cell:7`` in a notebook."""
+    if source is None:
+        return ""
+    folder, name = os.path.split(source)
+    # Notebooks compile each cell as a file whose name is a number
+    in_cell = os.path.basename(folder).startswith("ipykernel_") or name.startswith("<ipython")
+    return f"cell:{name.rpartition(':')[2]}" if in_cell else name
 
 
 def _operand(operand: Variable | Constant, memory: dict[int, Any], entry: Entry) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import autodiff as ad
+from autodiff import nn
 from autodiff.draw.render import svg_without_system
 
 IMAGES = Path(__file__).parent / "images"
@@ -19,7 +20,7 @@ IMAGES = Path(__file__).parent / "images"
 
 def loss(model: Any, x: Any, y: Any) -> Any:
     """Cross-entropy of a network."""
-    return ad.nn.softmax_cross_entropy(model(x), y)
+    return nn.softmax_cross_entropy(model(x), y)
 
 
 def neuron(params: Any, x: Any) -> Any:
@@ -27,23 +28,88 @@ def neuron(params: Any, x: Any) -> Any:
     return np.tanh(params["w"] * x + params["b"]) ** 2
 
 
-def tapes() -> dict[str, ad.Tape]:
-    """Return the tapes by the name of their picture."""
+class Attention(nn.Module):
+    """Self-attention with one head."""
+
+    def __init__(self, size: int) -> None:
+        self.query = nn.Linear(size, size, seed=1)
+        self.key = nn.Linear(size, size, seed=2)
+        self.value = nn.Linear(size, size, seed=3)
+        self.out = nn.Linear(size, size, seed=4)
+
+    def __call__(self, x: Any) -> Any:
+        """Let each row of x look at the others."""
+        query, key, value = self.query(x), self.key(x), self.value(x)
+        scores = query @ np.swapaxes(key, -1, -2) / np.sqrt(query.shape[-1])
+        return self.out(ad.softmax(scores) @ value)
+
+
+class Block(nn.Module):
+    """A block of a transformer, without normalisation."""
+
+    def __init__(self, size: int) -> None:
+        self.attention = Attention(size)
+        self.up = nn.Linear(size, 4 * size, seed=5)
+        self.down = nn.Linear(4 * size, size, seed=6)
+
+    def __call__(self, x: Any) -> Any:
+        """Add what attention finds, then what each row alone gives."""
+        x = x + self.attention(x)
+        return x + self.down(np.tanh(self.up(x)))
+
+
+class Transformer(nn.Module):
+    """Equal blocks, and a linear layer on their mean."""
+
+    def __init__(self, size: int, length: int) -> None:
+        self.blocks = [Block(size) for _ in range(length)]
+        self.head = nn.Linear(size, 10, seed=7)
+
+    def __call__(self, x: Any) -> Any:
+        """Scores of the classes."""
+        for block in self.blocks:
+            x = block(x)
+        return self.head(np.mean(x, axis=-2))
+
+
+def expression() -> Any:
+    """A small expression of named scalars."""
+    a, b = ad.Tensor(2.0, name="a"), ad.Tensor(-3.0, name="b")
+    c, f = ad.Tensor(10.0, name="c"), ad.Tensor(-2.0, name="f")
+    e = ad.name(a * b, "e")
+    d = ad.name(e + c, "d")
+    return ad.name(d * f, "L")
+
+
+def pictures() -> dict[str, str]:
+    """Return the pictures in the DOT language by their name."""
     data = ad.data.digits()
-    model = ad.nn.arrays(ad.nn.MLP([64, 128, 10]))
+    x, y = data.x_train[:32], data.y_train[:32]
+    model = nn.arrays(nn.MLP([64, 128, 10]))
+    words = np.zeros((8, 20, 64))
+    forward = ad.record(loss)(model, x, y)
     return {
-        "tape": ad.record(loss)(model, data.x_train[:32], data.y_train[:32]),
-        "gradient": ad.record(ad.value_and_grad(neuron))({"w": 0.5, "b": 0.1}, 2.0),
+        "tape": forward.to_dot(),
+        "gradient": ad.record(ad.value_and_grad(neuron))({"w": 0.5, "b": 0.1}, 2.0).to_dot(),
+        "gallery-modules": ad.record(loss)(nn.arrays(nn.MLP([64, 32, 16, 10])), x, y).to_dot(
+            direction="LR"
+        ),
+        "gallery-folded": ad.record(loss)(
+            nn.arrays(Transformer(64, 12)), words, np.zeros(8, int)
+        ).to_dot(depth=2),
+        "gallery-value-and-grad": ad.record(ad.value_and_grad(loss))(model, x, y).to_dot(),
+        "gallery-scalar": expression().tape.to_dot(values=True, gradients=True, direction="LR"),
+        "gallery-costs": forward.to_dot(costs=True),
     }
 
 
 def main() -> None:
     """Write the pictures."""
     IMAGES.mkdir(exist_ok=True)
-    for name, tape in tapes().items():
+    for name, text in pictures().items():
         path = IMAGES / f"{name}.svg"
-        path.write_bytes(svg_without_system(tape.to_dot()))
-        print(path)
+        path.write_bytes(svg_without_system(text))
+        print(path, f"{path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

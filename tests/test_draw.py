@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+from autodiff import nn
 from autodiff.draw import MAX_NODES, Svg
 from autodiff.draw import render as render_dot
-from autodiff.draw.dot import QUICK_LAYOUT, QUICKEST_LAYOUT, STYLES, escaped, picture_size
+from autodiff.draw.compose import tape_size
+from autodiff.draw.looks import QUICK_LAYOUT, QUICKEST_LAYOUT, STYLES, heat
+from autodiff.draw.texts import escaped
 from autodiff.errors import DrawingError
-from autodiff.tape import Tape
+from autodiff.tape import Entry, Tape
 
-GOLDEN = Path(__file__).parent / "golden" / "tape.dot"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @ad.primitive(
@@ -42,9 +45,66 @@ def model(params: dict[str, Any], x: Any) -> Any:
 def model_tape() -> Tape:
     """Tape of the model, with source lines that do not move when this file is edited."""
     params = {"W": np.ones((3, 4), np.float32), "b": np.zeros(4, np.float32)}
-    tape = ad.record(model)(params, np.ones((2, 3), np.float32))
-    entries = [e._replace(source=f"/home/model.py:{10 + i}") for i, e in enumerate(tape)]
-    return Tape(entries, tape.inputs, tape.outputs, tape.in_tree, tape.out_tree, tape.guards)
+    return with_fixed_sources(ad.record(model)(params, np.ones((2, 3), np.float32)))
+
+
+def with_fixed_sources(tape: Tape) -> Tape:
+    """The same tape with source lines that depend on the operation's place alone."""
+    renewed: dict[int, Entry] = {}
+    for i, entry in enumerate(tape):
+        pulls = None if entry.pulls is None else renewed[id(entry.pulls)]
+        renewed[id(entry)] = entry._replace(source=f"/home/model.py:{10 + i}", pulls=pulls)
+    return Tape(
+        list(renewed.values()),
+        tape.inputs,
+        tape.outputs,
+        tape.in_tree,
+        tape.out_tree,
+        tape.guards,
+        tape.arguments,
+        tape.cotangents,
+    )
+
+
+def network(*sizes: int) -> Any:
+    return nn.arrays(nn.MLP(list(sizes), init="zeros"))
+
+
+def network_loss(model: Any, x: Any, y: Any) -> Any:
+    return nn.softmax_cross_entropy(model(x), y)
+
+
+def modules_tape(*sizes: int) -> Tape:
+    x, y = np.ones((2, sizes[0])), np.array([0, 1])
+    return with_fixed_sources(ad.record(network_loss)(network(*sizes), x, y))
+
+
+def neuron(params: Any, x: Any) -> Any:
+    return np.tanh(params["w"] * x + params["b"]) ** 2
+
+
+def expression() -> Any:
+    """The expression of a well-known introduction to backpropagation, by hand."""
+    a, b, c, f = (
+        ad.Tensor(value, name=name)
+        for name, value in {"a": 2.0, "b": -3.0, "c": 10.0, "f": -2.0}.items()
+    )
+    e = ad.name(a * b, "e")
+    d = ad.name(e + c, "d")
+    return ad.name(d * f, "L")
+
+
+PICTURES = {
+    "tape": lambda: model_tape().to_dot(title="A model"),
+    "modules": lambda: modules_tape(3, 4, 2).to_dot(),
+    "folded": lambda: modules_tape(3, *[3] * 12, 2).to_dot(),
+    "value_and_grad": lambda: with_fixed_sources(
+        ad.record(ad.value_and_grad(neuron))({"w": 0.5, "b": 0.25}, 2.0)
+    ).to_dot(),
+    "scalar": lambda: expression().tape.to_dot(values=True, gradients=True, direction="LR"),
+    "costs": lambda: modules_tape(3, 4, 2).to_dot(costs=True),
+}
+"""A picture of each kind; ``python tests/test_draw.py`` writes them anew, to be looked at."""
 
 
 def nodes_of(dot: str) -> dict[str, dict[str, str]]:
@@ -95,8 +155,9 @@ def with_extra(without_dot: None) -> None:
 # --- the graph ------------------------------------------------------------------------------------
 
 
-def test_dot_text_is_the_golden_one() -> None:
-    assert model_tape().to_dot(title="A model") == GOLDEN.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", PICTURES)
+def test_dot_text_is_the_golden_one(name: str) -> None:
+    assert PICTURES[name]() == (GOLDEN / f"{name}.dot").read_text(encoding="utf-8")
 
 
 def test_roles_differ_in_shape_or_style_and_in_colour() -> None:
@@ -206,27 +267,130 @@ def test_named_values_are_named_on_their_edges() -> None:
 
 
 def test_legend_explains_the_roles_that_occur() -> None:
-    tape = ad.record(np.sin)(1.0)
+    tape = ad.record(np.negative)(1.0)
     legend = re.findall(r"legend_(\w+) \[label", tape.to_dot())
     assert legend == ["input", "operation", "output"]
     assert "legend" not in tape.to_dot(legend=False)
 
 
-def test_long_parameters_are_cut_on_the_node_and_whole_in_the_tooltip() -> None:
-    tape = ad.record(lambda x: np.reshape(x, (1,) * 30))(np.ones(1))
-    node = nodes_of(tape.to_dot())["n1"]
-    assert node["label"].endswith("…")
-    assert len(node["label"].split("\\n")) <= 4
-    assert str((1,) * 30) in node["tooltip"]
+@pytest.mark.parametrize(
+    ("name", "notes"),
+    [
+        ("tape", {"dashed edge", "●"}),
+        ("modules", {"dashed edge", "●"}),
+        ("folded", {"dashed edge", "●", "purple edge", "× 3"}),
+        ("value_and_grad", {"dashed edge", "●", "blue edge", "dotted edge"}),
+        ("scalar", {"●"}),
+        ("costs", {"dashed edge", "●"}),
+    ],
+)
+def test_legend_explains_the_lines_that_occur(name: str, notes: set[str]) -> None:
+    dot = PICTURES[name]()
+    (text,) = re.findall(r'legend_notes \[label="(.*?)"', dot)
+    assert {re.split(r":| kept", line)[0] for line in text.split("\\n")} == notes
+    assert ("legend_costs" in dot) == (name == "costs")
 
 
-def test_unknown_direction_is_refused() -> None:
-    with pytest.raises(ValueError, match="direction is 'up'; it must be one of TB, LR, BT, RL"):
-        model_tape().to_dot(direction="up")
+def test_kept_values_are_marked_and_counted() -> None:
+    tape = ad.record(lambda x: np.sum(np.tanh(np.sin(x) + 1.0)))(np.ones(3))
+    dot = tape.to_dot()
+    labels = {name: node["label"] for name, node in nodes_of(dot).items()}
+    edges = re.findall(r"^\t(n\d+) -> (n\d+) \[(.*)\]$", dot, re.MULTILINE)
+    marked = {labels[a] for a, _, attributes in edges if "arrowtail=dot" in attributes}
+    assert marked == {"x", "tanh"}
+    assert "kept for the backward sweep: 48 B" in dot
 
 
-def test_direction_reaches_the_graph() -> None:
-    assert "rankdir=LR" in model_tape().to_dot(direction="LR")
+# --- values, gradients, costs ---------------------------------------------------------------------
+
+
+def records_of(dot: str) -> list[str]:
+    """Values in the picture: the fields of each record."""
+    found = re.findall(r'^\t+n\d+ \[label="\{?([^"]*?)\}?" .*shape=record', dot, re.MULTILINE)
+    return [label.replace("\\ ", " ").replace("\\n", "; ") for label in found]
+
+
+def test_values_and_gradients_of_scalars() -> None:
+    loss = expression()
+    shown = [
+        "a|value 2|grad 6",
+        "b|value -3|grad -4",
+        "c|value 10|grad -2",
+        "f|value -2|grad 4",
+        "e|value -6|grad -2",
+        "d|value 4|grad -2",
+        "L|value -8|grad 1",
+    ]
+    for direction in ("TB", "LR"):
+        dot = loss.tape.to_dot(values=True, gradients=True, direction=direction)
+        assert sorted(records_of(dot)) == sorted(shown)
+    loss.backward()
+    assert sorted(records_of(loss.tape.to_dot(values=True, gradients=True))) == sorted(shown)
+    alone = records_of(loss.tape.to_dot(gradients=True))
+    assert "a|grad 6" in alone
+    assert "L|grad 1" in alone
+
+
+def test_values_of_arrays_are_short() -> None:
+    tape = ad.record(lambda w, x: np.sum(w * x))(np.array([1.0, 2.5]), np.full((9, 2), 2.0))
+    shown = records_of(tape.to_dot(values=True, gradients=True))
+    assert "w; float64[2]|value [1, 2.5]|grad [18, 18]" in shown
+    assert "x; float64[9,2]|value norm 8.485; mean 2|grad norm 8.078; mean 1.75" in shown
+    assert "output|value 63|grad 1" in shown
+
+
+def test_values_of_repeated_blocks_are_those_of_the_ends() -> None:
+    def halve(x: Any) -> Any:
+        for _ in range(20):
+            x = x * 0.5
+        return x
+
+    shown = records_of(ad.record(halve)(1.0).to_dot(values=True, gradients=True, fold=True))
+    assert f"value 0.5 … {0.5**20:.4g}|grad {0.5**19:.4g} … 1|× 20" in shown
+
+
+def test_values_that_cannot_be_had_are_refused() -> None:
+    tape = ad.record(lambda x: x * 2.0)(np.ones(2))
+    with pytest.raises(ValueError, match="first output must be a real scalar"):
+        tape.to_dot(gradients=True)
+    bare = Tape(tape.entries, tape.inputs, tape.outputs)
+    with pytest.raises(ValueError, match="has no input values"):
+        bare.to_dot(values=True)
+
+
+def test_costs_add_up_from_operations_to_frames() -> None:
+    tape = modules_tape(3, *[3] * 12, 2)
+    total = tape.cost()
+    dot = tape.to_dot(costs=True)
+    frames = re.findall(r'label="  (.*?)  \\l  (.*?)flop · (.*?)B  \\l"', dot)
+    flops = {name.split("   ")[0]: text.strip() for name, text, _ in frames}
+    outside = sum(e.flops for e in tape if e.scope.path[0] == "softmax_cross_entropy")
+    assert flops["softmax_cross_entropy"] == str(outside)
+    assert flops["MLP"] == f"{(total.flops - outside) / 1000:.3g} k"
+    layer = sum(e.flops for e in tape if "layers[3]: Linear" in e.scope.path)
+    assert flops["layers[0…11]: Linear"] == str(12 * layer)
+
+
+def test_costs_colour_by_share() -> None:
+    dot = ad.record(lambda x: np.sum(np.exp(x @ x) + x))(np.ones((8, 8))).to_dot(costs=True)
+    fills = {n["label"].partition("\\n")[0]: n["fillcolor"] for n in nodes_of(dot).values()}
+    assert fills["@"] == heat(1.0)
+    assert len({fills["@"], fills["exp"], fills["+"]}) == 3
+    assert "share of flops" in dot
+
+
+@pytest.mark.parametrize("name", ['"W"', "a\\b", "<b>", "&lt;", "{a|b}", "\\N", "权重"])
+def test_frames_show_names_as_they_are(name: str, with_extra: None) -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            self.p = {name: nn.Linear(2, 2)}
+
+        def __call__(self, x: Any) -> Any:
+            return self.p[name](x)
+
+    tape = ad.record(lambda m, x: np.sum(m(x)))(nn.arrays(Odd()), np.ones((1, 2)))
+    shown = [text.replace("\xa0", " ").strip() for text in texts_of(tape.draw(legend=False))]
+    assert f"p[{name!r}]: Linear" in shown
 
 
 # --- names of all kinds ---------------------------------------------------------------------------
@@ -394,7 +558,9 @@ def test_graph_that_graphviz_refuses(with_extra: None) -> None:
 
 
 def test_unknown_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="format is 'bmp'; it must be one of svg, png, pdf, dot"):
+    with pytest.raises(
+        ValueError, match="format is 'bmp'; it must be one of svg, png, pdf, dot, html"
+    ):
         model_tape().draw(tmp_path / "tape.bmp")
     with pytest.raises(ValueError, match="format is 'bmp'"):
         render_dot("digraph {}", "bmp")
@@ -420,22 +586,51 @@ def chain(length: int) -> Tape:
 
 @pytest.mark.parametrize(("length", "limits"), [(120, QUICK_LAYOUT), (320, QUICKEST_LAYOUT)])
 def test_large_graphs_are_laid_out_quickly(length: int, limits: dict[str, str]) -> None:
-    head = chain(length).to_dot().partition("\tnode [")[0]
+    head = chain(length).to_dot(fold=False).partition("\tnode [")[0]
     assert all(f"{name}={value}" in head for name, value in limits.items())
     assert not any(name in chain(20).to_dot() for name in limits)
 
 
 def test_too_large_a_graph_is_refused_with_its_size(tmp_path: Path) -> None:
     tape = chain(MAX_NODES)
-    assert picture_size(tape) == MAX_NODES + 2
+    assert tape_size(tape) == MAX_NODES + 2
     with pytest.raises(DrawingError, match=f"would have {MAX_NODES + 2} nodes, more than"):
-        tape.draw(tmp_path / "tape.svg")
-    assert (tmp_path / "tape.dot").read_text(encoding="utf-8") == tape.to_dot()
+        tape.draw(tmp_path / "tape.svg", fold=False)
+    assert (tmp_path / "tape.dot").read_text(encoding="utf-8") == tape.to_dot(fold=False)
 
 
-def test_picture_size_counts_what_is_drawn() -> None:
+def test_large_tapes_are_drawn(with_extra: None) -> None:
+    def tangle(x: Any) -> Any:
+        random = np.random.default_rng(0)
+        values = [x, np.sin(x)]
+        for _ in range(1000):
+            a, b = random.integers(0, len(values), 2)
+            values.append(
+                (np.maximum, np.minimum, np.add)[random.integers(3)](values[a], values[b])
+            )
+        return np.tanh(values[-1])
+
+    model = network(*[4] * 51)
+    deep = ad.record(ad.value_and_grad(network_loss))(model, np.ones((2, 4)), np.array([0, 1]))
+    with np.errstate(all="ignore"):
+        large = [chain(5000), deep, ad.record(tangle)(1.0)]
+    for tape in large:
+        picture = tape.draw()
+        assert len(tape) > 500
+        assert len(picture) < 200_000
+        ElementTree.fromstring(picture)
+
+
+def test_html_goes_to_the_page(tmp_path: Path) -> None:
+    tape = ad.record(np.sin)(1.0)
+    path = tape.draw(tmp_path / "tape.html", title="A page")
+    assert path.read_text(encoding="utf-8") == tape.to_html(title="A page")
+    assert tape.draw(format="html") == tape.to_html()
+
+
+def test_tape_size_counts_what_is_drawn() -> None:
     tape = model_tape()
-    assert picture_size(tape) == len(nodes_of(tape.to_dot()))
+    assert tape_size(tape) == len(nodes_of(tape.to_dot()))
 
 
 # --- notebooks ------------------------------------------------------------------------------------
@@ -455,4 +650,14 @@ def test_notebook_does_not_lay_out_large_tapes(monkeypatch: pytest.MonkeyPatch) 
         raise AssertionError("laid out")
 
     monkeypatch.setattr(graphviz, "pipe", refuse)
-    assert chain(200)._repr_svg_() is None
+    assert chain(10_001)._repr_svg_() is None
+
+
+def test_notebook_shows_long_loops_folded(with_extra: None) -> None:
+    shown = texts_of(chain(400)._repr_svg_() or "")
+    assert any("× 400" in text.replace("\xa0", " ") for text in shown)
+
+
+if __name__ == "__main__":
+    for name, picture in PICTURES.items():
+        (GOLDEN / f"{name}.dot").write_text(picture(), encoding="utf-8")

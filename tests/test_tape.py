@@ -7,7 +7,7 @@ import pytest
 
 import autodiff as ad
 from autodiff.spec import Spec
-from autodiff.tape import Constant, Entry, Tape, Variable
+from autodiff.tape import Constant, Entry, Tape, Variable, short_source
 
 
 def loss(params, x):
@@ -225,3 +225,9 @@ def test_names_are_unique():
     assert str(tape).startswith("tape(x: float64[2], x_2: float64[2])")
     many = ad.record(lambda x: list(itertools.accumulate([x] * 40)))(1.0)
     assert len(set(many.names().values())) == len(many) + 1
+
+
+def test_source_lines_of_notebooks_and_files():
+    assert short_source("/tmp/ipykernel_12/745247403.py:15") == "cell:15"
+    assert short_source("/home/model.py:7") == "model.py:7"
+    assert short_source(None) == ""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from autodiff.draw.dot import picture_size, tape_to_dot
+from autodiff.draw.compose import compose
+from autodiff.draw.dot import Look, scene_to_dot, tape_to_dot
 from autodiff.draw.render import FORMATS, render
 from autodiff.errors import DrawingError
 from autodiff.tape import Tape
@@ -16,7 +17,8 @@ __all__ = ["MAX_NODES", "Svg", "draw_tape", "notebook_svg", "render", "tape_to_d
 MAX_NODES = 1000
 """Largest picture that is drawn: a larger one takes long to lay out, and nobody can read it."""
 
-_NOTEBOOK_NODES = 150
+_NOTEBOOK_OPERATIONS = 10_000
+_SUFFIXES = {"gv": "dot", "htm": "html"}
 
 
 class Svg(str):
@@ -33,6 +35,11 @@ def draw_tape(
     path: str | PathLike[str] | None = None,
     format: str | None = None,
     *,
+    depth: int | None = None,
+    fold: bool | None = None,
+    values: bool = False,
+    gradients: bool = False,
+    costs: bool = False,
     direction: str = "TB",
     title: str | None = None,
     legend: bool = True,
@@ -42,19 +49,25 @@ def draw_tape(
     target = None if path is None else Path(path)
     if format is None:
         format = target.suffix[1:].lower() if target and target.suffix else "svg"
-        format = "dot" if format == "gv" else format
-    if format not in FORMATS:
-        raise ValueError(f"draw: format is {format!r}; it must be one of {', '.join(FORMATS)}")
+        format = _SUFFIXES.get(format, format)
+    if format not in (*FORMATS, "html"):
+        known = ", ".join((*FORMATS, "html"))
+        raise ValueError(f"draw: format is {format!r}; it must be one of {known}")
+    look = Look(direction, title, legend, values, gradients, costs)
+    if format == "html":
+        from autodiff.draw.page import tape_to_html
+
+        return tape_to_html(tape, path, title=title, parameters=parameters)
     if target is not None and not target.parent.is_dir():
         raise FileNotFoundError(f"draw: there is no folder {str(target.parent)!r} to write to")
-    source = tape_to_dot(
-        tape, direction=direction, title=title, legend=legend, parameters=parameters
-    )
+    scene = compose(tape, depth=depth, fold=fold, values=values or gradients, parameters=parameters)
+    source = scene_to_dot(scene, look)
     try:
-        if format != "dot" and picture_size(tape) > MAX_NODES:
+        if format != "dot" and len(scene.nodes) > MAX_NODES:
             raise DrawingError(
-                f"draw: the picture would have {picture_size(tape)} nodes, more than {MAX_NODES}; "
-                "draw a part of the computation or smaller loops, or print the tape as text"
+                f"draw: the picture would have {len(scene.nodes)} nodes, more than {MAX_NODES}; "
+                "leave `depth` and `fold` at None, which keeps it legible, or print the tape as "
+                "text"
             )
         picture = render(source, format)
     except DrawingError as error:
@@ -72,8 +85,8 @@ def draw_tape(
 
 
 def notebook_svg(tape: Tape) -> str | None:
-    """SVG of a tape for a notebook; None where it is too large or there is no Graphviz."""
-    if picture_size(tape) > _NOTEBOOK_NODES:
+    """SVG of a tape for a notebook; None where it is very large or there is no Graphviz."""
+    if len(tape) > _NOTEBOOK_OPERATIONS:
         return None
     try:
         return render(tape_to_dot(tape), "svg").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Tapes as DOT text: which node and edge stands for what, and how it looks.
+"""Scenes as DOT text: which node and edge stands for what, and how it looks.
 
 The text depends on the tape alone, so that the same computation gives the same file. Labels are
 plain or record labels, never HTML-like ones: not every Graphviz has an XML parser.
@@ -7,75 +7,40 @@ plain or record labels, never HTML-like ones: not every Graphviz has an XML pars
 from __future__ import annotations
 
 import itertools
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import graphviz
-import numpy as np
 from graphviz import nohtml
 
-from autodiff import tree
-from autodiff.spec import is_inexact
+from autodiff.draw.compose import compose
+from autodiff.draw.looks import (
+    EDGES,
+    FONT,
+    FRAMES,
+    SPARE_INCHES,
+    STYLES,
+    heat,
+    layout_limits,
+)
+from autodiff.draw.scene import CLOSED, Edge, Group, Node, Scene
+from autodiff.draw.texts import (
+    amount_text,
+    constant_text,
+    escaped,
+    name_label,
+    range_text,
+    record_escaped,
+    short_name,
+    value_text,
+    wrapped,
+)
 from autodiff.tape import Constant, Entry, Tape, Variable, params_text, short_source
 
-__all__ = ["DIRECTIONS", "tape_to_dot"]
+__all__ = ["DIRECTIONS", "Look", "scene_to_dot", "tape_to_dot"]
 
 DIRECTIONS = ("TB", "LR", "BT", "RL")
-
-# Fonts whose widths every Graphviz knows by heart. A viewer that has neither Helvetica nor Arial
-# may put a wider one in their place, so labels get some room to spare.
-FONT = "Helvetica"
-BOLD_FONT = "Helvetica-Bold"
-_SPARE_INCHES = 0.01  # a character and side
-
-# Fill, border and shape by role. The hues are those of the colour-blind-safe palette of Okabe and
-# Ito (2008), lightened for text; shapes and borders differ too, for print without colour.
-STYLES: dict[str, dict[str, str]] = {
-    "input": {
-        "shape": "ellipse",
-        "fillcolor": "#d6ebf8",
-        "color": "#0072b2",
-        "fontname": BOLD_FONT,
-        "margin": "0.05,0.04",
-    },
-    "parameter": {
-        "shape": "cylinder",
-        "fillcolor": "#ffe7bd",
-        "color": "#b36b00",
-        "fontname": BOLD_FONT,
-        "margin": "0.16,0.07",
-    },
-    "constant": {
-        "shape": "box",
-        "style": "filled,dashed",
-        "fillcolor": "#f2f2f2",
-        "color": "#767676",
-        "fontsize": "10",
-        "margin": "0.07,0.03",
-    },
-    "operation": {
-        "shape": "box",
-        "style": "filled,rounded",
-        "fillcolor": "#ffffff",
-        "color": "#333333",
-        "margin": "0.14,0.06",
-    },
-    "output": {
-        "shape": "octagon",
-        "peripheries": "2",
-        "fillcolor": "#cdeee1",
-        "color": "#00704f",
-        "fontname": BOLD_FONT,
-        "margin": "0.05,0.04",
-    },
-}
-
-# Layout times explode on tangled graphs: these caps on its iterations, and straight edges in place
-# of curves around what is in the way, keep a picture within seconds.
-MANY_NODES = 100
-VERY_MANY_NODES = 150
-QUICK_LAYOUT = {"nslimit": "2", "nslimit1": "2", "mclimit": "0.2"}
-QUICKEST_LAYOUT = {"nslimit": "0.5", "nslimit1": "0.5", "mclimit": "0.05", "splines": "line"}
 
 # Operations whose inputs may change places
 _SYMMETRIC = {"add", "multiply", "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp"} | {
@@ -86,84 +51,96 @@ _SYMMETRIC = {"add", "multiply", "maximum", "minimum", "fmax", "fmin", "hypot", 
     "logical_xor",
 }
 
-_NAME_LENGTH = 36
-_PARAMS_WIDTH = 26
-_PARAMS_LINES = 3
-_SHOWN_ELEMENTS = 4
+_SWATCHES = 6
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a scene is drawn; the fields are arguments of `Tape.draw`."""
+
+    direction: str = "TB"
+    title: str | None = None
+    legend: bool = True
+    values: bool = False
+    gradients: bool = False
+    costs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise ValueError(
+                f"direction is {self.direction!r}; it must be one of {', '.join(DIRECTIONS)}"
+            )
 
 
 def tape_to_dot(
     tape: Tape,
     *,
+    depth: int | None = None,
+    fold: bool | None = None,
+    values: bool = False,
+    gradients: bool = False,
+    costs: bool = False,
     direction: str = "TB",
     title: str | None = None,
     legend: bool = True,
     parameters: Sequence[str] | None = None,
 ) -> str:
-    """Write a tape as a graph in the DOT language.
+    """Write a tape as a graph in the DOT language; `Tape.draw` documents the arguments.
 
-    Inputs, parameters, constants, operations and outputs are nodes ``n0``, ``n1``, ... in order of
-    the tape; values are edges, labelled with their dtype and shape. Dashed edges carry no
-    derivative.
-
-    Parameters
-    ----------
-    direction : {"TB", "LR", "BT", "RL"}
-        Where the computation flows: top to bottom, left to right, ...
-    title : str, optional
-        Stands above the picture.
-    legend : bool
-        Whether to explain the shapes.
-    parameters : sequence of str, optional
-        Which inputs are drawn as parameters: names as in the tape's listing, or the name of the
-        argument that holds them. By default: the variables of ``loss.tape``, and of a recorded
-        function the leaves of its first argument where that is a container.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        `direction` is none of the four, or a name in `parameters` is no input of the tape.
+    Nodes are ``n0``, ``n1``, ... in order of the tape.
 
     Examples
     --------
     >>> import numpy as np
     >>> import autodiff as ad
-    >>> text = ad.record(np.sin)(1.0).to_dot(legend=False)
+    >>> text = tape_to_dot(ad.record(np.sin)(1.0), legend=False)
     >>> print(text.splitlines()[0], "...", text.count(" -> "))
     digraph tape { ... 2
     """
-    if direction not in DIRECTIONS:
-        raise ValueError(f"direction is {direction!r}; it must be one of {', '.join(DIRECTIONS)}")
-    source: str = _Writer(tape, direction, title, legend, parameters).graph.source
+    look = Look(direction, title, legend, values, gradients, costs)
+    scene = compose(tape, depth=depth, fold=fold, values=values or gradients, parameters=parameters)
+    return scene_to_dot(scene, look)
+
+
+def scene_to_dot(scene: Scene, look: Look) -> str:
+    """Write a scene as a graph in the DOT language.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> scene = compose(ad.record(lambda x: x * x)(3.0))
+    >>> print(scene_to_dot(scene, Look(direction="LR")).splitlines()[0])
+    digraph tape {
+    """
+    source: str = _Writer(scene, look).graph.source
     return source
 
 
 class _Writer:
-    """Builds the graph of one tape."""
+    """Builds the graph of one scene."""
 
-    def __init__(
-        self,
-        tape: Tape,
-        direction: str,
-        title: str | None,
-        legend: bool,
-        parameters: Sequence[str] | None,
-    ) -> None:
-        self.tape = tape
-        self.names = tape.names()
-        self.count = 0
+    def __init__(self, scene: Scene, look: Look) -> None:
+        self.scene = scene
+        self.look = look
+        self.names = scene.tape.names()
+        self.outputs = {id(output) for output in scene.tape.outputs}
+        self.values = scene.tape.values() if look.values else {}
+        self.gradients = scene.tape.gradients() if look.gradients else {}
+        self.record_values = look.values or look.gradients
+        self.saved = scene.tape.saved()
         self.used: set[str] = set()
-        self.dashed = False
-        # What edges start from: a node, or a port of one with several outputs
-        self.ends: dict[int, str] = {}
+        # Roles of inputs and outputs in their own shape, where values have another
+        self.drawn: set[str] = {"operation", "constant", *CLOSED}
+        self.ids = {id(node): f"n{i}" for i, node in enumerate(scene.nodes)}
+        self.late = _late_nodes(scene)
+        self.clusters = itertools.count()
+        self.flops = sum(entry.flops for entry in scene.tape)
+        flops = [_total(n.entries, "flops") for n in scene.nodes if n.entries]
+        self.most = max(flops, default=0)
         self.graph = graphviz.Digraph(
             "tape",
             graph_attr={
-                "rankdir": direction,
+                "rankdir": look.direction,
                 "bgcolor": "white",
                 "fontname": FONT,
                 "fontsize": "14",
@@ -171,8 +148,8 @@ class _Writer:
                 "nodesep": "0.3",
                 "ranksep": "0.3",
                 "pad": "0.15",
-                **_layout_limits(tape),
-                **({} if title is None else {"label": escaped(title)}),
+                **layout_limits(len(scene.nodes)),
+                **({} if look.title is None else {"label": escaped(look.title)}),
             },
             node_attr={
                 "fontname": FONT,
@@ -191,105 +168,322 @@ class _Writer:
                 "arrowsize": "0.7",
             },
         )
-        chosen = _parameter_positions(tape, parameters)
-        for position, variable in enumerate(tape.inputs):
-            role = "parameter" if position in chosen else "input"
-            name = self.names[id(variable)]
-            self.ends[id(variable)] = self._node(role, _name_label(name), f"{role} {name}")
-        for entry in tape:
-            self._operation(entry)
-        for name, output in zip(_output_names(tape), tape.outputs, strict=True):
-            node = self._node("output", _name_label(name), f"{name}: {output.spec}")
-            self._edge(output, node, differentiable=True)
-        if legend:
+        self._group(self.graph, scene.root)
+        for edge in scene.edges:
+            self._edge(edge)
+        if look.legend:
             self._legend()
 
-    def _node(self, role: str, label: str, tooltip: str, **attributes: str) -> str:
-        """Add a node; `label` is escaped already, `tooltip` is not."""
-        node = f"n{self.count}"
-        self.count += 1
-        self.used.add(role)
-        texts = {"label": label, "tooltip": escaped(tooltip)}
-        self.graph.node(node, **_roomy({**texts, **STYLES[role], **attributes}))
-        return node
+    # --- groups ---
 
-    def _operation(self, entry: Entry) -> None:
+    def _group(self, graph: Any, group: Group) -> None:
+        for member in group.members:
+            if isinstance(member, Node):
+                self._node(graph, member)
+                continue
+            self.used.add(member.kind)
+            with graph.subgraph(name=f"cluster_{next(self.clusters)}") as cluster:
+                look = FRAMES["repeat" if member.count > 1 else member.kind]
+                if member.count > 1:
+                    self.used.add("repeat")
+                ink = _INK.get("repeat" if member.count > 1 else member.kind, "#333333")
+                text = {"fontsize": "11", "labeljust": "l", "fontcolor": ink}
+                cluster.attr(label=self._group_label(member), margin="10", **text, **look)
+                self._group(cluster, member)
+
+    def _group_label(self, group: Group) -> str:
+        times = f"× {group.count:,}" if group.count > 1 else ""
+        lines = ["   ".join(filter(None, (short_name(group.label), times))) or group.kind]
+        if self.look.costs:
+            repeats = 1 if group.parent is None else group.parent.repeats
+            lines.append(self._cost_text(group.entries, repeats))
+        # Room to spare at both ends, lines begin at the left
+        text: str = nohtml("".join(f"  {escaped(line)}  \\l" for line in lines))
+        return text
+
+    def _cost_text(self, entries: Sequence[Entry], repeats: int = 1, divisor: int = 1) -> str:
+        flops = _total(entries, "flops") * repeats // divisor
+        nbytes = _total(entries, "nbytes") * repeats // divisor
+        return f"{amount_text(flops, 'flop')} · {amount_text(nbytes, 'B')}"
+
+    # --- nodes ---
+
+    def _node(self, graph: Any, node: Node) -> None:
+        self.used.add(node.role)
+        style = dict(STYLES[node.role])
+        if node.role == "operation":
+            label, tooltip = self._operation(node, style)
+        elif node.role in CLOSED:
+            label, tooltip = self._closed(node)
+        elif node.role == "value" or (self.record_values and node.role != "output"):
+            label, tooltip = self._record(node, style)
+        else:
+            self.drawn.add(node.role)
+            label, tooltip = self._terminal(node, style)
+        if self.look.costs and node.entries:
+            share = _total(node.entries, "flops") / self.most if self.most else 0.0
+            style["fillcolor"] = heat(share)
+        texts = {"label": label, "tooltip": escaped(tooltip)}
+        graph.node(self.ids[id(node)], **_roomy({**texts, **style}))
+
+    def _operation(self, node: Node, style: dict[str, str]) -> tuple[str, str]:
+        entry = node.entries[0]
         primitive = entry.primitive
-        params = params_text(entry)
-        lines = [primitive.label, *_wrapped(params)]
-        details = [primitive.name + (f" [{params}]" if params else ""), f"{entry.flops:,} flops"]
+        params = range_text([params_text(entry) for entry in node.entries])
+        lines = [primitive.label, *wrapped(params)]
+        if self.look.costs:
+            lines.append(self._cost_text(node.entries, divisor=len(node.entries)))
+        flops = f"{entry.flops:,} flop{'s' * (entry.flops != 1)}"
+        details = [primitive.name + (f" [{params}]" if params else ""), flops]
+        if len(node.entries) > 1:
+            details.append(f"{len(node.entries):,} times")
         if entry.source:
             details.append(short_source(entry.source))
         tooltip = "\n".join(details)
-        if len(entry.outputs) == 1:
-            node = self._node("operation", escaped("\n".join(lines)), tooltip)
-            self.ends[id(entry.output)] = node
-        else:
-            # Ports in a record: which of the outputs an edge carries must show
-            ports = "|".join(f"<p{i}>{i}" for i in range(len(entry.outputs)))
-            head = "\\n".join(_record_escaped(line) for line in lines)
-            style = {"shape": "Mrecord", "style": "filled", "margin": "0.1,0.03"}
-            node = self._node("operation", f"{{{head}|{{{ports}}}}}", tooltip, **style)
-            for i, variable in enumerate(entry.outputs):
-                self.ends[id(variable)] = f"{node}:p{i}"
-        # x @ W is not W @ x, and layout is free to put either on the left
-        ordered = primitive.name not in _SYMMETRIC and len(set(map(id, entry.inputs))) > 1
-        for position, operand in enumerate(entry.inputs):
-            name = primitive.input_name(position)
-            self._edge(
-                operand,
-                node,
-                differentiable=name not in primitive.constant,
-                prefix=f"{_ordinal(position + 1)} " if ordered else "",
-            )
+        if len(entry.outputs) == 1 or self.record_values:
+            return escaped("\n".join(lines)), tooltip
+        # Ports in a record: which of the outputs an edge carries must show
+        ports = "|".join(f"<p{i}>{i}" for i in range(len(entry.outputs)))
+        head = "\\n".join(record_escaped(line) for line in lines)
+        style.update(shape="Mrecord", style="filled", margin="0.1,0.03")
+        return f"{{{head}|{{{ports}}}}}", tooltip
 
-    def _edge(
-        self,
-        operand: Variable | Constant,
-        target: str,
-        *,
-        differentiable: bool,
-        prefix: str = "",
-    ) -> None:
-        if isinstance(operand, Variable):
-            source = self.ends[id(operand)]
-            label = escaped(str(operand.spec))
-            if operand.name and not self._is_input(operand):
-                label = f"{_name_label(self.names[id(operand)])}: {label}"
-            carries = differentiable and is_inexact(operand.spec.dtype)
+    def _closed(self, node: Node) -> tuple[str, str]:
+        operations = f"{node.count:,} operation{'s' * (node.count > 1)}"
+        times = f"   × {node.times:,}" if node.times > 1 else ""
+        lines = [short_name(node.name) + times, operations]
+        if node.role == "run":
+            lines = [f"… {operations}"]
+        if self.look.costs:
+            lines.append(self._cost_text(node.entries, divisor=node.group.repeats))
+        names = sorted({entry.primitive.name for entry in node.entries})
+        return escaped("\n".join(lines)), ", ".join(names)
+
+    def _terminal(self, node: Node, style: dict[str, str]) -> tuple[str, str]:
+        """Label and tooltip of an input, a constant or an output."""
+        operand = node.operands[0]
+        if node.role == "constant":
+            texts = [constant_text(o) for o in node.operands if isinstance(o, Constant)]
+            return escaped(range_text(texts)), f"constant {operand.spec}"
+        several = len(node.operands)
+        label = name_label(node.name)
+        if several > 1:
+            style["peripheries"] = str(int(style.get("peripheries", "1")) + 1)
+            if not node.name[0].isdigit():
+                label += escaped(f"\n× {several:,}")
+        if node.role == "output":
+            return label, f"{node.name}: {operand.spec}"
+        return label, f"{node.role} {node.name}"
+
+    def _record(self, node: Node, style: dict[str, str]) -> tuple[str, str]:
+        """Label and tooltip of a value, with what it is at the inputs of the tape."""
+        operand = node.operands[0]
+        fields = [short_name(node.name)] if node.name else []
+        if node.role == "constant":
+            constants = [o for o in node.operands if isinstance(o, Constant)]
+            fields = [range_text([constant_text(constant) for constant in constants])]
+        elif operand.spec.shape != () or operand.spec.dtype != "float64":
+            fields = ["\n".join([*fields, str(operand.spec)])]
+        if node.role != "constant":
+            fields += self._quantity("value", self.values, node)
+            fields += self._quantity("grad", self.gradients, node)
+        if node.role == "value" and len(node.operands) == 1 and id(operand) in self.outputs:
+            self.used.add("output")
+            for key in ("fillcolor", "color"):
+                style[key] = STYLES["output"][key]
+            style["penwidth"] = "2.4"
+        if len(node.operands) > 1 and node.role != "constant":
+            fields.append(f"× {len(node.operands):,}")
+        style.update(shape="record", fontname=FONT, fontsize="11", margin="0.08,0.03")
+        label = "|".join("\\n".join(map(record_escaped, field.split("\n"))) for field in fields)
+        if self.look.direction in ("LR", "RL"):
+            label = f"{{{label}}}"
+        return label, f"{node.role} {node.name}: {operand.spec}"
+
+    def _quantity(self, what: str, known: dict[Variable, Any], node: Node) -> list[str]:
+        """A field for a value, or for the first and the last of several."""
+        found = [known[o] for o in node.operands if isinstance(o, Variable) and o in known]
+        if not found:
+            return []
+        texts = list(dict.fromkeys([value_text(found[0]), value_text(found[-1])]))
+        return [f"{what} {' … '.join(texts)}".replace(", mean", "\nmean")]
+
+    # --- edges ---
+
+    def _edge(self, edge: Edge) -> None:
+        source, target = edge.source, edge.target
+        style = dict(EDGES[edge.kind])
+        if edge.kind == "value" and not edge.differentiable:
+            style = dict(EDGES["constant"])
+        if edge.kind == "cotangent":
+            self.used.add("cotangent")
+            style["dir"] = "forward"
         else:
-            text = _constant_text(operand)
-            source = self._node("constant", escaped(text), f"constant {operand.spec}")
+            if edge.kind == "carried":
+                self.used.add("carried")
+            elif not edge.differentiable:
+                self.used.add("dashed")
+            style["label"] = self._edge_label(edge)
+        tail = self.ids[id(source)] + ("" if edge.port is None else f":p{edge.port}")
+        head = self.ids[id(target)]
+        if edge.saved and edge.kind != "cotangent" and target.role != "value":
+            self.used.add("saved")
+            style.update(dir="both", arrowtail="dot")
+        upwards = id(target) in self.late
+        if upwards and id(source) not in self.late:
+            # A label would push the passes apart, and the same value has one in its own pass
+            style["constraint"] = "false"
+            style.pop("label", None)
+            if edge.kind == "value":
+                self.used.add("crossing")
+                style.update(EDGES["crossing"])
+        elif upwards and edge.kind != "cotangent":
+            # A backward sweep runs against the direction of the picture
+            tail, head = head, tail
+            style["arrowtail"], style["arrowhead"] = "normal", style.pop("arrowtail", "none")
+            style["dir"] = "both"
+        if edge.kind == "carried":
+            style["constraint"] = "false"
+        self.graph.edge(tail, head, **style)
+
+    def _edge_label(self, edge: Edge) -> str:
+        """Shape and dtype, with what else must be known of a value at this end of its way."""
+        if self.record_values:
+            text = self._ordinal_text(edge).strip()
+            return nohtml(f"  {text}  ") if text else ""
+        operand = edge.operands[0]
+        label = self._edge_text(edge)
+        if isinstance(operand, Variable) and edge.source.role not in ("input", "parameter"):
+            names = [self.names[id(o)] for o in edge.operands if isinstance(o, Variable) and o.name]
+            if len(names) == len(edge.operands):
+                label = f"{name_label(range_text(names))}: {label}"
+        label = self._ordinal_text(edge) + label
+        spare = " " * (2 + len(label) // 8)
+        padded: str = nohtml(f"{spare}{label}{spare}")
+        return padded
+
+    def _edge_text(self, edge: Edge) -> str:
+        operand = edge.operands[0]
+        if isinstance(operand, Constant):
             # A plain Python number has no dtype of its own: it takes that of its partner
             weak = type(operand.value) in (bool, int, float, complex)
-            label = type(operand.value).__name__ if weak else str(operand.spec)
-            carries = False
-        style = {} if carries else {"style": "dashed", "color": "#767676"}
-        self.dashed |= not carries
-        label = prefix + label
-        spare = " " * (2 + len(label) // 8)
-        self.graph.edge(source, target, label=nohtml(f"{spare}{label}{spare}"), **style)
+            return escaped(type(operand.value).__name__ if weak else str(operand.spec))
+        specs = {str(operand.spec) for operand in edge.operands}
+        several = len(edge.operands)
+        blocks = edge.target.repeats
+        if several % blocks == 0:
+            several //= blocks
+        if len(specs) > 1:
+            return escaped(f"{several:,} values")
+        text = specs.pop()
+        if edge.first or edge.last:
+            ends = (("from the last", edge.last), ("to the first", edge.first))
+            text = " ".join([text, *(words for words, is_so in ends if is_so)])
+        elif several > 1 and edge.kind != "carried" and (edge.slot is None or blocks == 1):
+            text = f"{several:,} × {text}"
+        return escaped(text)
 
-    def _is_input(self, variable: Variable) -> bool:
-        return variable.role in ("input", "parameter")
+    def _ordinal_text(self, edge: Edge) -> str:
+        """``1st``, ``2nd``, ... where the inputs of an operation may not change places."""
+        if edge.slot is None or edge.target.role != "operation":
+            return ""
+        entry = edge.target.entries[0]
+        # x @ W is not W @ x, and layout is free to put either on the left
+        ordered = entry.primitive.name not in _SYMMETRIC and len(set(map(id, entry.inputs))) > 1
+        return f"{_ordinal(edge.slot + 1)} " if ordered else ""
+
+    # --- legend ---
 
     def _legend(self) -> None:
-        """Explain the roles that occur, in a column (or row) of their own beside the graph."""
+        """Explain what occurs, in a column (or row) of its own beside the graph."""
         roles = [role for role in STYLES if role in self.used]
         with self.graph.subgraph(name="cluster_legend") as cluster:
             cluster.attr(
                 label="legend", color="#bbbbbb", style="rounded", fontsize="11", margin="10"
             )
+            names = []
             for role in roles:
                 look = {**STYLES[role], "fontsize": "11"}
-                cluster.node(f"legend_{role}", **_roomy({"label": role, "tooltip": role, **look}))
-            for above, below in itertools.pairwise(roles):
-                cluster.edge(f"legend_{above}", f"legend_{below}", style="invis")
-            if self.dashed:
-                node = "legend_dashed"
-                text = "dashed edge:\\nno derivative"
-                cluster.node(node, text, shape="plaintext", style="", fontsize="10", tooltip="")
-                cluster.edge(f"legend_{roles[-1]}", node, style="invis")
+                names.append(f"legend_{role}")
+                label = _EXPLAINED.get(role, role)
+                if role == "value" or (self.record_values and role not in self.drawn):
+                    look.update(shape="box", peripheries="1", fontname=FONT, margin="0.08,0.03")
+                cluster.node(names[-1], **_roomy({"label": label, "tooltip": role, **look}))
+            if self.look.costs and self.most:
+                names.append("legend_costs")
+                self._legend_costs(cluster)
+            notes = self._notes()
+            if notes:
+                names.append("legend_notes")
+                text = "\\n".join(notes)
+                cluster.node(
+                    "legend_notes", nohtml(text), shape="plaintext", style="", fontsize="10",
+                    tooltip="",
+                )  # fmt: skip
+            for above, below in itertools.pairwise(names):
+                cluster.edge(above, below, style="invis")
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if "crossing" in self.used:
+            notes.append("blue edge: kept value, used backward")
+        if "dashed" in self.used:
+            notes.append("dashed edge: no derivative")
+        if "carried" in self.used:
+            notes.append("purple edge: to the next block")
+        if "repeat" in self.used:
+            notes.append("× 3: three such blocks in a row")
+        if "cotangent" in self.used:
+            notes.append("dotted edge: to the cotangent")
+        if "saved" in self.used:
+            nbytes = amount_text(self.scene.saved_bytes, "B")
+            notes.append(f"● kept for the backward sweep: {nbytes}")
+        return [escaped(note) for note in notes]
+
+    def _legend_costs(self, cluster: Any) -> None:
+        """Show the scale of colours, from nothing to the share of the dearest operation."""
+        share = 100 * self.most / self.flops
+        cluster.node(
+            "legend_costs",
+            nohtml(f"share of flops\\n0%{' ' * 26}{share:.2g}%"),
+            shape="box",
+            style="striped",
+            fillcolor=":".join(heat(i / (_SWATCHES - 1)) for i in range(_SWATCHES)),
+            color="#999999",
+            fontsize="10",
+            margin="0.08,0.04",
+            tooltip="share of all operations",
+        )
+
+
+_INK = {"forward": "#2b5f87", "backward": "#9a5424", "repeat": "#a3467f"}
+_EXPLAINED = {
+    "call": "module or function,\\nshown as one box",
+    "run": "… operations,\\nshown as one box",
+}
+
+
+def _late_nodes(scene: Scene) -> set[int]:
+    """Nodes of a backward sweep and of what follows it, with their constants and outputs."""
+    late = {
+        id(node)
+        for node in scene.nodes
+        if any(group.kind == "backward" for group in node.group.chain())
+    }
+    if not late:
+        return late
+    for edge in scene.edges:
+        if edge.kind == "value" and id(edge.source) in late:
+            late.add(id(edge.target))
+    for edge in scene.edges:
+        if edge.source.role == "constant" and id(edge.target) in late:
+            late.add(id(edge.source))
+    return late
+
+
+def _total(entries: Sequence[Entry], quantity: str) -> int:
+    total: int = sum(getattr(entry, quantity) for entry in entries)
+    return total
 
 
 def _ordinal(number: int) -> str:
@@ -303,123 +497,4 @@ def _roomy(attributes: dict[str, str]) -> dict[str, str]:
     """Widen a node's margin by what its longest line may need in another font."""
     longest = max(len(line) for line in attributes["label"].split("\\n"))
     across, along = attributes["margin"].split(",")
-    return {**attributes, "margin": f"{float(across) + _SPARE_INCHES * longest:.2f},{along}"}
-
-
-def _layout_limits(tape: Tape) -> dict[str, str]:
-    """Graph attributes that keep the layout of a large tape affordable."""
-    size = picture_size(tape)
-    if size <= MANY_NODES:
-        return {}
-    return QUICK_LAYOUT if size <= VERY_MANY_NODES else QUICKEST_LAYOUT
-
-
-def picture_size(tape: Tape) -> int:
-    """Number of nodes in the picture of a tape, its legend apart."""
-    operands: Iterable[Variable | Constant] = (o for entry in tape for o in entry.inputs)
-    constants = sum(isinstance(o, Constant) for o in (*operands, *tape.outputs))
-    return len(tape.inputs) + len(tape) + len(tape.outputs) + constants
-
-
-def _parameter_positions(tape: Tape, parameters: Sequence[str] | None) -> set[int]:
-    """Positions of the inputs that are drawn as parameters."""
-    if parameters is not None:
-        return _named_positions(tape, parameters)
-    if tape.in_tree is None:
-        return {i for i, v in enumerate(tape.inputs) if v.role == "parameter"}
-    first = [
-        i
-        for i, path in enumerate(tree.paths(tape.in_tree, ""))
-        if path.startswith("[0]") and path != "[0]"
-    ]
-    return set(first)
-
-
-def _named_positions(tape: Tape, parameters: Sequence[str]) -> set[int]:
-    if isinstance(parameters, str):
-        parameters = (parameters,)
-    positions: set[int] = set()
-    names = [variable.name or "" for variable in tape.inputs]
-    for wanted in parameters:
-        found = {
-            i
-            for i, name in enumerate(names)
-            if name == wanted or (name.startswith(wanted) and name[len(wanted)] in "[.")
-        }
-        if not found:
-            raise ValueError(
-                f"parameters: no input is named {wanted!r}; the inputs are {', '.join(names)}"
-            )
-        positions |= found
-    return positions
-
-
-def _output_names(tape: Tape) -> list[str]:
-    """``output``, ``output[0]``, ``output['w']``: how each output is reached in the result."""
-    if tape.out_tree is None:
-        names = [output.name or "output" for output in tape.outputs if isinstance(output, Variable)]
-        return names if len(names) == len(tape.outputs) else ["output"] * len(tape.outputs)
-    return tree.paths(tape.out_tree, "output")
-
-
-def _constant_text(constant: Constant) -> str:
-    """A number or a short vector by value, any other constant by its kind."""
-    value = constant.value
-    if not constant.known or not isinstance(
-        value, (bool, int, float, complex, np.ndarray, np.generic)
-    ):
-        return "constant"
-    array = np.asarray(value)
-    if array.ndim == 0:
-        return _number_text(array.item())
-    if array.ndim == 1 and array.size <= _SHOWN_ELEMENTS:
-        return f"[{', '.join(_number_text(item) for item in array.tolist())}]"
-    return "constant"
-
-
-def _number_text(number: object) -> str:
-    return f"{number:.6g}" if isinstance(number, (float, complex)) else str(number)
-
-
-def _wrapped(params: str) -> list[str]:
-    if not params:
-        return []
-    lines = textwrap.wrap(params, _PARAMS_WIDTH, break_on_hyphens=False)
-    if len(lines) > _PARAMS_LINES:
-        lines = [*lines[: _PARAMS_LINES - 1], "…"]
-    return lines
-
-
-def _name_label(name: str) -> str:
-    """Label of a name on one line; a long one loses its middle, since its ends tell it apart."""
-    if len(name) > _NAME_LENGTH:
-        half = _NAME_LENGTH // 2
-        name = f"{name[:half]}…{name[-half:]}"
-    return escaped(name.replace("\n", "⏎"))
-
-
-def escaped(text: str) -> str:
-    r"""Escape a text for a plain label: what stands in it is what is shown.
-
-    Newlines become line breaks; other characters that cannot be printed are shown by their escape
-    sequence.
-
-    Examples
-    --------
-    >>> print(escaped('a"\\b&lt;'))
-    a\"\\b&amp;lt;
-    """
-    printable = "".join(c if c.isprintable() or c == "\n" else _code(c) for c in text)
-    # Graphviz replaces character entities even in plain labels
-    text = printable.replace("&", "&amp;").replace("\\", "\\\\")
-    label: str = nohtml(text.replace('"', '\\"').replace("\n", "\\n"))
-    return label
-
-
-def _code(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
-
-
-def _record_escaped(text: str) -> str:
-    """Escape a text for a field of a record label."""
-    return "".join("\\" + c if c in "{}|<> " else c for c in escaped(text))
+    return {**attributes, "margin": f"{float(across) + SPARE_INCHES * longest:.2f},{along}"}

@@ -1,0 +1,34 @@
+"""Benchmarks against what a user would pick instead: the package behind ``autodiff bench``.
+
+Workloads are defined once (`workloads`, `formulas`), each engine computes them in its own words
+(`engines`) in a process of its own (`worker`), and `harness` checks that all results are equal
+before the processes take turns and are timed. `report` and `figures` show what came out.
+
+>>> from autodiff.bench import workloads
+>>> workloads.WORKLOADS["hessian"].title
+'Hessian, Rosenbrock'
+"""
+
+from importlib import import_module
+from typing import Any
+
+_LAZY = (
+    "command",
+    "engines",
+    "figures",
+    "footprint",
+    "formulas",
+    "harness",
+    "lazy",
+    "program",
+    "report",
+    "worker",
+    "workloads",
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a module when it is first used: other commands need none of them."""
+    if name in _LAZY:
+        return import_module(f"autodiff.bench.{name}")
+    raise AttributeError(f"module 'autodiff.bench' has no attribute {name!r}")

@@ -1,0 +1,296 @@
+"""The command ``autodiff bench``: measure this engine beside its peers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    from autodiff.bench.harness import Settings
+
+__all__ = ["add_command", "run"]
+
+_SCHEMA = 1
+_OTHER_KERNEL = "Haswell"
+
+
+def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``bench`` to the commands of a parser."""
+    parser = commands.add_parser(
+        "bench",
+        help="measure this engine beside hand-written NumPy and the peers that are installed",
+        description="Measure this engine beside derivatives written by hand in NumPy and beside "
+        "PyTorch, JAX, HIPS/autograd, MyGrad and micrograd, as far as they are installed. Every "
+        "engine runs in a process of its own; results are checked equal before they are timed; "
+        "the processes take turns. Writes bench.json, bench.md and plots.",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--quick", action="store_true", help="the quick set, about a minute (the default)"
+    )
+    which.add_argument(
+        "--full", action="store_true", help="all sizes, more rounds: about half an hour"
+    )
+    parser.add_argument("--workloads", nargs="+", metavar="NAME", help="only these; see --list")
+    parser.add_argument("--engines", nargs="+", metavar="NAME", help="only these; see --list")
+    parser.add_argument("--rounds", type=_count, metavar="N", help="turns of each engine (7; 21)")
+    parser.add_argument(
+        "--threads", type=_count, default=1, metavar="N", help="of every engine (%(default)s)"
+    )
+    parser.add_argument(
+        "--coretype",
+        action="append",
+        metavar="NAME",
+        help="measure matrix products again with OPENBLAS_CORETYPE set to NAME, or to nothing with "
+        f"'unset'; may be repeated. --full does so by itself: unset if it is set, {_OTHER_KERNEL} "
+        "if it is not. Only engines on NumPy are concerned",
+    )
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        metavar="PATH",
+        help="interpreter of the engines' processes, where the peers are installed elsewhere",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out"), metavar="FOLDER", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--format", choices=["png", "svg"], default="png", help="of the plots (%(default)s)"
+    )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="print and draw a bench.json instead of measuring",
+    )
+    parser.add_argument("--list", action="store_true", help="show workloads and engines")
+    parser.set_defaults(run=_command, parser=parser)
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return count
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    from autodiff.bench import harness
+    from autodiff.bench.engines import ENGINES, OWN
+    from autodiff.bench.workloads import WORKLOADS, cases
+
+    if arguments.list:
+        for name, workload in WORKLOADS.items():
+            print(f"{name:<24} {workload.title}: {'; '.join(workload.sizes)}")
+        print()
+        for name, engine in ENGINES.items():
+            print(f"{name:<24} {engine.title}")
+        return 0
+    if arguments.source is not None:
+        return _again(arguments)
+    unknown = [name for name in arguments.engines or () if name not in ENGINES]
+    if unknown:
+        arguments.parser.error(f"--engines: no {unknown[0]!r}; there are {', '.join(ENGINES)}")
+    try:
+        chosen = cases(not arguments.full, arguments.workloads)
+    except ValueError as error:
+        arguments.parser.error(f"--workloads: {error}")
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        arguments.parser.error(f"--out: {arguments.out}: {error.strerror}")
+    settings = harness.Settings(
+        rounds=arguments.rounds or (21 if arguments.full else 7),
+        seconds=0.1 if arguments.full else 0.03,
+        budget=30.0 if arguments.full else 1.0,
+        threads=arguments.threads,
+        python=arguments.python,
+        timeout=600.0 if arguments.full else 60.0,
+    )
+    start = time.perf_counter()
+    try:
+        results = run(
+            chosen,
+            list(arguments.engines or ENGINES),
+            settings,
+            coretypes=_coretypes(arguments),
+            extras=arguments.workloads is None,
+        )
+    except (harness.PeerError, OSError) as error:
+        print(f"autodiff bench: {error}", file=sys.stderr)
+        return 1
+    _write(results, arguments.out, arguments.format)
+    print(f"time {time.perf_counter() - start:.0f} s")
+    wrong = [record for record in results["cases"] if "error" in record["engines"][OWN]]
+    return 1 if wrong else 0
+
+
+def _coretypes(arguments: argparse.Namespace) -> list[str]:
+    import os
+    import platform
+
+    if arguments.coretype:
+        return ["" if name == "unset" else name for name in arguments.coretype]
+    if not arguments.full:
+        return []
+    if os.environ.get("OPENBLAS_CORETYPE"):
+        return [""]
+    return [_OTHER_KERNEL] if platform.machine() in ("x86_64", "AMD64") else []
+
+
+def run(
+    chosen: Sequence[Any],
+    engines: Sequence[str],
+    settings: Settings,
+    coretypes: Sequence[str] = (),
+    extras: bool = False,
+    show: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Measure cases and collect the results.
+
+    Parameters
+    ----------
+    chosen : sequence of Case
+    engines : sequence of str
+    settings : Settings
+    coretypes : sequence of str
+        Kernels of OpenBLAS with which to measure matrix products again.
+    extras : bool
+        Whether to measure import times and installed sizes as well.
+    show : callable
+        Receives lines of text as they come.
+
+    Returns
+    -------
+    dict
+        What ``bench.json`` holds.
+    """
+    from autodiff.bench import harness, report
+    from autodiff.bench.engines import ENGINES, OWN
+
+    results: dict[str, Any] = {
+        "schema": _SCHEMA,
+        "machine": harness.machine(settings),
+        "engines": {},
+        "missing": {},
+        "cases": [],
+        "imports": {},
+        "sizes": {},
+        "exponents": {},
+        "kernels": {},
+    }
+    records = results["cases"]
+    with harness.Fleet(engines, settings) as fleet:
+        results["engines"], results["missing"] = fleet.about, fleet.missing
+        show(report.heading(results))
+        table = report.Table(list(fleet.peers))
+        show("\n" + report.LEGEND)
+        show("\n" + table.header())
+        for case in chosen:
+            memory = case.workload.measure == "memory"
+            measure = harness.measure_memory if memory else harness.measure
+            records.append(measure(fleet, case))
+            show(table.row(records[-1]))
+        present = [name for name in fleet.peers if name != "autodiff-grad"]
+        if extras:
+            few = replace(settings, rounds=min(max(2, settings.rounds // 3), 7))
+            results["imports"] = harness.import_times(present, few)
+            for name in present:
+                answer = fleet.peer(name).ask({"do": "size"})
+                if "bytes" in answer:
+                    results["sizes"][name] = {
+                        "median": answer["bytes"],
+                        "by_name": answer["by_name"],
+                    }
+            for key, title, unit in (("imports", "import", "s"), ("sizes", "installed", "B")):
+                own, cells = report.plain_cells(results[key], table.engines)
+                show(table.cells(title, report.amount(own, unit), cells))
+    products = [case for case in chosen if case.workload.products and not case.workload.axis]
+    for coretype in coretypes:
+        kernel = replace(settings, coretype=coretype)
+        concerned = [name for name in present if ENGINES[name].numpy_based]
+        # Peers with a BLAS of their own come along for comparison within the same rounds
+        concerned += [name for name in ("torch", "jax") if name in present]
+        with harness.Fleet(concerned, kernel) as fleet:
+            chosen_kernel = report.kernel_of(fleet.about[OWN]) or "threadpoolctl is not installed"
+            results["kernels"][coretype or "unset"] = chosen_kernel
+            show(f"OPENBLAS_CORETYPE={coretype or 'unset'}: {chosen_kernel}")
+            for case in products:
+                records.append(harness.measure(fleet, case))
+                show(table.row(records[-1]))
+    results["exponents"] = report.exponents(records)
+    for line in report.scaling_lines(results["exponents"]):
+        show(line)
+    for line in report.notes(records, settings.threads):
+        show(f"! {line}")
+    return results
+
+
+def _write(results: dict[str, Any], folder: Path, kind: str) -> None:
+    from autodiff.bench import report
+
+    path = folder / "bench.json"
+    path.write_text(_text(results), encoding="utf-8")
+    print(f"results {path}")
+    path = folder / "bench.md"
+    path.write_text(report.markdown(results), encoding="utf-8")
+    print(f"table   {path}")
+    _draw(results, folder, kind)
+
+
+def _text(results: dict[str, Any]) -> str:
+    """JSON with one case a line, without the times of single rounds."""
+    records = []
+    for record in results["cases"]:
+        engines = {
+            name: {key: value for key, value in entry.items() if key != "times"}
+            for name, entry in record["engines"].items()
+        }
+        records.append(json.dumps({**record, "engines": engines}))
+    rest = {key: value for key, value in results.items() if key != "cases"}
+    lines = [f' "{key}": {json.dumps(value)}' for key, value in rest.items()]
+    lines.append(' "cases": [\n  ' + ",\n  ".join(records) + "\n ]")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _draw(results: dict[str, Any], folder: Path, kind: str) -> None:
+    try:
+        from autodiff.bench import figures
+
+        paths = figures.draw(results, folder, kind)
+    except ImportError as error:
+        print(f"plots   not drawn: {error}")
+        return
+    for path in paths:
+        print(f"plot    {path}")
+
+
+def _again(arguments: argparse.Namespace) -> int:
+    from autodiff.bench import report
+
+    try:
+        results = json.loads(arguments.source.read_text(encoding="utf-8"))
+    except OSError as error:
+        arguments.parser.error(f"--from: {arguments.source}: {error.strerror}")
+    except ValueError as error:
+        arguments.parser.error(f"--from: {arguments.source} is not JSON: {error}")
+    if not isinstance(results, dict) or results.get("schema") != _SCHEMA:
+        arguments.parser.error(
+            f"--from: {arguments.source} is not a bench.json of this version; measure again"
+        )
+    print(report.markdown(results), end="")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    _draw(results, arguments.out, arguments.format)
+    return 0

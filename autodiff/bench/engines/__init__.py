@@ -1,0 +1,83 @@
+"""Engines: what each one is called, where it lives, and what it needs.
+
+Peers are imported by name and on use (`autodiff.bench.lazy`): none of them is a dependency, and
+neither documentation tools nor type checkers need them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import NamedTuple
+
+from autodiff.bench.program import Implementation
+
+__all__ = ["ENGINES", "OWN", "REFERENCE", "Engine", "programs"]
+
+OWN = "autodiff"
+"""The engine that is compared with the others."""
+
+REFERENCE = "numpy"
+"""The engine whose results the others must have: derivatives written by hand."""
+
+
+class Engine(NamedTuple):
+    """One column of the comparison.
+
+    Parameters
+    ----------
+    title : str
+        For tables and plots.
+    module : str
+        Module of this package with its implementations.
+    table : str
+        Name of the dict of implementations in it.
+    requires : str
+        What to import, which is also what its import time is taken of.
+    distribution : str
+        Name under which it is installed.
+    numpy_based : bool
+        Whether it computes with NumPy, so that NumPy's BLAS decides.
+    """
+
+    title: str
+    module: str
+    table: str
+    requires: str
+    distribution: str
+    numpy_based: bool
+
+
+ENGINES = {
+    "autodiff": Engine("autodiff", "own", "PROGRAMS", "autodiff", "autodiff", True),
+    "autodiff-grad": Engine("ad.grad", "own", "FUNCTIONAL", "autodiff", "autodiff", True),
+    "numpy": Engine("NumPy by hand", "hand", "PROGRAMS", "numpy", "numpy", True),
+    "torch": Engine("PyTorch", "pytorch", "PROGRAMS", "torch", "torch", False),
+    "jax": Engine("JAX jit", "xla", "PROGRAMS", "jax", "jax", False),
+    "autograd": Engine("HIPS/autograd", "hips", "PROGRAMS", "autograd", "autograd", True),
+    "mygrad": Engine("MyGrad", "numpy_tensors", "PROGRAMS", "mygrad", "mygrad", True),
+    "micrograd": Engine("micrograd", "scalars", "PROGRAMS", "micrograd", "micrograd", False),
+}
+"""Engines by the name that ``--engines`` takes."""
+
+
+def programs(engine: str) -> dict[str, Implementation]:
+    """Set an engine up; its implementations by program.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        The engine is not installed.
+
+    Examples
+    --------
+    >>> sorted(programs("numpy"))[:3]
+    ['binary_chain', 'dense', 'expression']
+    """
+    entry = ENGINES[engine]
+    import_module(entry.requires)
+    module = import_module(f"autodiff.bench.engines.{entry.module}")
+    set_up = getattr(module, "set_up", None)
+    if set_up is not None:
+        set_up()
+    table: dict[str, Implementation] = getattr(module, entry.table)
+    return table

@@ -1,0 +1,87 @@
+"""Mathematics of the workloads, for any array library: engines differ in what they pass in.
+
+>>> binary_chain(1.0, 2.0, 4)
+10.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = [
+    "binary_chain",
+    "dense_layers",
+    "expression",
+    "graph",
+    "logits",
+    "recurrent_layers",
+    "rosenbrock",
+    "running_total",
+    "tanh_chain",
+]
+
+Function = Callable[[Any], Any]
+
+
+def binary_chain(x: Any, y: Any, length: int) -> Any:
+    """``x * y + y``, again and again: `length` operations of two arguments."""
+    for _ in range(length // 2):
+        x = x * y
+        x = x + y
+    return x
+
+
+def tanh_chain(tanh: Function, x: Any, length: int) -> Any:
+    """``tanh(tanh(...))``: `length` operations of one argument."""
+    for _ in range(length):
+        x = tanh(x)
+    return x
+
+
+def graph(a: Any, b: Any, c: Any, nodes: int) -> Any:
+    """Linear recursion in two variables whose coefficients are inputs: about `nodes` operations."""
+    u, v = a, b
+    for _ in range(nodes // 5):
+        u, v = u * a + v * b, u * c + c
+    return u + v
+
+
+def logits(tanh: Function, parameters: Sequence[Any], x: Any) -> Any:
+    """Multi-layer perceptron; `parameters` are weights and biases in turn."""
+    weights, biases = parameters[::2], parameters[1::2]
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+        x = tanh(x @ weight + bias)
+    return x @ weights[-1] + biases[-1]
+
+
+def dense_layers(tanh: Function, parameters: Sequence[Any], x: Any) -> Any:
+    """Layers that all end in tanh; `parameters` are weights and biases in turn."""
+    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+        x = tanh(x @ weight + bias)
+    return x
+
+
+def recurrent_layers(tanh: Function, weight: Any, h: Any, depth: int) -> Any:
+    """Apply one layer `depth` times."""
+    for _ in range(depth):
+        h = tanh(h @ weight)
+    return h
+
+
+def expression(library: Any, x: Any) -> Any:
+    """Sum of ``tanh(x) exp(-x²)``."""
+    return library.sum(library.tanh(x) * library.exp(-x * x))
+
+
+def rosenbrock(total: Function, x: Any) -> Any:
+    """Rosenbrock's function in its chained form; `total` sums an array."""
+    return total(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+
+def running_total(x: Any, length: int) -> Any:
+    """Sum of elements, read one by one."""
+    total = 0.0
+    for i in range(length):
+        total = total + x[i]
+    return total

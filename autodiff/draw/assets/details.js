@@ -1,0 +1,235 @@
+// What is known of a box: shortly beside it, and in full in the panel.
+
+/** @type {{box: Box|null}} */
+const selection = { box: null };
+
+/** @param {Route} route */
+const selected = (route) =>
+  selection.box !== null &&
+  route.uses.some((use) => use.from === selection.box || use.to === selection.box);
+
+/** @param {Summary} s */
+function summaryText(s) {
+  if (s.text === "empty") return "no elements";
+  const parts = [];
+  if (s.text) parts.push(s.text);
+  if (s.text === undefined || s.text.startsWith("[")) {
+    const name = s.modulus ? "modulus " : "";
+    parts.push(`${name}min ${s.min}, mean ${s.mean}, max ${s.max}, norm ${s.norm}`);
+  }
+  if (s.infinite) parts.push(`${plural(s.infinite, "element")} not finite`);
+  return parts.join("; ");
+}
+
+/**
+ * Rows of a table of facts.
+ * @typedef {[string, (Node|string|null)[]]} Fact
+ * @param {Box} box
+ * @param {boolean} full with links to its neighbours
+ * @returns {Fact[]}
+ */
+function facts(box, full) {
+  return isGroup(box) ? groupFacts(box) : nodeFacts(box, full);
+}
+
+/** @param {Box} box @returns {Fact[]} */
+function groupFacts(box) {
+  const kind = /** @type {Record<string, string>} */ (GROUP_NAMES)[box.kind] ?? box.kind;
+  /** @type {Fact[]} */
+  const rows = box.repeats ? [["kind", [`${kind}, ${box.repeats} times`]]] : [];
+  const count = box.operations.length;
+  if (count) rows.push(["holds", [plural(count, "operation")]]);
+  if (count > 1) rows.push(["", [commonest(box, 6)]]);
+  rows.push(["flops", [box.flops.toLocaleString("en")]]);
+  rows.push(["moves", [bytesText(box.bytes)]]);
+  const inside = new Set(box.operations);
+  let kept = 0;
+  for (const index of box.operations)
+    for (const value of model.operation(index).values)
+      if (value.keepers.some((keeper) => inside.has(keeper))) kept += value.bytes;
+  if (kept) rows.push(["saved", [`${bytesText(kept)} of its results, for its own VJPs`]]);
+  rows.push(["source", [sourcesOf(box)]]);
+  return rows.filter(([, shown]) => shown[0]);
+}
+
+/** @param {Box} group */
+function sourcesOf(group) {
+  const found = new Set();
+  for (const index of group.operations) {
+    const source = model.operation(index).op?.source;
+    if (source) found.add(source);
+    if (found.size > 3) break;
+  }
+  return [...found].slice(0, 3).join(", ") + (found.size > 3 ? ", …" : "");
+}
+
+/** @param {Box} box @param {boolean} full @returns {Fact[]} */
+function nodeFacts(box, full) {
+  /** @type {Fact[]} */
+  const rows = [];
+  const op = box.op;
+  if (op) {
+    rows.push(["operation", [html("code", {}, op.primitive)]]);
+    if (op.params) rows.push(["parameters", [html("code", {}, op.params)]]);
+  }
+  if (full && box.operands.length)
+    rows.push(["inputs", box.operands.map((operand, i) => inputLink(box, operand, i))]);
+  if (box.kind === "output") return rows;
+  for (const value of box.values) {
+    const several = box.values.length > 1 ? `${value.name}: ` : "";
+    const spec = /^(.*?)\[(.*)\]$/.exec(value.spec);
+    const typed = spec
+      ? `${spec[1]}  shape (${spec[2].replace(/,/g, ", ")}${spec[2] && !spec[2].includes(",") ? "," : ""})`
+      : value.spec;
+    rows.push(["value", [`${several}${typed}, ${bytesText(value.bytes)}`]]);
+    if (value.value) rows.push(["", [summaryText(value.value)]]);
+    if (value.gradient) rows.push(["gradient", [summaryText(value.gradient)]]);
+    if (value.arrivals.length > 1)
+      rows.push(["", [`sum of ${value.arrivals.length} contributions`]]);
+    const cotangent = model.values[value.cotangent];
+    if (full && cotangent?.producer)
+      rows.push(["cotangent", [link(cotangent.producer, cotangent.name)]]);
+    if (value.keepers.length) {
+      const by = value.keepers.slice(0, full ? 12 : 3).map((index) => {
+        const keeper = model.operation(index);
+        const name = keeper.op?.primitive ?? "";
+        return full ? link(keeper, `VJP of ${name}`) : `VJP of ${name}  `;
+      });
+      rows.push(["saved by", by]);
+    }
+    if (full && value.readers.length)
+      rows.push(["read by", value.readers.slice(0, 24).map((use) => link(use.to, use.to.title))]);
+  }
+  if (op) {
+    rows.push(["flops", [op.flops.toLocaleString("en")]]);
+    rows.push(["moves", [bytesText(op.bytes)]]);
+    const partner = op.pulls >= 0 ? model.operation(op.pulls) : null;
+    if (partner) {
+      const name = `VJP of ${partner.op?.primitive}`;
+      rows.push(["part of", [full ? link(partner, name) : name]]);
+    } else if (model.sweep.length)
+      rows.push([
+        "reverse",
+        [
+          op.reverse < 0
+            ? "not reached by the sweep"
+            : `step ${op.reverse + 1} of ${model.sweep.length}`,
+        ],
+      ]);
+    if (op.scope) rows.push(["called in", [op.scope]]);
+    if (op.source) rows.push(["source", [html("code", {}, op.source)]]);
+  }
+  return rows;
+}
+
+/** @param {Box} box @param {Value|Constant} operand @param {number} position */
+function inputLink(box, operand, position) {
+  const name = box.op?.inputs[position] ?? "";
+  const fixed = box.op && !box.op.differentiable[position] ? " (no derivative)" : "";
+  const prefix = name && box.operands.length > 1 ? `${name} = ` : "";
+  if ("producer" in operand && operand.producer)
+    return html("span", {}, prefix, link(operand.producer, operand.name), fixed);
+  const text = "text" in operand ? `${operand.text} ${operand.spec}` : "";
+  return html("span", {}, `${prefix}${text}${fixed}`);
+}
+
+/** @param {Box} box @param {string} text */
+function link(box, text) {
+  return html(
+    "button",
+    { type: "button", class: "link", click: () => jumpTo(box) },
+    shortened(text, 40),
+  );
+}
+
+/** @param {Fact[]} rows */
+function table(rows) {
+  const list = html("dl");
+  for (const [name, shown] of rows) {
+    const description = html("dd", {});
+    shown.forEach((part) => part !== null && description.append(part));
+    list.append(html("dt", {}, name), description);
+  }
+  return list;
+}
+
+/** @param {Box} box */
+function heading(box) {
+  const kind = isGroup(box)
+    ? /** @type {Record<string, string>} */ (GROUP_NAMES)[box.kind]
+    : box.kind;
+  return html(
+    "h2",
+    {},
+    html(
+      "span",
+      { class: `kind ${isGroup(box) ? "group" : box.kind} phase-${box.phase}` },
+      box.phase ? `backward ${kind}` : kind,
+    ),
+    shortened(box.title, 80),
+  );
+}
+
+/** Select a box: its details go to the panel, its edges stand out.
+ * @param {Box|null} box
+ */
+function select(box) {
+  selection.box = box;
+  const panel = byId("facts");
+  if (box) {
+    const again = isGroup(box)
+      ? html("button", { type: "button", click: () => toggle(box) }, box.open ? "Close" : "Open")
+      : null;
+    panel.replaceChildren(heading(box), table(facts(box, true)), ...(again ? [again] : []));
+  } else panel.replaceChildren(overview());
+  drawOverlay(box);
+  showStep();
+}
+
+/** What the panel shows while nothing is selected. */
+function overview() {
+  /** @type {Fact[]} */
+  const rows = [
+    ["operations", [model.count.toLocaleString("en")]],
+    ["flops", [model.root.flops.toLocaleString("en")]],
+    ["moves", [bytesText(model.root.bytes)]],
+    ["inputs", [model.nodes.filter((n) => n.kind === "input").length.toLocaleString("en")]],
+    ["parameters", [model.nodes.filter((n) => n.kind === "parameter").length.toLocaleString("en")]],
+    ["outputs", [model.nodes.filter((n) => n.kind === "output").length.toLocaleString("en")]],
+  ];
+  let kept = 0;
+  for (const value of model.values) if (value.keepers.length) kept += value.bytes;
+  rows.push(["saved", [`${bytesText(kept)} for the reverse sweep`]]);
+  const notes = [model.missing.values, model.missing.gradients].filter(Boolean);
+  return html(
+    "div",
+    {},
+    html("h2", {}, "The tape"),
+    table(rows.filter(([, shown]) => shown[0] !== "0")),
+    ...[...new Set(notes)].map((note) => html("p", { class: "missing" }, `Not shown: ${note}`)),
+    html("p", { class: "hint" }, "Choose a box to read what is known of it. Press ? for the keys."),
+  );
+}
+
+/** Show short details beside a box.
+ * @param {Box|null} box
+ */
+function hint(box) {
+  const tip = byId("tip");
+  const view = box && views.get(box);
+  tip.hidden = !view;
+  if (!box || !view) return;
+  tip.replaceChildren(heading(box), table(facts(box, false)));
+  const canvas = byId("canvas").getBoundingClientRect();
+  const place = placeOf(box);
+  const { x, y, scale } = viewport;
+  const left = x + (place.x + place.width) * scale + 12;
+  const top = y + place.y * scale;
+  const { width, height } = tip.getBoundingClientRect();
+  const beside = left + width < canvas.width ? left : x + place.x * scale - width - 12;
+  // Where there is room on neither side it stands below
+  const fits = beside > 4 && beside + width < canvas.width;
+  const below = y + (place.y + Math.min(place.height, 42)) * scale + 12;
+  tip.style.left = `${Math.max(4, fits ? beside : Math.min(canvas.width - width - 4, x + place.x * scale))}px`;
+  tip.style.top = `${Math.max(4, Math.min(canvas.height - height - 4, fits ? top : below))}px`;
+}

@@ -1,0 +1,361 @@
+"""Tapes as pages: one HTML file to open, search and step through, that needs no network.
+
+Python computes what the page shows (outline, values, order of the reverse sweep) and writes it as
+JSON; the scripts in ``assets`` lay it out and draw it. The page's own policy forbids it to load
+anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import resources
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autodiff.dispatch import concrete
+from autodiff.draw.boxes import Group, boxes, phases
+from autodiff.draw.roles import output_names, parameter_positions
+from autodiff.draw.steps import reverse_steps
+from autodiff.draw.texts import constant_text
+from autodiff.errors import DrawingError, TapeError
+from autodiff.tape import Constant, Entry, Tape, Variable, params_text, short_source
+
+__all__ = ["MAX_OPERATIONS", "Html", "page_of", "tape_data", "tape_to_html"]
+
+MAX_OPERATIONS = 20_000
+"""Longest tape of which a page is made: a browser holds no more boxes with ease."""
+
+SCRIPTS = ("model", "layout", "scene", "viewport", "timeline", "details", "search", "main")
+"""The page's scripts in ``assets``, in the order in which they are put together."""
+
+_SHOWN_ELEMENTS = 8
+_NAME_LENGTH = 200
+_DIGITS = 4
+
+
+class Html(str):
+    """HTML text that notebooks show as a page of its own, closed off from theirs."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return (
+            '<iframe title="tape" sandbox="allow-scripts" width="100%" height="640" '
+            f'style="border:1px solid #8886" srcdoc="{html.escape(self)}"></iframe>'
+        )
+
+
+def tape_to_html(
+    tape: Tape,
+    path: str | PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    parameters: Sequence[str] | None = None,
+) -> Path | Html:
+    """Write a tape as a page; `Tape.to_html` documents it."""
+    target = None if path is None else Path(path)
+    if target is not None and not target.parent.is_dir():
+        raise FileNotFoundError(f"to_html: there is no folder {str(target.parent)!r} to write to")
+    text = page_of(tape_data(tape, title=title, parameters=parameters))
+    if target is None:
+        return Html(text)
+    target.write_text(text, encoding="utf-8", newline="\n")
+    return target
+
+
+# --- from the tape to JSON ----------------------------------------------------------------------
+
+
+def tape_data(
+    tape: Tape, *, title: str | None = None, parameters: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """What a page shows of a tape, as JSON; ``assets/model.js`` says what stands where.
+
+    Raises
+    ------
+    DrawingError
+        The tape has more than `MAX_OPERATIONS` operations.
+    ValueError
+        A name in `parameters` is no input of the tape.
+    """
+    if len(tape) > MAX_OPERATIONS:
+        raise DrawingError(
+            f"to_html: the tape has {len(tape):,} operations, more than {MAX_OPERATIONS:,}; record "
+            "a part of the computation or smaller loops, or print the tape as text"
+        )
+    return _Writer(tape, title, parameters).data
+
+
+class _Strings:
+    """A table of texts, each of which is written once."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def __call__(self, text: str | None) -> int:
+        return self.numbers.setdefault(text or "", len(self.numbers))
+
+
+class _Writer:
+    """Collects the data of one tape."""
+
+    def __init__(self, tape: Tape, title: str | None, parameters: Sequence[str] | None) -> None:
+        self.tape = tape
+        self.text = _Strings()
+        self.text("")
+        self.names = tape.names()
+        self.variables = [*tape.inputs, *(v for entry in tape for v in entry.outputs)]
+        self.numbers = {variable: i for i, variable in enumerate(self.variables)}
+        self.positions = {id(entry): i for i, entry in enumerate(tape)}
+        self.constants: list[list[int]] = []
+        self.summaries: list[Any] = []
+        chosen = parameter_positions(tape, parameters)
+        operations = [
+            self._operation(entry, phase) for entry, phase in zip(tape, phases(tape), strict=True)
+        ]
+        outputs = [
+            [self.text(_short(name)), self._reference(output)]
+            for name, output in zip(output_names(tape), tape.outputs, strict=True)
+        ]
+        values, no_values = _readings(tape.values)
+        gradients, no_gradients = _readings(tape.gradients)
+        sweep = [] if tape.cotangents or any(e.pulls for e in tape) else reverse_steps(tape)
+        self.data: dict[str, Any] = {
+            "title": title or "tape",
+            "inputs": [int(position in chosen) for position in range(len(tape.inputs))],
+            "operations": operations,
+            "outputs": outputs,
+            "variables": self._variable_rows(values, gradients),
+            "constants": self.constants,
+            "summaries": self.summaries,
+            "groups": self._groups(boxes(tape, chosen)),
+            "sweep": [
+                [
+                    step.entry,
+                    [
+                        [d.position, self.numbers[d.variable], self.text(d.rule), d.number, d.total]
+                        for d in step.deliveries
+                    ],
+                ]
+                for step in sweep
+            ],
+            "missing": {"values": no_values, "gradients": no_gradients},
+            "strings": list(self.text.numbers),
+        }
+
+    def _operation(self, entry: Entry, phase: int) -> list[Any]:
+        name = entry.primitive.name
+        return [
+            self.text(self._title(entry)),
+            self.text(name),
+            self.text(params_text(entry)),
+            entry.flops,
+            entry.nbytes,
+            self.text(short_source(entry.source)),
+            [self._reference(operand) for operand in entry.inputs],
+            [self.numbers[variable] for variable in entry.outputs],
+            [
+                int(entry.primitive.input_name(i) not in entry.primitive.constant)
+                for i in range(len(entry.inputs))
+            ],
+            [self.text(entry.primitive.input_name(i)) for i in range(len(entry.inputs))],
+            -1 if entry.pulls is None else self.positions.get(id(entry.pulls), -1),
+            phase,
+            self.text(" / ".join(entry.scope.path) if entry.scope else ""),
+        ]
+
+    def _title(self, entry: Entry) -> str:
+        """The operation as a formula where that is short: ``x × 0.5``, ``max(x, 0)``."""
+        label, operands = entry.primitive.label, entry.inputs
+        shown = [
+            "·" if isinstance(operand, Variable) else constant_text(operand) for operand in operands
+        ]
+        if all(text == "·" for text in shown) or "constant" in shown:
+            return label
+        if len(shown) == 2 and not any(c.isalnum() for c in label):
+            return f"{shown[0]} {label} {shown[1]}"
+        if label == "xʸ":
+            return f"{shown[0]} ^ {shown[1]}"
+        title = f"{label}({', '.join(shown)})"
+        return title if len(title) <= 28 else label
+
+    def _reference(self, operand: Variable | Constant) -> int:
+        """Number of a variable, or -1 minus that of a constant."""
+        if isinstance(operand, Variable):
+            return self.numbers[operand]
+        text = constant_text(operand)
+        self.constants.append([self.text(text), self.text(str(operand.spec))])
+        return -len(self.constants)
+
+    def _variable_rows(
+        self, values: dict[Variable, Any], gradients: dict[Variable, Any]
+    ) -> list[list[Any]]:
+        keepers = self.tape.saved()
+        cotangents = self.tape.cotangents
+        return [
+            [
+                self.text(_short(self.names[id(variable)])),
+                int(bool(variable.name)),
+                self.text(str(variable.spec)),
+                variable.spec.nbytes,
+                self._summary(values.get(variable)),
+                self._summary(gradients.get(variable)),
+                [self.positions[id(entry)] for entry in keepers.get(variable, ())],
+                self.numbers.get(cotangents[variable], -1) if variable in cotangents else -1,
+            ]
+            for variable in self.variables
+        ]
+
+    def _summary(self, value: Any) -> int:
+        if value is None:
+            return -1
+        self.summaries.append(summary(value))
+        return len(self.summaries) - 1
+
+    def _groups(self, root: Group) -> list[list[Any]]:
+        """Rows of the outline, a group's before those inside it; a member -1 - n is group n."""
+        rows: list[list[Any]] = []
+        waiting: list[tuple[Group, list[int] | None, int]] = [(root, None, 0)]
+        while waiting:
+            group, holder, place = waiting.pop()
+            members: list[int] = []
+            if holder is not None:
+                holder[place] = -1 - len(rows)
+            rows.append(
+                [group.kind, self.text(_short(group.label)), group.phase, group.repeats, members]
+            )
+            inner = []
+            for i, member in enumerate(group.members):
+                if isinstance(member, Group):
+                    members.append(0)
+                    inner.append((member, members, i))
+                else:
+                    members.append(member)
+            waiting += reversed(inner)
+        return rows
+
+
+def _readings(
+    reader: Callable[[], dict[Variable, Any]],
+) -> tuple[dict[Variable, Any], str]:
+    """What a tape tells of values, or why it does not."""
+    try:
+        with np.errstate(all="ignore"):
+            return reader(), ""
+    except (ValueError, TapeError) as error:
+        return {}, str(error)
+
+
+def summary(value: Any) -> dict[str, Any]:
+    """Least, mean and greatest element, norm, and how many are not finite; few elements as text.
+
+    Complex values are summarised by their modulus. Numbers have four significant digits.
+
+    Examples
+    --------
+    >>> summary(np.array([3.0, -4.0]))
+    {'min': -4, 'mean': -0.5, 'max': 3, 'norm': 5, 'text': '[3, -4]'}
+    """
+    array = np.asarray(concrete(value))
+    if array.size == 0:
+        return {"text": "empty"}
+    shown: dict[str, Any] = {}
+    if array.dtype.kind == "c":
+        shown["modulus"] = 1
+    with np.errstate(all="ignore"):
+        measured = np.abs(array) if array.dtype.kind == "c" else array
+        wide = measured.astype(np.float64)
+        finite = np.isfinite(wide)
+        shown["min"] = _number(wide.min())
+        shown["mean"] = _number(wide.mean())
+        shown["max"] = _number(wide.max())
+        shown["norm"] = _number(np.linalg.norm(wide.ravel()))
+        if not finite.all():
+            shown["infinite"] = int(np.count_nonzero(~finite))
+    if array.size <= _SHOWN_ELEMENTS:
+        shown["text"] = " ".join(
+            np.array2string(
+                array, separator=", ", max_line_width=200, formatter={"all": _element}
+            ).split()
+        )
+    return shown
+
+
+def _number(value: Any) -> int | float | str:
+    """Four significant digits; JSON has no infinities."""
+    if not np.isfinite(value):
+        return str(float(value))
+    short = float(f"{float(value):.{_DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 1e6 else short
+
+
+def _element(value: Any) -> str:
+    return f"{value:.{_DIGITS}g}" if isinstance(value, np.inexact) else str(value)
+
+
+def _short(text: str) -> str:
+    """A name of a length that a page can show; its ends tell it apart."""
+    if len(text) <= _NAME_LENGTH:
+        return text
+    half = _NAME_LENGTH // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+# --- from JSON to HTML --------------------------------------------------------------------------
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("autodiff.draw").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    """All scripts in one function of their own, so that no name of theirs is global.
+
+    The layout library is one statement that declares ``dagre``. Its reference to a source map,
+    which the page does not have, is left out.
+    """
+    library = re.sub(r"^//# sourceMappingURL.*\n?", "", _asset("vendor/dagre.min.js"), flags=re.M)
+    licence = _asset("vendor/dagre.LICENSE.txt").strip()
+    own = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    return (
+        f'(() => {{\n"use strict";\n/*! @dagrejs/dagre\n{licence}\n*/\n{library}\n{own}\n}})();\n'
+    )
+
+
+def _hash(text: str) -> str:
+    """Hash source of a content security policy (W3C, Content Security Policy 3, section 2.3.1)."""
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
+def page_of(data: dict[str, Any]) -> str:
+    """Page of a tape's data: a template with everything it needs inside.
+
+    The policy allows the page's own style and script, by their hashes, and nothing else.
+    """
+    style, script = _asset("page.css"), _script()
+    policy = (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    # No "<" can end the script element that holds the data, whatever names the tape has
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = re.sub("[<\u2028\u2029\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    parts = {
+        "policy": policy,
+        "title": html.escape(data["title"].encode("utf-8", "replace").decode()),
+        "style": style,
+        "data": text,
+        "script": script,
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
