@@ -36,9 +36,14 @@ class Parts:
 
     __slots__ = ("parts", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Any = None) -> None:
         self.parts: list[Any] = []
-        self.whole: Any = None
+        self.whole = whole
+
+    def __add__(self, cotangent: Any) -> Parts:
+        """Take in a whole array too: a sweep adds what comes to what there is, whatever it is."""
+        self.whole = cotangent if self.whole is None else self.whole + cotangent
+        return self
 
     def total(self, specs: Sequence[Spec] | None) -> Any:
         """Sum of everything collected: an array, or a tuple of arrays for several outputs."""

@@ -232,7 +232,17 @@ class Optimizer:
         if computing != dtype:
             gradient, value = gradient.astype(computing), value.astype(computing)
         change, new_slots = self.rule(gradient, value, slots, count)
-        result = value - change
+        others = (gradient, value, *slots, *new_slots)
+        if (
+            type(change) is type(value) is np.ndarray
+            and change.dtype == computing
+            and change.base is None
+            and not any(change is other for other in others)
+        ):
+            # The change is a new array, so its memory serves for the result
+            result = np.subtract(value, change, out=change)
+        else:
+            result = value - change
         if result.dtype != dtype:
             result = result.astype(dtype)
         return _freeze(result), [_freeze(slot) for slot in new_slots]
@@ -241,6 +251,8 @@ class Optimizer:
         self, gradient: Any, value: Any, slots: Sequence[Any], count: int
     ) -> tuple[Any, Sequence[Any]]:
         """What to subtract from one parameter, and its new slots; each optimizer defines it.
+
+        The change may be written over: if it is an array that somebody else holds, return a copy.
 
         Parameters
         ----------
@@ -319,9 +331,12 @@ class SGD(Optimizer):
             gradient = gradient + self.weight_decay * value
         if not slots:
             return self.lr * gradient, ()
-        velocity = self.momentum * slots[0] + gradient
-        direction = gradient + self.momentum * velocity if self.nesterov else velocity
-        return self.lr * direction, (velocity,)
+        velocity = _plus(self.momentum * slots[0], gradient)
+        if not self.nesterov:
+            return self.lr * velocity, (velocity,)
+        direction = _plus(self.momentum * velocity, gradient)
+        direction *= self.lr
+        return direction, (velocity,)
 
 
 class Adam(Optimizer):
@@ -381,10 +396,15 @@ class Adam(Optimizer):
     ) -> tuple[Any, Sequence[Any]]:
         """One step of Adam."""
         beta_1, beta_2 = self.betas
-        first = beta_1 * slots[0] + (1 - beta_1) * gradient
-        second = beta_2 * slots[1] + (1 - beta_2) * _squared(gradient)
-        scale = np.sqrt(second / (1 - beta_2**count)) + self.eps
-        return (self.lr / (1 - beta_1**count)) * first / scale, (first, second)
+        # In place wherever the left side is new: temporaries cost more than the arithmetic
+        first = _plus(beta_1 * slots[0], (1 - beta_1) * gradient)
+        second = _moving(beta_2, slots[1], _squared(gradient))
+        change = np.sqrt(second)
+        change *= 1 / math.sqrt(1 - beta_2**count)
+        change += self.eps
+        change = first / change
+        change *= self.lr / (1 - beta_1**count)
+        return change, (first, second)
 
 
 class AdamW(Adam):
@@ -433,7 +453,7 @@ class AdamW(Adam):
     ) -> tuple[Any, Sequence[Any]]:
         """One step of Adam and of weight decay."""
         change, new_slots = super().rule(gradient, value, slots, count)
-        return change + (self.lr * self.weight_decay) * value, new_slots
+        return _plus(change, (self.lr * self.weight_decay) * value), new_slots
 
 
 class RMSProp(Optimizer):
@@ -486,8 +506,10 @@ class RMSProp(Optimizer):
         self, gradient: Any, value: Any, slots: Sequence[Any], count: int
     ) -> tuple[Any, Sequence[Any]]:
         """One step of RMSProp."""
-        mean_square = self.decay * slots[0] + (1 - self.decay) * _squared(gradient)
-        return self.lr * gradient / (np.sqrt(mean_square) + self.eps), (mean_square,)
+        mean_square = _moving(self.decay, slots[0], _squared(gradient))
+        scale = np.sqrt(mean_square)
+        scale += self.eps
+        return self.lr * gradient / scale, (mean_square,)
 
 
 # --- helpers --------------------------------------------------------------------------------------
@@ -532,6 +554,19 @@ def _squared(gradient: Any) -> Any:
     if gradient.dtype.kind == "c":
         return np.square(np.real(gradient)) + np.square(np.imag(gradient))
     return np.square(gradient)
+
+
+def _plus(new: Any, other: Any) -> Any:
+    """Sum of both, in the memory of `new` where both are arrays."""
+    if type(new) is np.ndarray and type(other) is np.ndarray:
+        return np.add(new, other, out=new)
+    return new + other
+
+
+def _moving(decay: float, average: Any, new: Any) -> Any:
+    """Exponential moving average; `new` is written over."""
+    new *= 1 - decay
+    return _plus(new, decay * average)
 
 
 def _freeze(value: Any) -> Any:

@@ -19,6 +19,7 @@ which rules a declaration must give and which follow:
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -75,6 +76,9 @@ class Primitive:
         without parameters also as ``pullback_unary``, ``pullback_both``, ``pullback_first`` and
         ``pullback_second``, None until first used.
     constant : inputs that carry no derivative (conditions, indices).
+    closed : whether operands that broadcast to one shape and dtype are sure to give that shape and
+        dtype: arithmetic, and ufuncs of one input (as far as the dtype stays; an absolute value
+        is real).
     joint_jvp : None, or a function of input values, their tangents (None for zero) and the output,
         for the output's tangent: for primitives whose inputs must be pushed forward together.
     """
@@ -107,6 +111,11 @@ class Primitive:
         self.batch_rule = batch
         self.sample = sample
         self.has_partials = kind == "elementwise"
+        self.closed = self.has_partials and (
+            function.nin == 1
+            if isinstance(function, np.ufunc)
+            else any(function is known for known in _ARITHMETIC)
+        )
         self.reverse_rules: dict[str, Rule | Number] = {}
         self.forward_rules: dict[str, Rule] = {}
         self.pullbacks = _Pullbacks(self)
@@ -298,6 +307,15 @@ class Primitive:
                 )
                 raise TypeError(f"{self.name}: keyword {name!r} is a Tensor; {remedy}")
 
+
+_ARITHMETIC: tuple[Any, ...] = (
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.neg,
+    operator.pos,
+)
 
 _HOT_PATTERNS = {
     (True,): "pullback_unary",

@@ -22,6 +22,7 @@ from autodiff.errors import RuleError, TapeReleasedError
 from autodiff.ops.index import Scattered
 from autodiff.ops.protocol import as_input
 from autodiff.primitive import Primitive
+from autodiff.reuse import LARGE, only_holder
 from autodiff.rules import Pullback
 from autodiff.spec import Spec, is_inexact, protected, spec_of
 
@@ -32,6 +33,7 @@ _NO_PARAMS: dict[str, Any] = {}
 _PLAIN = frozenset({np.ndarray, np.float64, float, int, np.float32, np.complex128})
 _SCALARS = frozenset({np.float64, np.float32, np.complex128})
 _new = object.__new__
+_array = np.ndarray
 
 
 class Node:
@@ -42,6 +44,9 @@ class Node:
     scalar, which says all there is to know, or else (shape, dtype). Only some nodes have
     ``params`` (there are any), ``outputs`` (there are several), ``source`` (recorded under
     ``debug()``), ``name``, ``grad`` and ``hooks``.
+
+    There is no ``__init__``: an object made empty and filled in costs a third of one that is made
+    by a constructor in Python (`_node`, off the hot path, is the same with less to write).
     """
 
     __slots__ = (
@@ -70,19 +75,6 @@ class Node:
     grad: Any
     hooks: list[Callable[[Any], Any]]
 
-    def __init__(
-        self,
-        pullback: Pullback | Projection | None,
-        parents: tuple[Any, ...],
-        saved: tuple[Any, ...],
-        out: Any,
-    ) -> None:
-        self.sequence = _next_sequence()
-        self.pullback = pullback
-        self.parents = parents
-        self.saved = saved
-        self.form = type(out) if type(out) in _SCALARS else (out.shape, out.dtype)
-
     @property
     def spec(self) -> Spec:
         """Shape and dtype of the result."""
@@ -99,7 +91,11 @@ class Leaf(Node):
     __slots__ = ("assigned", "value")
 
     def __init__(self, value: Any, name: str | None = None) -> None:
-        super().__init__(None, (), (), value)
+        self.sequence = _next_sequence()
+        self.pullback = None
+        self.parents = ()
+        self.saved = ()
+        self.form = _form_of(value)
         self.grad = None
         self.name = name
         self.value = value
@@ -111,10 +107,33 @@ class Leaf(Node):
         self.assigned = _next_sequence()
 
 
+def _form_of(value: Any) -> Any:
+    return type(value) if type(value) in _SCALARS else (value.shape, value.dtype)
+
+
+def _node(
+    pullback: Pullback | Projection,
+    parents: tuple[Any, ...],
+    saved: tuple[Any, ...],
+    out: Any,
+) -> Node:
+    node = Node()
+    node.sequence = _next_sequence()
+    node.pullback = pullback
+    node.parents = parents
+    node.saved = saved
+    node.form = _form_of(out)
+    return node
+
+
 class Projection:
     """Pullback of choosing one output of an operation that has several."""
 
     __slots__ = ("position", "rule_names")
+
+    # As of a `Pullback`
+    trusted = False
+    pull_over = None
 
     def __init__(self, position: int) -> None:
         self.position = position
@@ -132,8 +151,15 @@ class Reverse(Interpreter):
 
     # The two entries below do what `process` does, for the operations that programs are made of,
     # with what a small array's arithmetic would notice left out: tuples of inputs and activity,
-    # parameters, and constructors (an object made by ``__new__`` and filled in costs a third less).
-    # What is not plain sailing (a mode, a constant, a first use) goes to `process`.
+    # parameters, and constructors. What is not plain sailing (a mode, a constant, a first use)
+    # goes to `process`.
+    #
+    # - A function that hangs on an object is put in a local variable before it is called: Python
+    #   3.11 has a fast path for methods of a class, and one for reading an attribute, but none for
+    #   calling what it reads.
+    # - Making an array's form, (shape, dtype), costs as much as recording a number. Where the
+    #   primitive is `closed`, operands of one form give that form, so it is handed on; equal forms
+    #   are made one object on the way, and from then on compared by identity, in the sweep too.
 
     def process_unary(self, primitive: Primitive, x: Any) -> Any:
         """Record a primitive of one input and no parameters."""
@@ -142,21 +168,31 @@ class Reverse(Interpreter):
         if pullback is None or parent is None or modes.open:
             return self.process(primitive, (x,), _NO_PARAMS)
         value = x._value
-        # Nothing lies below the outermost level, so the function itself can be called there.
-        if self.level:
+        # Where no box lies below, the function itself can be called.
+        if self.level and type(value) not in _PLAIN:
             out = primitive.call(value)
         else:
             try:
-                out = primitive.forward(value)
+                forward = primitive.forward
+                out = forward(value)
             except (TypeError, ValueError, IndexError) as error:
                 raise primitive.explained(error, value) from error
-        node = _new(Node)
+        node = Node()
         node.sequence = _next_sequence()
         node.pullback = pullback
         node.parents = (parent,)
-        node.saved = pullback.save(out, _NO_PARAMS, value)
+        if pullback.saves_inputs:
+            node.saved = (value,)
+        elif pullback.saves_out:
+            node.saved = (out,)
+        else:
+            save = pullback.save
+            node.saved = save(out, _NO_PARAMS, value)
         kind = type(out)
-        node.form = kind if kind in _SCALARS else (out.shape, out.dtype)
+        form = parent.form
+        if kind is not form and not (primitive.closed and kind is _array and out.dtype is form[1]):
+            form = kind if kind in _SCALARS else (out.shape, out.dtype)
+        node.form = form
         box = _new(self.box)
         box._value = out
         box._interpreter = self
@@ -173,15 +209,28 @@ class Reverse(Interpreter):
                 x_parent = x._payload
                 x_value = x._value
                 pullback = primitive.pullback_both
+                if pullback is None or x_parent is None or y_parent is None or modes.open:
+                    return self.process(primitive, (x, y), _NO_PARAMS)
+                form = x_parent.form
+                if form is not y_parent.form:
+                    if form == y_parent.form:
+                        y_parent.form = form  # one object: identity decides from now on
+                    else:
+                        form = None
             else:
                 if type(x) not in _PLAIN:
                     return super().process_binary(primitive, x, y)
                 pullback = primitive.pullback_second
+                if pullback is None or y_parent is None or modes.open:
+                    return self.process(primitive, (x, y), _NO_PARAMS)
                 x_value = x_parent = x
-                if type(x) is np.ndarray:
-                    if pullback is None or x.dtype.kind not in "fciub":
+                form = y_parent.form
+                if type(x) is _array:
+                    if x.dtype.kind not in "fciub":
                         return self.process(primitive, (x, y), _NO_PARAMS)
                     x_parent = Spec(x.shape, x.dtype)
+                    if form != x_parent:
+                        form = None
                     if pullback.saves[0]:
                         x_value = protected(x)
         else:
@@ -189,30 +238,44 @@ class Reverse(Interpreter):
                 return super().process_binary(primitive, x, y)
             pullback = primitive.pullback_first
             x_parent = x._payload
+            if pullback is None or x_parent is None or modes.open:
+                return self.process(primitive, (x, y), _NO_PARAMS)
             x_value = x._value
             y_value = y_parent = y
-            if type(y) is np.ndarray:
-                if pullback is None or y.dtype.kind not in "fciub":
+            form = x_parent.form
+            if type(y) is _array:
+                if y.dtype.kind not in "fciub":
                     return self.process(primitive, (x, y), _NO_PARAMS)
                 y_parent = Spec(y.shape, y.dtype)
+                if form != y_parent:
+                    form = None
                 if pullback.saves[1]:
                     y_value = protected(y)
-        if pullback is None or x_parent is None or y_parent is None or modes.open:
-            return self.process(primitive, (x, y), _NO_PARAMS)
-        if self.level:
+        if self.level and not (type(x_value) in _PLAIN and type(y_value) in _PLAIN):
             out = primitive.call(x_value, y_value)
         else:
             try:
-                out = primitive.forward(x_value, y_value)
+                forward = primitive.forward
+                out = forward(x_value, y_value)
             except (TypeError, ValueError, IndexError) as error:
                 raise primitive.explained(error, x_value, y_value) from error
-        node = _new(Node)
+        node = Node()
         node.sequence = _next_sequence()
         node.pullback = pullback
         node.parents = (x_parent, y_parent)
-        node.saved = pullback.save(out, _NO_PARAMS, x_value, y_value)
+        if pullback.saves_inputs:
+            node.saved = (x_value, y_value)
+        elif pullback.names:
+            save = pullback.save
+            node.saved = save(out, _NO_PARAMS, x_value, y_value)
+        else:
+            node.saved = ()
         kind = type(out)
-        node.form = kind if kind in _SCALARS else (out.shape, out.dtype)
+        if kind is not form and not (
+            primitive.closed and kind is _array and form is not None and out.dtype is form[1]
+        ):
+            form = kind if kind in _SCALARS else (out.shape, out.dtype)
+        node.form = form
         box = _new(self.box)
         box._value = out
         box._interpreter = self
@@ -264,7 +327,7 @@ class Reverse(Interpreter):
             return self._record_outputs(pullback, tuple(parents), saved, out, params)
         if not is_inexact(out.dtype):
             return out
-        node = Node(pullback, tuple(parents), saved, out)
+        node = _node(pullback, tuple(parents), saved, out)
         if params:
             node.params = params
         elif not primitive.params:
@@ -289,7 +352,7 @@ class Reverse(Interpreter):
         params: dict[str, Any],
     ) -> tuple[Any, ...]:
         """Record an operation with several outputs: its node, and a projection for each output."""
-        node = Node(pullback, parents, saved, outs[0])
+        node = _node(pullback, parents, saved, outs[0])
         node.params = params
         node.outputs = tuple(map(spec_of, outs))
         observer = thread_state.observer if modes.open else None
@@ -300,7 +363,7 @@ class Reverse(Interpreter):
             if not is_inexact(out.dtype):
                 boxes.append(out)
                 continue
-            projection = Node(Projection(position), (node,), (), out)
+            projection = _node(Projection(position), (node,), (), out)
             if observer is not None:
                 observer.recorded(projection, out)
             boxes.append(self.make(out, projection))
@@ -414,39 +477,57 @@ def sweep(
     return leaves
 
 
-def _sweep(
-    seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool
-) -> dict[Node, Any]:
-    pending: dict[int, list[Any]] = {}
-    heap: list[int] = []
+def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool) -> dict[Node, Any]:
+    received: dict[Node, Any] = {}
+    heap: list[tuple[int, Node]] = []
     careful = modes.open and (
         thread_state.strong_zero or thread_state.debug or thread_state.observer is not None
     )
     hooked = _Hooks.exist
+    observed = hooked or keep_grads
+    in_parts = reusing = False
     for node, g in seeds:
-        _deliver(node, g, pending, heap)
+        _deliver(node, g, received, heap)
     # The last node that got its first cotangent waits outside the heap: in a chain it is the next
     # one to go, and the heap stays empty.
-    ready: int | None = None
-    while heap or ready is not None:
+    ready: Node | None = None
+    cotangents: Any
+    cotangent: Any
+    former: Any
+    while True:
         if ready is None:
-            ready = heappop(heap)
+            if not heap:
+                break
+            node = heappop(heap)[1]
         elif heap:
-            ready = heappushpop(heap, ready)
-        entry = pending.pop(-ready)
+            node = heappushpop(heap, (-ready.sequence, ready))[1]
+        else:
+            node = ready
         ready = None
-        node, g = entry[0], entry[1]
-        if type(g) is Parts:
+        g = received.pop(node)
+        if in_parts and type(g) is Parts:
             g = g.total(getattr(node, "outputs", None))
-        if hooked:
-            g = _run_hooks(node, g)
-        if keep_grads and type(g) is not tuple:
-            _accumulate_grad(node, g if isinstance(g, Box) else np.array(g))
         saved = node.saved
         if saved is None:
             raise _released(node)
-        pullback = node.pullback
-        cotangents = _pulled(node, g, saved) if careful else pullback.pull(g, saved)
+        pullback: Any = node.pullback
+        if observed:
+            if hooked:
+                g = _run_hooks(node, g)
+            if keep_grads and type(g) is not tuple:
+                _accumulate_grad(node, g if isinstance(g, Box) else np.array(g))
+        pull = pullback.pull
+        if reusing:
+            # What the last round left behind must neither hold memory nor count as a holder.
+            cotangents = cotangent = former = None
+            if (
+                type(g) is _array
+                and pullback.pull_over is not None
+                and g.nbytes >= LARGE
+                and only_holder(g, 1)
+            ):
+                pull = pullback.pull_over
+        cotangents = _pulled(node, g, saved) if careful else pull(g, saved)
         if not keep_tape:
             node.saved = None
         position = -1  # counted by hand: zip and enumerate cost more than the loop
@@ -457,34 +538,46 @@ def _sweep(
                 continue
             if careful:
                 cotangent = _inspected(cotangent, g, node, position)
-            kind = type(cotangent)
+            kind: Any = type(cotangent)
             form = parent.form
-            if kind is not form and not (
-                kind is np.ndarray and (cotangent.shape, cotangent.dtype) == form
+            if (
+                kind is not form
+                and not (form is node.form and pullback.trusted)
+                and not (kind is _array and (cotangent.shape, cotangent.dtype) == form)
             ):
                 if kind is Scattered or kind is Slot:
-                    _deliver(parent, cotangent, pending, heap)
+                    in_parts = True
+                    _deliver(parent, cotangent, received, heap)
                     continue
                 cotangent = _mend(cotangent, node, position)
-            sequence = parent.sequence
-            received = pending.get(sequence)
-            if received is None:
-                pending[sequence] = [parent, cotangent]
+                kind = None  # no longer what the rule returned: not looked at for reuse
+            former = received.get(parent)
+            if former is None:
+                received[parent] = cotangent
+                if kind is _array and not reusing and cotangent.nbytes >= LARGE:
+                    reusing = not careful
                 if parent.pullback is not None:
                     if ready is not None:
-                        heappush(heap, ready)
-                    ready = -sequence
-            elif type(received[1]) is form:
-                received[1] = received[1] + cotangent
+                        heappush(heap, (-ready.sequence, ready))
+                    ready = parent
+            elif reusing:
+                # See `reuse`: `former` is the one holder now, `cotangent` and `cotangents` are two.
+                received[parent] = None
+                arrays = kind is _array and type(former) is _array
+                if arrays and only_holder(former, 1):
+                    received[parent] = np.add(former, cotangent, out=former)
+                elif arrays and only_holder(cotangent, 2):
+                    received[parent] = np.add(former, cotangent, out=cotangent)
+                else:
+                    received[parent] = former + cotangent
             else:
-                _deliver(parent, cotangent, pending, heap)
+                received[parent] = former + cotangent
     # Leaves are never pushed, so they are what is left.
-    leaves: dict[Node, Any] = {}
-    for leaf, g, *_ in pending.values():
+    for leaf, g in received.items():
         if type(g) is Parts:
             g = g.total(None)
-        leaves[leaf] = _run_hooks(leaf, g) if hooked else g
-    return leaves
+        received[leaf] = _run_hooks(leaf, g) if hooked else g
+    return received
 
 
 def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
@@ -498,35 +591,18 @@ def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
         return node.pullback.pull(g, saved)
 
 
-def _deliver(node: Node, g: Any, pending: dict[int, list[Any]], heap: list[int]) -> None:
-    """Add one cotangent, whole or in parts, to what a node has received.
-
-    An entry is [node, sum], and [node, sum, True] once the sum is an array that the sweep made
-    itself and may add to in place.
-    """
-    entry = pending.get(node.sequence)
+def _deliver(node: Node, g: Any, received: dict[Node, Any], heap: list[tuple[int, Node]]) -> None:
+    """Add one cotangent, whole or in parts, to what a node has received."""
     in_parts = isinstance(g, (Scattered, Slot))
-    if entry is None:
-        entry = pending[node.sequence] = [node, g]
-        if node.pullback is not None:
-            heappush(heap, -node.sequence)
-        if in_parts:
-            entry[1] = Parts()
-            entry[1].parts.append(g)
-        return
-    former = entry[1]
+    former = received.get(node)
+    if former is None and node.pullback is not None:
+        heappush(heap, (-node.sequence, node))
     if in_parts:
         if type(former) is not Parts:
-            entry[1:] = [Parts()]
-            entry[1].whole = former
-        entry[1].parts.append(g)
-    elif type(former) is Parts:
-        former.whole = g if former.whole is None else former.whole + g
-    elif len(entry) == 3 and type(g) is np.ndarray:
-        np.add(former, g, out=former)
+            received[node] = Parts(former)
+        received[node].parts.append(g)
     else:
-        total = former + g
-        entry[1:] = [total, True] if type(total) is np.ndarray else [total]
+        received[node] = g if former is None else former + g
 
 
 def _inspected(cotangent: Any, g: Any, node: Node, position: int) -> Any:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autodiff.errors import DeclarationError
+from autodiff.reuse import scaled
 from autodiff.spec import spec_of
 
 if TYPE_CHECKING:
@@ -165,11 +166,29 @@ class Pullback:
     """The compiled rules of a primitive for one pattern of differentiated inputs.
 
     ``save(out, params, *inputs)`` returns the tuple a tape node keeps, ``pull(g, saved)`` one
-    cotangent per input (None for the inputs not differentiated). ``saves[i]`` tells whether
-    input i itself is kept.
+    cotangent per input (None for the inputs not differentiated). ``names`` says what is kept,
+    ``saves[i]`` whether input i itself is, ``saves_inputs`` that it is the inputs and nothing else.
+
+    ``pull_over(g, saved)`` does what ``pull`` does and may write over `g`, an array that nobody
+    else can see; None where no rule is a product with `g`.
+
+    ``trusted`` says that an input whose form (shape and dtype) is the output's gets a cotangent of
+    that form for certain: the function is `Primitive.closed`, and each rule is a number, an
+    operand, or a ufunc of one.
     """
 
-    __slots__ = ("names", "primitive", "pull", "rule_names", "save", "saves")
+    __slots__ = (
+        "names",
+        "primitive",
+        "pull",
+        "pull_over",
+        "rule_names",
+        "save",
+        "saves",
+        "saves_inputs",
+        "saves_out",
+        "trusted",
+    )
 
     def __init__(
         self,
@@ -179,6 +198,8 @@ class Pullback:
         saves: tuple[bool, ...],
         names: tuple[str, ...],
         rule_names: tuple[str, ...],
+        trusted: bool = False,
+        pull_over: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None,
     ) -> None:
         self.primitive = primitive
         self.save = save
@@ -186,6 +207,10 @@ class Pullback:
         self.saves = saves
         self.names = names
         self.rule_names = rule_names
+        self.saves_inputs = names == primitive.inputs
+        self.saves_out = names == ("out",)
+        self.trusted = trusted
+        self.pull_over = pull_over
 
 
 def zero_like(g: Any) -> Any:
@@ -197,8 +222,13 @@ def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:
     """Generate ``save`` and ``pull`` for the inputs marked in `active`."""
     names: list[str] = []
     expressions: list[str] = []
+    over: list[str] = []  # what differentiated inputs get, written over g; "" where it cannot be
     rule_names: list[str] = []
+    trusted = primitive.closed
     scope: dict[str, Any] = {
+        "_multiply": np.multiply,
+        "_negative": np.negative,
+        "_scaled": scaled,
         "spec_of": spec_of,
         "zero_like": zero_like,
         "defaults": primitive.params,
@@ -213,6 +243,8 @@ def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:
         if not isinstance(rule, Rule):
             factors: dict[float, str] = {1: "g", -1: "-g", 0: "zero_like(g)"}
             expressions.append(factors.get(rule, f"g * {rule!r}"))
+            in_place: dict[float, str] = {1: "", -1: "_negative(g, out=g)", 0: ""}
+            over.append(in_place.get(rule, f"_multiply(g, {rule!r}, out=g)"))
             rule_names.append(f"{primitive.name}.d_{name}")
             continue
         function_name = f"rule_{name}"
@@ -229,23 +261,40 @@ def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:
         call = f"{function_name}({', '.join(arguments)})"
         if rule.passes_on:
             call = arguments[0]
-        expressions.append(
-            call if "g" in rule.needs or not primitive.has_partials else f"g * {call}"
-        )
+        elif not (isinstance(rule.function, np.ufunc) and rule.function.nin == 1):
+            trusted = False
+        is_partial = primitive.has_partials and "g" not in rule.needs
+        expressions.append(f"g * {call}" if is_partial else call)
+        over.append(f"_scaled(g, {call})" if is_partial else "")
+    # Inputs first and in order: where they are all there is, a tape makes the tuple itself.
+    names.sort(key=[*primitive.inputs, *names].index)
     signature = list(primitive.inputs)
     if primitive.variadic:
         signature[-1] = "*" + signature[-1]
     saved = [_saved_expression(primitive, name) for name in names]
+    unpack = f"    ({', '.join(names)},) = saved\n" if names else ""
     text = (
         f"def save(out, params, {', '.join(signature)}):\n"
         f"    return ({''.join(expression + ', ' for expression in saved)})\n"
-        f"def pull(g, saved):\n"
-        + (f"    ({', '.join(names)},) = saved\n" if names else "")
-        + f"    return ({', '.join(expressions)},)\n"
+        f"def pull(g, saved):\n{unpack}    return ({', '.join(expressions)},)\n"
     )
+    if over and all(over):
+        # Only the last may be written over g: the others use it before. None of them is g itself.
+        last = max(position for position, is_active in enumerate(active) if is_active)
+        expressions[last] = over[-1]
+        text += f"def pull_over(g, saved):\n{unpack}    return ({', '.join(expressions)},)\n"
     exec(compile(text, f"<rules of {primitive.name}>", "exec"), scope)
     saves = tuple(primitive.input_name(position) in names for position in range(len(active)))
-    return Pullback(primitive, scope["save"], scope["pull"], saves, tuple(names), tuple(rule_names))
+    return Pullback(
+        primitive,
+        scope["save"],
+        scope["pull"],
+        saves,
+        tuple(names),
+        tuple(rule_names),
+        trusted,
+        scope.get("pull_over"),
+    )
 
 
 def _saved_expression(primitive: Primitive, name: str) -> str:

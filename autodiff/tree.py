@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import numpy as np
 import optree
 from optree import PyTreeSpec
 
@@ -26,6 +27,7 @@ __all__ = [
 
 _NAMESPACE = "autodiff"
 _known_dataclasses: set[type] = set()
+_ORDINARY: frozenset[type] = frozenset({np.ndarray, np.float64, np.float32, float, int, complex})
 
 
 def register(
@@ -75,13 +77,9 @@ def flatten(tree: Any) -> tuple[list[Any], PyTreeSpec]:
     """
     while True:
         found, spec = optree.tree_flatten(tree, namespace=_NAMESPACE)
-        unknown = {
-            type(leaf)
-            for leaf in found
-            if dataclasses.is_dataclass(leaf)
-            and type(leaf) not in _known_dataclasses
-            and not isinstance(leaf, type)
-        }
+        # Few types for many leaves, and hardly ever any but these.
+        types = set(map(type, found)) - _ORDINARY
+        unknown = {cls for cls in types - _known_dataclasses if dataclasses.is_dataclass(cls)}
         if not unknown:
             return found, spec
         for cls in unknown:

@@ -11,7 +11,7 @@ import pytest
 import autodiff as ad
 
 ORDER = (
-    ("errors", "spec"),
+    ("errors", "spec", "reuse"),
     ("dispatch",),
     ("rules", "samples", "primitive", "tree"),
     ("ops",),

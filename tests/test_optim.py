@@ -344,3 +344,48 @@ def test_repr_shows_the_settings():
     assert repr(optim.SGD(lr=0.1, momentum=0.9)) == (
         "SGD(momentum=0.9, nesterov=False, weight_decay=0.0, lr=0.1)"
     )
+
+
+class Plain(optim.Optimizer):
+    """Subtracts the gradient itself, which is not its to write to."""
+
+    slots = ("last",)
+
+    def rule(self, gradient, value, slots, count):
+        return gradient, (gradient,)
+
+
+def test_a_rule_may_hand_on_what_it_was_given():
+    optimizer = Plain(None, lr=1.0)
+    value, gradient = np.array([3.0, 4.0]), np.array([1.0, 2.0])
+    result, state = optimizer.update(gradient, optimizer.init(value), value)
+    np.testing.assert_array_equal(result, [2.0, 2.0])
+    np.testing.assert_array_equal(gradient, [1.0, 2.0])
+    np.testing.assert_array_equal(state["last"], [1.0, 2.0])
+    np.testing.assert_array_equal(value, [3.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    "make", [optim.SGD, optim.Adam, optim.AdamW, optim.RMSProp], ids=lambda make: make.__name__
+)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex128])
+def test_an_update_changes_nothing_that_it_was_given(make, dtype):
+    optimizer = make(lr=0.1)
+    value, gradient = np.ones(5, dtype), np.full(5, 2, dtype)
+    state = optimizer.init(value)
+    for _ in range(3):
+        former = {key: np.copy(entry) for key, entry in state.items()}
+        result, new_state = optimizer.update(gradient, state, value)
+        np.testing.assert_array_equal(value, np.ones(5))
+        np.testing.assert_array_equal(gradient, np.full(5, 2))
+        for key, entry in former.items():
+            np.testing.assert_array_equal(state[key], entry)
+        assert result.dtype == dtype
+        state = new_state
+
+
+def test_arrays_of_gradients_beside_tensors():
+    value = ad.Tensor(np.ones(3))
+    optimizer = optim.Adam(lr=0.1)
+    result, _ = optimizer.update(np.ones(3), optimizer.init(np.ones(3)), value)
+    assert isinstance(result, ad.Tensor)

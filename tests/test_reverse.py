@@ -10,6 +10,8 @@ import pytest
 
 import autodiff as ad
 from autodiff.dispatch import modes, thread_state
+from autodiff.primitive import Primitive
+from autodiff.spec import spec_of
 
 
 class TestBackward:
@@ -384,3 +386,65 @@ class TestScopes:
         ad.grad(f)(2.0)
         with pytest.raises(ad.EscapedTensorError):
             _ = stored[0] * 2
+
+
+OPERANDS = {
+    "float64": lambda: np.float64(0.7),
+    "float32": lambda: np.float32(0.7),
+    "complex128": lambda: np.complex128(0.7 + 0.2j),
+    "number": lambda: 0.7,
+    "integer": lambda: 2,
+    "float64[2]": lambda: np.array([0.7, 1.3]),
+    "float32[2]": lambda: np.array([0.7, 1.3], np.float32),
+    "float32[1]": lambda: np.array([0.7], np.float32),
+    "float64[3,2]": lambda: np.full((3, 2), 0.6),
+    "complex64[2]": lambda: np.array([0.7 + 1j, 1.3], np.complex64),
+    "int64[2]": lambda: np.array([2, 3]),
+}
+BINARY = [np.add, np.subtract, np.multiply, np.divide, np.power]
+UNARY = [np.negative, np.positive, np.sin, np.tanh, np.exp, np.absolute, np.square]
+
+
+class TestForms:
+    """Nodes hand their shape and dtype on, and cotangents are not looked at where they must fit."""
+
+    @pytest.mark.parametrize("second", OPERANDS)
+    @pytest.mark.parametrize("first", OPERANDS)
+    @pytest.mark.parametrize("function", BINARY, ids=lambda f: f.__name__)
+    def test_binary(self, function, first, second):
+        values = OPERANDS[first](), OPERANDS[second]()
+        for boxed in ((True, True), (True, False), (False, True)):
+            operands = [
+                ad.Tensor(value) if flag else value
+                for value, flag in zip(values, boxed, strict=True)
+            ]
+            for _ in range(2):  # the first use compiles, the second takes the short way
+                out = function(*operands)
+                self._check(out, [x for x in operands if isinstance(x, ad.Tensor)])
+
+    @pytest.mark.parametrize("operand", OPERANDS)
+    @pytest.mark.parametrize("function", UNARY, ids=lambda f: f.__name__)
+    def test_unary(self, function, operand):
+        x = ad.Tensor(OPERANDS[operand]())
+        for _ in range(2):
+            self._check(function(x * 1.0), [x])
+
+    @staticmethod
+    def _check(out, variables):
+        assert out._payload.spec == spec_of(out._value)
+        out.backward(gradient=np.ones(out.shape))
+        for variable in variables:
+            assert (variable.grad.shape, variable.grad.dtype) == (variable.shape, variable.dtype)
+            variable.grad = None
+
+    def test_function_that_changes_the_dtype(self):
+        narrowed = Primitive(
+            lambda x, y: (x * y).astype(np.float32),
+            "elementwise",
+            {"d_x": lambda y: y, "d_y": lambda x: x},
+            name="narrowed",
+            inputs=("x", "y"),
+        )
+        x, y = ad.Tensor(np.ones(2, np.float32)), ad.Tensor(np.ones(2))
+        for _ in range(2):
+            self._check(narrowed(x, y), [x, y])

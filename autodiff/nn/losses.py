@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,22 +12,24 @@ import autodiff as ad
 
 __all__ = ["accuracy", "binary_cross_entropy", "mean_squared_error", "softmax_cross_entropy"]
 
-_REDUCTIONS: dict[str, Callable[[Any], Any]] = {
+_REDUCTIONS: dict[str, Callable[..., Any]] = {
     "mean": np.mean,
     "sum": np.sum,
     "none": lambda losses: losses,
 }
 
 
-def _reduced(losses: Any, reduction: str, loss: str) -> Any:
-    try:
-        reduce = _REDUCTIONS[reduction]
-    except (KeyError, TypeError):
+def _check_reduction(reduction: Any, loss: str) -> None:
+    if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
         raise ValueError(
             f"{loss}: reduction must be one of {', '.join(map(repr, _REDUCTIONS))}, got "
             f"{reduction!r}"
-        ) from None
-    return reduce(losses)
+        )
+
+
+def _reduced(losses: Any, reduction: str, loss: str) -> Any:
+    _check_reduction(reduction, loss)
+    return _REDUCTIONS[reduction](losses)
 
 
 def _as_operands(prediction: Any, target: Any, loss: str, first: str, second: str) -> Any:
@@ -85,53 +88,118 @@ def mean_squared_error(prediction: Any, target: Any, reduction: str = "mean") ->
 # --- classification -------------------------------------------------------------------------------
 
 
-def _excess(logits: Any, labels: Any) -> Any:
-    """softmax(logits) - onehot(labels): the derivative of each example's loss by its logits."""
-    classes = np.arange(logits.shape[-1])
-    return ad.softmax(logits) - np.equal(labels[..., None], classes)
-
-
-def _samples(rng: np.random.Generator) -> list[ad.Sample]:
-    return [
-        ad.Sample((rng.uniform(-2.0, 2.0, (*shape, 4)), rng.integers(0, 4, shape)), {})
-        for shape in ((3,), (2, 3), ())
-    ]
-
-
-def _batch(batched: Any, inputs: Any, params: Any) -> Any:
-    size = next(x.shape[0] for x, flag in zip(inputs, batched, strict=True) if flag)
-    return _softmax_cross_entropy(
-        *(
-            x if flag else np.broadcast_to(x, (size, *np.shape(x)))
-            for x, flag in zip(inputs, batched, strict=True)
-        )
-    )
-
-
-@ad.primitive(
-    name="softmax_cross_entropy",
-    vjp_logits=lambda g, logits, labels: g[..., None] * _excess(logits, labels),
-    jvp_logits=lambda t, logits, labels: np.sum(t * _excess(logits, labels), axis=-1),
-    constant=("labels",),
-    batch=_batch,
-    cost=lambda logits_spec: 12 * logits_spec.size,
-    sample=_samples,
-)
-def _softmax_cross_entropy(logits: Any, labels: Any) -> Any:
-    """Return log(sum(exp(logits))) - logits[label] of each example."""
-    classes = logits.shape[-1]
+def _checked_labels(labels: Any, classes: int) -> Any:
+    """Labels as one row; raises for one that is no class."""
     flat = np.reshape(labels, -1)
-    if flat.size and (flat.min() < 0 or flat.max() >= classes):
+    # Seen as unsigned a negative label is a huge one, so one reduction finds both kinds of wrong
+    unsigned = flat.view(flat.dtype.str.replace("i", "u"))
+    if flat.size and np.maximum.reduce(unsigned) >= classes:
         wrong = int(np.flatnonzero((flat < 0) | (flat >= classes))[0])
         place = ", ".join(str(int(i)) for i in np.unravel_index(wrong, np.shape(labels)))
         raise ValueError(
             f"softmax_cross_entropy: labels[{place}] is {flat[wrong]}, but the logits have "
             f"{classes} classes, numbered from 0 to {classes - 1}"
         )
-    shifted = logits - np.max(logits, axis=-1, keepdims=True)
-    chosen = np.reshape(shifted, (-1, classes))[np.arange(flat.size), flat]
-    total = np.sum(np.exp(shifted), axis=-1)
-    return (np.log(total) - np.reshape(chosen, total.shape))[()]
+    return flat
+
+
+def _samples(rng: np.random.Generator) -> list[ad.Sample]:
+    return [
+        ad.Sample((rng.uniform(-2.0, 2.0, (*shape, 4)), rng.integers(0, 4, shape)), params)
+        for shape in ((3,), (2, 3), ())
+        for params in ({}, {"reduction": "mean"}, {"reduction": "sum"})
+    ]
+
+
+def _excess_samples(rng: np.random.Generator) -> list[ad.Sample]:
+    return [sample for sample in _samples(rng) if not sample.params]
+
+
+def _aligned(batched: Any, inputs: Any) -> list[Any]:
+    """Inputs that all have the batch axis."""
+    size = next(x.shape[0] for x, flag in zip(inputs, batched, strict=True) if flag)
+    return [
+        x if flag else np.broadcast_to(x, (size, *np.shape(x)))
+        for x, flag in zip(inputs, batched, strict=True)
+    ]
+
+
+def _batch(batched: Any, inputs: Any, params: Any) -> Any:
+    losses = _softmax_cross_entropy(*_aligned(batched, inputs))
+    reduction = params.get("reduction", "none")
+    if reduction == "none":
+        return losses
+    return _REDUCTIONS[reduction](losses, axis=tuple(range(1, len(losses.shape))))
+
+
+def _batch_excess(batched: Any, inputs: Any, params: Any) -> Any:
+    return _softmax_excess(*_aligned(batched, inputs))
+
+
+def _weight(logits: Any, reduction: str) -> float:
+    """What one example's loss counts in the result."""
+    return 1.0 / max(math.prod(logits.shape[:-1]), 1) if reduction == "mean" else 1.0
+
+
+def _pull(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
+    excess = _softmax_excess(logits, labels)
+    return excess * (g[..., None] if reduction == "none" else g * _weight(logits, reduction))
+
+
+def _push(t: Any, logits: Any, labels: Any, reduction: str) -> Any:
+    product = t * _softmax_excess(logits, labels)
+    if reduction == "none":
+        return np.sum(product, axis=-1)
+    return np.sum(product) * _weight(logits, reduction)
+
+
+@ad.primitive(
+    name="softmax_excess",
+    vjp_logits=lambda g, logits: _through_softmax(g, ad.softmax(logits)),
+    jvp_logits=lambda t, logits: _through_softmax(t, ad.softmax(logits)),
+    constant=("labels",),
+    batch=_batch_excess,
+    cost=lambda logits_spec: 12 * logits_spec.size,
+    sample=_excess_samples,
+)
+def _softmax_excess(logits: Any, labels: Any) -> Any:
+    """softmax(logits) - onehot(labels): the derivative of each example's loss by its logits."""
+    largest = np.maximum.reduce(logits, axis=-1, keepdims=True)
+    # In C order whatever the logits are in, so that rows are a view to write to
+    result = np.subtract(logits, largest, order="C")
+    np.exp(result, out=result)
+    result /= np.add.reduce(result, axis=-1, keepdims=True)
+    flat = np.reshape(labels, -1)
+    result.reshape((-1, logits.shape[-1]))[np.arange(flat.size), flat] -= 1
+    return result
+
+
+def _through_softmax(t: Any, shares: Any) -> Any:
+    """The Jacobian of softmax, which is symmetric, times a tangent or cotangent."""
+    return shares * (t - np.sum(t * shares, axis=-1, keepdims=True))
+
+
+@ad.primitive(
+    name="softmax_cross_entropy",
+    vjp_logits=_pull,
+    jvp_logits=_push,
+    constant=("labels",),
+    batch=_batch,
+    cost=lambda logits_spec: 12 * logits_spec.size,
+    sample=_samples,
+)
+def _softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none") -> Any:
+    """log(sum(exp(logits))) - logits[label] of each example, or their sum or mean."""
+    classes = logits.shape[-1]
+    flat = _checked_labels(labels, classes)
+    shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
+    chosen = shifted.reshape((-1, classes))[np.arange(flat.size), flat]
+    total = np.add.reduce(np.exp(shifted, out=shifted), axis=-1)
+    losses = np.log(total) - chosen.reshape(total.shape)
+    if reduction == "none":
+        return losses[()]
+    result = np.add.reduce(losses, axis=None)
+    return result / result.dtype.type(flat.size) if reduction == "mean" else result
 
 
 def softmax_cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
@@ -189,8 +257,8 @@ def softmax_cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> 
             f"softmax_cross_entropy: logits of shape {logits.shape} need labels of shape "
             f"{logits.shape[:-1]}, got {labels.shape}; {remedy}"
         )
-    losses = _softmax_cross_entropy(logits, labels)
-    return _reduced(losses, reduction, "softmax_cross_entropy")
+    _check_reduction(reduction, "softmax_cross_entropy")
+    return _softmax_cross_entropy(logits, labels, reduction=reduction)
 
 
 def _binary_samples(rng: np.random.Generator) -> list[ad.Sample]:

@@ -31,8 +31,12 @@ def kept_shape(shape: Shape, axis: Shape) -> Shape:
 
 
 def spread(reduced: Any, spec: Spec, axis: Shape) -> Any:
-    """Put a reduction's result back beside its input: reduced axes kept at length 1."""
-    return reshape(reduced, shape=kept_shape(spec.shape, axis))
+    """Put a reduction's result back beside its input, to broadcast with it."""
+    shape = reduced.shape
+    if not shape:
+        return reduced
+    kept = kept_shape(spec.shape, axis)
+    return reduced if shape == kept else reshape(reduced, shape=kept)
 
 
 def batch_reduction(function: Any) -> Any:
@@ -88,6 +92,10 @@ def _count(shape: Shape, axis: Shape) -> int:
 )
 def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes."""
+    if isinstance(x, np.ndarray) and x.size and x.dtype.char in "fdFD":
+        # What np.mean does for these, without its Python code around it
+        total = _add_reduce(x, axis=axis, keepdims=keepdims)
+        return total / total.dtype.type(_count(x.shape, axis))
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
