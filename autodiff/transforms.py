@@ -59,7 +59,8 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
         return np.asarray(leaf)[()]
     if isinstance(leaf, (np.ndarray, np.generic)):
         if is_inexact(leaf.dtype):
-            return protected(leaf)
+            # NumPy computes scalars from 0-d arrays, so a derivative by one would not be of its form
+            return protected(leaf) if leaf.ndim else leaf[()]
         what = f"an array of dtype {leaf.dtype}"
     else:
         what = f"of type {type(leaf).__name__}"
