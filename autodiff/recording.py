@@ -13,7 +13,8 @@ from autodiff import tree
 from autodiff.dispatch import Box
 from autodiff.scopes import Calls
 from autodiff.spec import protected
-from autodiff.tape import Stage, Tape, record_calls, set_name
+from autodiff.stage import Stage, record_calls, set_name
+from autodiff.tape import Tape
 from autodiff.tensor import Tensor
 
 __all__ = ["name", "record"]

@@ -31,7 +31,8 @@ from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.primitive import Primitive
 from autodiff.reverse import Leaf, Node, Reverse, add_hook
 from autodiff.spec import is_inexact, protected
-from autodiff.tape import Tape, set_name, tape_of
+from autodiff.stage import set_name, tape_of
+from autodiff.tape import Tape
 
 __all__ = ["Tensor", "make_root"]
 

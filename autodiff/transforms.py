@@ -21,7 +21,8 @@ from autodiff.ops import elementwise as ew
 from autodiff.ops.shape import moveaxis_
 from autodiff.reverse import Node, Reverse, owned, sweep
 from autodiff.spec import is_inexact, protected, spec_of
-from autodiff.tape import Stage, Tape, record_calls
+from autodiff.stage import Stage, record_calls
+from autodiff.tape import Tape
 from autodiff.tensor import Tensor
 
 __all__ = [
@@ -59,8 +60,8 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
         return np.asarray(leaf)[()]
     if isinstance(leaf, (np.ndarray, np.generic)):
         if is_inexact(leaf.dtype):
-            # NumPy computes scalars from 0-d arrays, so a derivative by one would not be of its form
-            return protected(leaf) if leaf.ndim else leaf[()]
+            # NumPy computes scalars from 0-d arrays: a derivative by one would have another form
+            return protected(leaf) if leaf.shape else np.asarray(leaf)[()]
         what = f"an array of dtype {leaf.dtype}"
     else:
         what = f"of type {type(leaf).__name__}"

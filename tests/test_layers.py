@@ -16,7 +16,7 @@ ORDER = (
     ("rules", "samples", "primitive", "tree"),
     ("ops",),
     ("cotangent", "debug", "scopes"),
-    ("reverse", "forward", "batch", "tape", "readings", "listing"),
+    ("reverse", "forward", "batch", "tape", "stage", "readings", "listing"),
     ("tensor",),
     ("transforms", "modes", "recording", "capture", "call"),
     ("jacobian", "custom", "recompute", "testing"),
