@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from autodiff.readings import saved_bytes
 from autodiff.scopes import Scope
 from autodiff.tape import Constant, Entry, Guard, Tape, Variable, params_text, short_source
 
@@ -15,10 +16,14 @@ _HEAD, _TAIL = 60, 40
 _INPUTS_SHOWN = 40
 _WIDEST = 76
 """Columns that an operation may take before its comment is no longer aligned with the others."""
+_WIDEST_LEFT = 50
+"""Columns that results may take before they no longer push the others' operations to the right."""
 
 
 def listing(tape: Tape, limit: int | None = 200) -> str:
     """Text of a tape; `Tape.listing` documents it."""
+    if limit is not None and limit < 0:
+        raise ValueError(f"listing: limit is {limit}; it must be at least 0, or None to show all")
     names = tape.names()
 
     def text(operand: Variable | Constant) -> str:
@@ -55,7 +60,7 @@ def listing(tape: Tape, limit: int | None = 200) -> str:
                 if note
             )
         )
-    left_width = max(map(len, left), default=0)
+    left_width = max((len(lhs) for lhs in left if len(lhs) <= _WIDEST_LEFT), default=0)
     flops_width = max((len(flops) for flops, _ in costs), default=0)
     bytes_width = max((len(moved) for _, moved in costs), default=0)
     operations = [f"  {lhs:<{left_width}} = {rhs}" for lhs, rhs in zip(left, right, strict=True)]
@@ -72,10 +77,12 @@ def listing(tape: Tape, limit: int | None = 200) -> str:
         flops, moved = costs[i]
         line = f"{operations[i]:<{width}}  # {flops:>{flops_width}} {moved:>{bytes_width}}"
         lines.append(f"{line}  {notes[i]}".rstrip())
+    if elided:
+        lines.append(f"  ... {elided:,} operations more ...")
     shown = None if limit is None else max(1, limit // 4)
     lines += _shortened([_guard_text(guard, text(guard.variable)) for guard in tape.guards], shown)
     results = _shortened([text(output) for output in tape.outputs], shown)
-    lines.append(f"  return {', '.join(part.strip() for part in results)}")
+    lines.append(f"  return {', '.join(part.strip() for part in results)}".rstrip())
     if len(entries) < len(tape.entries):
         cost = tape.cost()
         lines.append(
@@ -157,31 +164,27 @@ class Summary:
 
     def __str__(self) -> str:
         total = self.total
-        head = [
-            f"{total.operations:,} operations, {total.flops:,} flops, {total.nbytes:,} bytes moved,"
-            f" {total.saved:,} bytes saved for backward"
-        ]
+        head = [f"{_counted(total)}, {total.saved:,} bytes saved for backward"]
         if self.backward.operations:
-            head.append(
-                f"of these in backward sweeps: {self.backward.operations:,} operations, "
-                f"{self.backward.flops:,} flops, {self.backward.nbytes:,} bytes moved"
-            )
+            head.append(f"of these in backward sweeps: {_counted(self.backward)}")
         rows = [(name, usage) for name, usage in self.by_primitive.items()]
-        tables = [*head, "", *_table("primitive", rows, total, calls=False)]
+        tables = [*head, "", *_table("primitive", rows, total, calls=False)] if rows else head
         if any(self.by_scope):
             inner = [(_indented(path), usage) for path, usage in self.by_scope.items()]
             tables += ["", *_table("module or function", inner, total, calls=True)]
         return "\n".join(tables)
 
 
+def _counted(usage: Usage) -> str:
+    counts = [(usage.operations, "operation"), (usage.flops, "flop"), (usage.nbytes, "byte")]
+    return ", ".join(f"{n:,} {unit}{'s' * (n != 1)}" for n, unit in counts) + " moved"
+
+
 def summarize(tape: Tape) -> Summary:
     """Add up a tape's costs; `Tape.summary` documents it."""
     summary = Summary()
     counted: dict[tuple[str, ...], set[Scope]] = {}
-    saved = tape.saved()
-    keepers: dict[int, int] = {}
-    for operand, entries in saved.items():
-        keepers[id(entries[0])] = keepers.get(id(entries[0]), 0) + operand.spec.nbytes
+    keepers = saved_bytes(tape.saved())
     for entry in tape.entries:
         kept = keepers.get(id(entry), 0)
         name = entry.primitive.name

@@ -225,6 +225,8 @@ class Optimizer:
     ) -> tuple[Any, list[Any]]:
         """Run the rule in a precision that it can work in, and freeze what comes out."""
         dtype = _dtype_of(value)
+        if not isinstance(gradient, ad.Tensor) and np.asarray(gradient).dtype.kind not in "fc":
+            gradient = np.asarray(gradient, dtype)[()]  # squares of integers overflow
         if dtype.kind == "c":
             # For z = x + iy the gradient is df/dx - i df/dy: its conjugate points uphill
             gradient = np.conj(gradient)
@@ -236,7 +238,9 @@ class Optimizer:
         if (
             type(change) is type(value) is np.ndarray
             and change.dtype == computing
+            and change.shape == value.shape
             and change.base is None
+            and change.flags.writeable
             and not any(change is other for other in others)
         ):
             # The change is a new array, so its memory serves for the result

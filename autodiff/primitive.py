@@ -112,7 +112,7 @@ class Primitive:
         self.sample = sample
         self.has_partials = kind == "elementwise"
         self.closed = self.has_partials and (
-            function.nin == 1
+            function.nin == 1 and function.signature is None
             if isinstance(function, np.ufunc)
             else any(function is known for known in _ARITHMETIC)
         )
@@ -213,7 +213,8 @@ class Primitive:
         if isinstance(source, (int, float)):
             if prefix != "d":
                 raise DeclarationError(f"{full_name}: only a partial d_... may be a number")
-            self.reverse_rules[input_name] = source
+            # np.float64 is a float too, but one that widens float32
+            self.reverse_rules[input_name] = float(source) if isinstance(source, float) else source
             return
         seed = "t" if prefix == "jvp" else "g"
         rule = Rule(full_name, source, [seed, *self._rule_names()])

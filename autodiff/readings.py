@@ -14,7 +14,7 @@ from autodiff.spec import is_inexact
 if TYPE_CHECKING:
     from autodiff.tape import Constant, Entry, Tape, Variable
 
-__all__ = ["differentiated", "gradients_of", "saved_by", "values_of"]
+__all__ = ["differentiated", "gradients_of", "saved_by", "saved_bytes", "values_of"]
 
 
 def differentiated(
@@ -42,7 +42,9 @@ def differentiated(
 
 def values_of(tape: Tape, reader: str = "values") -> dict[Variable, Any]:
     """Value of every variable; `Tape.values` documents it."""
-    memory = tape.replay(_arguments(tape, reader))
+    # Whatever NumPy has to say was said when the tape was recorded
+    with np.errstate(all="ignore"):
+        memory = tape.replay(_arguments(tape, reader))
     variables = [*tape.inputs, *(v for entry in tape.entries for v in entry.outputs)]
     return {variable: memory[id(variable)] for variable in variables}
 
@@ -55,9 +57,17 @@ def gradients_of(tape: Tape) -> dict[Variable, Any]:
     output = tape.outputs[0] if tape.outputs else None
     if output is None or output.spec.shape != () or output.spec.dtype.kind != "f":
         described = "there is none" if output is None else f"it is {output.spec}"
+        if output is None:
+            remedy = "returns one"
+        elif output.spec.dtype.kind == "c":
+            remedy = "returns a real number, such as np.sum(np.abs(f(x)) ** 2)"
+        elif output.spec.dtype.kind != "f":
+            remedy = "computes with floats"
+        else:
+            remedy = "reduces its result, such as np.sum(f(x))"
         raise ValueError(
             f"gradients: the tape's first output must be a real scalar, {described}; record a "
-            "function that reduces its result, such as np.sum(f(x))"
+            f"function that {remedy}"
         )
     arguments = _arguments(tape, "gradients")
     # A private interpreter without operators: the entries call primitives, never methods.
@@ -66,12 +76,13 @@ def gradients_of(tape: Tape) -> dict[Variable, Any]:
         reverse.variable(value) if is_inexact(variable.spec.dtype) else value
         for variable, value in zip(tape.inputs, arguments, strict=True)
     ]
-    memory = tape.replay(boxes)
-    result = memory.get(id(output))
-    node = result._payload if isinstance(result, Box) else None
-    if node is None:
-        return {}
-    leaves = sweep([(node, np.ones((), output.spec.dtype)[()])], keep_grads=True)
+    with np.errstate(all="ignore"):
+        memory = tape.replay(boxes)
+        result = memory.get(id(output))
+        node = result._payload if isinstance(result, Box) else None
+        if node is None:
+            return {}
+        leaves = sweep([(node, np.ones((), output.spec.dtype)[()])], keep_grads=True)
     gradients: dict[Variable, Any] = {}
     for variable in [*tape.inputs, *(v for entry in tape.entries for v in entry.outputs)]:
         box = memory[id(variable)]
@@ -101,6 +112,25 @@ def saved_by(tape: Tape) -> dict[Variable | Constant, tuple[Entry, ...]]:
         for operand in dict.fromkeys(saved):
             kept.setdefault(operand, []).append(entry)
     return {operand: tuple(entries) for operand, entries in kept.items()}
+
+
+def saved_bytes(saved: dict[Variable | Constant, tuple[Entry, ...]]) -> dict[int, int]:
+    """Bytes that are saved, by identity of the first entry that keeps them.
+
+    An array counts once, also where it is a constant of several entries, as the weights of a
+    module that is called twice.
+    """
+    kept: dict[int, int] = {}
+    counted: set[int] = set()
+    for operand, entries in saved.items():
+        value = getattr(operand, "value", None)
+        if isinstance(value, (np.ndarray, Box)):
+            if id(value) in counted:
+                continue
+            counted.add(id(value))
+        first = id(entries[0])
+        kept[first] = kept.get(first, 0) + operand.spec.nbytes
+    return kept
 
 
 def _arguments(tape: Tape, reader: str) -> list[Any]:

@@ -431,7 +431,7 @@ class _Hooks:
 
 
 def _run_hooks(node: Node, g: Any) -> Any:
-    for hook in list(getattr(node, "hooks", ())):
+    for hook in list(node.hooks):
         replaced = hook(g)
         if replaced is not None:
             replaced = replaced if isinstance(replaced, Box) else np.asarray(replaced)
@@ -485,7 +485,7 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
     )
     hooked = _Hooks.exist
     observed = hooked or keep_grads
-    in_parts = reusing = False
+    in_parts = reusing = shown = False
     for node, g in seeds:
         _deliver(node, g, received, heap)
     # The last node that got its first cotangent waits outside the heap: in a chain it is the next
@@ -512,8 +512,9 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
             raise _released(node)
         pullback: Any = node.pullback
         if observed:
-            if hooked:
+            if hooked and getattr(node, "hooks", None):
                 g = _run_hooks(node, g)
+                shown = True
             if keep_grads and type(g) is not tuple:
                 _accumulate_grad(node, g if isinstance(g, Box) else np.array(g))
         pull = pullback.pull
@@ -576,7 +577,14 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
     for leaf, g in received.items():
         if type(g) is Parts:
             g = g.total(None)
-        received[leaf] = _run_hooks(leaf, g) if hooked else g
+        if hooked and getattr(leaf, "hooks", None):
+            g = _run_hooks(leaf, g)
+            shown = True
+        received[leaf] = g
+    if shown:
+        # Hooks may keep what they were given, and what they returned is theirs.
+        for leaf, g in received.items():
+            received[leaf] = np.array(g) if isinstance(g, np.ndarray) else g
     return received
 
 

@@ -174,7 +174,7 @@ class Pullback:
 
     ``trusted`` says that an input whose form (shape and dtype) is the output's gets a cotangent of
     that form for certain: the function is `Primitive.closed`, and each rule is a number, an
-    operand, or a ufunc of one.
+    operand, or one of NumPy's own ufuncs of one.
     """
 
     __slots__ = (
@@ -213,6 +213,15 @@ class Pullback:
         self.pull_over = pull_over
 
 
+def _keeps_dtype(function: Any) -> bool:
+    """Whether a function is a ufunc of one input that gives every dtype back.
+
+    NumPy's own do; another library's may lack a dtype's loop and use a wider one.
+    """
+    is_unary = isinstance(function, np.ufunc) and function.nin == 1
+    return is_unary and getattr(np, function.__name__, None) is function
+
+
 def zero_like(g: Any) -> Any:
     """Zero of a cotangent's shape and dtype, for partials that are 0 everywhere."""
     return np.zeros(g.shape, g.dtype)
@@ -241,10 +250,12 @@ def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:
             continue
         rule = primitive.reverse_rules[name]
         if not isinstance(rule, Rule):
+            factor = f"number_{name}"
+            scope[factor] = rule
             factors: dict[float, str] = {1: "g", -1: "-g", 0: "zero_like(g)"}
-            expressions.append(factors.get(rule, f"g * {rule!r}"))
+            expressions.append(factors.get(rule, f"g * {factor}"))
             in_place: dict[float, str] = {1: "", -1: "_negative(g, out=g)", 0: ""}
-            over.append(in_place.get(rule, f"_multiply(g, {rule!r}, out=g)"))
+            over.append(in_place.get(rule, f"_multiply(g, {factor}, out=g)"))
             rule_names.append(f"{primitive.name}.d_{name}")
             continue
         function_name = f"rule_{name}"
@@ -261,7 +272,7 @@ def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:
         call = f"{function_name}({', '.join(arguments)})"
         if rule.passes_on:
             call = arguments[0]
-        elif not (isinstance(rule.function, np.ufunc) and rule.function.nin == 1):
+        elif not _keeps_dtype(rule.function):
             trusted = False
         is_partial = primitive.has_partials and "g" not in rule.needs
         expressions.append(f"g * {call}" if is_partial else call)

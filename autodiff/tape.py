@@ -735,7 +735,7 @@ def _operand(operand: Variable | Constant, memory: dict[int, Any], entry: Entry)
         return memory[id(operand)]
     if not operand.known:
         raise TapeError(
-            f"evaluate: {entry.primitive.name} needs a constant {operand.spec} of which only the "
+            f"tape: {entry.primitive.name} needs a constant {operand.spec} of which only the "
             "shape was kept; ad.record(f)(x) makes tapes that keep their constants"
         )
     return operand.value

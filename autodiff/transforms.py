@@ -574,10 +574,11 @@ def hvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], **keyw
     >>> ad.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
     array([6., 0.])
     """
-    count = len(primals)
-    gradient = grad(f, argnums=tuple(range(count)))
-    products = jvp(gradient, primals, tangents, **keywords)[1]
-    return products[0] if count == 1 else products
+    values, seeds, structure = _tangent_values(primals, tangents, "hvp")
+    gradient = grad(f, argnums=tuple(range(len(primals))))
+    _, products, out_tree = push_tangents(gradient, values, seeds, structure, keywords, "hvp")
+    found = tree.unflatten(out_tree, products)
+    return found[0] if len(primals) == 1 else found
 
 
 # --- batching -----------------------------------------------------------------------------------

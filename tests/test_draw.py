@@ -266,6 +266,24 @@ def test_named_values_are_named_on_their_edges() -> None:
     assert [label for *_, label in edges_of(tape.to_dot())][1] == "angle: float64[]"
 
 
+def test_values_of_one_name_are_told_apart_as_in_the_listing() -> None:
+    tape = ad.record(lambda x: ad.name(x * 2, "x") + 1)(1.0)
+    assert "x_2: float64[] = multiply" in str(tape)
+    assert 'label="x_2|value' in tape.to_dot(values=True).replace("\\ ", " ")
+
+
+def test_kept_results_are_marked_where_values_are_nodes() -> None:
+    tape = ad.record(np.sqrt)(4.0)
+    for text in (tape.to_dot(), tape.to_dot(values=True), tape.to_dot(gradients=True)):
+        assert text.count("arrowtail=dot") == 1
+        assert "kept for the backward sweep: 8 B" in text
+
+
+def test_depth_that_is_no_integer_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"depth is of type float; it must be an integer"):
+        ad.record(np.sqrt)(4.0).draw(depth=1.5, format="dot")  # type: ignore[arg-type]  # wrong
+
+
 def test_legend_explains_the_roles_that_occur() -> None:
     tape = ad.record(np.negative)(1.0)
     legend = re.findall(r"legend_(\w+) \[label", tape.to_dot())

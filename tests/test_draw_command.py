@@ -128,6 +128,8 @@ def test_suffix_chooses_the_format(program: str, suffix: str) -> None:
         (["{program}:loss", "--input", "str:3"], "the dtype must be of numbers or truth values"),
         (["{program}:loss"], "fails with the inputs none (give an --input for each argument)"),
         (["{program}:loss", "--depth", "-1"], "--depth: '-1' is not an integer of at least 0"),
+        (["{program}:loss", "--seed", "-1"], "--seed: '-1' is not an integer of at least 0"),
+        (["{program}:loss", "--input", "99999,99999,99999"], "--input: Unable to allocate"),
         (["{program}:loss", "--out", "a.bmp"], "the ending must be one of .svg, .png, .pdf"),
         (["{program}:loss", "--out", "no/a.svg"], "--out: there is no folder 'no'"),
         (["{program}:model", "--input", "2,3", "--grad"], "MLP must return a scalar"),

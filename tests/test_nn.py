@@ -335,6 +335,21 @@ def test_softmax_cross_entropy_is_the_formula():
     )
 
 
+@pytest.mark.parametrize("logits", [[[1, 2], [3, 5]], np.array([[1, 2], [3, 5]], np.uint8)])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_softmax_cross_entropy_of_integers(logits, reduction):
+    found = nn.softmax_cross_entropy(logits, [0, 1], reduction)
+    wanted = nn.softmax_cross_entropy(np.asarray(logits, float), [0, 1], reduction)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_softmax_cross_entropy_averages_more_float16_losses_than_it_could_add():
+    logits = np.zeros((70_000, 4), np.float16)
+    found = nn.softmax_cross_entropy(logits, np.zeros(70_000, int))
+    assert found == np.float16(np.log(4.0))
+    assert found.dtype == np.float16
+
+
 @pytest.mark.parametrize("shape", [(5,), (2, 3), (), (0,)])
 def test_softmax_cross_entropy_at_every_rank_and_order(shape):
     rng = np.random.default_rng(1)

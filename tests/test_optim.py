@@ -368,6 +368,40 @@ def test_a_rule_may_hand_on_what_it_was_given():
 @pytest.mark.parametrize(
     "make", [optim.SGD, optim.Adam, optim.AdamW, optim.RMSProp], ids=lambda make: make.__name__
 )
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64])
+def test_gradients_may_be_integers(make, dtype):
+    optimizer, value = make(lr=0.1), np.ones((2, 1))
+    gradient = np.array([[100], [3]], dtype)
+    found, _ = optimizer.update(gradient, optimizer.init(value), value)
+    wanted, _ = optimizer.update(gradient.astype(float), optimizer.init(value), value)
+    np.testing.assert_array_equal(found, wanted)
+
+
+class Fixed(optim.Optimizer):
+    """Subtracts one array from every parameter."""
+
+    def __init__(self, change):
+        super().__init__(None, lr=1.0)
+        self.change = change
+
+    def rule(self, gradient, value, slots, count):
+        return self.change, ()
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2,), (3, 2)])
+def test_a_change_may_be_read_only_and_broadcast(shape):
+    change = np.full(shape, 0.5)
+    if shape == (3, 2):
+        change.setflags(write=False)
+    optimizer, value = Fixed(change), np.ones((3, 2))
+    result, _ = optimizer.update(np.ones((3, 2)), optimizer.init(value), value)
+    np.testing.assert_array_equal(result, np.full((3, 2), 0.5))
+    np.testing.assert_array_equal(change, np.full(shape, 0.5))
+
+
+@pytest.mark.parametrize(
+    "make", [optim.SGD, optim.Adam, optim.AdamW, optim.RMSProp], ids=lambda make: make.__name__
+)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex128])
 def test_an_update_changes_nothing_that_it_was_given(make, dtype):
     optimizer = make(lr=0.1)

@@ -113,6 +113,7 @@ def test_page_holds_the_tape() -> None:
     assert len(data["operations"]) == len(tape)
     assert len(data["variables"]) == len(tape.inputs) + len(tape)
     assert data["inputs"] == [1] * 6 + [0, 0]
+    assert data["saved"] == tape.summary().total.saved
     for row, entry in zip(data["operations"], tape, strict=True):
         assert strings_of(data, [row[1]]) == [entry.primitive.name]
         assert (row[3], row[4]) == (entry.flops, entry.nbytes)
@@ -158,6 +159,13 @@ def test_long_names_keep_their_ends() -> None:
     name = data["strings"][data["variables"][0][0]]
     assert len(name) < 210
     assert (name[0], name[-1]) == ("a", "z")
+
+
+@pytest.mark.parametrize(("arguments", "members"), [((), []), ((1.0, 2.0), [0, 1])])
+def test_page_of_what_returns_nothing(arguments: tuple[float, ...], members: list[int]) -> None:
+    data = tape_data(ad.record(lambda *xs: ())(*arguments))
+    assert [data["operations"], data["outputs"]] == [[], []]
+    assert data["groups"][0][-1] == members
 
 
 def test_same_tape_gives_the_same_page() -> None:

@@ -14,7 +14,7 @@ from registry import CASES, Case, generator, like
 from test_properties import programs, seeds
 
 import autodiff as ad
-from autodiff import reverse, tree
+from autodiff import reuse, reverse, tree
 from autodiff.reuse import only_holder, scaled
 from autodiff.rules import Pullback
 from autodiff.spec import is_inexact, spec_of
@@ -47,6 +47,20 @@ class TestOnlyHolder:
         assert not only_holder(array, 1)
         foreign = np.frombuffer(bytearray(24))
         assert not only_holder(foreign, 1)
+
+
+def test_a_debugger_does_not_loosen_the_count() -> None:
+    def look(frame: Any, event: str, argument: Any) -> Any:
+        frame.f_locals  # noqa: B018 - looking is what makes an interpreter copy local variables
+        return None
+
+    former = sys.gettrace()
+    sys.settrace(look)
+    try:
+        measured = reuse._own_references()
+    finally:
+        sys.settrace(former)
+    assert measured <= reuse._OWN
 
 
 @pytest.mark.parametrize(
@@ -161,6 +175,27 @@ class TestNothingIsChangedBehindAnybodysBack:
         np.sum(-y * 3.0).backward()
         remove()
         np.testing.assert_array_equal(kept[0], np.full(5, -3.0))
+
+    @pytest.mark.parametrize("hooked", ["leaf", "other leaf", "between"])
+    def test_gradient_beside_what_a_hook_keeps(self, hooked):
+        x, y = ad.Tensor(np.ones(5)), ad.Tensor(np.ones(5))
+        total = x + y
+        kept = []
+        remove = {"leaf": x, "other leaf": y, "between": total}[hooked].register_hook(kept.append)
+        np.sum(total * 2.0).backward()
+        remove()
+        x.grad += 7.0
+        np.testing.assert_array_equal(kept[0], np.full(5, 2.0))
+        np.testing.assert_array_equal(y.grad, np.full(5, 2.0))
+
+    def test_gradient_that_a_hook_returned(self):
+        replacement = np.full(5, 3.0)
+        x = ad.Tensor(np.ones(5))
+        remove = x.register_hook(lambda g: replacement)
+        np.sum(x * 2.0).backward()
+        remove()
+        x.grad += 7.0
+        np.testing.assert_array_equal(replacement, np.full(5, 3.0))
 
     def test_cotangent_that_a_rule_keeps(self):
         kept = []

@@ -10,6 +10,7 @@ import pytest
 
 import autodiff as ad
 from autodiff.dispatch import modes, thread_state
+from autodiff.errors import RuleError
 from autodiff.primitive import Primitive
 from autodiff.spec import spec_of
 
@@ -448,3 +449,23 @@ class TestForms:
         x, y = ad.Tensor(np.ones(2, np.float32)), ad.Tensor(np.ones(2))
         for _ in range(2):
             self._check(narrowed(x, y), [x, y])
+
+    def test_rule_of_another_librarys_ufunc(self):
+        cosine = np.frompyfunc(lambda x: float(np.cos(x)), 1, 1)
+        sine = Primitive(np.sin, "elementwise", {"d_x": cosine}, name="sine", inputs=("x",))
+        x = ad.Tensor(np.ones(3, np.float32))
+        for _ in range(2):  # the first use compiles, the second takes the short way
+            with pytest.raises(RuleError, match=r"sine\.d_x returned an array of dtype object"):
+                np.sum(sine(x)).backward()
+
+    @pytest.mark.parametrize("number", [2.5, np.float64(2.5), float("inf"), True])
+    def test_number_as_a_rule(self, number):
+        times = Primitive(
+            lambda x: x * np.float32(number), "elementwise", {"d_x": number}, name="times"
+        )
+        x = ad.Tensor(np.ones(3, np.float32))
+        for _ in range(2):
+            np.sum(times(x)).backward()
+            assert x.grad.dtype == np.float32
+            np.testing.assert_array_equal(x.grad, np.full(3, number))
+            x.grad = None

@@ -288,6 +288,28 @@ class TestListing:
         assert len(tape.listing(limit=None).splitlines()) == 10_002
         assert len(tape.listing(limit=9).splitlines()) == 1 + 6 + 1 + 3 + 2
 
+    @pytest.mark.parametrize("limit", [0, 1, 2])
+    def test_what_is_left_out_at_the_end_is_counted_too(self, limit):
+        tape = ad.record(lambda x: np.exp(np.sin(np.cos(x))))(1.0)
+        lines = tape.listing(limit).splitlines()
+        assert lines[1 + limit] == f"  ... {3 - limit} operations more ..."
+        assert lines[-1].startswith("  # in all 3 operations")
+
+    def test_a_limit_below_zero_is_refused(self):
+        with pytest.raises(ValueError, match="limit is -1; it must be at least 0, or None"):
+            ad.record(np.sin)(1.0).listing(-1)
+
+    def test_wide_results_do_not_push_the_others_aside(self):
+        def f(x):
+            hidden = ad.name(np.sin(x), "a name that is a good deal longer than others are")
+            return np.cos(hidden) * 2
+
+        rows = str(ad.record(f)(1.0)).splitlines()[2:-1]
+        assert [row.index(" = ") for row in rows] == [14, 14]
+
+    def test_nothing_is_returned(self):
+        assert str(ad.record(lambda x: ())(1.0)).endswith("  return")
+
     def test_many_inputs_are_shortened(self):
         head = str(ad.record(lambda xs: sum(xs))([1.0] * 500)).splitlines()[0]
         assert "... 460 more ..." in head
@@ -335,6 +357,12 @@ class TestSummary:
         tape = ad.record(lambda x: np.sum(np.sin(x) * np.cos(x)))(np.ones(10))
         # x for sin and cos, and both factors of the product
         assert tape.summary().total.saved == 3 * 80
+
+    def test_saved_constants_count_once(self):
+        weight = ad.Tensor(np.full((4, 4), 0.5))
+        tape = ad.record(lambda x: np.tanh(np.tanh(x @ weight) @ weight))(np.ones((2, 4)))
+        assert tape.summary().total.saved == 128 + 2 * 64
+        assert "sweep: 256 B" in tape.to_dot()
 
     def test_calls_are_counted(self):
         tape = ad.record(lambda x: double(double(double(x))))(1.0)
@@ -416,8 +444,20 @@ class TestValuesAndGradients:
             ValueError, match=r"first output must be a real scalar, it is float64\[2\]"
         ):
             ad.record(np.sin)(np.ones(2)).gradients()
-        with pytest.raises(ValueError, match="there is none"):
+        with pytest.raises(ValueError, match="there is none; record a function that returns one"):
             ad.record(lambda x: ())(1.0).gradients()
+        with pytest.raises(ValueError, match=r"it is int64.*that computes with floats"):
+            ad.record(np.sum)(np.arange(3)).gradients()
+        with pytest.raises(ValueError, match=r"it is complex128.*that returns a real number"):
+            ad.record(lambda z: z * 2)(1j).gradients()
+
+    def test_reading_repeats_no_warnings(self):
+        with np.errstate(all="ignore"):
+            tape = ad.record(lambda x: np.sum(np.log(x)))(np.array([0.0, -1.0, 2.0]))
+        with np.errstate(all="raise"):
+            values, gradients = tape.values(), tape.gradients()
+        np.testing.assert_array_equal(values[tape[0].output], [-np.inf, np.nan, np.log(2.0)])
+        np.testing.assert_array_equal(gradients[tape.inputs[0]], [np.inf, -1.0, 0.5])
 
     def test_inside_a_transform(self):
         shown = []

@@ -540,3 +540,10 @@ def test_what_a_transform_recorded_goes_with_it(transform):
         assert not [interpreter for interpreter in left if "process" in vars(interpreter)]
     finally:
         gc.enable()
+
+
+def test_hvp_speaks_in_its_own_name():
+    with pytest.raises(TypeError, match=r"hvp: primals and tangents must be tuples"):
+        ad.hvp(lambda x: np.sum(x**3), np.ones(2), np.ones(2))
+    with pytest.raises(ValueError, match=r"hvp: tangents\[0\]"):
+        ad.hvp(lambda x: np.sum(x**3), (np.ones(2),), (np.ones(3),))

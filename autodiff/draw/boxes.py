@@ -169,6 +169,10 @@ class _Builder:
 
     def _place_inputs(self) -> None:
         """Put every input before the first member of its group that reads it."""
+        if not self.root.members:
+            # Neither operations nor outputs: there are inputs alone
+            self.root.members = list(range(len(self.tape.inputs)))
+            return
         parents: dict[int, Group] = {}
         homes: dict[int, Group] = {}
         waiting = [self.root]

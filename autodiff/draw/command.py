@@ -147,7 +147,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.parser.error(str(error))
     try:
         inputs = [parse_input(text, random) for text in arguments.input]
-    except ValueError as error:
+    except (ValueError, MemoryError) as error:
         arguments.parser.error(f"--input: {error}")
     tape = _recorded(arguments, function, inputs)
     try:
@@ -253,7 +253,7 @@ def add_command(commands: _SubParsersAction[Any]) -> None:
     )
     draw.add_argument(
         "--depth",
-        type=_depth,
+        type=_natural,
         metavar="N",
         help="calls deeper than this are single boxes (as deep as is legible)",
     )
@@ -267,12 +267,12 @@ def add_command(commands: _SubParsersAction[Any]) -> None:
     )
     draw.add_argument("--title", metavar="TEXT", help="stands above the picture")
     draw.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the inputs (%(default)s)"
+        "--seed", type=_natural, default=0, metavar="N", help="of the inputs (%(default)s)"
     )
     draw.set_defaults(run=_run, parser=draw)
 
 
-def _depth(text: str) -> int:
+def _natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 0")
     return int(text)

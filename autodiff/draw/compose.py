@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
+import numpy as np
+
 from autodiff.draw.folding import fold as fold_outline
 from autodiff.draw.outline import Block, Item, Outline, entries_of, outline
 from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.scene import CLOSED, Edge, Group, Node, Scene
 from autodiff.draw.texts import range_text
+from autodiff.readings import saved_bytes
 from autodiff.spec import is_inexact
 from autodiff.tape import Constant, Entry, Tape, Variable
 
@@ -68,6 +71,11 @@ def compose(
     >>> [node.role for node in scene.nodes]
     ['input', 'operation', 'constant', 'output']
     """
+    if depth is not None and not isinstance(depth, (int, np.integer)):
+        raise TypeError(
+            f"depth is of type {type(depth).__name__}; it must be an integer of at least 0, or "
+            "None to choose"
+        )
     if depth is not None and depth < 0:
         raise ValueError(f"depth is {depth}; it must be at least 0, or None to choose")
     outlined = outline(tape)
@@ -215,7 +223,7 @@ class _Builder:
         self._add_cotangents()
         self.nodes = self._in_order()
         _sort(self.root, {id(node): i for i, node in enumerate(self.nodes)})
-        total = sum(operand.spec.nbytes for operand in saved)
+        total = sum(saved_bytes(saved).values())
         self.scene = Scene(tape, self.root, self.nodes, list(self.edges.values()), total)
 
     def _in_order(self) -> list[Node]:
@@ -396,7 +404,7 @@ class _Builder:
             for port, variable in enumerate(entry.outputs):
                 value = made.get((id(source), port))
                 if value is None:
-                    name = variable.name or outputs.get(variable, "")
+                    name = self.names[id(variable)] if variable.name else outputs.get(variable, "")
                     value = self._node("value", name, source.group)
                     made[id(source), port] = value
                 value.operands.append(variable)

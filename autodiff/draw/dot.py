@@ -128,6 +128,7 @@ class _Writer:
         self.gradients = scene.tape.gradients() if look.gradients else {}
         self.record_values = look.values or look.gradients
         self.saved = scene.tape.saved()
+        self.read = {id(edge.source) for edge in scene.edges if edge.kind != "cotangent"}
         self.used: set[str] = set()
         # Roles of inputs and outputs in their own shape, where values have another
         self.drawn: set[str] = {"operation", "constant", *CLOSED}
@@ -326,7 +327,9 @@ class _Writer:
             style["label"] = self._edge_label(edge)
         tail = self.ids[id(source)] + ("" if edge.port is None else f":p{edge.port}")
         head = self.ids[id(target)]
-        if edge.saved and edge.kind != "cotangent" and target.role != "value":
+        # A value that is a node has its mark where it leaves that, unless nothing reads it
+        marked = target.role != "value" or id(target) not in self.read
+        if edge.saved and edge.kind != "cotangent" and marked:
             self.used.add("saved")
             style.update(dir="both", arrowtail="dot")
         upwards = id(target) in self.late

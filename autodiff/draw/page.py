@@ -27,6 +27,7 @@ from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.steps import reverse_steps
 from autodiff.draw.texts import constant_text
 from autodiff.errors import DrawingError, TapeError
+from autodiff.readings import saved_bytes
 from autodiff.tape import Constant, Entry, Tape, Variable, params_text, short_source
 
 __all__ = ["MAX_OPERATIONS", "Html", "page_of", "tape_data", "tape_to_html"]
@@ -148,6 +149,7 @@ class _Writer:
                 ]
                 for step in sweep
             ],
+            "saved": sum(saved_bytes(tape.saved()).values()),
             "missing": {"values": no_values, "gradients": no_gradients},
             "strings": list(self.text.numbers),
         }

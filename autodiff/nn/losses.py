@@ -198,6 +198,8 @@ def _softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none")
     losses = np.log(total) - chosen.reshape(total.shape)
     if reduction == "none":
         return losses[()]
+    if reduction == "mean" and losses.dtype.char == "e":
+        return np.mean(losses)  # adds in float32: neither sum nor count need fit into float16
     result = np.add.reduce(losses, axis=None)
     return result / result.dtype.type(flat.size) if reduction == "mean" else result
 
@@ -235,6 +237,8 @@ def softmax_cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> 
     array([[ 0.5, -0.5]])
     """
     logits = _array(logits)
+    if logits.dtype.kind in "iub":
+        logits = logits.astype(float)  # unsigned differences wrap around
     labels = _array(labels)
     if labels.dtype.kind not in "iu":
         raise TypeError(

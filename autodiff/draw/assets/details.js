@@ -197,9 +197,7 @@ function overview() {
     ["parameters", [model.nodes.filter((n) => n.kind === "parameter").length.toLocaleString("en")]],
     ["outputs", [model.nodes.filter((n) => n.kind === "output").length.toLocaleString("en")]],
   ];
-  let kept = 0;
-  for (const value of model.values) if (value.keepers.length) kept += value.bytes;
-  rows.push(["saved", [`${bytesText(kept)} for the reverse sweep`]]);
+  rows.push(["saved", [`${bytesText(model.saved)} for the reverse sweep`]]);
   const notes = [model.missing.values, model.missing.gradients].filter(Boolean);
   return html(
     "div",

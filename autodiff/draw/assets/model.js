@@ -173,6 +173,7 @@ function readModel(data) {
   for (const group of groups) group.search = group.title.toLowerCase();
   return {
     title: /** @type {string} */ (data.title),
+    saved: /** @type {number} */ (data.saved),
     missing: /** @type {{values: string, gradients: string}} */ (data.missing),
     values,
     nodes,
