@@ -8,7 +8,7 @@ from typing import Any
 
 from autodiff.readings import saved_bytes
 from autodiff.scopes import Scope
-from autodiff.tape import Constant, Entry, Guard, Tape, Variable, params_text, short_source
+from autodiff.tape import Constant, Guard, Tape, Variable, params_text, short_source
 
 __all__ = ["Summary", "Usage", "count_text", "listing", "summarize"]
 
@@ -29,12 +29,13 @@ def listing(tape: Tape, limit: int | None = 200) -> str:
     def text(operand: Variable | Constant) -> str:
         return _one_line(names[id(operand)]) if isinstance(operand, Variable) else repr(operand)
 
-    entries = list(enumerate(tape.entries))
+    entries = tape.entries
+    head = len(entries)
     elided = 0
     if limit is not None and len(entries) > limit:
         head, tail = (_HEAD, _TAIL) if limit >= _HEAD + _TAIL else (limit - limit // 3, limit // 3)
         elided = len(entries) - head - tail
-        entries = entries[:head] + entries[len(entries) - tail :]
+        entries = entries[:head] + entries[head + elided :]
     cotangent_of: dict[int, list[str]] = {}
     for variable, total in tape.cotangents.items():
         cotangent_of.setdefault(id(total), []).append(text(variable))
@@ -42,7 +43,7 @@ def listing(tape: Tape, limit: int | None = 200) -> str:
     right: list[str] = []
     costs: list[tuple[str, str]] = []
     notes: list[str] = []
-    for _, entry in entries:
+    for entry in entries:
         left.append(", ".join(f"{text(v)}: {v.spec}" for v in entry.outputs))
         params = params_text(entry)
         operation = " ".join([entry.primitive.name, *(text(o) for o in entry.inputs)])
@@ -67,23 +68,23 @@ def listing(tape: Tape, limit: int | None = 200) -> str:
     width = max((len(line) for line in operations if len(line) <= _WIDEST), default=0)
     lines = [_header(tape, names, limit)]
     backward = False
-    for i, (position, entry) in enumerate(entries):
-        if elided and position == len(tape.entries) - len(entries) + i and position != i:
-            lines.append(f"  ... {elided:,} operations more ...")
-            elided = 0
+    gap = [f"  ... {elided:,} operations more ..."] if elided else []
+    for i, entry in enumerate(entries):
+        if i == head:
+            lines += gap
         if (entry.pulls is not None) != backward:
             backward = not backward
             lines.append("  # backward sweep" if backward else "  # forward again")
         flops, moved = costs[i]
         line = f"{operations[i]:<{width}}  # {flops:>{flops_width}} {moved:>{bytes_width}}"
         lines.append(f"{line}  {notes[i]}".rstrip())
-    if elided:
-        lines.append(f"  ... {elided:,} operations more ...")
+    if head == len(entries):
+        lines += gap
     shown = None if limit is None else max(1, limit // 4)
     lines += _shortened([_guard_text(guard, text(guard.variable)) for guard in tape.guards], shown)
     results = _shortened([text(output) for output in tape.outputs], shown)
     lines.append(f"  return {', '.join(part.strip() for part in results)}".rstrip())
-    if len(entries) < len(tape.entries):
+    if elided:
         cost = tape.cost()
         lines.append(
             f"  # in all {cost.operations:,} operations, {cost.flops:,} flops, {cost.nbytes:,} B"
@@ -140,6 +141,13 @@ class Usage:
     saved: int = 0
     calls: int = 0
 
+    def add(self, other: Usage) -> None:
+        """Add what another takes; calls are counted apart."""
+        self.operations += other.operations
+        self.flops += other.flops
+        self.nbytes += other.nbytes
+        self.saved += other.saved
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -186,18 +194,18 @@ def summarize(tape: Tape) -> Summary:
     counted: dict[tuple[str, ...], set[Scope]] = {}
     keepers = saved_bytes(tape.saved())
     for entry in tape.entries:
-        kept = keepers.get(id(entry), 0)
-        name = entry.primitive.name
-        _add(summary.total, entry, kept)
-        _add(summary.by_primitive.setdefault(name, Usage()), entry, kept)
+        own = Usage(1, entry.flops, entry.nbytes, keepers.get(id(entry), 0))
+        summary.total.add(own)
+        summary.by_primitive.setdefault(entry.primitive.name, Usage()).add(own)
         if entry.pulls is not None:
-            _add(summary.backward, entry, kept)
-        chain = entry.scope.chain if entry.scope else ()
-        if not chain:
-            _add(summary.by_scope.setdefault((), Usage()), entry, kept)
-        for depth, scope in enumerate(chain, 1):
-            path = chain[-1].path[:depth]
-            _add(summary.by_scope.setdefault(path, Usage()), entry, kept)
+            summary.backward.add(own)
+        if entry.scope is None:
+            summary.by_scope.setdefault((), Usage()).add(own)
+            continue
+        whole = entry.scope.path
+        for depth, scope in enumerate(entry.scope.chain, 1):
+            path = whole[:depth]
+            summary.by_scope.setdefault(path, Usage()).add(own)
             counted.setdefault(path, set()).add(scope)
     for path, scopes in counted.items():
         summary.by_scope[path].calls = len(scopes)
@@ -215,13 +223,6 @@ def _nested(by_scope: dict[tuple[str, ...], Usage]) -> list[tuple[tuple[str, ...
     order = {path: position for position, path in enumerate(by_scope)}
     prefixes = {path: [order[path[: i + 1]] for i in range(len(path))] for path in by_scope}
     return sorted(by_scope.items(), key=lambda item: prefixes[item[0]])
-
-
-def _add(usage: Usage, entry: Entry, saved: int) -> None:
-    usage.operations += 1
-    usage.flops += entry.flops
-    usage.nbytes += entry.nbytes
-    usage.saved += saved
 
 
 def _indented(path: tuple[str, ...]) -> str:

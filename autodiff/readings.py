@@ -45,8 +45,7 @@ def values_of(tape: Tape, reader: str = "values") -> dict[Variable, Any]:
     # Whatever NumPy has to say was said when the tape was recorded
     with np.errstate(all="ignore"):
         memory = tape.replay(_arguments(tape, reader))
-    variables = [*tape.inputs, *(v for entry in tape.entries for v in entry.outputs)]
-    return {variable: memory[id(variable)] for variable in variables}
+    return {variable: memory[id(variable)] for variable in tape.variables}
 
 
 def gradients_of(tape: Tape) -> dict[Variable, Any]:
@@ -84,7 +83,7 @@ def gradients_of(tape: Tape) -> dict[Variable, Any]:
             return {}
         leaves = sweep([(node, np.ones((), output.spec.dtype)[()])], keep_grads=True)
     gradients: dict[Variable, Any] = {}
-    for variable in [*tape.inputs, *(v for entry in tape.entries for v in entry.outputs)]:
+    for variable in tape.variables:
         box = memory[id(variable)]
         reached: Node | None = box._payload if isinstance(box, Box) else None
         if reached is not None:

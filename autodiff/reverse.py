@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush, heappushpop
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,10 @@ from autodiff.reuse import LARGE, only_holder
 from autodiff.rules import Pullback
 from autodiff.spec import Spec, is_inexact, protected, spec_of
 
-__all__ = ["Leaf", "Node", "Projection", "Reverse", "add_hook", "owned", "sweep"]
+__all__ = ["Leaf", "Node", "Projection", "Reverse", "add_hook", "nodes_behind", "owned", "sweep"]
 
 _next_sequence = itertools.count().__next__
+_SEQUENCE = attrgetter("sequence")
 _NO_PARAMS: dict[str, Any] = {}
 _PLAIN = frozenset({np.ndarray, np.float64, float, int, np.float32, np.complex128})
 _SCALARS = frozenset({np.float64, np.float32, np.complex128})
@@ -422,6 +424,18 @@ def add_hook(node: Node, hook: Callable[[Any], Any]) -> Callable[[], None]:
         node.hooks = []
     node.hooks.append(hook)
     return lambda: node.hooks.remove(hook)
+
+
+def nodes_behind(outputs: Iterable[Node | None]) -> list[Node]:
+    """Nodes that the outputs depend on, themselves included, in the order of evaluation."""
+    seen = {node for node in outputs if node is not None}
+    stack = list(seen)
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=_SEQUENCE)
 
 
 class _Hooks:

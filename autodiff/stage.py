@@ -13,7 +13,7 @@ from autodiff.debug import source_line
 from autodiff.dispatch import Box, Interpreter, lower_to, modes, open_scope
 from autodiff.ops.protocol import as_input
 from autodiff.primitive import Primitive
-from autodiff.reverse import Leaf, Node, Projection
+from autodiff.reverse import Leaf, Node, Projection, nodes_behind
 from autodiff.rules import Pullback
 from autodiff.scopes import Calls
 from autodiff.spec import Spec, protected, spec_of
@@ -178,19 +178,12 @@ def tape_of(output: Node) -> Tape:
     Constants keep their values only where a derivative rule needs them; source lines are there for
     what was recorded under ``debug()``.
     """
-    seen = {output}
-    stack = [output]
-    while stack:
-        for parent in stack.pop().parents:
-            if isinstance(parent, Node) and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
     variables: dict[Node, Variable] = {}
     several: dict[Node, list[Variable]] = {}
     inputs: list[Variable] = []
     arguments: list[Any] = []
     entries: list[Entry] = []
-    for node in sorted(seen, key=lambda node: node.sequence):
+    for node in nodes_behind([output]):
         name = getattr(node, "name", None)
         if isinstance(node, Leaf):
             variables[node] = Variable(node.spec, name, "parameter")

@@ -189,6 +189,11 @@ class Tape:
         self.cotangents = {} if cotangents is None else dict(cotangents)
         self.check()
 
+    @property
+    def variables(self) -> list[Variable]:
+        """The inputs, and what the entries compute, in order."""
+        return [*self.inputs, *(v for entry in self.entries for v in entry.outputs)]
+
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
@@ -246,6 +251,19 @@ class Tape:
             The recorded function would have taken another path for these inputs, or the tape keeps
             only the shape of a constant it needs.
         """
+        values = self.flat_arguments(xs)
+        memory = self.replay(values, self._last_uses())
+        results = [memory[id(o)] if isinstance(o, Variable) else o.value for o in self.outputs]
+        return results[0] if self.out_tree is None else tree.unflatten(self.out_tree, results)
+
+    def flat_arguments(self, xs: Sequence[Any]) -> list[Any]:
+        """Flatten arguments of the recorded function, for `replay`, and check them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `evaluate`.
+        """
         if self.in_tree is None:
             values = list(xs)
             named = [v.name or f"input {i}" for i, v in enumerate(self.inputs)]
@@ -262,9 +280,7 @@ class Tape:
                 raise ValueError(
                     f"evaluate: {path} has shape {shape}, the tape was recorded for {variable.spec}"
                 )
-        memory = self.replay(values, self._last_uses())
-        results = [memory[id(o)] if isinstance(o, Variable) else o.value for o in self.outputs]
-        return results[0] if self.out_tree is None else tree.unflatten(self.out_tree, results)
+        return values
 
     def replay(
         self, values: Sequence[Any], releases: Sequence[Sequence[int]] | None = None

@@ -228,6 +228,6 @@ def test_names_are_unique():
 
 
 def test_source_lines_of_notebooks_and_files():
-    assert short_source("/tmp/ipykernel_12/745247403.py:15") == "cell:15"
+    assert short_source("cells/ipykernel_12/745247403.py:15") == "cell:15"
     assert short_source("/home/model.py:7") == "model.py:7"
     assert short_source(None) == ""

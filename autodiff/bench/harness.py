@@ -161,8 +161,8 @@ class Peer:
         self.engine = engine
         self.settings = settings
         self.command = command or [settings.python, "-m", "autodiff.bench.worker", engine]
-        # Closed with the process; a pipe would block a process that writes much
-        self._errors = tempfile.TemporaryFile(  # noqa: SIM115
+        # A pipe would block a process that writes much
+        self._errors = tempfile.TemporaryFile(  # noqa: SIM115  # closed with the process
             "w+", encoding="utf-8", errors="replace"
         )
         self._process = subprocess.Popen(

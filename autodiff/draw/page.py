@@ -114,7 +114,7 @@ class _Writer:
         self.text = _Strings()
         self.text("")
         self.names = tape.names()
-        self.variables = [*tape.inputs, *(v for entry in tape for v in entry.outputs)]
+        self.variables = tape.variables
         self.numbers = {variable: i for i, variable in enumerate(self.variables)}
         self.positions = {id(entry): i for i, entry in enumerate(tape)}
         self.constants: list[list[int]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.dispatch import concrete
-from autodiff.reverse import Leaf, Node, sweep
+from autodiff.reverse import Leaf, Node, nodes_behind, sweep
 
 __all__ = ["Trace"]
 
@@ -22,7 +22,7 @@ class Trace:
     """
 
     def __init__(self, loss: Node) -> None:
-        self.nodes = _reached(loss)
+        self.nodes = tuple(nodes_behind([loss]))
         self.released = any(node.saved is None for node in self.nodes)
         self._cotangents = {} if self.released else _cotangents(self.nodes, loss)
         self._first_use: dict[Node, int] = {}
@@ -44,17 +44,6 @@ class Trace:
     def first_use(self, node: Node) -> int:
         """Sequence number of the first operation on a node: how early it enters."""
         return self._first_use.get(node, node.sequence)
-
-
-def _reached(loss: Node) -> tuple[Node, ...]:
-    seen = {loss}
-    stack = [loss]
-    while stack:
-        for parent in stack.pop().parents:
-            if isinstance(parent, Node) and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return tuple(sorted(seen, key=lambda node: node.sequence))
 
 
 def _cotangents(nodes: tuple[Node, ...], loss: Node) -> dict[Node, Any]:

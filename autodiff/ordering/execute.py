@@ -21,8 +21,8 @@ from autodiff.ordering.graph import JacobianGraph
 from autodiff.ordering.maps import Block, LinearMap, Product
 from autodiff.ordering.plan import Plan
 from autodiff.ordering.planning import Decision, decide, eliminate
-from autodiff.ordering.tapegraph import TapeGraph, nodes_behind, of_nodes, of_tape, signature_of
-from autodiff.reverse import Node
+from autodiff.ordering.tapegraph import TapeGraph, of_nodes, of_tape, signature_of
+from autodiff.reverse import Node, nodes_behind
 from autodiff.spec import Spec, spec_of
 from autodiff.tape import Tape
 from autodiff.transforms import Recorded

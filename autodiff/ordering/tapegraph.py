@@ -8,7 +8,6 @@ gives the same graph, so a plan made for one serves the other.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,15 +18,14 @@ from autodiff.ordering.local import Operation, local_jacobian
 from autodiff.ordering.maps import Identity, LinearMap
 from autodiff.primitive import Primitive
 from autodiff.readings import differentiated
-from autodiff.reverse import Node, Projection
+from autodiff.reverse import Node, Projection, nodes_behind
 from autodiff.rules import Pullback
 from autodiff.spec import Spec, is_inexact, spec_of
 from autodiff.tape import Constant, Entry, Tape, Variable
 
-__all__ = ["Made", "TapeGraph", "nodes_behind", "of_nodes", "of_tape", "signature_of"]
+__all__ = ["Made", "TapeGraph", "of_nodes", "of_tape", "signature_of"]
 
 Edge = tuple[int, int]
-_SEQUENCE = attrgetter("sequence")
 
 
 class Made(NamedTuple):
@@ -130,18 +128,6 @@ class TapeGraph:
                 spec = self.specs[vertex]
                 complete[vertex, last] = Identity(spec.shape, dtype=spec.dtype)
         return complete
-
-
-def nodes_behind(outputs: Sequence[Node | None]) -> list[Node]:
-    """Nodes that the outputs depend on, themselves included, in the order of evaluation."""
-    seen = {node for node in outputs if node is not None}
-    stack = list(seen)
-    while stack:
-        for parent in stack.pop().parents:
-            if isinstance(parent, Node) and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return sorted(seen, key=_SEQUENCE)
 
 
 def signature_of(
@@ -297,16 +283,13 @@ def _chosen_inputs(tape: Tape, argnums: Sequence[int] | None) -> list[Variable]:
 
 def _evaluated(tape: Tape, values: Sequence[Any]) -> dict[int, Any]:
     """Every value of the tape at a point, by the variable's identity."""
-    variables = [*tape.inputs, *(v for entry in tape for v in entry.outputs)]
-    structure = tree.flatten([0] * len(variables))[1]
-    every = Tape(tape.entries, tape.inputs, variables, tape.in_tree, structure, tape.guards)
-    results = every.evaluate(*values)
-    if any(isinstance(result, Box) for result in results):
+    memory = tape.replay(tape.flat_arguments(values))
+    if any(isinstance(value, Box) for value in memory.values()):
         raise TypeError(
             "jacobian_graph: the point is given by Tensors of a transform in progress; give plain "
             "arrays"
         )
-    return {id(v): result for v, result in zip(variables, results, strict=True)}
+    return memory
 
 
 def _value(operand: Variable | Constant, memory: dict[int, Any]) -> Any:
