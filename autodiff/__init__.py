@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from autodiff import tree
-from autodiff.custom import custom_jvp, custom_vjp
+from autodiff.core.primitive import REGISTRY, Primitive, elementwise, linear, multilinear, primitive
+from autodiff.core.samples import Sample
 from autodiff.errors import (
     AutodiffError,
     DeclarationError,
@@ -23,27 +24,19 @@ from autodiff.errors import (
     TapeError,
     TapeReleasedError,
 )
-from autodiff.jacobian import hessian, jacobian
-from autodiff.modes import debug, no_grad, stop_gradient, strong_zero
 from autodiff.ops.elementwise import relu, sigmoid, softplus
 from autodiff.ops.special import log_softmax, logsumexp, softmax
-from autodiff.primitive import REGISTRY, Primitive, elementwise, linear, multilinear, primitive
-from autodiff.recompute import checkpoint
-from autodiff.recording import name, record
-from autodiff.samples import Sample
-from autodiff.tape import Tape
+from autodiff.tape.ir import Tape
 from autodiff.tensor import Tensor
 from autodiff.testing import check_grads
-from autodiff.transforms import (
-    elementwise_grad,
-    grad,
-    hvp,
-    jvp,
-    linearize,
-    value_and_grad,
-    vjp,
-    vmap,
-)
+from autodiff.transforms.batching import vmap
+from autodiff.transforms.checkpoint import checkpoint
+from autodiff.transforms.custom import custom_jvp, custom_vjp
+from autodiff.transforms.gradient import elementwise_grad, grad, value_and_grad, vjp
+from autodiff.transforms.jacobian.functions import hessian, jacobian
+from autodiff.transforms.modes import debug, no_grad, stop_gradient, strong_zero
+from autodiff.transforms.record import name, record
+from autodiff.transforms.tangent import hvp, jvp, linearize
 
 if TYPE_CHECKING:
     from autodiff.flow import report

@@ -13,26 +13,29 @@ from typing import Any, NoReturn, SupportsIndex
 
 import numpy as np
 
-from autodiff.dispatch import Box, concrete, imperative_interpreter, lower_to
+from autodiff.core.arrays import protected
+from autodiff.core.dispatch import Box, concrete, imperative_interpreter, lower_to
+from autodiff.core.primitive import Primitive
+from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
-from autodiff.ops import calculus, linalg, rearrange, reduce, selecting, sorting
+from autodiff.interpret.graph import Leaf, Node, add_hook
+from autodiff.interpret.reverse import Reverse
+from autodiff.ops import calculus, rearrange, reduce, selecting, sorting
 from autodiff.ops import elementwise as ew
 from autodiff.ops import index as indexing
 from autodiff.ops import shape as shapes
-from autodiff.ops.fronts import (
+from autodiff.ops.elementwise_functions import (
     absolute_,
     clip_,
     divmod_,
     power_,
     round_,
 )
+from autodiff.ops.linalg import contractions
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
 from autodiff.ops.ufunc_methods import apply_ufunc_method
-from autodiff.primitive import Primitive
-from autodiff.reverse import Leaf, Node, Reverse, add_hook
-from autodiff.spec import is_inexact, protected
-from autodiff.stage import set_name, tape_of
-from autodiff.tape import Tape
+from autodiff.tape.ir import Tape
+from autodiff.tape.staging import set_name, tape_of
 
 __all__ = ["Tensor", "make_root"]
 
@@ -381,14 +384,14 @@ class Tensor(Box):
     __truediv__ = _binary(ew.divide)
     __floordiv__ = _binary(ew.floor_divide)
     __mod__ = _binary(ew.remainder)
-    __matmul__ = _binary(linalg.matmul)
+    __matmul__ = _binary(contractions.matmul)
     __radd__ = _reflected(ew.add.call)
     __rsub__ = _reflected(ew.subtract.call)
     __rmul__ = _reflected(ew.multiply.call)
     __rtruediv__ = _reflected(ew.divide.call)
     __rfloordiv__ = _reflected(ew.floor_divide.call)
     __rmod__ = _reflected(ew.remainder.call)
-    __rmatmul__ = _reflected(linalg.matmul.call)
+    __rmatmul__ = _reflected(contractions.matmul.call)
     __pow__ = power_
     __rpow__ = _reflected(power_)
     __divmod__ = divmod_
@@ -496,7 +499,7 @@ class Tensor(Box):
     argmin = reduce.argmin_
     any = reduce.any_
     all = reduce.all_
-    dot = linalg.dot_
+    dot = contractions.dot_
     ravel = shapes.ravel_
     squeeze = shapes.squeeze_
     swapaxes = shapes.swapaxes_

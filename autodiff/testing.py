@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff import tree
-from autodiff.dispatch import concrete
-from autodiff.spec import is_inexact, spec_of
-from autodiff.transforms import differentiable_leaf, jvp, vjp
+from autodiff.core.dispatch import concrete
+from autodiff.core.spec import is_inexact, spec_of
+from autodiff.transforms.arguments import differentiable_leaf
+from autodiff.transforms.gradient import vjp
+from autodiff.transforms.tangent import jvp
 
 __all__ = ["check_grads"]
 

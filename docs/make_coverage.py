@@ -16,8 +16,8 @@ import numpy as np
 import autodiff as ad
 import autodiff.nn
 import autodiff.scipy
+from autodiff.core.primitive import Primitive
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, name_of
-from autodiff.primitive import Primitive
 
 PAGE = Path(__file__).parent / "coverage.md"
 

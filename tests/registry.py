@@ -12,9 +12,9 @@ import numpy as np
 
 import autodiff as ad
 from autodiff import tree
-from autodiff.primitive import Primitive
-from autodiff.reverse import Node, Projection
-from autodiff.spec import is_inexact, spec_of
+from autodiff.core.primitive import Primitive
+from autodiff.core.spec import is_inexact, spec_of
+from autodiff.interpret.graph import Node, Projection
 
 with contextlib.suppress(ModuleNotFoundError):
     # Its primitives enter the registry with it; it needs SciPy, which is optional.

@@ -20,7 +20,7 @@ from autodiff.draw.compose import tape_size
 from autodiff.draw.looks import QUICK_LAYOUT, QUICKEST_LAYOUT, STYLES, heat
 from autodiff.draw.texts import escaped
 from autodiff.errors import DrawingError
-from autodiff.tape import Entry, Tape
+from autodiff.tape.ir import Entry, Tape
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -9,7 +9,8 @@ import pytest
 import autodiff as ad
 
 # The package shows the function under this name.
-jacobians = importlib.import_module("autodiff.jacobian")
+jacobians = importlib.import_module("autodiff.transforms.jacobian.reverse")
+decision = importlib.import_module("autodiff.transforms.jacobian.decision")
 
 ORDERS = ("auto", "forward", "reverse", "cross-country")
 rng = np.random.default_rng(0)
@@ -166,16 +167,16 @@ def test_auto_goes_the_cheap_way(monkeypatch):
     execute = importlib.import_module("autodiff.ordering.execute")
     monkeypatch.setattr(execute, "auto", lambda problem, recorded, forward: None)
     taken = []
-    for name in ("_forward", "_reverse"):
-        original = getattr(jacobians, name)
+    for name in ("sweep_forward", "sweep_reverse"):
+        original = getattr(decision, name)
         monkeypatch.setattr(
-            jacobians, name, lambda *a, name=name, f=original: (taken.append(name), f(*a))[1]
+            decision, name, lambda *a, name=name, f=original: (taken.append(name), f(*a))[1]
         )
     tall = rng.standard_normal((40, 3))
     ad.jacobian(lambda x: np.tanh(tall @ x))(np.ones(3))
     ad.jacobian(lambda x: np.tanh(tall.T @ x))(np.ones(40))
     ad.jacobian(np.tanh)(np.ones(4))
-    assert taken == ["_forward", "_reverse", "_reverse"]
+    assert taken == ["sweep_forward", "sweep_reverse", "sweep_reverse"]
 
 
 def test_chunks_bound_the_batch(monkeypatch):

@@ -159,9 +159,9 @@ def test_walk_sees_imports_inside_functions_and_skips_those_for_types() -> None:
     text = """
 if TYPE_CHECKING:
     from autodiff.tensor import Tensor
-import autodiff.spec
+import autodiff.core.spec
 def f():
     from autodiff import tree
 """
     found = sorted(imports_of(ast.parse(text)))
-    assert found == [("autodiff.spec", True, 4), ("autodiff.tree", False, 6)]
+    assert found == [("autodiff.core.spec", True, 4), ("autodiff.tree", False, 6)]

@@ -7,10 +7,10 @@ import pytest
 
 import autodiff as ad
 from autodiff import ordering
-from autodiff.jacobian import ORDERS
+from autodiff.core.spec import spec_of
 from autodiff.ordering import calibration, execute, maps, planning
 from autodiff.ordering.tapegraph import of_tape
-from autodiff.spec import spec_of
+from autodiff.transforms.jacobian.decision import ORDERS
 from tests.registry import SMOOTH
 
 rng = np.random.default_rng(11)

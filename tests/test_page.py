@@ -24,7 +24,7 @@ from autodiff.draw.boxes import MAX_MEMBERS, Group, boxes
 from autodiff.draw.page import Html, page_of, summary, tape_data
 from autodiff.draw.steps import reverse_steps
 from autodiff.errors import DrawingError
-from autodiff.tape import Tape
+from autodiff.tape.ir import Tape
 
 HOSTILE = (
     '</script><script>alert("1")</script>&amp;\n\'"\\ {{data}} \u2028 \ud800 <!-- é 漢 \U0001d499'

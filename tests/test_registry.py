@@ -26,9 +26,9 @@ from registry import (
 
 import autodiff as ad
 from autodiff import tree
-from autodiff.primitive import Primitive
-from autodiff.rules import Pullback
-from autodiff.spec import is_inexact, spec_of
+from autodiff.core.primitive import Primitive
+from autodiff.core.rules import Pullback
+from autodiff.core.spec import is_inexact, spec_of
 
 all_cases = pytest.mark.parametrize("case", CASES, ids=repr)
 smooth_cases = pytest.mark.parametrize("case", SMOOTH, ids=repr)

@@ -14,10 +14,12 @@ from registry import CASES, Case, generator, like
 from test_properties import programs, seeds
 
 import autodiff as ad
-from autodiff import reuse, reverse, tree
-from autodiff.reuse import only_holder, scaled
-from autodiff.rules import Pullback
-from autodiff.spec import is_inexact, spec_of
+from autodiff import tree
+from autodiff.core import arrays
+from autodiff.core.arrays import only_holder, scaled
+from autodiff.core.rules import Pullback
+from autodiff.core.spec import is_inexact, spec_of
+from autodiff.interpret import sweep
 
 ALWAYS, NEVER = 0, sys.maxsize
 
@@ -57,10 +59,10 @@ def test_a_debugger_does_not_loosen_the_count() -> None:
     former = sys.gettrace()
     sys.settrace(look)
     try:
-        measured = reuse._own_references()
+        measured = arrays._own_references()
     finally:
         sys.settrace(former)
-    assert measured <= reuse._OWN
+    assert measured <= arrays._OWN
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_random_program_has_the_same_derivative(drawn: Any, seed: int) -> None:
     results = []
     for large in (ALWAYS, NEVER):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reverse, "LARGE", large)
+            patch.setattr(sweep, "LARGE", large)
             out, pullback = ad.vjp(program, *inputs)
             g = like(np.random.default_rng(seed), out)
             before = tree.map_leaves(np.array, g)
@@ -145,7 +147,7 @@ def test_random_program_has_the_same_derivative(drawn: Any, seed: int) -> None:
 
 @pytest.fixture
 def always(monkeypatch):
-    monkeypatch.setattr(reverse, "LARGE", ALWAYS)
+    monkeypatch.setattr(sweep, "LARGE", ALWAYS)
 
 
 @pytest.mark.usefixtures("always")
@@ -238,7 +240,7 @@ def _peak(large: int) -> int:
         y = -(y * 0.5)
     total = np.sum(y)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reverse, "LARGE", large)
+        patch.setattr(sweep, "LARGE", large)
         tracemalloc.start()
         total.backward()
         peak = tracemalloc.get_traced_memory()[1]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.dispatch import modes, thread_state
+from autodiff.core.dispatch import modes, thread_state
+from autodiff.core.primitive import Primitive
+from autodiff.core.spec import spec_of
 from autodiff.errors import RuleError
-from autodiff.primitive import Primitive
-from autodiff.spec import spec_of
 
 
 class TestBackward:

@@ -18,7 +18,7 @@ from autodiff.draw.looks import heat
 from autodiff.draw.outline import Block, Item, outline
 from autodiff.draw.scene import Edge, Group, Node, Scene
 from autodiff.draw.texts import amount_text, range_text, value_text
-from autodiff.tape import Tape
+from autodiff.tape.ir import Tape
 
 Structure = list[Any]
 

@@ -9,9 +9,9 @@ import pytest
 
 import autodiff as ad
 from autodiff import nn
-from autodiff.listing import Usage
-from autodiff.scopes import Calls
-from autodiff.tape import Constant, Tape
+from autodiff.tape.calls import Calls
+from autodiff.tape.ir import Constant, Tape
+from autodiff.tape.listing import Usage
 
 
 def double(x):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.spec import Spec
-from autodiff.tape import Constant, Entry, Tape, Variable, short_source
+from autodiff.core.spec import Spec
+from autodiff.tape.ir import Constant, Entry, Tape, Variable, short_source
 
 
 def loss(params, x):

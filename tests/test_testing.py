@@ -12,8 +12,8 @@ import pytest
 from registry import Case, arrays_in, check_vmap, like, poison, recorded_node
 
 import autodiff as ad
+from autodiff.core.primitive import Primitive
 from autodiff.errors import RuleError
-from autodiff.primitive import Primitive
 
 X = np.array([[0.3, -0.7, 1.1], [1.9, -1.2, 0.4]])
 

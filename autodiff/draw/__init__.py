@@ -10,7 +10,7 @@ from autodiff.draw.compose import compose
 from autodiff.draw.dot import Look, scene_to_dot, tape_to_dot
 from autodiff.draw.render import FORMATS, render
 from autodiff.errors import DrawingError
-from autodiff.tape import Tape
+from autodiff.tape.ir import Tape
 
 __all__ = ["MAX_NODES", "Svg", "draw_tape", "notebook_svg", "render", "tape_to_dot"]
 

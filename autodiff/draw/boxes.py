@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from autodiff.draw.folding import fold
 from autodiff.draw.outline import Block, Item, outline
-from autodiff.tape import Tape, Variable
+from autodiff.tape.ir import Tape, Variable
 
 __all__ = ["MAX_MEMBERS", "Group", "boxes", "phases"]
 

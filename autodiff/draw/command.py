@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.dispatch import Box, concrete
+from autodiff.core.dispatch import Box, concrete
+from autodiff.core.spec import is_inexact
 from autodiff.draw import draw_tape
 from autodiff.draw.dot import DIRECTIONS
 from autodiff.ordering.explain import load_function
-from autodiff.recording import record
-from autodiff.spec import is_inexact
-from autodiff.transforms import value_and_grad
+from autodiff.transforms.gradient import value_and_grad
+from autodiff.transforms.record import record
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from autodiff.tape import Tape
+    from autodiff.tape.ir import Tape
 
 __all__ = ["add_command", "load", "parse_input"]
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from autodiff.core.spec import is_inexact
 from autodiff.draw.folding import fold as fold_outline
 from autodiff.draw.outline import Block, Item, Outline, entries_of, outline
 from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.scene import CLOSED, Edge, Group, Node, Scene
 from autodiff.draw.texts import range_text
-from autodiff.readings import saved_bytes
-from autodiff.spec import is_inexact
-from autodiff.tape import Constant, Entry, Tape, Variable
+from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.replay import saved_bytes
 
 __all__ = ["compose", "tape_size"]
 

@@ -36,7 +36,7 @@ from autodiff.draw.texts import (
     value_text,
     wrapped,
 )
-from autodiff.tape import Constant, Entry, Tape, Variable, params_text, short_source
+from autodiff.tape.ir import Constant, Entry, Tape, Variable, params_text, short_source
 
 __all__ = ["DIRECTIONS", "Look", "scene_to_dot", "tape_to_dot"]
 

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.core.primitive import REGISTRY
+from autodiff.core.spec import Spec
 from autodiff.draw.outline import Block, Item, Outline, entries_of
-from autodiff.primitive import REGISTRY
-from autodiff.spec import Spec
-from autodiff.tape import Constant, Entry, Tape, Variable
+from autodiff.tape.ir import Constant, Entry, Tape, Variable
 
 __all__ = ["LEAST_REPEATS", "fold"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from autodiff.scopes import Scope
-from autodiff.tape import Entry, Tape, Variable
+from autodiff.tape.calls import Scope
+from autodiff.tape.ir import Entry, Tape, Variable
 
 __all__ = ["Block", "Item", "Outline", "entries_of", "outline"]
 

@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import concrete
+from autodiff.core.dispatch import concrete
 from autodiff.draw.boxes import Group, boxes, phases
 from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.steps import reverse_steps
 from autodiff.draw.texts import constant_text
 from autodiff.errors import DrawingError, TapeError
-from autodiff.readings import saved_bytes
-from autodiff.tape import Constant, Entry, Tape, Variable, params_text, short_source
+from autodiff.tape.ir import Constant, Entry, Tape, Variable, params_text, short_source
+from autodiff.tape.replay import saved_bytes
 
 __all__ = ["MAX_OPERATIONS", "Html", "page_of", "tape_data", "tape_to_html"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autodiff import tree
-from autodiff.tape import Tape, Variable
+from autodiff.tape.ir import Tape, Variable
 
 __all__ = ["output_names", "parameter_positions"]
 

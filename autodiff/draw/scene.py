@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from autodiff.tape import Constant, Entry, Tape, Variable
+from autodiff.tape.ir import Constant, Entry, Tape, Variable
 
 __all__ = ["CLOSED", "Edge", "Group", "Node", "Scene"]
 

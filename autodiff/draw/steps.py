@@ -1,7 +1,7 @@
 """The reverse sweep of a tape, operation by operation, from the tape alone.
 
-What `autodiff.reverse.sweep` would do is fixed by the tape: it goes through the operations that
-the output depends on differentiably, the latest first, and adds what each rule returns to the
+What `autodiff.interpret.sweep.sweep` would do is fixed by the tape: it goes through the operations
+that the output depends on differentiably, the latest first, and adds what each rule returns to the
 cotangent of the rule's input.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from autodiff.readings import differentiated
-from autodiff.rules import Rule
-from autodiff.spec import is_inexact
-from autodiff.tape import Tape, Variable
+from autodiff.core.rules import Rule
+from autodiff.core.spec import is_inexact
+from autodiff.tape.ir import Tape, Variable
+from autodiff.tape.replay import differentiated
 
 __all__ = ["Delivery", "ReverseStep", "reverse_steps"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from graphviz import nohtml
 
-from autodiff.dispatch import concrete
-from autodiff.tape import Constant
+from autodiff.core.dispatch import concrete
+from autodiff.tape.ir import Constant
 
 __all__ = [
     "amount_text",

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autodiff.dispatch import concrete
+from autodiff.core.dispatch import concrete
+from autodiff.core.rules import Pullback
+from autodiff.core.spec import Shape
 from autodiff.flow.trace import Trace
-from autodiff.reverse import Node
-from autodiff.rules import Pullback
-from autodiff.spec import Shape
+from autodiff.interpret.graph import Node
 
 __all__ = [
     "ActivationFlow",

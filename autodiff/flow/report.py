@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.dispatch import Box, concrete
+from autodiff.core.dispatch import Box, concrete
+from autodiff.core.spec import describe, is_inexact
 from autodiff.errors import TapeReleasedError
 from autodiff.flow.findings import Finding, findings_of
 from autodiff.flow.measure import (
@@ -24,10 +25,10 @@ from autodiff.flow.measure import (
     measure_parameter,
 )
 from autodiff.flow.trace import Trace
-from autodiff.reverse import Leaf, Node
-from autodiff.spec import describe, is_inexact
+from autodiff.interpret.graph import Leaf, Node
 from autodiff.tensor import Tensor
-from autodiff.transforms import Recorded, differentiable_leaf
+from autodiff.transforms.arguments import differentiable_leaf
+from autodiff.transforms.gradient import Recorded
 
 __all__ = ["Report", "report"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.dispatch import concrete
-from autodiff.reverse import Leaf, Node, nodes_behind, sweep
+from autodiff.core.dispatch import concrete
+from autodiff.interpret.graph import Leaf, Node, nodes_behind
+from autodiff.interpret.sweep import sweep
 
 __all__ = ["Trace"]
 

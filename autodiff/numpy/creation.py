@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.dispatch import Box
+from autodiff.core.spec import is_inexact, spec_of
 from autodiff.ops.operands import holds_box, operand, plain
 from autodiff.ops.selecting import select_
 from autodiff.ops.shape import broadcast_to, reshape
-from autodiff.spec import is_inexact, spec_of
 
 __all__ = ["OVERRIDES", "array", "asarray", "full", "full_like", "vectorize"]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops import elementwise as ew
-from autodiff.ops.linalg import matmul, outer_, tensordot_
-from autodiff.ops.matrices import as_matrices, conj
+from autodiff.ops.linalg.contractions import matmul, outer_, tensordot_
+from autodiff.ops.linalg.matrices import as_matrices, conj
 from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import sum as sum_over
 from autodiff.ops.shape import matrix_transpose_, moveaxis_
-from autodiff.spec import normalize_axes, spec_of
 
 __all__ = ["cross_", "diagonal_", "trace_", "vecdot_"]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.dispatch import Box
+from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, existing, one_axis, operand
@@ -20,7 +21,6 @@ from autodiff.ops.shape import (
     reshape,
 )
 from autodiff.ops.sorting import searchsorted
-from autodiff.spec import normalize_axes, spec_of
 
 NO_VALUE = np._NoValue
 

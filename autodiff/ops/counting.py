@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.arrays import protected
+from autodiff.core.dispatch import Box
+from autodiff.core.spec import spec_of
 from autodiff.ops.index import scatter
 from autodiff.ops.operands import operand, plain
 from autodiff.ops.protocol import implements
 from autodiff.ops.ranges import linspace_
 from autodiff.ops.reduce import max_, min_, sum_
 from autodiff.ops.shape import ravel_, reshape
-from autodiff.spec import protected, spec_of
 
 
 @implements(np.bincount)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.primitive import REGISTRY, elementwise, linear
+from autodiff.core.samples import Sample, array, cases, reals
 from autodiff.ops.protocol import UFUNCS
-from autodiff.primitive import REGISTRY, elementwise, linear
-from autodiff.samples import Sample, array, cases, reals
 
 LOG_2 = float(np.log(2.0))
 LOG_10 = float(np.log(10.0))

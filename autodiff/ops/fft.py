@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.dispatch import Box
+from autodiff.core.primitive import linear
+from autodiff.core.samples import Sample, Sampler, array
+from autodiff.core.spec import Spec, spec_of
 from autodiff.ops import elementwise as ew
-from autodiff.ops.matrices import conj
+from autodiff.ops.linalg.matrices import conj
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
 from autodiff.ops.reduce import batch_scan
 from autodiff.ops.shape import concatenate, pad_zeros
-from autodiff.primitive import linear
-from autodiff.samples import Sample, Sampler, array
-from autodiff.spec import Spec, spec_of
 
 __all__ = ["dft", "inverse_dft", "inverse_real_dft", "real_dft"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import one_axis, operand
 from autodiff.ops.protocol import implements
 from autodiff.ops.shape import expand_dims_, moveaxis_, reshape, stack_
-from autodiff.spec import spec_of
 
 
 @implements(np.apply_along_axis)

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.arrays import protected
+from autodiff.core.dispatch import Box
+from autodiff.core.primitive import linear
+from autodiff.core.samples import Sample, array
+from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, unbroadcast
-from autodiff.primitive import linear
-from autodiff.samples import Sample, array
-from autodiff.spec import Shape, Spec, protected, spec_of
 
 Template = tuple[Any, ...]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, existing, one_axis, operand
 from autodiff.ops.protocol import implements
 from autodiff.ops.shape import broadcast_to, concatenate_, reshape, swapaxes_, transpose_
-from autodiff.spec import spec_of
 
 # --- at least so many axes ------------------------------------------------------------------------
 

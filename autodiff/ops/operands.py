@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.dispatch import Box
+from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.shape import stack_
-from autodiff.spec import normalize_axes, spec_of
 
 __all__ = ["along", "existing", "holds_box", "one_axis", "operand", "plain"]
 

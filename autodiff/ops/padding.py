@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, operand
 from autodiff.ops.protocol import implements
 from autodiff.ops.ranges import linspace_
 from autodiff.ops.shape import broadcast_to, concatenate, moveaxis_, pad_widths, pad_zeros
-from autodiff.spec import spec_of
 
 Sides = tuple[Any, Any]
 

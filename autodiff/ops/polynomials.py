@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.primitive import primitive
+from autodiff.core.samples import Sample, array
+from autodiff.core.spec import spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, loop_over_batch
 from autodiff.ops.joining import atleast_1d_
+from autodiff.ops.linalg.products import convolve_
 from autodiff.ops.operands import operand, plain
-from autodiff.ops.products import convolve_
 from autodiff.ops.protocol import implements
 from autodiff.ops.shape import concatenate, concatenate_, pad_zeros, reshape
-from autodiff.primitive import primitive
-from autodiff.samples import Sample, array
-from autodiff.spec import spec_of
 
 
 def _padded(p: Any, length: int) -> Any:

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.dispatch import Box
+from autodiff.core.primitive import Primitive
 from autodiff.errors import NonDifferentiableError
-from autodiff.primitive import Primitive
 
 __all__ = [
     "FUNCTIONS",

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box, concrete
+from autodiff.core.dispatch import Box, concrete
+from autodiff.core.spec import spec_of
 from autodiff.ops.elementwise import floor
 from autodiff.ops.operands import operand
 from autodiff.ops.protocol import implements
 from autodiff.ops.shape import moveaxis_, reshape
-from autodiff.spec import spec_of
 
 __all__ = ["geomspace_", "linspace_", "logspace_"]
 

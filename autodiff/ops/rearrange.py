@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import protected
+from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, scatter
 from autodiff.ops.operands import along, one_axis, operand, plain
@@ -24,7 +26,6 @@ from autodiff.ops.shape import (
     swapaxes_,
     transpose_,
 )
-from autodiff.spec import normalize_axes, protected, spec_of
 
 # --- order along an axis --------------------------------------------------------------------------
 

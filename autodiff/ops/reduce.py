@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.primitive import linear, primitive
+from autodiff.core.samples import Sample, cases
+from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.protocol import OUT_REMEDY, REDUCTIONS, implements, refuse_keywords
 from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose
-from autodiff.primitive import linear, primitive
-from autodiff.samples import Sample, cases
-from autodiff.spec import Shape, Spec, normalize_axes, spec_of
 
 Axis = int | Sequence[int] | None
 NO_VALUE = np._NoValue

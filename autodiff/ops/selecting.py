@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.arrays import protected
+from autodiff.core.dispatch import Box
+from autodiff.core.spec import is_inexact, spec_of
 from autodiff.ops.index import Hole, Template, getitem, index, setitem
 from autodiff.ops.operands import along, one_axis, operand, plain
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
 from autodiff.ops.shape import broadcast_to, moveaxis_, ravel_, reshape
-from autodiff.spec import is_inexact, protected, spec_of
 
 # --- reading --------------------------------------------------------------------------------------
 

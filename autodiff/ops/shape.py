@@ -9,10 +9,10 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from autodiff.core.primitive import linear
+from autodiff.core.samples import cases
+from autodiff.core.spec import Shape, axes_to_sum, spec_of
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
-from autodiff.primitive import linear
-from autodiff.samples import cases
-from autodiff.spec import Shape, axes_to_sum, spec_of
 
 Axes = int | Sequence[int]
 

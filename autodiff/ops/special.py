@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.primitive import primitive
+from autodiff.core.samples import cases
+from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops.elementwise import LOG_2
 from autodiff.ops.protocol import refuse_keywords
 from autodiff.ops.reduce import Axis, batch_reduction, spread
 from autodiff.ops.reduce import sum as sum_over
-from autodiff.primitive import primitive
-from autodiff.samples import cases
-from autodiff.spec import Shape, Spec, normalize_axes, spec_of
 
 __all__ = ["LOG_2", "log_softmax", "logsumexp", "softmax"]
 

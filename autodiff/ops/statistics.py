@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.operands import operand, plain
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
 from autodiff.ops.reduce import all_, cumsum_, max_, mean_, min_, prod_, sum_, var_
 from autodiff.ops.shape import broadcast_to, concatenate_, reshape, transpose_
-from autodiff.spec import normalize_axes, spec_of
 
 Axis = int | Sequence[int] | None
 NO_VALUE = np._NoValue

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.dispatch import Box
+from autodiff.core.spec import spec_of
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops.calculus import cumprod_
 from autodiff.ops.elementwise import convert
@@ -17,7 +18,6 @@ from autodiff.ops.protocol import REDUCTIONS, UFUNCS, refuse_keywords
 from autodiff.ops.reduce import NO_VALUE, cumsum_
 from autodiff.ops.selecting import target_of
 from autodiff.ops.shape import concatenate_, expand_dims_, reshape, stack_
-from autodiff.spec import spec_of
 
 __all__ = ["apply_ufunc_method"]
 

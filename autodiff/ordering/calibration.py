@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autodiff.core.primitive import REGISTRY
 from autodiff.ordering.maps import Block, Dense, Diagonal, IndexMap, LinearMap, Opaque, Product
-from autodiff.primitive import REGISTRY
 
 __all__ = ["Calibration", "Rates", "calibrate", "rates", "use_rates"]
 

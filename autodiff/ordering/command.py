@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autodiff.jacobian import jacobian
 from autodiff.ordering.chain import Chain
 from autodiff.ordering.explain import load_function, parse_shape
 from autodiff.ordering.plan import Plan
-from autodiff.recording import record
+from autodiff.transforms.jacobian.functions import jacobian
+from autodiff.transforms.record import record
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.cotangent import cast
-from autodiff.dispatch import Box, modes
-from autodiff.jacobian import ORDERS, Blocks, Problem
+from autodiff.core.dispatch import Box, modes
+from autodiff.core.spec import Spec, spec_of
+from autodiff.interpret.cotangents import cast
+from autodiff.interpret.graph import Node, nodes_behind
 from autodiff.ordering.graph import JacobianGraph
 from autodiff.ordering.maps import Block, LinearMap, Product
 from autodiff.ordering.plan import Plan
 from autodiff.ordering.planning import Decision, decide, eliminate
 from autodiff.ordering.tapegraph import TapeGraph, of_nodes, of_tape, signature_of
-from autodiff.reverse import Node, nodes_behind
-from autodiff.spec import Spec, spec_of
-from autodiff.tape import Tape
-from autodiff.transforms import Recorded
+from autodiff.tape.ir import Tape
+from autodiff.transforms.gradient import Recorded
+from autodiff.transforms.jacobian.decision import ORDERS
+from autodiff.transforms.jacobian.problem import Blocks, Problem
 
 __all__ = ["auto", "cross_country", "execute_plan", "jacobian_graph", "local_jacobians"]
 

@@ -16,10 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.batch import Batch
-from autodiff.cotangent import cast, conform, zeros
-from autodiff.dispatch import Box, open_scope
-from autodiff.forward import materialised
+from autodiff.core.dispatch import Box, open_scope
+from autodiff.core.primitive import Primitive
+from autodiff.core.rules import Pullback, Rule
+from autodiff.core.spec import Shape, Spec, axes_to_sum, is_inexact, spec_of
+from autodiff.interpret.batch import Batch
+from autodiff.interpret.cotangents import cast, conform, zeros
+from autodiff.interpret.forward import materialised
+from autodiff.interpret.reverse import Reverse
+from autodiff.interpret.sweep import sweep
 from autodiff.ops.reduce import kept_shape
 from autodiff.ordering.maps import (
     Block,
@@ -33,10 +38,6 @@ from autodiff.ordering.maps import (
     Scaled,
     Zero,
 )
-from autodiff.primitive import Primitive
-from autodiff.reverse import Reverse, sweep
-from autodiff.rules import Pullback, Rule
-from autodiff.spec import Shape, Spec, axes_to_sum, is_inexact, spec_of
 from autodiff.tensor import Tensor
 
 __all__ = ["LARGEST_BLOCK", "LOCAL_JACOBIANS", "Operation", "local_jacobian"]

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.dispatch import Box
-from autodiff.ops import elementwise, index, linalg, reduce, shape, special
-from autodiff.primitive import Primitive
-from autodiff.spec import Shape, Spec, is_inexact
-from autodiff.tape import Entry, Tape, Variable
+from autodiff.core.dispatch import Box
+from autodiff.core.primitive import Primitive
+from autodiff.core.spec import Shape, Spec, is_inexact
+from autodiff.ops import elementwise, index, reduce, shape, special
+from autodiff.ops.linalg import contractions
+from autodiff.tape.ir import Entry, Tape, Variable
 
 __all__ = ["MAX_NONZEROS", "Pattern", "sparsity_pattern"]
 
@@ -464,8 +465,8 @@ RULES: dict[Primitive, PatternRule] = {
     reduce.cumsum: _running,
     index.scatter: _scattered,
     index.scatter_dynamic: _scattered,
-    linalg.matmul: _matmul,
-    linalg.einsum: _einsum,
+    contractions.matmul: _matmul,
+    contractions.einsum: _einsum,
 }
 """Rules of the primitives whose results depend on some of the elements alone. Elementwise ones
 follow from their kind; all others are taken to depend on every element."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from autodiff.dispatch import Box
-from autodiff.jacobian import Problem, measure_sweep, pull_chunk, push_chunk, tape_bytes
+from autodiff.core.dispatch import Box
+from autodiff.core.spec import Spec, spec_of
 from autodiff.ordering.coloring import (
     VERTEX_ORDERS,
     color_counts,
@@ -24,10 +24,12 @@ from autodiff.ordering.coloring import (
     star_coloring,
 )
 from autodiff.ordering.patterns import Integers, Pattern, sparsity_pattern
-from autodiff.recording import record
-from autodiff.spec import Spec, spec_of
-from autodiff.tape import Tape
-from autodiff.transforms import Argnums, Function, differentiable_leaf
+from autodiff.tape.ir import Tape
+from autodiff.transforms.arguments import Argnums, Function, differentiable_leaf
+from autodiff.transforms.jacobian.forward import push_chunk, tape_bytes
+from autodiff.transforms.jacobian.problem import Problem
+from autodiff.transforms.jacobian.reverse import measure_sweep, pull_chunk
+from autodiff.transforms.record import record
 
 if TYPE_CHECKING:
     import scipy.sparse

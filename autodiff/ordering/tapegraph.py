@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff import tree
-from autodiff.dispatch import Box
+from autodiff.core.dispatch import Box
+from autodiff.core.primitive import Primitive
+from autodiff.core.rules import Pullback
+from autodiff.core.spec import Spec, is_inexact, spec_of
+from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.ordering.local import Operation, local_jacobian
 from autodiff.ordering.maps import Identity, LinearMap
-from autodiff.primitive import Primitive
-from autodiff.readings import differentiated
-from autodiff.reverse import Node, Projection, nodes_behind
-from autodiff.rules import Pullback
-from autodiff.spec import Spec, is_inexact, spec_of
-from autodiff.tape import Constant, Entry, Tape, Variable
+from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.replay import differentiated
 
 __all__ = ["Made", "TapeGraph", "of_nodes", "of_tape", "signature_of"]
 

@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from autodiff.dispatch import concrete
+from autodiff.core.dispatch import concrete
+from autodiff.core.primitive import primitive
+from autodiff.core.samples import Sample
+from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops.index import loop_over_batch
-from autodiff.ops.linalg import mT
-from autodiff.ops.matrices import as_matrices, batch_stack, require_square, square_matrices
-from autodiff.ops.matrices import stack_size as _stack_size
+from autodiff.ops.linalg.contractions import mT
+from autodiff.ops.linalg.matrices import as_matrices, batch_stack, require_square, square_matrices
+from autodiff.ops.linalg.matrices import stack_size as _stack_size
 from autodiff.ops.operands import operand
 from autodiff.ops.shape import unbroadcast
-from autodiff.primitive import primitive
-from autodiff.samples import Sample
-from autodiff.spec import Spec, spec_of
 
 __all__ = [
     "block_diag",

@@ -9,11 +9,11 @@ import numpy as np
 import scipy.fft as sf
 import scipy.signal
 
+from autodiff.core.primitive import multilinear
+from autodiff.core.samples import cases
+from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.index import loop_over_batch
 from autodiff.ops.operands import operand
-from autodiff.primitive import multilinear
-from autodiff.samples import cases
-from autodiff.spec import normalize_axes, spec_of
 
 __all__ = ["convolve", "correlate", "fftconvolve"]
 

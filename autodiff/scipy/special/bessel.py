@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.samples import reals
+from autodiff.core.samples import reals
+from autodiff.core.spec import Spec
 from autodiff.scipy.special.declare import (
     as_factor,
     declare,
@@ -19,7 +20,6 @@ from autodiff.scipy.special.declare import (
     orders,
     with_constants,
 )
-from autodiff.spec import Spec
 
 _anywhere = reals(low=-4.0, high=4.0, away_from=[0.0])
 _positive = reals(low=0.8, high=4.0)

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import Box
+from autodiff.core.dispatch import Box
+from autodiff.core.primitive import Primitive, elementwise
+from autodiff.core.samples import Sample, Sampler, array
+from autodiff.core.spec import Spec
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops.elementwise import convert
 from autodiff.ops.protocol import UFUNCS, UNARY_UFUNCS
-from autodiff.primitive import Primitive, elementwise
-from autodiff.samples import Sample, Sampler, array
-from autodiff.spec import Spec
 
 __all__ = [
     "as_factor",

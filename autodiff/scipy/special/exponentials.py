@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
+from autodiff.core.primitive import Primitive
+from autodiff.core.samples import reals
+from autodiff.core.spec import spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops import ufuncs
 from autodiff.ops.protocol import UFUNCS, UNARY_UFUNCS
 from autodiff.ops.special import log_softmax as _log_softmax
 from autodiff.ops.special import logsumexp as _logsumexp
 from autodiff.ops.special import softmax as _softmax
-from autodiff.primitive import Primitive
-from autodiff.samples import reals
 from autodiff.scipy.special.declare import (
     declare,
     declare_with_order,
@@ -22,7 +23,6 @@ from autodiff.scipy.special.declare import (
     ranges,
     with_constants,
 )
-from autodiff.spec import spec_of
 
 LOG_TEN = float(np.log(10.0))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.samples import reals
+from autodiff.core.samples import reals
 from autodiff.scipy.special.declare import (
     as_factor,
     declare,

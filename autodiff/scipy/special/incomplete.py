@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.primitive import elementwise
-from autodiff.samples import Sample, array
+from autodiff.core.primitive import elementwise
+from autodiff.core.samples import Sample, array
+from autodiff.core.spec import is_inexact
 from autodiff.scipy.special.declare import declare, ranges
 from autodiff.scipy.special.exponentials import xlog1py, xlogy
 from autodiff.scipy.special.gammas import betaln, digamma, gammaln, polygamma
-from autodiff.spec import is_inexact
 
 REACH = 50.0
 """Drop of the logarithm of a density beyond which it counts as nothing: exp(-50) = 2e-22."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import concrete
+from autodiff.core.dispatch import concrete
 from autodiff.scipy.special.declare import refuse_derivative
 from autodiff.scipy.special.exponentials import xlogy
 from autodiff.scipy.special.gammas import gammaln

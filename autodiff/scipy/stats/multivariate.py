@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.dispatch import concrete
+from autodiff.core.dispatch import concrete
+from autodiff.core.spec import spec_of
 from autodiff.ops.operands import operand
 from autodiff.scipy.linalg import solve_triangular
 from autodiff.scipy.special.errors import LOG_ROOT_TWO_PI
 from autodiff.scipy.special.exponentials import xlogy
 from autodiff.scipy.special.gammas import gammaln
-from autodiff.spec import spec_of
 
 __all__ = ["dirichlet", "multivariate_normal"]
 

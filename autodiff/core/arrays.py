@@ -1,0 +1,236 @@
+"""The one place that knows array types: what an array is, its form, and its memory.
+
+Rules and interpreters compute with whatever arrays they are given, through NumPy's functions. What
+those functions do not say stands here: whether a value is an array, when a 0-d array is a number,
+how zeros like another array are made and added to, what a tape may keep, and whose memory may be
+used again. No other module asks for a type of array.
+
+Memory that nobody else can see is used again. A sweep over large arrays spends more time on fresh
+memory than on arithmetic: the operating system hands it out page by page, zeroed. NumPy writes the
+result of ``a * b + c`` over its own temporary ``a * b`` for the same reason, and knows as we do that
+nobody else can see the temporary: CPython counts references. A view refers to the array whose
+memory it shows, so an array that owns its memory and has no further reference is seen by nobody.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+__all__ = [
+    "ARRAY",
+    "LARGE",
+    "PLAIN",
+    "SCALARS",
+    "as_array",
+    "as_value",
+    "copied",
+    "freeze",
+    "frozen",
+    "full",
+    "has_memory",
+    "is_array",
+    "is_number",
+    "is_scalar",
+    "memory_of",
+    "ones",
+    "only_holder",
+    "protected",
+    "read_only",
+    "scalar_form",
+    "scaled",
+    "scatter_add",
+    "writeable",
+    "zeros",
+]
+
+Shape = tuple[int, ...]
+
+# --- what a value is ------------------------------------------------------------------------------
+
+ARRAY = np.ndarray
+"""The exact type of most arrays, for tests that must cost nothing: ``type(x) is ARRAY``."""
+
+SCALARS = frozenset({np.float64, np.float32, np.complex128})
+"""Types of array scalars that say all there is to know of a value's form."""
+
+PLAIN = frozenset({np.ndarray, np.float64, float, int, np.float32, np.complex128})
+"""Exact types of what most programs compute with: no box, and nothing to convert."""
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array or one of an array library's scalars (not a Tensor)."""
+    return isinstance(value, (np.ndarray, np.generic))
+
+
+def has_memory(value: Any) -> TypeGuard[np.ndarray[Any, Any]]:
+    """Whether a value is an array proper, with memory that could be written to."""
+    return isinstance(value, np.ndarray)
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value is an array library's scalar: a number with a dtype."""
+    return isinstance(value, np.generic)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one of Python's numbers (NumPy's scalars derived from them count)."""
+    return isinstance(value, (bool, int, float, complex))
+
+
+# --- arrays from values ---------------------------------------------------------------------------
+
+
+def as_array(value: Any, dtype: DTypeLike | None = None) -> Any:
+    """Array of a number, a list or an array, as it is where it is one already."""
+    return np.asarray(value, dtype)
+
+
+def scalar_form(array: Any) -> Any:
+    """Return the scalar in place of a 0-d array; anything else as it is.
+
+    NumPy computes scalars from 0-d arrays, so a value or a derivative that is a number has one
+    form only.
+    """
+    return array[()]
+
+
+def as_value(value: Any, dtype: DTypeLike | None = None) -> Any:
+    """Array of a list or an array, scalar of a number."""
+    return np.asarray(value, dtype)[()]
+
+
+def zeros(shape: Sequence[int], dtype: DTypeLike, like: Any = None) -> Any:
+    """Array of zeros, of the type of the array `like`."""
+    return np.zeros(shape, dtype)
+
+
+def ones(shape: Sequence[int], dtype: DTypeLike, like: Any = None) -> Any:
+    """Array of ones, of the type of the array `like`."""
+    return np.ones(shape, dtype)
+
+
+def full(shape: Sequence[int], value: Any, dtype: DTypeLike | None = None, like: Any = None) -> Any:
+    """Array of one value, of the type of the array `like`."""
+    return np.full(shape, value, dtype)
+
+
+def copied(array: Any, dtype: DTypeLike | None = None) -> Any:
+    """Return a new array with the same elements, in the same order of memory."""
+    return np.array(array, dtype=dtype, order="K", subok=False)
+
+
+def scatter_add(buffer: Any, index: Any, values: Any) -> None:
+    """Add into a buffer in place, once per occurrence of an index."""
+    np.add.at(buffer, index, values)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+LARGE = 1 << 16
+"""Bytes from which on memory is worth reusing; below, asking costs more than it saves."""
+
+
+def writeable(array: Any) -> bool:
+    """Whether the array's memory can be written to through it."""
+    return bool(array.flags.writeable)
+
+
+def memory_of(array: Any) -> Any:
+    """Return the array whose memory a view shows; the array itself if it is no view."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def freeze(array: Any) -> Any:
+    """Forbid writing through an array from now on; returns it."""
+    array.setflags(write=False)
+    return array
+
+
+def read_only(value: Any) -> Any:
+    """View of an array that cannot be written through; anything else as it is."""
+    if isinstance(value, np.ndarray):
+        value = value.view()
+        value.setflags(write=False)
+    return value
+
+
+def frozen(array: Any) -> bool:
+    """Whether nobody can write to the array's memory through it or through what it views."""
+    while True:
+        if array.flags.writeable:
+            return False
+        base: Any = array.base
+        if base is None or isinstance(base, bytes):
+            return True
+        if not isinstance(base, np.ndarray):
+            return False
+        array = base
+
+
+def protected(value: Any) -> Any:
+    """Return `value`, copied if it is an array that somebody could still write to.
+
+    A tape must not be changed behind its back: what it saves is either its own, or frozen. To
+    save the copy of a large constant, freeze it with ``array.setflags(write=False)``.
+    """
+    if isinstance(value, np.ndarray) and not frozen(value):
+        copy = np.array(value, order="K", subok=False)
+        copy.setflags(write=False)
+        return copy
+    return value
+
+
+_count: Callable[[Any], int] = getattr(sys, "getrefcount", lambda value: sys.maxsize)
+
+
+def _references(array: Any, _: int) -> int:
+    """References that a function sees to an array passed to it, as `only_holder` is."""
+    return _count(array)
+
+
+def _own_references() -> int:
+    """How many of those references are the call's own: what is left after the caller's variable.
+
+    Measured, because interpreters differ. Where a second holder does not show, counting says
+    nothing, and no number of references is few enough. A debugger that looks at local variables
+    holds them too, and must not raise for good what was measured under it: two is the most that
+    any interpreter needs, one for the parameter and one for the argument of the count.
+    """
+    array = np.empty(1)
+    alone = _references(array, 1)
+    second = array
+    shared = _references(array, 1)
+    return min(alone - 1, 2) if shared == alone + 1 and second is array else -sys.maxsize
+
+
+_OWN = _own_references()
+
+
+def only_holder(array: Any, holders: int) -> bool:
+    """Whether the caller's `holders` references are all there are to an array and its memory.
+
+    The array must be passed as a local variable, which is one of the holders.
+    """
+    if _count(array) > holders + _OWN:
+        return False
+    flags = array.flags
+    return array.base is None and flags.owndata and flags.writeable
+
+
+def scaled(g: Any, partial: Any) -> Any:
+    """``g * partial``, over `g` itself where the product has its shape and dtype."""
+    kind = type(partial)
+    if (
+        kind is float  # takes the dtype of the array
+        or kind is int
+        or (kind is np.ndarray and partial.shape == g.shape and partial.dtype == g.dtype)
+    ):
+        return np.multiply(g, partial, out=g)
+    return g * partial

@@ -1,0 +1,281 @@
+"""Levels, the interpreter protocol, and the scopes a thread has open.
+
+Every transform in progress owns an `Interpreter` with a level; a `Box` is a value as one
+interpreter sees it. A primitive called on boxes asks the interpreter with the highest level, the
+innermost transform, which unwraps its own boxes and calls the primitive again on what is below.
+Levels come from one counter: an inner transform always starts after the outer one, so a higher
+level is always further inside, in any thread, and two transforms can never be confused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from autodiff.errors import EscapedTensorError
+
+if TYPE_CHECKING:
+    from autodiff.core.primitive import Primitive
+
+__all__ = [
+    "Box",
+    "Interpreter",
+    "concrete",
+    "innermost",
+    "lower_to",
+    "modes",
+    "open_scope",
+    "thread_state",
+]
+
+R = TypeVar("R", bound="Interpreter")
+
+_next_level = itertools.count(1).__next__
+
+
+class Box:
+    """A value as one interpreter sees it; `Tensor` gives it operators.
+
+    ``_value`` is what the next lower level sees (at the outermost level: an array or a NumPy
+    scalar), ``_interpreter`` owns the box, and ``_payload`` is what that interpreter attaches to
+    the value: a tape node, a tangent, a batch size, a tape variable; None marks a constant.
+    ``_variable`` is the first payload of a box that was assigned to.
+    """
+
+    __slots__ = ("__weakref__", "_interpreter", "_payload", "_value", "_variable")
+
+    _value: Any
+    _interpreter: Interpreter
+    _payload: Any
+    _variable: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes that the program sees."""
+        shape: tuple[int, ...] = self._value.shape
+        return shape[self._interpreter.leading :]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+        dtype: np.dtype[Any] = self._value.dtype
+        return dtype
+
+
+class Interpreter:
+    """One way to evaluate primitives; a transform in progress has one.
+
+    Subclasses define `process`. The arity-specific entries exist because nearly every operation
+    has one or two inputs and no parameters, and packing a tuple and a dictionary for those costs
+    as much as the arithmetic on a small array.
+    """
+
+    transform = "transform"
+    leading = 0
+    """How many leading axes of ``_value`` the program does not see (the batch axis of vmap)."""
+
+    def __init__(self, box: type[Box], level: int | None = None) -> None:
+        self.box = box
+        self.level = _next_level() if level is None else level
+
+    def make(self, value: Any, payload: Any) -> Any:
+        """Box a value at this level."""
+        box = object.__new__(self.box)
+        box._value = value
+        box._interpreter = self
+        box._payload = payload
+        return box
+
+    def expose(self, box: Box, reader: str) -> Any:
+        """Return the plain array under a box, for a `reader` that leaves the program."""
+        value = box._value
+        return value._interpreter.expose(value, reader) if isinstance(value, Box) else value
+
+    def backward(self, box: Box, gradient: Any, keep_tape: bool, keep_grads: bool) -> None:
+        """Run a backward sweep from a box; only reverse mode has one."""
+        raise TypeError(
+            f"backward() on a Tensor inside {self.transform}: it carries no tape of its own; use "
+            "grad or vjp there"
+        )
+
+    def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Evaluate `primitive`; at least one of `inputs` is a box of this interpreter."""
+        raise TypeError(f"{type(self).__name__} does not define process()")
+
+    def process_unary(self, primitive: Primitive, x: Any) -> Any:
+        """Evaluate a primitive of one input and no parameters."""
+        return self.process(primitive, (x,), {})
+
+    def process_binary(self, primitive: Primitive, x: Any, y: Any) -> Any:
+        """Evaluate a primitive of two inputs and no parameters.
+
+        Called on the interpreter of whichever input is a box (the first, if both are): it hands
+        over to the other input's if that is further inside.
+        """
+        interpreter = innermost((x, y))
+        if interpreter is self or interpreter is None:
+            return self.process(primitive, (x, y), {})
+        return interpreter.process(primitive, (x, y), {})
+
+    def capturing(self) -> Interpreter | None:
+        """Return the interpreter that operations of this level are handed to, if one is open."""
+        capture = thread_state.capture if modes.open else None
+        return capture if capture is not None and self.level < capture.level else None
+
+    def close(self) -> None:
+        """Make every later use of this interpreter's boxes an error.
+
+        Replacing the entries costs the live path nothing; a flag would be tested at each operation.
+        They do not refer to the interpreter, or it and all it recorded would outlive its use until
+        the garbage collector finds the cycle.
+        """
+        level, transform = self.level, self.transform
+
+        def escaped(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+            capture = thread_state.capture if modes.open else None
+            if capture is not None and level < capture.level:
+                interpreter = innermost(inputs)
+                if interpreter is not None and interpreter.level > capture.level:
+                    return interpreter.process(primitive, inputs, params)
+                return capture.process(primitive, inputs, params)
+            raise EscapedTensorError(
+                f"{primitive.name}: an input is a Tensor that escaped from the "
+                f"{transform} that made it, which has returned. Return the value from the "
+                "function instead of storing it, or store stop_gradient(tensor).data"
+            )
+
+        entries: dict[str, Callable[..., Any]] = {
+            "process": escaped,
+            "process_unary": lambda primitive, x: escaped(primitive, (x,), {}),
+            "process_binary": lambda primitive, x, y: escaped(primitive, (x, y), {}),
+        }
+        for name, entry in entries.items():
+            setattr(self, name, entry)
+
+
+class _ThreadState(threading.local):
+    """What is open in this thread: transform scopes and modes. Each thread starts clean.
+
+    ``capture`` is an interpreter that operations on boxes of lower levels are handed to, whichever
+    transform they belong to: it runs a function whose outside Tensors are to become inputs.
+    ``observer`` is told what reverse mode records and sweeps: a recorder, which so learns which
+    operations belong to a backward pass.
+    """
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+        self.no_grad_level = 0
+        self.strong_zero = False
+        self.debug = False
+        self.capture: Interpreter | None = None
+        self.observer: Any = None
+
+
+class _Modes:
+    """How many modes are open in all threads together.
+
+    The hot path reads this one integer and looks at its thread's own state only where it is not
+    zero.
+    """
+
+    __slots__ = ("_lock", "open")
+
+    def __init__(self) -> None:
+        self.open = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def changed(self, **settings: Any) -> Iterator[None]:
+        """Set attributes of this thread's state, and put the former values back on the way out."""
+        former = {name: getattr(thread_state, name) for name in settings}
+        with self._lock:
+            self.open += 1
+        try:
+            for name, value in settings.items():
+                setattr(thread_state, name, value)
+            yield
+        finally:
+            for name, value in former.items():
+                setattr(thread_state, name, value)
+            with self._lock:
+                self.open -= 1
+
+
+thread_state = _ThreadState()
+modes = _Modes()
+
+
+class Scope:
+    """A transform in progress in this thread.
+
+    Variables made inside a transform (``Tensor(...)``) belong to an imperative interpreter of that
+    scope: it is further inside than the transform, so the transform can differentiate through a
+    whole imperative program, its ``backward()`` included.
+    """
+
+    __slots__ = ("imperative", "interpreter")
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.interpreter = interpreter
+        self.imperative: Any = None
+
+
+@contextmanager
+def open_scope(interpreter: Interpreter) -> Iterator[None]:
+    """Hold a transform open; closes it, and what was made inside it, on any way out."""
+    scope = Scope(interpreter)
+    thread_state.scopes.append(scope)
+    try:
+        yield
+    finally:
+        thread_state.scopes.remove(scope)
+        interpreter.close()
+        if scope.imperative is not None:
+            scope.imperative.close()
+
+
+def imperative_interpreter(root: R, make: Callable[[], R]) -> R:
+    """Return the interpreter for variables made here: `root`, or the innermost scope's own."""
+    scopes = thread_state.scopes
+    if not scopes:
+        return root
+    scope = scopes[-1]
+    if scope.imperative is None:
+        scope.imperative = make()
+    interpreter: R = scope.imperative
+    return interpreter
+
+
+def next_level() -> int:
+    """Return a level above every one handed out so far."""
+    return _next_level()
+
+
+def innermost(inputs: Iterable[Any]) -> Interpreter | None:
+    """Return the highest-level interpreter among the inputs, or None if none is a box."""
+    top: Interpreter | None = None
+    for value in inputs:
+        if isinstance(value, Box):
+            interpreter = value._interpreter
+            if top is None or interpreter.level > top.level:
+                top = interpreter
+    return top
+
+
+def lower_to(value: Any, level: int) -> Any:
+    """Unwrap boxes of transforms further inside than `level`."""
+    while isinstance(value, Box) and value._interpreter.level > level:
+        value = value._value
+    return value
+
+
+def concrete(value: Any) -> Any:
+    """Unwrap every level: the array or NumPy scalar underneath."""
+    while isinstance(value, Box):
+        value = value._value
+    return value

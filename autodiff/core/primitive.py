@@ -1,0 +1,455 @@
+"""Primitives, the kinds of declaration, and the registry.
+
+A `Primitive` is a NumPy function with everything the library knows about it, declared once: its
+derivative rules, how it batches, what it costs, how to draw inputs for its tests. The kind says
+which rules a declaration must give and which follow:
+
+``elementwise``
+    ``d_<input>``: the local partial, a number or a rule; a rule that names ``g`` returns the
+    product with ``g`` itself. VJP, JVP, batching and the diagonal Jacobian follow.
+``linear``
+    ``transpose`` (or ``transpose_<input>`` where the function is jointly linear in several
+    inputs). The JVP is the function itself.
+``multilinear``
+    ``vjp_<input>`` for each input. The JVP follows by substitution.
+``primitive``
+    ``vjp_<input>``, and ``jvp_<input>`` (rules that name ``t``) where the JVP derived by
+    transposing the VJP would be wasteful.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff.core.dispatch import Box, innermost
+from autodiff.core.rules import Pullback, Rule, compile_pullback, signature_of
+from autodiff.core.samples import Sampler
+from autodiff.core.spec import Spec, spec_of
+from autodiff.errors import DeclarationError
+
+__all__ = ["REGISTRY", "Primitive", "elementwise", "linear", "multilinear", "primitive"]
+
+REGISTRY: dict[str, Primitive] = {}
+"""Every primitive by name, in order of declaration; the test-suite walks it."""
+
+Number = int | float
+RuleSource = Callable[..., Any] | Number
+
+
+class _Pullbacks(dict[tuple[bool, ...], "Pullback | None"]):
+    """Compiled VJPs by pattern of differentiated inputs, compiled when first asked for.
+
+    None stands for a primitive without a derivative.
+    """
+
+    def __init__(self, primitive: Primitive) -> None:
+        self.primitive = primitive
+
+    def __missing__(self, active: tuple[bool, ...]) -> Pullback | None:
+        primitive = self.primitive
+        compiled = compile_pullback(primitive, active) if primitive.differentiable else None
+        self[active] = compiled
+        return compiled
+
+
+class Primitive:
+    """A differentiable function that interpreters know how to treat.
+
+    Instances come from the decorators `elementwise`, `linear`, `multilinear` and `primitive`.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        "elementwise", "linear", "multilinear" or "general".
+    forward : callable
+        The NumPy function itself, on plain arrays.
+    call : callable
+        What operators and functions call: evaluates on anything, boxes included.
+    inputs, params : names of array inputs; keyword parameters with their defaults.
+    reverse_rules, forward_rules : rules by input name.
+    pullbacks : compiled VJPs by pattern of differentiated inputs; those of one or two inputs
+        without parameters also as ``pullback_unary``, ``pullback_both``, ``pullback_first`` and
+        ``pullback_second``, None until first used.
+    constant : inputs that carry no derivative (conditions, indices).
+    closed : whether operands that broadcast to one shape and dtype are sure to give that shape and
+        dtype: arithmetic, and ufuncs of one input (as far as the dtype stays; an absolute value
+        is real).
+    joint_jvp : None, or a function of input values, their tangents (None for zero) and the output,
+        for the output's tangent: for primitives whose inputs must be pushed forward together.
+    """
+
+    joint_jvp: Callable[[Sequence[Any], Sequence[Any], Any], Any] | None = None
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        kind: str,
+        rules: Mapping[str, RuleSource],
+        *,
+        name: str | None = None,
+        inputs: tuple[str, ...] | None = None,
+        label: str | None = None,
+        constant: tuple[str, ...] = (),
+        batch: Callable[..., Any] | None = None,
+        cost: RuleSource | None = None,
+        sample: Sampler | None = None,
+    ) -> None:
+        self.name = self.__name__ = self.__qualname__ = name or function.__name__.rstrip("_")
+        self.__doc__ = function.__doc__
+        self.kind = kind
+        self.forward = function
+        self.inputs, self.params, self.variadic = (
+            signature_of(function, self.name) if inputs is None else (inputs, {}, False)
+        )
+        self.label = label or self.name
+        self.constant = constant
+        self.batch_rule = batch
+        self.sample = sample
+        self.has_partials = kind == "elementwise"
+        self.closed = self.has_partials and (
+            function.nin == 1 and function.signature is None
+            if isinstance(function, np.ufunc)
+            else any(function is known for known in _ARITHMETIC)
+        )
+        self.reverse_rules: dict[str, Rule | Number] = {}
+        self.forward_rules: dict[str, Rule] = {}
+        self.pullbacks = _Pullbacks(self)
+        self.pullback_unary: Pullback | None = None
+        self.pullback_both: Pullback | None = None
+        self.pullback_first: Pullback | None = None
+        self.pullback_second: Pullback | None = None
+        for input_name in constant:
+            if input_name not in self.inputs:
+                raise DeclarationError(f"{self.name}: constant {input_name!r} is not an input")
+        for rule_name, source in rules.items():
+            self._add_rule(rule_name, source)
+        self._check_complete()
+        self.differentiable = bool(self.reverse_rules)
+        self.cost_rule = self._cost_rule(cost)
+        self.call = self._make_call()
+
+    def __call__(self, *inputs: Any, **params: Any) -> Any:
+        """Evaluate on arrays, numbers or Tensors."""
+        for name in params:
+            if name not in self.params:
+                what = (
+                    "pass it by position" if name in self.inputs else "there is no such parameter"
+                )
+                raise TypeError(f"{self.name}: keyword {name!r} is not one of its own; {what}")
+        return self.call(*inputs, **params)
+
+    def __repr__(self) -> str:
+        arguments = [f"*{n}" if self.variadic else n for n in self.inputs]
+        arguments += [f"{n}=..." for n in self.params]
+        return f"<{self.kind} primitive {self.name}({', '.join(arguments)})>"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Copy and pickle by name: rules are code, and code lives in the registry."""
+        if REGISTRY.get(self.name) is self:
+            return _lookup, (self.name,)
+        raise TypeError(
+            f"primitive {self.name!r} is not registered and cannot be copied or pickled"
+        )
+
+    def input_name(self, position: int) -> str:
+        """Name of the input at a position; the inputs from ``*name`` on share that name."""
+        return self.inputs[min(position, len(self.inputs) - 1)]
+
+    def named(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Input values by name; ``*name`` gets a tuple."""
+        if not self.variadic:
+            return dict(zip(self.inputs, values, strict=True))
+        fixed = len(self.inputs) - 1
+        named = dict(zip(self.inputs[:fixed], values[:fixed], strict=True))
+        named[self.inputs[-1]] = tuple(values[fixed:])
+        return named
+
+    def remember(self, active: tuple[bool, ...], pullback: Pullback) -> None:
+        """Keep a compiled VJP of one or two inputs where the hot path finds it without a key.
+
+        For primitives without parameters and with one output.
+        """
+        if not self.variadic:
+            attribute = _HOT_PATTERNS.get(active)
+            if attribute is not None:
+                setattr(self, attribute, pullback)
+
+    def cost(self, inputs: tuple[Spec, ...], out: Spec, params: Mapping[str, Any]) -> int:
+        """Floating-point operations of one evaluation, an exact integer."""
+        names: dict[str, Any] = {**self.params, **params, "out_spec": out}
+        for name, spec in self.named(inputs).items():
+            names[f"{name}_spec"] = spec
+        return int(self.cost_rule(names))
+
+    def _rule_names(self) -> list[str]:
+        specs = [f"{name}_spec" for name in self.inputs]
+        extra = ["index"] if self.variadic else []
+        return [*self.inputs, "out", *specs, "out_spec", *self.params, *extra]
+
+    def _add_rule(self, rule_name: str, source: RuleSource) -> None:
+        """Check one keyword of a declaration and file the rule under its input."""
+        full_name = f"{self.name}.{rule_name}"
+        prefixes = _PREFIXES[self.kind]
+        if rule_name == "transpose" and self.kind == "linear" and len(self.inputs) == 1:
+            prefix, input_name = "transpose", self.inputs[0]
+        else:
+            prefix, _, input_name = rule_name.partition("_")
+        if prefix not in prefixes or input_name not in self.inputs:
+            wanted = [f"{p}_{n}" for p in prefixes for n in self.inputs]
+            raise DeclarationError(
+                f"{full_name}: not a rule of this {self.kind} primitive; its rules are "
+                f"{', '.join(wanted)}"
+            )
+        if input_name in self.constant:
+            raise DeclarationError(f"{full_name}: {input_name!r} is declared constant")
+        if isinstance(source, (int, float)):
+            if prefix != "d":
+                raise DeclarationError(f"{full_name}: only a partial d_... may be a number")
+            # np.float64 is a float too, but one that widens float32
+            self.reverse_rules[input_name] = float(source) if isinstance(source, float) else source
+            return
+        seed = "t" if prefix == "jvp" else "g"
+        rule = Rule(full_name, source, [seed, *self._rule_names()])
+        (self.forward_rules if prefix == "jvp" else self.reverse_rules)[input_name] = rule
+
+    def _check_complete(self) -> None:
+        for input_name in self.inputs:
+            if input_name not in self.reverse_rules and input_name not in self.constant:
+                raise DeclarationError(
+                    f"{self.name}: input {input_name!r} has no rule; give "
+                    f"{_PREFIXES[self.kind][0]}_{input_name}, or name it in constant=(...) if "
+                    "it carries no derivative"
+                )
+
+    def _cost_rule(self, cost: RuleSource | None) -> Rule:
+        allowed = [*[f"{n}_spec" for n in self.inputs], "out_spec", *self.params]
+        if cost is None:
+            cost = 1 if self.kind == "elementwise" else 0
+        if isinstance(cost, (int, float)):
+            weight = cost
+            return Rule(f"{self.name}.cost", lambda out_spec: weight * out_spec.size, allowed)
+        return Rule(f"{self.name}.cost", cost, allowed)
+
+    def _make_call(self) -> Callable[..., Any]:
+        """Build the entry point: one and two inputs without parameters have their own."""
+        forward = self.forward
+        if not self.params and not self.variadic and len(self.inputs) == 1:
+
+            def call_unary(x: Any, /) -> Any:
+                if isinstance(x, Box):
+                    return x._interpreter.process_unary(self, x)
+                try:
+                    return forward(x)
+                except (TypeError, ValueError, IndexError) as error:
+                    raise self.explained(error, x) from error
+
+            return call_unary
+        if not self.params and not self.variadic and len(self.inputs) == 2:
+
+            def call_binary(x: Any, y: Any, /) -> Any:
+                if isinstance(x, Box):
+                    return x._interpreter.process_binary(self, x, y)
+                if isinstance(y, Box):
+                    return y._interpreter.process_binary(self, x, y)
+                if type(x) is complex and isinstance(y, np.floating):
+                    # Python's own arithmetic would take np.float64, a float, and forget its dtype.
+                    x = np.result_type(x, y).type(x)
+                try:
+                    return forward(x, y)
+                except (TypeError, ValueError, IndexError) as error:
+                    raise self.explained(error, x, y) from error
+
+            return call_binary
+
+        def call(*inputs: Any, **params: Any) -> Any:
+            interpreter = innermost(inputs)
+            if params and innermost(params.values()) is not None:
+                self._refuse_boxed_params(params)
+            if interpreter is None:
+                try:
+                    return forward(*inputs, **params)
+                except (TypeError, ValueError, IndexError) as error:
+                    raise self.explained(error, *inputs) from error
+            if len(inputs) < len(self.inputs) - self.variadic or (
+                len(inputs) > len(self.inputs) and not self.variadic
+            ):
+                raise TypeError(
+                    f"{self.name} takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), "
+                    f"got {len(inputs)}"
+                )
+            return interpreter.process(self, inputs, params)
+
+        return call
+
+    def explained(self, error: Exception, *inputs: Any) -> Exception:
+        """Say in an error of the NumPy function which primitive it was, and on what shapes."""
+        if type(error) not in (TypeError, ValueError, IndexError):
+            return error
+        specs = ", ".join(
+            str(spec_of(x)) if isinstance(x, (np.ndarray, np.generic)) else repr(x) for x in inputs
+        )
+        return type(error)(f"{self.name}({specs}): {str(error).strip()}")
+
+    def _refuse_boxed_params(self, params: Mapping[str, Any]) -> None:
+        for name, value in params.items():
+            if isinstance(value, Box):
+                remedy = (
+                    "pass it by position"
+                    if name in self.inputs
+                    else "it has no derivative; pass a plain number or array (tensor.data)"
+                )
+                raise TypeError(f"{self.name}: keyword {name!r} is a Tensor; {remedy}")
+
+
+_ARITHMETIC: tuple[Any, ...] = (
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.neg,
+    operator.pos,
+)
+
+_HOT_PATTERNS = {
+    (True,): "pullback_unary",
+    (True, True): "pullback_both",
+    (True, False): "pullback_first",
+    (False, True): "pullback_second",
+}
+
+_PREFIXES = {
+    "elementwise": ("d",),
+    "linear": ("transpose",),
+    "multilinear": ("vjp",),
+    "general": ("vjp", "jvp"),
+}
+
+Decorator = Callable[[Callable[..., Any]], Primitive]
+
+
+def _lookup(name: str) -> Primitive:
+    return REGISTRY[name]
+
+
+def _register(declared: Primitive) -> Primitive:
+    """Add to the registry; a name stands for one thing only.
+
+    A function of ``__main__`` may be declared again: that is a notebook cell run twice.
+    """
+    former = REGISTRY.get(declared.name)
+    if former is not None:
+        modules = {former.forward.__module__, declared.forward.__module__}
+        if modules != {"__main__"}:
+            raise DeclarationError(
+                f"a primitive named {declared.name!r} is declared already: {former!r}; give this "
+                "one another name with name=..."
+            )
+    REGISTRY[declared.name] = declared
+    return declared
+
+
+def _kind(kind: str, options: dict[str, Any]) -> Decorator:
+    reserved = ("name", "inputs", "label", "constant", "batch", "cost", "sample")
+    settings = {key: options.pop(key) for key in reserved if key in options}
+    return lambda function: _register(Primitive(function, kind, options, **settings))
+
+
+def elementwise(**options: Any) -> Decorator:
+    """Declare a primitive that acts on each element, with broadcasting.
+
+    Parameters
+    ----------
+    d_<input> : number or rule
+        The local partial derivative. A rule may name inputs, ``out``, ``<input>_spec`` and keyword
+        parameters, and returns the partial; if it also names ``g`` it returns partial times ``g``.
+    constant : tuple of str
+        Inputs without a derivative (with all inputs constant: a function without one).
+    name, label, cost, sample
+        Name in the registry, label in pictures, operations per element, sampler for tests.
+    inputs : tuple of str
+        Names of the inputs of a C function (a ufunc, or one of ``operator``), which does not tell
+        them; calling it directly saves a Python frame per operation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> @ad.elementwise(d_x=lambda x: 3 * x * x)
+    ... def doc_cube(x):
+    ...     return x * x * x
+    >>> ad.grad(doc_cube)(2.0)
+    np.float64(12.0)
+    """
+    return _kind("elementwise", options)
+
+
+def linear(**options: Any) -> Decorator:
+    """Declare a linear primitive by its transpose.
+
+    Parameters
+    ----------
+    transpose : rule naming ``g``
+        For one input. A function jointly linear in several inputs gives ``transpose_<input>`` for
+        each; a variadic one (``*xs``) gives ``transpose_xs``, which may name ``index``, the
+        position of the input it is asked for.
+    constant, name, label, batch, cost, sample
+        As in `elementwise`; ``batch(batched, inputs, params)`` evaluates on inputs whose leading
+        axis is the batch where ``batched`` says so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> @ad.linear(transpose=lambda g: 2.0 * g)
+    ... def doc_twice(x):
+    ...     return 2.0 * x
+    >>> ad.grad(lambda x: np.sum(doc_twice(x)))(np.ones(2))
+    array([2., 2.])
+    """
+    return _kind("linear", options)
+
+
+def multilinear(**options: Any) -> Decorator:
+    """Declare a primitive that is linear in each input by one VJP per input.
+
+    Parameters
+    ----------
+    vjp_<input> : rule naming ``g``
+    constant, name, label, batch, cost, sample
+        As in `linear`.
+    """
+    return _kind("multilinear", options)
+
+
+def primitive(**options: Any) -> Decorator:
+    """Declare any other primitive.
+
+    Parameters
+    ----------
+    vjp_<input> : rule naming ``g``
+        Returns the input's cotangent.
+    jvp_<input> : rule naming ``t``
+        Optional: the output's tangent for the input's tangent ``t``. Derived by transposing the
+        VJP if left out.
+    constant, name, label, batch, cost, sample
+        As in `linear`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> @ad.primitive(vjp_x=lambda g, x: g * np.cos(x))
+    ... def doc_sine(x):
+    ...     return np.sin(x)
+    >>> ad.grad(doc_sine)(0.0)
+    np.float64(1.0)
+    """
+    return _kind("general", options)

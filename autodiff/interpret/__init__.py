@@ -1,0 +1,1 @@
+"""The interpretations of a program: recorded, pushed forward, batched."""

@@ -1,0 +1,59 @@
+"""What ``debug()`` adds: source lines, and a stop at the first number that is not finite."""
+
+from __future__ import annotations
+
+import os.path
+import sys
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from autodiff.core.dispatch import concrete
+from autodiff.errors import NonFiniteError
+
+__all__ = ["check_finite", "is_library", "source_line"]
+
+_LIBRARY = (
+    os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
+    os.path.join(os.path.dirname(np.__file__), ""),
+    "<rules of",
+    "<__array_function__",
+)
+
+
+def is_library(filename: str) -> bool:
+    """Whether code of this file belongs to this package or to NumPy."""
+    return filename.startswith(_LIBRARY)
+
+
+def source_line() -> str | None:
+    """Return ``file:line`` of the nearest caller outside this package and NumPy."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not is_library(name):
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return None
+
+
+def check_finite(value: Any, what: str, source: str | None) -> None:
+    """Raise if an array, or one of a tuple of arrays, holds NaN or infinity.
+
+    Raises
+    ------
+    NonFiniteError
+        Names what produced the value, the index of the first bad entry, and the source line.
+    """
+    for part in value if isinstance(value, tuple) else (value,):
+        array = np.asarray(concrete(part))
+        if array.dtype.kind not in "fc":
+            continue
+        bad = ~np.isfinite(array)
+        if bad.any():
+            index = tuple(int(i) for i in np.argwhere(bad)[0])
+            where = f" (operation recorded at {source})" if source else ""
+            raise NonFiniteError(
+                f"{what} gave {array[index]} at index {index} of shape {array.shape}{where}"
+            )

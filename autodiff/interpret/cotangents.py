@@ -1,0 +1,93 @@
+"""What travels in a backward sweep: cotangents, and the parts they are summed from.
+
+Most cotangents are arrays (or boxes of an outer transform). Two rules would waste work if they
+made arrays at once: indexing (an array of zeros per element read) and choosing one output of
+several. They return parts, which the sweep collects and sums when it reaches the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff.core.dispatch import Box
+from autodiff.core.spec import Shape, Spec
+from autodiff.ops.elementwise import convert, equal, real, where
+from autodiff.ops.index import gather_parts
+from autodiff.ops.shape import unbroadcast
+
+__all__ = ["Parts", "Slot", "conform", "keep_zero", "zeros"]
+
+
+class Slot:
+    """A cotangent for one output of a primitive that has several."""
+
+    __slots__ = ("g", "position")
+
+    def __init__(self, position: int, g: Any) -> None:
+        self.position = position
+        self.g = g
+
+
+class Parts:
+    """A cotangent being summed from parts (all `Scattered`, or all `Slot`), and whole arrays."""
+
+    __slots__ = ("parts", "whole")
+
+    def __init__(self, whole: Any = None) -> None:
+        self.parts: list[Any] = []
+        self.whole = whole
+
+    def __add__(self, cotangent: Any) -> Parts:
+        """Take in a whole array too: a sweep adds what comes to what there is, whatever it is."""
+        self.whole = cotangent if self.whole is None else self.whole + cotangent
+        return self
+
+    def total(self, specs: Sequence[Spec] | None) -> Any:
+        """Sum of everything collected: an array, or a tuple of arrays for several outputs."""
+        if specs is not None:
+            slots: list[Any] = [None] * len(specs)
+            for part in self.parts:
+                position = part.position
+                former = slots[position]
+                slots[position] = part.g if former is None else former + part.g
+            return tuple(
+                zeros(spec) if slot is None else slot
+                for slot, spec in zip(slots, specs, strict=True)
+            )
+        scattered = gather_parts(self.parts)
+        return scattered if self.whole is None else self.whole + scattered
+
+
+def zeros(spec: Spec) -> Any:
+    """Zero cotangent of a spec."""
+    return np.zeros(spec.shape, spec.dtype)
+
+
+def conform(cotangent: Any, shape: Shape, dtype: np.dtype[Any]) -> Any:
+    """Sum out broadcast axes and cast, so that a cotangent has its input's shape and dtype."""
+    if cotangent.shape != shape:
+        evaluate = unbroadcast.call if isinstance(cotangent, Box) else unbroadcast.forward
+        cotangent = evaluate(cotangent, shape=shape)
+    if cotangent.dtype != dtype:
+        cotangent = cast(cotangent, dtype)
+    return cotangent
+
+
+def cast(cotangent: Any, dtype: np.dtype[Any]) -> Any:
+    """Cast to an input's dtype; a real input keeps the real part."""
+    if cotangent.dtype.kind == "c" and dtype.kind != "c":
+        cotangent = real(cotangent)
+    if cotangent.dtype == dtype:
+        return cotangent
+    if isinstance(cotangent, Box):
+        return convert(cotangent, dtype=dtype)
+    return cotangent.astype(dtype)
+
+
+def keep_zero(seed: Any, product: Any) -> Any:
+    """Zero wherever the seed is zero, also past an infinite or NaN partial."""
+    kept = where(equal(seed, 0), 0.0, product)
+    return kept if isinstance(kept, Box) else kept[()]

@@ -1,0 +1,204 @@
+"""Forward mode: carry a tangent beside each value.
+
+A box's payload is its tangent, of the value's shape and dtype; None marks a constant, whose
+tangent would be zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff.core.dispatch import Box, Interpreter, modes, open_scope, thread_state
+from autodiff.core.primitive import Primitive
+from autodiff.core.rules import Rule, available_names
+from autodiff.core.spec import Spec, is_inexact, spec_of
+from autodiff.errors import RuleError
+from autodiff.interpret.call_sites import check_finite, source_line
+from autodiff.interpret.cotangents import cast, keep_zero, zeros
+from autodiff.interpret.reverse import Reverse
+from autodiff.interpret.sweep import sweep
+from autodiff.ops.index import Scattered, gather_parts
+from autodiff.ops.protocol import as_input
+from autodiff.ops.shape import broadcast_to
+
+__all__ = ["Forward"]
+
+
+class Forward(Interpreter):
+    """Evaluates primitives on values and tangents together."""
+
+    transform = "jvp"
+
+    def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Evaluate a primitive and its tangent."""
+        capture = self.capturing()
+        if capture is not None:
+            return capture.process(primitive, inputs, params)
+        values: list[Any] = []
+        tangents: list[Any] = []
+        for position, value in enumerate(inputs):
+            tangent = None
+            if isinstance(value, Box) and value._interpreter is self:
+                if primitive.input_name(position) not in primitive.constant:
+                    tangent = value._payload
+                value = value._value
+            else:
+                value = as_input(value, primitive)
+            values.append(value)
+            tangents.append(tangent)
+        out = primitive.call(*values, **params)
+        debug = modes.open and thread_state.debug
+        if debug:
+            check_finite(out, f"forward of {primitive.name}", source_line())
+        suspended = modes.open and self.level < thread_state.no_grad_level
+        if suspended or not primitive.differentiable or all(t is None for t in tangents):
+            tangent_out: Any = None
+        else:
+            tangent_out = self._push(primitive, values, tangents, out, params)
+            if debug:
+                check_finite(tangent_out, f"tangent of {primitive.name}", source_line())
+        if isinstance(out, tuple):
+            parts = tangent_out if tangent_out is not None else (None,) * len(out)
+            return tuple(self._boxed(o, t) for o, t in zip(out, parts, strict=True))
+        return self._boxed(out, tangent_out)
+
+    def _boxed(self, out: Any, tangent: Any) -> Any:
+        """Box a result; booleans and integers stay plain."""
+        return self.make(out, tangent) if is_inexact(spec_of(out).dtype) else out
+
+    def _push(
+        self,
+        primitive: Primitive,
+        values: Sequence[Any],
+        tangents: Sequence[Any],
+        out: Any,
+        params: dict[str, Any],
+    ) -> Any:
+        """Tangent of the result, from the rules that the primitive's kind gives."""
+        if primitive.joint_jvp is not None:
+            return _fit(primitive.joint_jvp(values, tangents, out), out, primitive.name)
+        if primitive.kind == "linear":
+            seeds = [
+                t
+                if t is not None or primitive.input_name(i) in primitive.constant
+                else zeros(spec_of(values[i]))
+                for i, t in enumerate(tangents)
+            ]
+            full = [v if t is None else t for v, t in zip(values, seeds, strict=True)]
+            return _fit(primitive.call(*full, **params), out, primitive.name)
+        total: Any = None
+        names: dict[str, Any] | None = None
+        for position, tangent in enumerate(tangents):
+            if tangent is None:
+                continue
+            name = primitive.input_name(position)
+            if primitive.kind == "multilinear":
+                substituted = [*values[:position], tangent, *values[position + 1 :]]
+                term = primitive.call(*substituted, **params)
+            else:
+                if names is None:
+                    names = available_names(primitive, values, out, params)
+                names["index"] = position
+                if primitive.kind == "elementwise":
+                    term = _elementwise_term(primitive, name, tangent, names)
+                elif name in primitive.forward_rules:
+                    names["t"] = tangent
+                    term = primitive.forward_rules[name](names)
+                else:
+                    term = self._transposed(primitive, name, tangent, values[position], names, out)
+            term = _fit(term, out, f"{primitive.name}: tangent for {name}")
+            total = term if total is None else _sum(total, term)
+        return total
+
+    def _transposed(
+        self,
+        primitive: Primitive,
+        name: str,
+        tangent: Any,
+        value: Any,
+        names: dict[str, Any],
+        out: Any,
+    ) -> Any:
+        """JVP from a VJP alone: the VJP is linear in its cotangent, so its own VJP is the JVP."""
+        rule = primitive.reverse_rules[name]
+        assert isinstance(rule, Rule)
+        recorder = Reverse(self.box)
+        with open_scope(recorder):
+            if isinstance(out, tuple):
+                seed: Any = tuple(
+                    recorder.variable(zeros(spec_of(o)))
+                    if is_inexact(spec_of(o).dtype)
+                    else zeros(spec_of(o))
+                    for o in out
+                )
+                leaves = [s._payload if isinstance(s, Box) else None for s in seed]
+            else:
+                seed = recorder.variable(zeros(spec_of(out)))
+                leaves = [seed._payload]
+            cotangent = materialised(rule({**names, "g": seed}))
+            reached: dict[Any, Any] = {}
+            own = isinstance(cotangent, Box) and cotangent._interpreter is recorder
+            if own and cotangent._payload is not None:
+                # A real input's cotangent may still be complex here: then the tangent is, too.
+                is_complex = cotangent.dtype.kind == "c" or tangent.dtype.kind != "c"
+                seed_back = cast(tangent, cotangent.dtype) if is_complex else tangent
+                reached = sweep([(cotangent._payload, seed_back)])
+        outs = out if isinstance(out, tuple) else (out,)
+        parts = tuple(
+            reached[leaf] if leaf in reached else zeros(spec_of(o))
+            for leaf, o in zip(leaves, outs, strict=True)
+        )
+        return parts if isinstance(out, tuple) else parts[0]
+
+
+def materialised(cotangent: Any) -> Any:
+    """Turn a cotangent that a rule left in parts into an array."""
+    return gather_parts([cotangent]) if isinstance(cotangent, Scattered) else cotangent
+
+
+def _elementwise_term(primitive: Primitive, name: str, tangent: Any, names: dict[str, Any]) -> Any:
+    """Local partial times tangent."""
+    rule = primitive.reverse_rules[name]
+    if not isinstance(rule, Rule):
+        return tangent if rule == 1 else -tangent if rule == -1 else tangent * rule
+    if modes.open and thread_state.strong_zero:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return keep_zero(tangent, _product(rule, tangent, names))
+    return _product(rule, tangent, names)
+
+
+def _product(rule: Rule, tangent: Any, names: dict[str, Any]) -> Any:
+    has_product = "g" in rule.needs
+    return rule({**names, "g": tangent}) if has_product else tangent * rule(names)
+
+
+def _sum(total: Any, term: Any) -> Any:
+    if isinstance(total, tuple):
+        return tuple(a + b for a, b in zip(total, term, strict=True))
+    return total + term
+
+
+def _fit(tangent: Any, out: Any, rule: str) -> Any:
+    """Give a tangent its output's shape and dtype; refuse one that cannot have them."""
+    if isinstance(out, tuple):
+        if not isinstance(tangent, tuple) or len(tangent) != len(out):
+            raise RuleError(f"{rule} must be a tuple of {len(out)} tangents, one per output")
+        return tuple(_fit(t, o, rule) for t, o in zip(tangent, out, strict=True))
+    spec: Spec = spec_of(out)
+    if not isinstance(tangent, (Box, np.ndarray, np.generic)):
+        if not isinstance(tangent, (int, float, complex)):
+            raise RuleError(f"{rule} is a {type(tangent).__name__}; it must be an array or Tensor")
+        tangent = np.asarray(tangent)
+    if tangent.shape != spec.shape:
+        try:
+            tangent = broadcast_to(tangent, shape=spec.shape)
+        except ValueError:
+            raise RuleError(
+                f"{rule} has shape {tangent.shape}, the output has shape {spec.shape}"
+            ) from None
+    if tangent.dtype != spec.dtype and is_inexact(spec.dtype):
+        tangent = cast(tangent, spec.dtype)
+    return tangent

@@ -1,0 +1,135 @@
+"""Reverse mode: record what is computed, to sweep it backwards.
+
+`Reverse` is the interpreter; the graph it makes is described in `graph`, the sweep in `sweep`, and
+the entries that programs spend their time in in `fast`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autodiff.core.arrays import protected
+from autodiff.core.dispatch import Box, modes, thread_state
+from autodiff.core.primitive import Primitive
+from autodiff.core.rules import Pullback
+from autodiff.core.spec import is_inexact, spec_of
+from autodiff.interpret.call_sites import check_finite, source_line
+from autodiff.interpret.fast import FastRecording
+from autodiff.interpret.graph import Leaf, Projection, make_node
+from autodiff.interpret.sweep import accumulate_grad, owned, sweep
+from autodiff.ops.protocol import as_input
+
+__all__ = ["Reverse"]
+
+
+class Reverse(FastRecording):
+    """Records operations as nodes. A box's payload is its node; None marks a constant."""
+
+    transform = "grad or vjp"
+
+    def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Evaluate and record any primitive."""
+        special = modes.open
+        if special:
+            capture = self.capturing()
+            if capture is not None:
+                return capture.process(primitive, inputs, params)
+        constant = primitive.constant
+        values: list[Any] = []
+        parents: list[Any] = []
+        active: list[bool] = []
+        for value in inputs:
+            parent: Any = None
+            if isinstance(value, Box) and value._interpreter is self:
+                parent = value._payload
+                value = value._value
+            else:
+                value = as_input(value, primitive)
+            is_active = parent is not None and not (
+                constant and primitive.input_name(len(values)) in constant
+            )
+            if not is_active:
+                parent = value if isinstance(value, (int, float, complex)) else spec_of(value)
+            values.append(value)
+            parents.append(parent)
+            active.append(is_active)
+        out = primitive.call(*values, **params)
+        if special and thread_state.debug:
+            check_finite(out, f"forward of {primitive.name}", source_line())
+        pattern = tuple(active)
+        suspended = special and self.level < thread_state.no_grad_level
+        pullback = None if suspended or True not in pattern else primitive.pullbacks[pattern]
+        if pullback is None:
+            if isinstance(out, tuple):
+                return tuple(self._constant(part) for part in out)
+            return self._constant(out)
+        if False in pattern:
+            for position, saves in enumerate(pullback.saves):
+                if saves and not active[position]:
+                    values[position] = protected(values[position])
+        saved = pullback.save(out, params, *values)
+        if isinstance(out, tuple):
+            return self._record_outputs(pullback, tuple(parents), saved, out, params)
+        if not is_inexact(out.dtype):
+            return out
+        node = make_node(pullback, tuple(parents), saved, out)
+        if params:
+            node.params = params
+        elif not primitive.params:
+            primitive.remember(pattern, pullback)
+        if special:
+            if thread_state.debug:
+                node.source = source_line()
+            if thread_state.observer is not None:
+                thread_state.observer.recorded(node, out)
+        return self.make(out, node)
+
+    def _constant(self, out: Any) -> Any:
+        """Box a result without derivative; booleans and integers stay plain arrays."""
+        return self.make(out, None) if is_inexact(spec_of(out).dtype) else out
+
+    def _record_outputs(
+        self,
+        pullback: Pullback,
+        parents: tuple[Any, ...],
+        saved: tuple[Any, ...],
+        outs: tuple[Any, ...],
+        params: dict[str, Any],
+    ) -> tuple[Any, ...]:
+        """Record an operation with several outputs: its node, and a projection for each output."""
+        node = make_node(pullback, parents, saved, outs[0])
+        node.params = params
+        node.outputs = tuple(map(spec_of, outs))
+        observer = thread_state.observer if modes.open else None
+        if observer is not None:
+            observer.recorded(node, outs[0])
+        boxes = []
+        for position, out in enumerate(outs):
+            if not is_inexact(out.dtype):
+                boxes.append(out)
+                continue
+            projection = make_node(Projection(position), (node,), (), out)
+            if observer is not None:
+                observer.recorded(projection, out)
+            boxes.append(self.make(out, projection))
+        return tuple(boxes)
+
+    def variable(self, value: Any, name: str | None = None) -> Any:
+        """Box a value as an input to differentiate with respect to."""
+        leaf = Leaf(value, name)
+        if modes.open and thread_state.observer is not None:
+            thread_state.observer.recorded(leaf, value)
+        return self.make(value, leaf)
+
+    def backward(self, box: Box, gradient: Any, keep_tape: bool, keep_grads: bool) -> None:
+        """Sweep from a box and add to the ``grad`` of the leaves."""
+        node = box._payload
+        if node is None:
+            raise ValueError(
+                "backward() on a constant Tensor: it depends on no variable (it comes from "
+                "detach(), stop_gradient, or was computed under no_grad)"
+            )
+        given = {id(gradient)}
+        reached = sweep([(node, gradient)], keep_tape=keep_tape, keep_grads=keep_grads)
+        for leaf, cotangent in reached.items():
+            accumulate_grad(leaf, owned(cotangent, given))

@@ -1,0 +1,150 @@
+"""What a tape tells about the values that ran over it: themselves, gradients, and what is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autodiff.core.dispatch import Box, concrete
+from autodiff.core.spec import is_inexact
+from autodiff.interpret.graph import Node
+from autodiff.interpret.reverse import Reverse
+from autodiff.interpret.sweep import sweep
+
+if TYPE_CHECKING:
+    from autodiff.tape.ir import Constant, Entry, Tape, Variable
+
+__all__ = ["differentiated", "gradients_of", "saved_by", "saved_bytes", "values_of"]
+
+
+def differentiated(
+    tape: Tape, inputs: Sequence[Variable] | None = None
+) -> Iterator[tuple[Entry, tuple[bool, ...]]]:
+    """Entries through which derivatives by `inputs` pass, each with which of its inputs carry one.
+
+    Parameters
+    ----------
+    inputs : sequence of Variable, optional
+        By default all of a float or complex dtype.
+    """
+    chosen = tape.inputs if inputs is None else inputs
+    active = {variable for variable in chosen if is_inexact(variable.spec.dtype)}
+    for entry in tape.entries:
+        primitive = entry.primitive
+        pattern = tuple(
+            operand in active and primitive.input_name(position) not in primitive.constant
+            for position, operand in enumerate(entry.inputs)
+        )
+        if True in pattern and primitive.differentiable:
+            active.update(v for v in entry.outputs if is_inexact(v.spec.dtype))
+            yield entry, pattern
+
+
+def values_of(tape: Tape, reader: str = "values") -> dict[Variable, Any]:
+    """Value of every variable; `Tape.values` documents it."""
+    # Whatever NumPy has to say was said when the tape was recorded
+    with np.errstate(all="ignore"):
+        memory = tape.replay(_arguments(tape, reader))
+    return {variable: memory[id(variable)] for variable in tape.variables}
+
+
+def gradients_of(tape: Tape) -> dict[Variable, Any]:
+    """Gradient of the first output by every variable; `Tape.gradients` documents it."""
+    if tape.cotangents:
+        values = values_of(tape, "gradients")
+        return {variable: values[total] for variable, total in tape.cotangents.items()}
+    output = tape.outputs[0] if tape.outputs else None
+    if output is None or output.spec.shape != () or output.spec.dtype.kind != "f":
+        described = "there is none" if output is None else f"it is {output.spec}"
+        if output is None:
+            remedy = "returns one"
+        elif output.spec.dtype.kind == "c":
+            remedy = "returns a real number, such as np.sum(np.abs(f(x)) ** 2)"
+        elif output.spec.dtype.kind != "f":
+            remedy = "computes with floats"
+        else:
+            remedy = "reduces its result, such as np.sum(f(x))"
+        raise ValueError(
+            f"gradients: the tape's first output must be a real scalar, {described}; record a "
+            f"function that {remedy}"
+        )
+    arguments = _arguments(tape, "gradients")
+    # A private interpreter without operators: the entries call primitives, never methods.
+    reverse = Reverse(Box)
+    boxes = [
+        reverse.variable(value) if is_inexact(variable.spec.dtype) else value
+        for variable, value in zip(tape.inputs, arguments, strict=True)
+    ]
+    with np.errstate(all="ignore"):
+        memory = tape.replay(boxes)
+        result = memory.get(id(output))
+        node = result._payload if isinstance(result, Box) else None
+        if node is None:
+            return {}
+        leaves = sweep([(node, np.ones((), output.spec.dtype)[()])], keep_grads=True)
+    gradients: dict[Variable, Any] = {}
+    for variable in tape.variables:
+        box = memory[id(variable)]
+        reached: Node | None = box._payload if isinstance(box, Box) else None
+        if reached is not None:
+            gradient = leaves.get(reached, getattr(reached, "grad", None))
+            if gradient is not None:
+                gradients[variable] = np.asarray(gradient)[()]
+    return gradients
+
+
+def saved_by(tape: Tape) -> dict[Variable | Constant, tuple[Entry, ...]]:
+    """Values that reverse rules keep, and which entries keep them; see `Tape.saved`."""
+    pulled = {id(entry.pulls) for entry in tape.entries if entry.pulls is not None}
+    kept: dict[Variable | Constant, list[Entry]] = {}
+    for entry, pattern in differentiated(tape):
+        if entry.pulls is not None or (pulled and id(entry) not in pulled):
+            continue
+        pullback = entry.primitive.pullbacks[pattern]
+        if pullback is None:
+            continue
+        saved: list[Variable | Constant] = [
+            operand for operand, saves in zip(entry.inputs, pullback.saves, strict=True) if saves
+        ]
+        if "out" in pullback.names:
+            saved += entry.outputs
+        for operand in dict.fromkeys(saved):
+            kept.setdefault(operand, []).append(entry)
+    return {operand: tuple(entries) for operand, entries in kept.items()}
+
+
+def saved_bytes(saved: dict[Variable | Constant, tuple[Entry, ...]]) -> dict[int, int]:
+    """Bytes that are saved, by identity of the first entry that keeps them.
+
+    An array counts once, also where it is a constant of several entries, as the weights of a
+    module that is called twice.
+    """
+    kept: dict[int, int] = {}
+    counted: set[int] = set()
+    for operand, entries in saved.items():
+        value = getattr(operand, "value", None)
+        if isinstance(value, (np.ndarray, Box)):
+            if id(value) in counted:
+                continue
+            counted.add(id(value))
+        first = id(entries[0])
+        kept[first] = kept.get(first, 0) + operand.spec.nbytes
+    return kept
+
+
+def _arguments(tape: Tape, reader: str) -> list[Any]:
+    if tape.arguments is None:
+        raise ValueError(
+            f"{reader}: this tape was put together by hand and has no input values; "
+            "evaluate(...) takes them"
+        )
+    for variable, value in zip(tape.inputs, tape.arguments, strict=True):
+        if value is None:
+            raise ValueError(
+                f"{reader}: the variable {variable.name or str(variable.spec)!r} got a new value "
+                "after this tape was recorded; ask before the optimizer's step, or use "
+                "ad.record(f)(x)"
+            )
+    return [concrete(value) for value in tape.arguments]

@@ -1,0 +1,1 @@
+"""What users call on functions, one module per transform or family."""

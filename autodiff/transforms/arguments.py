@@ -1,0 +1,170 @@
+"""What transforms take and give back: leaves, argument numbers, seeds, outputs, each checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.core.arrays import protected
+from autodiff.core.dispatch import Box, Interpreter, lower_to
+from autodiff.core.spec import is_inexact, spec_of
+from autodiff.ops import elementwise as ew
+
+__all__ = [
+    "Argnums",
+    "Function",
+    "as_value",
+    "check_transform",
+    "differentiable_leaf",
+    "function_name",
+    "positions_of",
+    "seeds_for",
+    "split_aux",
+    "unboxed",
+]
+
+Function = Callable[..., Any]
+
+
+Argnums = int | Sequence[int]
+
+
+def function_name(f: Function) -> str:
+    """Name of a function, for messages and tapes."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) -> Any:
+    """Check a leaf to differentiate with respect to; arrays are frozen or copied.
+
+    Raises
+    ------
+    TypeError
+        The leaf is not of a float or complex dtype; names its path and the remedy.
+    """
+    if isinstance(leaf, Box):
+        return leaf
+    if isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic):
+        return np.asarray(leaf)[()]
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        if is_inexact(leaf.dtype):
+            # NumPy computes scalars from 0-d arrays: a derivative by one would have another form
+            return protected(leaf) if leaf.shape else np.asarray(leaf)[()]
+        what = f"an array of dtype {leaf.dtype}"
+    else:
+        what = f"of type {type(leaf).__name__}"
+    remedy = (
+        "convert it to float (1.0 for 1, x.astype(float) for an array)"
+        if isinstance(leaf, (int, np.ndarray, np.generic))
+        else "pass it as a keyword argument, or in an argument that is not differentiated"
+    )
+    raise TypeError(f"{transform}: {path} is {what}, which cannot carry a derivative; {remedy}")
+
+
+def check_transform(f: Any, transform: str, argnums: Any = 0) -> None:
+    """Refuse, when a transform is applied, what can only be a slip: a value, or a point.
+
+    Raises
+    ------
+    TypeError
+        `f` is not callable, or `argnums` holds no argument numbers.
+    """
+    if not callable(f):
+        raise TypeError(
+            f"{transform}: takes a function, got {type(f).__name__}; write "
+            f"ad.{transform}(function)(x)"
+        )
+    numbers = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in numbers):
+        raise TypeError(
+            f"{transform}: argnums must be an int or a tuple of ints, got {argnums!r}; the point "
+            f"goes into a second pair of parentheses: ad.{transform}(f)(x)"
+        )
+
+
+def positions_of(argnums: Argnums, count: int, transform: str) -> tuple[int, ...]:
+    """Check argument numbers and make them non-negative."""
+    given = (argnums,) if isinstance(argnums, (int, np.integer)) else tuple(argnums)
+    positions = []
+    for number in given:
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+            raise TypeError(f"{transform}: argnums must be an int or a tuple of ints: {argnums!r}")
+        if not -count <= number < count:
+            raise ValueError(
+                f"{transform}: argnums={argnums!r}, but the function was called with {count} "
+                "positional arguments"
+            )
+        positions.append(int(number) % count)
+    if len(set(positions)) != len(positions):
+        raise ValueError(f"{transform}: argnums={argnums!r} names an argument twice")
+    return tuple(positions)
+
+
+def as_value(out: Any, path: str, transform: str) -> Any:
+    """Check a leaf that a function returned, and make an array of a Python number."""
+    if isinstance(out, (Box, np.ndarray, np.generic)):
+        value = out
+    elif isinstance(out, (bool, int, float, complex)):
+        value = np.asarray(out)[()]
+    else:
+        raise TypeError(
+            f"{transform}: {path} is a {type(out).__name__}; the function must return numbers, "
+            "arrays or Tensors, or containers of them (has_aux=True for anything else beside them)"
+        )
+    return value
+
+
+def split_aux(out: Any, has_aux: bool, transform: str) -> tuple[Any, Any]:
+    """Take the auxiliary output off what a function returned; None where there is none."""
+    if not has_aux:
+        return out, None
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TypeError(
+            f"{transform}: has_aux=True needs the function to return a pair (output, aux)"
+        )
+    return out
+
+
+def unboxed(value: Any, interpreter: Interpreter) -> Any:
+    """Value below an interpreter's level, for what a function returns beside its output."""
+    value = lower_to(value, interpreter.level)
+    if isinstance(value, Box) and value._interpreter is interpreter:
+        return value._value
+    return value
+
+
+def _seed_of(g: Any, out: Any, path: str, transform: str) -> Any:
+    """Check a cotangent or tangent against the value it belongs to, and cast it."""
+    spec = spec_of(out)
+    if not isinstance(g, (Box, np.ndarray, np.generic)):
+        if not isinstance(g, (bool, int, float, complex, list, tuple)):
+            raise TypeError(f"{transform}: {path} is a {type(g).__name__}; give an array")
+        g = np.asarray(g)[()]
+    if g.shape != spec.shape:
+        raise ValueError(f"{transform}: {path} has shape {g.shape}, it must have {spec.shape}")
+    if g.dtype.kind not in "fciub" or (g.dtype.kind == "c" and spec.dtype.kind != "c"):
+        raise TypeError(
+            f"{transform}: {path} has dtype {g.dtype}, which does not go with {spec.dtype}"
+        )
+    if g.dtype != spec.dtype and is_inexact(spec.dtype):
+        g = ew.convert(g, dtype=spec.dtype)
+    return g
+
+
+def seeds_for(
+    given: Any, values: Sequence[Any], structure: Any, what: str, transform: str
+) -> list[Any]:
+    """Flatten cotangents or tangents and check each against its value."""
+    leaves, own_structure = tree.flatten(given)
+    if own_structure != structure:
+        raise TypeError(
+            f"{transform}: {what} has structure {own_structure}, it must have {structure}"
+        )
+    paths = tree.paths(structure, what)
+    return [
+        _seed_of(g, value, path, transform)
+        for g, value, path in zip(leaves, values, paths, strict=True)
+    ]

@@ -1,0 +1,145 @@
+"""Batching of functions: one example in the text, many in the call."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.core.dispatch import lower_to, open_scope
+from autodiff.core.spec import spec_of
+from autodiff.interpret.batch import Batch
+from autodiff.ops.shape import moveaxis_
+from autodiff.tensor import Tensor
+from autodiff.transforms.arguments import Function, as_value, check_transform
+
+__all__ = ["vmap"]
+
+
+def _leaf_axes(axes: Any, values: Sequence[Any], structure: Any, what: str) -> list[Any]:
+    """Spread axes given for whole subtrees over the leaves below them."""
+    if axes is None or isinstance(axes, (int, np.integer)):
+        return [axes] * len(values)
+    try:
+        flat: list[Any] = []
+        _spread_axes(axes, tree.unflatten(structure, list(range(len(values)))), flat)
+    except (TypeError, KeyError, ValueError, IndexError):
+        flat = []
+    if len(flat) != len(values):
+        raise ValueError(f"vmap: {what}={axes!r} does not fit the structure {structure}")
+    return flat
+
+
+def _spread_axes(axes: Any, subtree: Any, flat: list[Any]) -> None:
+    """Walk two containers of one shape, the first of which may end early."""
+    pending = [(axes, subtree)]
+    while pending:
+        axis, node = pending.pop()
+        if axis is None or isinstance(axis, (int, np.integer)):
+            flat.extend((leaf, axis) for leaf in tree.leaves(node))
+        elif isinstance(axis, dict):
+            if set(axis) != set(node):
+                raise ValueError("keys differ")
+            pending.extend((axis[key], node[key]) for key in axis)
+        else:
+            pending.extend(zip(axis, node, strict=True))
+    flat.sort(key=lambda pair: pair[0])
+    flat[:] = [axis for _, axis in flat]
+
+
+def _batch_size(values: Sequence[Any], axes: Sequence[Any], paths: Sequence[str]) -> int:
+    """Common length of the mapped axes."""
+    size: int | None = None
+    first = ""
+    for value, axis, path in zip(values, axes, paths, strict=True):
+        if axis is None:
+            continue
+        shape = spec_of(value).shape
+        if not -len(shape) <= axis < len(shape):
+            raise ValueError(f"vmap: in_axes {axis} is out of range for {path} of shape {shape}")
+        if size is None:
+            size, first = shape[axis], path
+        elif shape[axis] != size:
+            raise ValueError(
+                f"vmap: {path} of shape {shape} has {shape[axis]} examples along axis {axis}, "
+                f"{first} has {size}"
+            )
+    if size is None:
+        raise ValueError("vmap: in_axes maps no axis of any argument")
+    return size
+
+
+def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
+    """Return a function that evaluates `f` on many examples at once.
+
+    Parameters
+    ----------
+    f : callable, written for one example
+    in_axes : int, None, or a container of them
+        Which axis of each argument (or of each leaf) counts the examples; None: the argument is
+        the same for all. A tuple gives one entry per positional argument.
+    out_axes : int or a container of them
+        Where the examples' axis goes in each output.
+
+    Raises
+    ------
+    ValueError
+        Arguments disagree on the number of examples, or an axis is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> w, x = np.array([1.0, 2.0]), np.array([[1.0, 0.0], [0.0, 3.0]])
+    >>> ad.vmap(ad.grad(lambda w, x: (w @ x) ** 2), (None, 0))(w, x)
+    array([[ 2.,  0.],
+           [ 0., 36.]])
+    """
+    check_transform(f, "vmap")
+
+    @functools.wraps(f)
+    def batched(*args: Any, **keywords: Any) -> Any:
+        values, structure = tree.flatten(args)
+        axes_given = in_axes
+        if isinstance(axes_given, list):
+            axes_given = tuple(axes_given)
+        if isinstance(axes_given, tuple) and len(axes_given) != len(args):
+            raise ValueError(
+                f"vmap: in_axes has {len(axes_given)} entries for {len(args)} positional arguments"
+            )
+        axes = _leaf_axes(axes_given, values, structure, "in_axes")
+        values = [v if hasattr(v, "shape") else np.asarray(v)[()] for v in values]
+        size = _batch_size(values, axes, tree.paths(structure, "args"))
+        interpreter = Batch(Tensor, size)
+        with open_scope(interpreter):
+            boxes = [
+                value if axis is None else interpreter.make(_to_front(value, axis), size)
+                for value, axis in zip(values, axes, strict=True)
+            ]
+            outs, out_tree = tree.flatten(f(*tree.unflatten(structure, boxes), **keywords))
+            results = []
+            for i, (out, axis) in enumerate(
+                zip(outs, _leaf_axes(out_axes, outs, out_tree, "out_axes"), strict=True)
+            ):
+                out = lower_to(as_value(out, f"output {i}", "vmap"), interpreter.level)
+                results.append(_from_front(interpreter.values(out), axis))
+        return tree.unflatten(out_tree, results)
+
+    return batched
+
+
+def _to_front(value: Any, axis: int) -> Any:
+    return value if axis == 0 else moveaxis_(value, axis, 0)
+
+
+def _from_front(value: Any, axis: int | None) -> Any:
+    if axis is None:
+        raise ValueError("vmap: out_axes must be integers")
+    if not -value.ndim <= axis < value.ndim:
+        raise ValueError(
+            f"vmap: out_axes {axis} is out of range for an output of {value.ndim} axes"
+        )
+    return value if axis == 0 else moveaxis_(value, 0, axis)

@@ -1,0 +1,277 @@
+"""Reverse mode on functions: gradients, pullbacks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.core.dispatch import Box, lower_to, open_scope
+from autodiff.core.spec import is_inexact, spec_of
+from autodiff.interpret.cotangents import zeros
+from autodiff.interpret.graph import Node
+from autodiff.interpret.reverse import Reverse
+from autodiff.interpret.sweep import owned, sweep
+from autodiff.tensor import Tensor
+from autodiff.transforms.arguments import (
+    Argnums,
+    Function,
+    as_value,
+    check_transform,
+    differentiable_leaf,
+    function_name,
+    positions_of,
+    seeds_for,
+    split_aux,
+    unboxed,
+)
+
+__all__ = ["Recorded", "elementwise_grad", "grad", "value_and_grad", "vjp"]
+
+
+class Recorded:
+    """A function recorded for reverse mode: its outputs, and the leaves it is a function of."""
+
+    __slots__ = ("aux", "leaves", "nodes", "out_tree", "outs", "transform", "trees")
+
+    def __init__(
+        self,
+        f: Function,
+        args: tuple[Any, ...],
+        keywords: dict[str, Any],
+        positions: Sequence[int],
+        has_aux: bool,
+        transform: str,
+    ) -> None:
+        self.transform = transform
+        interpreter = Reverse(Tensor)
+        with open_scope(interpreter):
+            arguments = list(args)
+            self.leaves: list[Node] = []
+            self.trees: list[tree.PyTreeSpec] = []
+            for position in positions:
+                values, structure = tree.flatten(args[position])
+                boxes = []
+                for i, value in enumerate(values):
+                    path = tree.LeafPath(structure, i, f"argument {position}")
+                    box = interpreter.variable(differentiable_leaf(value, path, transform))
+                    self.leaves.append(box._payload)
+                    boxes.append(box)
+                self.trees.append(structure)
+                arguments[position] = tree.unflatten(structure, boxes)
+            out, aux = split_aux(f(*arguments, **keywords), has_aux, transform)
+            outs, self.out_tree = tree.flatten(out)
+            self.nodes: list[Node | None] = []
+            self.outs: list[Any] = []
+            for i, leaf in enumerate(outs):
+                path_out = "the output" if len(outs) == 1 else f"output {i}"
+                leaf = lower_to(as_value(leaf, path_out, transform), interpreter.level)
+                if isinstance(leaf, Box) and leaf._interpreter is interpreter:
+                    self.nodes.append(leaf._payload)
+                    self.outs.append(leaf._value)
+                else:
+                    self.nodes.append(None)
+                    self.outs.append(leaf)
+            self.aux = aux
+            if has_aux:
+                self.aux = tree.map_leaves(lambda leaf: unboxed(leaf, interpreter), aux)
+
+    def output(self) -> Any:
+        """What the function returned, below the level it was recorded at."""
+        return tree.unflatten(self.out_tree, self.outs)
+
+    def pull(self, cotangents: Sequence[Any], keep_tape: bool) -> list[Any]:
+        """Cotangent of each leaf, grouped by argument; zeros where the output does not depend."""
+        seeds = [
+            (node, g) for node, g in zip(self.nodes, cotangents, strict=True) if node is not None
+        ]
+        reached = sweep(seeds, keep_tape=keep_tape)
+        given = {id(g) for g in cotangents}
+        pulled = iter(
+            [
+                owned(reached[leaf], given) if leaf in reached else zeros(leaf.spec)[()]
+                for leaf in self.leaves
+            ]
+        )
+        return [
+            tree.unflatten(structure, [next(pulled) for _ in range(structure.num_leaves)])
+            for structure in self.trees
+        ]
+
+
+def vjp(f: Function, *xs: Any, has_aux: bool = False, **keywords: Any) -> tuple[Any, ...]:
+    """Evaluate `f` and return its pullback.
+
+    Parameters
+    ----------
+    f : callable
+    *xs : containers of arrays
+        Arguments; all of them are differentiated.
+    has_aux : bool
+        `f` returns ``(output, aux)``; aux is returned as it is.
+    **keywords
+        Passed to `f`, not differentiated.
+
+    Returns
+    -------
+    out : what `f` returned
+    pullback : function of a cotangent of `out`'s structure and shapes
+        Returns a tuple with one cotangent per argument; may be called any number of times.
+    aux : only with ``has_aux=True``
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> out, pullback = ad.vjp(np.multiply, 2.0, 3.0)
+    >>> out, pullback(1.0)
+    (np.float64(6.0), (np.float64(3.0), np.float64(2.0)))
+    """
+    recorded = Recorded(f, xs, keywords, range(len(xs)), has_aux, "vjp")
+
+    def pullback(g: Any) -> tuple[Any, ...]:
+        seeds = seeds_for(g, recorded.outs, recorded.out_tree, "cotangent", "pullback")
+        return tuple(recorded.pull(seeds, keep_tape=True))
+
+    if has_aux:
+        return recorded.output(), pullback, recorded.aux
+    return recorded.output(), pullback
+
+
+def _described(recorded: Recorded) -> str:
+    """A function's result in words: ``None``, ``a list of 2 arrays``."""
+    kind: Any = recorded.out_tree.type
+    if kind is None or kind is type(None):
+        return "None"
+    count = len(recorded.outs)
+    return f"a {kind.__name__} of {count} array{'s' * (count != 1)}"
+
+
+def _scalar_seed(recorded: Recorded, f: Function, holomorphic: bool) -> Any:
+    """Check that there is one scalar output, and return the cotangent 1 for it."""
+    transform = recorded.transform
+    if len(recorded.outs) != 1 or recorded.out_tree != _LEAF:
+        raise TypeError(
+            f"{transform}: {function_name(f)} must return one scalar, it returned "
+            f"{_described(recorded)}; use has_aux=True for what comes beside the scalar, or "
+            "jacobian"
+        )
+    spec = spec_of(recorded.outs[0])
+    if spec.shape != ():
+        raise TypeError(
+            f"{transform}: {function_name(f)} must return a scalar, it returned shape "
+            f"{spec.shape}; reduce it (np.sum), or use jacobian, vjp or elementwise_grad"
+        )
+    if holomorphic:
+        if spec.dtype.kind != "c" or any(leaf.spec.dtype.kind != "c" for leaf in recorded.leaves):
+            raise TypeError(
+                f"{transform}: holomorphic=True needs complex inputs and a complex output, got "
+                f"an output of dtype {spec.dtype}"
+            )
+    elif spec.dtype.kind == "c":
+        raise TypeError(
+            f"{transform}: {function_name(f)} returned a complex number; take its real part or "
+            "modulus, or pass holomorphic=True for a complex-differentiable function"
+        )
+    return spec.dtype.type(1) if is_inexact(spec.dtype) else np.float64(1)
+
+
+_LEAF = tree.flatten(0.0)[1]
+
+
+def value_and_grad(
+    f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Function:
+    """Return a function that gives `f`'s value and its gradient.
+
+    Parameters
+    ----------
+    f : callable that returns a real scalar
+    argnums : int or tuple of int
+        Arguments to differentiate; a tuple gives a tuple of gradients.
+    has_aux : bool
+        `f` returns ``(scalar, aux)``; the new function returns ``((scalar, aux), gradient)``.
+    holomorphic : bool
+        `f` is complex-differentiable, from complex to complex.
+
+    Raises
+    ------
+    TypeError
+        `f` does not return a real scalar, or an argument is not of a float or complex dtype.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> ad.value_and_grad(lambda p: p["w"] ** 2)({"w": 3.0})
+    (np.float64(9.0), {'w': np.float64(6.0)})
+    """
+    check_transform(f, "grad", argnums)
+
+    @functools.wraps(f)
+    def evaluate(*args: Any, **keywords: Any) -> tuple[Any, Any]:
+        positions = positions_of(argnums, len(args), "grad")
+        recorded = Recorded(f, args, keywords, positions, has_aux, "grad")
+        seed = _scalar_seed(recorded, f, holomorphic)
+        gradients = recorded.pull([seed], keep_tape=False)
+        gradient = gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)
+        value = recorded.outs[0]
+        return ((value, recorded.aux) if has_aux else value), gradient
+
+    return evaluate
+
+
+def grad(
+    f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Function:
+    """Return the gradient function of `f`.
+
+    Parameters are those of `value_and_grad`; with ``has_aux=True`` the new function returns
+    ``(gradient, aux)``. For complex z = x + iy the gradient of a real-valued function is
+    df/dx - i df/dy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> ad.grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    array([2., 4.])
+    >>> ad.grad(ad.grad(np.sin))(np.pi / 2)
+    np.float64(-1.0)
+    """
+    both = value_and_grad(f, argnums, has_aux, holomorphic)
+
+    @functools.wraps(f)
+    def gradient(*args: Any, **keywords: Any) -> Any:
+        value, result = both(*args, **keywords)
+        return (result, value[1]) if has_aux else result
+
+    return gradient
+
+
+def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
+    """Return the derivative of a function that acts on each element by itself.
+
+    It is the gradient of the sum of the outputs; for a function that mixes elements that is the
+    column sum of its Jacobian.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> ad.elementwise_grad(np.tanh)(np.zeros(2))
+    array([1., 1.])
+    """
+    check_transform(f, "elementwise_grad", argnums)
+
+    @functools.wraps(f)
+    def derivative(*args: Any, **keywords: Any) -> Any:
+        positions = positions_of(argnums, len(args), "elementwise_grad")
+        recorded = Recorded(f, args, keywords, positions, False, "elementwise_grad")
+        seeds = [np.ones(spec_of(out).shape, spec_of(out).dtype) for out in recorded.outs]
+        gradients = recorded.pull(seeds, keep_tape=False)
+        return gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)
+
+    return derivative

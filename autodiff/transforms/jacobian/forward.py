@@ -1,0 +1,110 @@
+"""The forward order: columns of the Jacobian, all tangents pushed forward together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.core.dispatch import modes, open_scope, thread_state
+from autodiff.core.spec import Spec, is_inexact, spec_of
+from autodiff.interpret.batch import Batch
+from autodiff.tape.ir import Tape, Variable
+from autodiff.tensor import Tensor
+from autodiff.transforms.jacobian.problem import (
+    Blocks,
+    Problem,
+    Seeds,
+    concatenated,
+    finished,
+    owned_block,
+    phases,
+    zero_block,
+)
+
+__all__ = ["forward", "push_chunk", "tape_bytes"]
+
+
+def tape_bytes(tape: Tape) -> tuple[int, int]:
+    """Bytes of the constants on a tape, and the most that its values take at one time."""
+    last: dict[int, int] = {}
+    held = 0
+    for position, entry in enumerate(tape):
+        for operand in (*entry.inputs, *entry.outputs):
+            if isinstance(operand, Variable):
+                last[id(operand)] = position
+            else:
+                held += operand.spec.nbytes
+    for output in tape.outputs:
+        last[id(output)] = len(tape)
+    live = peak = sum(variable.spec.nbytes for variable in tape.inputs)
+    released: dict[int, int] = {}
+    variables = [v for entry in tape for v in entry.outputs]
+    for variable in (*tape.inputs, *variables):
+        end = last.get(id(variable), 0)
+        released[end] = released.get(end, 0) + variable.spec.nbytes
+    for position, entry in enumerate(tape):
+        live += sum(variable.spec.nbytes for variable in entry.outputs)
+        peak = max(peak, live)
+        live -= released.get(position, 0)
+    return held, peak
+
+
+def forward(problem: Problem) -> Blocks:
+    """Columns of the Jacobian: tangents of all input elements, pushed forward together."""
+    outs, out_tree, tape, values = problem.linearize()
+    inputs = [spec_of(value) for value in values]
+    outputs = [spec_of(out) for out in outs]
+    problem.check_complex(inputs, outputs)
+    both = not problem.holomorphic and not any(spec.dtype.kind == "c" for spec in outputs)
+    seeds = Seeds(inputs, phases(inputs, both, 1j))
+    columns: list[list[Any]] = [[] for _ in outputs]
+    if seeds.count and any(spec.size for spec in outputs):
+        held, peak = tape_bytes(tape)
+        result = seeds.count * sum(spec.nbytes for spec in outputs)
+        size = problem.rows_per_chunk(seeds.count, peak, held, result)
+        for chunk in seeds.chunks(size):
+            push_chunk(chunk, tape, inputs, outputs, columns)
+    joined = [concatenated(parts) for parts in columns]
+    given: set[int] = set()
+    joined = [None if part is None else owned_block(part, given) for part in joined]
+    blocks = []
+    for part, out in zip(joined, outputs, strict=True):
+        row = []
+        for j, inp in enumerate(inputs):
+            if part is None or not is_inexact(out.dtype):
+                row.append(zero_block(inp, out))
+                continue
+            block = seeds.of(j, part)
+            axes = tuple(range(inp.ndim)), tuple(range(out.ndim, out.ndim + inp.ndim))
+            row.append(finished(np.moveaxis(block, *axes) if out.ndim else block, inp, out))
+        blocks.append(row)
+    return Blocks(out_tree, problem.in_tree, blocks)
+
+
+def push_chunk(
+    chunk: Sequence[Any],
+    tape: Tape,
+    inputs: Sequence[Spec],
+    outputs: Sequence[Spec],
+    columns: list[list[Any]],
+) -> None:
+    """Replay the tape of the tangents on one batch of them."""
+    size = next(len(seed) for seed in chunk if seed is not None)
+    interpreter = Batch(Tensor, size)
+    with open_scope(interpreter):
+        tangents = [
+            np.zeros(spec.shape, spec.dtype) if seed is None else interpreter.make(seed, size)
+            for seed, spec in zip(chunk, inputs, strict=True)
+        ]
+        structure = tape.in_tree
+        arguments = tangents if structure is None else tree.unflatten(structure, tangents)
+        # Where strong zeros stand in, NumPy need not warn of the 0/0 they replace.
+        strong = modes.open and thread_state.strong_zero
+        with np.errstate(divide="ignore", invalid="ignore") if strong else nullcontext():
+            results = tree.leaves(tape.evaluate(*arguments))
+        for result, parts in zip(results, columns, strict=True):
+            parts.append(interpreter.values(result))

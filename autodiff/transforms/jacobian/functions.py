@@ -1,0 +1,159 @@
+"""Jacobians and Hessians of functions: `jacobian` and `hessian`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from autodiff import tree
+from autodiff.transforms.arguments import (
+    Argnums,
+    Function,
+    check_transform,
+)
+from autodiff.transforms.gradient import grad
+from autodiff.transforms.jacobian.decision import check_order, execute
+from autodiff.transforms.jacobian.problem import Problem
+
+__all__ = ["hessian", "jacobian"]
+
+
+def jacobian(
+    f: Function,
+    argnums: Argnums = 0,
+    order: Any = "auto",
+    structure: str = "dense",
+    *,
+    holomorphic: bool = False,
+    chunk_bytes: int | None = None,
+) -> Function:
+    """Return a function that gives the Jacobian of `f`.
+
+    Parameters
+    ----------
+    f : callable on containers of arrays, returning a container of arrays of any rank
+    argnums : int or tuple of int
+        Arguments to differentiate; a tuple gives a tuple for each output.
+    order : "auto", "forward", "reverse", "cross-country" or a `autodiff.ordering.Plan`
+        Multiply Jacobians from the inputs (one tangent per input element), from the outputs (one
+        cotangent per output element), or in another order: "cross-country" eliminates the vertices
+        of the recorded graph one by one, in the order with the least predicted time, and a plan
+        from ``ad.record(f)(x).jacobian_graph().plan(...)`` in its own. "auto" does so where that is
+        predicted to be faster than sweeps (as where values between inputs and outputs are small);
+        else it goes forward where ``(inputs + 1) * flops(tangent) < outputs * flops(cotangent)``,
+        the 1 for evaluating `f` once more, and in reverse otherwise. Complex values, values of an
+        outer transform, hooks, ``strong_zero()`` and ``debug()`` need sweeps, in every order.
+    structure : "dense" or "sparse"
+        "dense": blocks are plain arrays. "sparse": the sparsity pattern is propagated through the
+        recorded tape, columns or rows that do not meet are swept together, and the result is a
+        SciPy sparse array; for a real array to a real array, with `order` "auto", "forward" or
+        "reverse".
+    holomorphic : bool
+        `f` is complex-differentiable, from complex to complex.
+    chunk_bytes : int, optional
+        Bound on what the intermediate cotangents (or tangents) of one sweep take together; the
+        seeds go through in as many sweeps as that needs, at least one seed in each. Default: the
+        largest of 64 MiB, the bytes of the recorded values, and the bytes of the result.
+
+    Returns
+    -------
+    callable
+        Gives, for each leaf of the output, a container like the argument, whose leaves are arrays
+        of shape ``output.shape + input.shape`` and the input's dtype. Complex outputs of real
+        inputs make it complex. For complex inputs z = x + iy of a real output it is
+        df/dx - i df/dy, as for `grad`. With ``structure="sparse"`` one `scipy.sparse.csr_array` of
+        shape ``(output.size, input.size)``, elements numbered in C order.
+
+    Raises
+    ------
+    TypeError
+        An input leaf is not of a float or complex dtype (the message names it), or inputs and
+        outputs are complex and `holomorphic` is not set; with ``structure="sparse"``: input or
+        output is a container or complex.
+    ValueError
+        `order` or `structure` is not one of the above, or "sparse" was asked for and the Jacobian
+        is not sparse.
+    ImportError
+        ``structure="sparse"`` without SciPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> ad.jacobian(lambda x: np.stack([x[0] * x[1], np.sin(x[0])]))(np.array([0.0, 2.0]))
+    array([[2., 0.],
+           [1., 0.]])
+    """
+    check_order(order)
+    return _jacobian(f, argnums, order, structure, holomorphic, chunk_bytes, "jacobian")
+
+
+def _jacobian(
+    f: Function,
+    argnums: Argnums,
+    order: Any,
+    structure: str,
+    holomorphic: bool,
+    chunk_bytes: int | None,
+    transform: str,
+) -> Function:
+    check_transform(f, transform, argnums)
+    if chunk_bytes is not None and chunk_bytes <= 0:
+        raise ValueError(f"{transform}: chunk_bytes={chunk_bytes!r} must be positive")
+    if structure not in ("dense", "sparse"):
+        raise ValueError(f"{transform}: structure={structure!r} is not one of 'dense' and 'sparse'")
+    if structure == "sparse":
+        from autodiff.ordering.sparse import sparse_jacobian
+
+        symmetric = transform == "hessian"
+        return sparse_jacobian(f, argnums, order, holomorphic, chunk_bytes, transform, symmetric)
+
+    @functools.wraps(f)
+    def evaluate(*args: Any, **keywords: Any) -> Any:
+        problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, transform)
+        out_tree, in_tree, blocks = execute(order, problem)
+        return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
+
+    return evaluate
+
+
+def hessian(
+    f: Function,
+    argnums: Argnums = 0,
+    structure: str = "dense",
+    *,
+    chunk_bytes: int | None = None,
+) -> Function:
+    """Return a function that gives the Hessian of a scalar function, forward over reverse.
+
+    Parameters
+    ----------
+    f : callable that returns a real scalar
+    argnums : int or tuple of int
+    structure : "dense" or "sparse"
+        "sparse": a SciPy sparse array, as for `jacobian`; its groups of columns may overlap where
+        symmetry lets each entry be read from one of its two places.
+    chunk_bytes : int, optional
+        As for `jacobian`.
+
+    Returns
+    -------
+    callable
+        Gives the Jacobian of the gradient: a container like the argument of containers like the
+        argument, with arrays of shape ``first.shape + second.shape``; or one sparse array.
+
+    Raises
+    ------
+    TypeError
+        `f` does not return a real scalar, or an argument is not of a float dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> ad.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+    array([[6., 2.],
+           [2., 0.]])
+    """
+    gradient = grad(f, argnums)
+    return _jacobian(gradient, argnums, "forward", structure, False, chunk_bytes, "hessian")

@@ -1,0 +1,158 @@
+"""The reverse order: rows of the Jacobian, all cotangents pulled back together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autodiff.core.dispatch import open_scope
+from autodiff.core.spec import Spec, spec_of
+from autodiff.interpret.batch import Batch
+from autodiff.interpret.graph import Node, Projection
+from autodiff.interpret.sweep import sweep
+from autodiff.tensor import Tensor
+from autodiff.transforms.gradient import Recorded
+from autodiff.transforms.jacobian.problem import (
+    Blocks,
+    Problem,
+    Seeds,
+    concatenated,
+    finished,
+    owned_block,
+    phases,
+    zero_block,
+)
+
+__all__ = ["Measure", "measure_sweep", "pull_chunk", "reverse"]
+
+
+class Measure(NamedTuple):
+    """What a recorded graph says of a sweep through it."""
+
+    held_bytes: int
+    seed_bytes: int
+    tangent_flops: int
+    adjoint_flops: int
+
+
+def _reached(outputs: Sequence[Node | None]) -> list[Node]:
+    """Nodes that the outputs depend on, latest first."""
+    seen = {node for node in outputs if node is not None}
+    stack = list(seen)
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=lambda node: -node.sequence)
+
+
+def measure_sweep(outputs: Sequence[Node | None], price: bool) -> Measure:
+    """Bytes that the values take, the most that one cotangent's sweep holds, and flops per seed.
+
+    A cotangent lives from the last operation that uses its value to the one that made it; so does
+    a tangent, the other way, and the two peaks are the same.
+    """
+    nodes = _reached(outputs)
+    held = live = peak = tangent = adjoint = 0
+    waiting: set[Node] = set()
+    for node in outputs:
+        if node is not None and node not in waiting:
+            waiting.add(node)
+            live += node.spec.nbytes
+    for node in nodes:
+        held += node.spec.nbytes
+        for parent in node.parents:
+            if isinstance(parent, Node) and parent not in waiting:
+                waiting.add(parent)
+                live += parent.spec.nbytes
+            elif price and isinstance(parent, Node):
+                adjoint += parent.spec.size
+        peak = max(peak, live)
+        if node.pullback is not None:
+            live -= node.spec.nbytes
+        if price:
+            work, sums = _flops(node)
+            tangent += work + sums
+            adjoint += work
+    return Measure(held, max(peak, live), tangent, adjoint)
+
+
+def _flops(node: Node) -> tuple[int, int]:
+    """Work of one tangent or adjoint through a node, and of summing the terms of its tangent."""
+    pullback = node.pullback
+    if pullback is None or isinstance(pullback, Projection):
+        return 0, 0
+    active = sum(isinstance(parent, Node) for parent in node.parents)
+    specs = getattr(node, "outputs", (node.spec,))
+    inputs = tuple(
+        parent.spec
+        if isinstance(parent, Node)
+        else parent
+        if isinstance(parent, Spec)
+        else spec_of(parent)
+        for parent in node.parents
+    )
+    size = sum(spec.size for spec in specs)
+    once = pullback.primitive.cost(inputs, specs[0], getattr(node, "params", {}))
+    return active * max(once, size), (active - 1) * size
+
+
+def reverse(
+    problem: Problem, recorded: Recorded | None = None, measure: Measure | None = None
+) -> Blocks:
+    """Rows of the Jacobian: cotangents of all output elements, pulled back together."""
+    if recorded is None:
+        recorded = problem.record()
+    inputs = [leaf.spec for leaf in recorded.leaves]
+    outputs = [spec_of(out) for out in recorded.outs]
+    problem.check_complex(inputs, outputs)
+    swept = [i for i, node in enumerate(recorded.nodes) if node is not None]
+    nodes = [recorded.nodes[i] for i in swept]
+    specs = [outputs[i] for i in swept]
+    both = not problem.holomorphic and not any(spec.dtype.kind == "c" for spec in inputs)
+    seeds = Seeds(specs, phases(specs, both, -1j))
+    rows: list[Any] = [[] for _ in inputs]
+    if seeds.count and any(spec.size for spec in inputs):
+        measure = measure or measure_sweep(nodes, price=False)
+        result = seeds.count * sum(spec.nbytes for spec in inputs)
+        size = problem.rows_per_chunk(seeds.count, measure.seed_bytes, measure.held_bytes, result)
+        for chunk in seeds.chunks(size):
+            pull_chunk(chunk, nodes, recorded.leaves, rows)
+    joined = [concatenated(parts) for parts in rows]
+    given: set[int] = set()
+    joined = [None if part is None else owned_block(part, given) for part in joined]
+    blocks = []
+    for i, out in enumerate(outputs):
+        row = []
+        for part, inp in zip(joined, inputs, strict=True):
+            if part is None or i not in swept:
+                row.append(zero_block(inp, out))
+            else:
+                block = seeds.of(swept.index(i), part)
+                row.append(finished(block, inp, out))
+        blocks.append(row)
+    return Blocks(recorded.out_tree, problem.in_tree, blocks)
+
+
+def pull_chunk(
+    chunk: Sequence[Any], nodes: Sequence[Node | None], leaves: Sequence[Node], rows: list[Any]
+) -> None:
+    """Sweep one batch of cotangents; adds an array, batch axis first, to each leaf's list."""
+    size = next(len(seed) for seed in chunk if seed is not None)
+    interpreter = Batch(Tensor, size)
+    with open_scope(interpreter):
+        pairs = [
+            (node, interpreter.make(seed, size))
+            for node, seed in zip(nodes, chunk, strict=True)
+            if seed is not None and node is not None
+        ]
+        reached = sweep(pairs, keep_tape=True)
+        for leaf, parts in zip(leaves, rows, strict=True):
+            if leaf in reached:
+                parts.append(interpreter.values(reached[leaf]))
+            else:
+                spec = leaf.spec
+                parts.append(np.zeros((size, *spec.shape), spec.dtype))

@@ -1,0 +1,122 @@
+"""Constants, and modes of a thread: what records nothing, what checks, what zeros do."""
+
+from __future__ import annotations
+
+from contextlib import ContextDecorator
+from typing import Any
+
+from autodiff import tree
+from autodiff.core.dispatch import Box, modes, next_level
+from autodiff.ops import elementwise as ew
+
+__all__ = ["debug", "no_grad", "stop_gradient", "strong_zero"]
+
+
+def stop_gradient(x: Any) -> Any:
+    """Return `x` as a constant: no derivative passes, in any mode.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> ad.grad(lambda x: x * ad.stop_gradient(x))(3.0)
+    np.float64(3.0)
+    """
+    return tree.map_leaves(
+        lambda leaf: ew.stop_gradient(leaf) if isinstance(leaf, Box) else leaf, x
+    )
+
+
+class _Mode(ContextDecorator):
+    """A mode of this thread, as a ``with`` block or as a decorator; entered any number of times."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+        self._entered: list[Any] = []
+
+    def _recreate_cm(self) -> _Mode:
+        return type(self)(**self._settings)
+
+    def settings(self) -> dict[str, Any]:
+        """What to set on entry."""
+        return self._settings
+
+    def __enter__(self) -> None:
+        entered = modes.changed(**self.settings())
+        entered.__enter__()
+        self._entered.append(entered)
+
+    def __exit__(self, *error: Any) -> None:
+        self._entered.pop().__exit__(*error)
+
+
+class no_grad(_Mode):
+    """Within it, operations on existing Tensors record nothing: results are constants.
+
+    Transforms opened inside work as ever.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> w = ad.Tensor(2.0)
+    >>> with ad.no_grad():
+    ...     y = w * w
+    >>> (y * w).backward()
+    >>> w.grad
+    array(4.)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def _recreate_cm(self) -> no_grad:
+        return no_grad()
+
+    def settings(self) -> dict[str, Any]:
+        """Suspend what is below a level made now, and nothing above."""
+        return {"no_grad_level": next_level()}
+
+
+class strong_zero(_Mode):
+    """Within it, a zero cotangent or tangent stays zero past an infinite or NaN partial.
+
+    The branch of ``np.where`` that was not taken then contributes nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> def f(x):
+    ...     return np.where(x > 0, np.sqrt(x), 0.0)
+    >>> with ad.strong_zero():
+    ...     ad.grad(f)(0.0)
+    np.float64(0.0)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(strong_zero=True)
+
+    def _recreate_cm(self) -> strong_zero:
+        return strong_zero()
+
+
+class debug(_Mode):
+    """Within it, the first NaN or infinity, forward or backward, raises `FloatingPointError`.
+
+    The message names the primitive, the rule and the line of your program.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> with ad.debug(), np.errstate(divide="ignore"):
+    ...     ad.grad(np.log)(0.0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.NonFiniteError: forward of log gave -inf at index () of shape () ...
+    """
+
+    def __init__(self) -> None:
+        super().__init__(debug=True)
+
+    def _recreate_cm(self) -> debug:
+        return debug()

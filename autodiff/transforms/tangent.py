@@ -1,0 +1,171 @@
+"""Forward mode on functions: tangents, linearization, Hessian-vector products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autodiff import tree
+from autodiff.core.dispatch import Box, lower_to, open_scope
+from autodiff.core.spec import spec_of
+from autodiff.interpret.cotangents import zeros
+from autodiff.interpret.forward import Forward
+from autodiff.tape.ir import Tape
+from autodiff.tape.staging import Stage, record_calls
+from autodiff.tensor import Tensor
+from autodiff.transforms.arguments import Function, as_value, differentiable_leaf, seeds_for
+from autodiff.transforms.gradient import grad
+
+__all__ = ["hvp", "jvp", "linearize", "push_tangents", "tangent_tape"]
+
+
+def _tangent_values(
+    primals: tuple[Any, ...], tangents: tuple[Any, ...], transform: str
+) -> tuple[list[Any], list[Any], tree.PyTreeSpec]:
+    """Flatten primals and tangents together, and check them."""
+    if not all(isinstance(given, (tuple, list)) for given in (primals, tangents)):
+        raise TypeError(f"{transform}: primals and tangents must be tuples, one entry per argument")
+    values, structure = tree.flatten(tuple(primals))
+    paths = tree.paths(structure, "primals")
+    values = [
+        differentiable_leaf(value, path, transform)
+        for value, path in zip(values, paths, strict=True)
+    ]
+    return values, seeds_for(tuple(tangents), values, structure, "tangents", transform), structure
+
+
+def push_tangents(
+    f: Function,
+    values: Sequence[Any],
+    tangents: Sequence[Any],
+    structure: tree.PyTreeSpec,
+    keywords: dict[str, Any],
+    transform: str,
+) -> tuple[list[Any], list[Any], tree.PyTreeSpec]:
+    """Evaluate `f` on values with tangents; returns flat outputs, flat tangents, structure."""
+    interpreter = Forward(Tensor)
+    with open_scope(interpreter):
+        boxes = [interpreter.make(v, t) for v, t in zip(values, tangents, strict=True)]
+        outs, out_tree = tree.flatten(f(*tree.unflatten(structure, boxes), **keywords))
+        primals_out, tangents_out = [], []
+        for i, leaf in enumerate(outs):
+            leaf = lower_to(as_value(leaf, f"output {i}", transform), interpreter.level)
+            own = isinstance(leaf, Box) and leaf._interpreter is interpreter
+            primal = leaf._value if own else leaf
+            tangent = leaf._payload if own else None
+            primals_out.append(primal)
+            tangents_out.append(zeros(spec_of(primal))[()] if tangent is None else tangent)
+    return primals_out, tangents_out, out_tree
+
+
+def jvp(
+    f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], **keywords: Any
+) -> tuple[Any, Any]:
+    """Evaluate `f` and its derivative in one direction.
+
+    Parameters
+    ----------
+    f : callable
+    primals, tangents : tuples of containers, one entry per argument of `f`
+        Of the same structure and shapes.
+
+    Returns
+    -------
+    out, tangent_out : of the structure that `f` returns
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> ad.jvp(np.sin, (0.0,), (2.0,))
+    (np.float64(0.0), np.float64(2.0))
+    """
+    values, seeds, structure = _tangent_values(primals, tangents, "jvp")
+    outs, out_tangents, out_tree = push_tangents(f, values, seeds, structure, keywords, "jvp")
+    return tree.unflatten(out_tree, outs), tree.unflatten(out_tree, out_tangents)
+
+
+def tangent_tape(
+    f: Function,
+    values: Sequence[Any],
+    structure: tree.PyTreeSpec,
+    keywords: dict[str, Any],
+    transform: str,
+) -> tuple[list[Any], tree.PyTreeSpec, Tape]:
+    """Evaluate `f` once; returns flat outputs, their structure, and the tape of the tangents.
+
+    The tape maps tangents of `values` to tangents of the outputs; what `f` computes on the way is
+    constant on it.
+    """
+    results: list[Any] = []
+
+    def tangent_program(*tangents: Any) -> list[Any]:
+        outs, out_tangents, out_tree = push_tangents(
+            f, values, tree.leaves(tangents), structure, keywords, transform
+        )
+        results.extend((outs, out_tree))
+        return out_tangents
+
+    start = [zeros(spec_of(value))[()] for value in values]
+    tape, _ = record_calls(tangent_program, Stage(Tensor), start, [None] * len(start), structure)
+    outs, out_tree = results
+    return outs, out_tree, tape
+
+
+def linearize(f: Function, *xs: Any, **keywords: Any) -> tuple[Any, Function]:
+    """Evaluate `f` once and return its derivative at that point as a function.
+
+    The derivative replays the recorded tangent operations, without running `f` again.
+
+    Returns
+    -------
+    out : what `f` returned
+    linear_f : function of one tangent per argument; returns a tangent of `out`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> out, linear_f = ad.linearize(np.square, 3.0)
+    >>> out, linear_f(1.0), linear_f(2.0)
+    (np.float64(9.0), np.float64(6.0), np.float64(12.0))
+    """
+    values, structure = tree.flatten(xs)
+    paths = tree.paths(structure, "xs")
+    values = [
+        differentiable_leaf(value, path, "linearize")
+        for value, path in zip(values, paths, strict=True)
+    ]
+    outs, out_tree, tape = tangent_tape(f, values, structure, keywords, "linearize")
+
+    def linear_f(*tangents: Any) -> Any:
+        seeds = seeds_for(tangents, values, structure, "tangents", "linear_f")
+        return tree.unflatten(out_tree, tape.evaluate(*tree.unflatten(structure, seeds)))
+
+    return tree.unflatten(out_tree, outs), linear_f
+
+
+def hvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], **keywords: Any) -> Any:
+    """Product of the Hessian of a scalar function with a vector, forward over reverse.
+
+    Parameters
+    ----------
+    f : callable that returns a real scalar
+    primals, tangents : tuples of containers, one entry per argument of `f`
+
+    Returns
+    -------
+    For one argument its product; for several a tuple, one per argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> ad.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
+    array([6., 0.])
+    """
+    values, seeds, structure = _tangent_values(primals, tangents, "hvp")
+    gradient = grad(f, argnums=tuple(range(len(primals))))
+    _, products, out_tree = push_tangents(gradient, values, seeds, structure, keywords, "hvp")
+    found = tree.unflatten(out_tree, products)
+    return found[0] if len(primals) == 1 else found
