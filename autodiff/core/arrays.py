@@ -6,8 +6,8 @@ how zeros like another array are made and added to, what a tape may keep, and wh
 used again. No other module asks for a type of array.
 
 Memory that nobody else can see is used again. A sweep over large arrays spends more time on fresh
-memory than on arithmetic: the operating system hands it out page by page, zeroed. NumPy writes the
-result of ``a * b + c`` over its own temporary ``a * b`` for the same reason, and knows as we do that
+memory than on arithmetic: the operating system hands it out page by page, zeroed. NumPy writes
+``a * b + c`` over its own temporary ``a * b`` for the same reason, and knows as we do that
 nobody else can see the temporary: CPython counts references. A view refers to the array whose
 memory it shows, so an array that owns its memory and has no further reference is seen by nobody.
 """
