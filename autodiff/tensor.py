@@ -14,7 +14,7 @@ from typing import Any, NoReturn, SupportsIndex
 import numpy as np
 
 from autodiff.core.arrays import protected
-from autodiff.core.dispatch import Box, concrete, imperative_interpreter, lower_to
+from autodiff.core.dispatch import Box, concrete, imperative_interpreter, lower_to, set_name
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
@@ -34,8 +34,8 @@ from autodiff.ops.elementwise_functions import (
 from autodiff.ops.linalg import contractions
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
 from autodiff.ops.ufunc_methods import apply_ufunc_method
+from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
-from autodiff.tape.staging import set_name, tape_of
 
 __all__ = ["Tensor", "make_root"]
 
@@ -189,7 +189,7 @@ class Tensor(Box):
     @property
     def name(self) -> str | None:
         """Name in listings and pictures."""
-        return getattr(self._payload, "name", None)
+        return self._interpreter.name_of(self)
 
     @name.setter
     def name(self, name: str | None) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -41,6 +42,8 @@ __all__ = [
     "only_holder",
     "protected",
     "read_only",
+    "same_content",
+    "sampled",
     "scalar_form",
     "scaled",
     "scatter_add",
@@ -178,13 +181,56 @@ def protected(value: Any) -> Any:
     """Return `value`, copied if it is an array that somebody could still write to.
 
     A tape must not be changed behind its back: what it saves is either its own, or frozen. To
-    save the copy of a large constant, freeze it with ``array.setflags(write=False)``.
+    save the copy of a large constant, freeze it with ``array.setflags(write=False)``. A large array
+    that is protected again while an earlier copy is in use, and has not changed since, gives that
+    copy.
     """
     if isinstance(value, np.ndarray) and not frozen(value):
+        if value.nbytes >= LARGE:
+            return _shared_copy(value)
         copy = np.array(value, order="K", subok=False)
         copy.setflags(write=False)
         return copy
     return value
+
+
+_copies: WeakValueDictionary[Any, np.ndarray[Any, Any]] = WeakValueDictionary()
+"""Copies of large arrays that tapes keep, by the memory they were copied from. An entry goes with
+its copy, so nothing is kept for longer than a tape needs it; content decides whether it still is
+what the memory holds."""
+
+
+def _shared_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    place = (array.ctypes.data, array.shape, array.strides, array.dtype)
+    known = _copies.get(place)
+    if known is not None and same_content(known, array):
+        return known
+    copy = np.array(array, order="K", subok=False)
+    copy.setflags(write=False)
+    _copies[place] = copy
+    return copy
+
+
+def sampled(array: Any) -> Any:
+    """Hashable key that arrays of one content share, and others seldom: layout and few elements."""
+    steps = tuple(slice(None, None, max(1, length // 3)) for length in array.shape)
+    order = array.flags.c_contiguous, array.flags.f_contiguous
+    return array.dtype.str, array.shape, order, array[steps].tobytes()
+
+
+def same_content(one: Any, other: Any) -> bool:
+    """Whether two arrays hold the same bits: NaN is equal to itself, and -0.0 is not 0.0."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if one.dtype == np.complex128:
+        return same_content(one.real, other.real) and same_content(one.imag, other.imag)
+    word = _WORDS.get(one.dtype.itemsize) if one.dtype.kind in "fciub" else None
+    if word is None:
+        return bool(one.tobytes() == other.tobytes())
+    return bool((one.view(word) == other.view(word)).all())
+
+
+_WORDS = {1: "u1", 2: "u2", 4: "u4", 8: "u8"}
 
 
 _count: Callable[[Any], int] = getattr(sys, "getrefcount", lambda value: sys.maxsize)

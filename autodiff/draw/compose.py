@@ -19,7 +19,7 @@ from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.scene import CLOSED, Edge, Group, Node, Scene
 from autodiff.draw.texts import range_text
 from autodiff.tape.ir import Constant, Entry, Tape, Variable
-from autodiff.tape.replay import saved_bytes
+from autodiff.tape.values import saved_bytes
 
 __all__ = ["compose", "tape_size"]
 
@@ -368,7 +368,7 @@ class _Builder:
         position_of = {variable: i for i, variable in enumerate(self.tape.inputs)}
         for variables in sorted(stacks.values(), key=lambda found: position_of[found[0]]):
             role = roles[variables[0]]
-            names = [self.names[id(variable)] for variable in variables]
+            names = [self.names[variable] for variable in variables]
             group = self._home(role, variables, uses)
             name = _within(group, names) or _joint(names, role)
             node = self._node(role, name, group, operands=variables)
@@ -404,7 +404,7 @@ class _Builder:
             for port, variable in enumerate(entry.outputs):
                 value = made.get((id(source), port))
                 if value is None:
-                    name = self.names[id(variable)] if variable.name else outputs.get(variable, "")
+                    name = self.names[variable] if variable.name else outputs.get(variable, "")
                     value = self._node("value", name, source.group)
                     made[id(source), port] = value
                 value.operands.append(variable)

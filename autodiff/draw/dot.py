@@ -36,7 +36,8 @@ from autodiff.draw.texts import (
     value_text,
     wrapped,
 )
-from autodiff.tape.ir import Constant, Entry, Tape, Variable, params_text, short_source
+from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.texts import params_text, short_source
 
 __all__ = ["DIRECTIONS", "Look", "scene_to_dot", "tape_to_dot"]
 
@@ -123,7 +124,7 @@ class _Writer:
         self.scene = scene
         self.look = look
         self.names = scene.tape.names()
-        self.outputs = {id(output) for output in scene.tape.outputs}
+        self.outputs = set(scene.tape.outputs)
         self.values = scene.tape.values() if look.values else {}
         self.gradients = scene.tape.gradients() if look.gradients else {}
         self.record_values = look.values or look.gradients
@@ -288,7 +289,7 @@ class _Writer:
         if node.role != "constant":
             fields += self._quantity("value", self.values, node)
             fields += self._quantity("grad", self.gradients, node)
-        if node.role == "value" and len(node.operands) == 1 and id(operand) in self.outputs:
+        if node.role == "value" and len(node.operands) == 1 and operand in self.outputs:
             self.used.add("output")
             for key in ("fillcolor", "color"):
                 style[key] = STYLES["output"][key]
@@ -357,7 +358,7 @@ class _Writer:
         operand = edge.operands[0]
         label = self._edge_text(edge)
         if isinstance(operand, Variable) and edge.source.role not in ("input", "parameter"):
-            names = [self.names[id(o)] for o in edge.operands if isinstance(o, Variable) and o.name]
+            names = [self.names[o] for o in edge.operands if isinstance(o, Variable) and o.name]
             if len(names) == len(edge.operands):
                 label = f"{name_label(range_text(names))}: {label}"
         label = self._ordinal_text(edge) + label
@@ -392,7 +393,7 @@ class _Writer:
             return ""
         entry = edge.target.entries[0]
         # x @ W is not W @ x, and layout is free to put either on the left
-        ordered = entry.primitive.name not in _SYMMETRIC and len(set(map(id, entry.inputs))) > 1
+        ordered = entry.primitive.name not in _SYMMETRIC and len(set(entry.inputs)) > 1
         return f"{_ordinal(edge.slot + 1)} " if ordered else ""
 
     # --- legend ---

@@ -27,8 +27,9 @@ from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.steps import reverse_steps
 from autodiff.draw.texts import constant_text
 from autodiff.errors import DrawingError, TapeError
-from autodiff.tape.ir import Constant, Entry, Tape, Variable, params_text, short_source
-from autodiff.tape.replay import saved_bytes
+from autodiff.tape.ir import Entry, Operand, Tape, Variable
+from autodiff.tape.texts import params_text, short_source
+from autodiff.tape.values import saved_bytes
 
 __all__ = ["MAX_OPERATIONS", "Html", "page_of", "tape_data", "tape_to_html"]
 
@@ -116,7 +117,6 @@ class _Writer:
         self.names = tape.names()
         self.variables = tape.variables
         self.numbers = {variable: i for i, variable in enumerate(self.variables)}
-        self.positions = {id(entry): i for i, entry in enumerate(tape)}
         self.constants: list[list[int]] = []
         self.summaries: list[Any] = []
         chosen = parameter_positions(tape, parameters)
@@ -170,7 +170,7 @@ class _Writer:
                 for i in range(len(entry.inputs))
             ],
             [self.text(entry.primitive.input_name(i)) for i in range(len(entry.inputs))],
-            -1 if entry.pulls is None else self.positions.get(id(entry.pulls), -1),
+            -1 if entry.pulls is None else entry.pulls.position,
             phase,
             self.text(" / ".join(entry.scope.path) if entry.scope else ""),
         ]
@@ -190,7 +190,7 @@ class _Writer:
         title = f"{label}({', '.join(shown)})"
         return title if len(title) <= 28 else label
 
-    def _reference(self, operand: Variable | Constant) -> int:
+    def _reference(self, operand: Operand) -> int:
         """Number of a variable, or -1 minus that of a constant."""
         if isinstance(operand, Variable):
             return self.numbers[operand]
@@ -205,13 +205,13 @@ class _Writer:
         cotangents = self.tape.cotangents
         return [
             [
-                self.text(_short(self.names[id(variable)])),
+                self.text(_short(self.names[variable])),
                 int(bool(variable.name)),
                 self.text(str(variable.spec)),
                 variable.spec.nbytes,
                 self._summary(values.get(variable)),
                 self._summary(gradients.get(variable)),
-                [self.positions[id(entry)] for entry in keepers.get(variable, ())],
+                [entry.position for entry in keepers.get(variable, ())],
                 self.numbers.get(cotangents[variable], -1) if variable in cotangents else -1,
             ]
             for variable in self.variables

@@ -121,6 +121,17 @@ class Reverse(FastRecording):
             thread_state.observer.recorded(leaf, value)
         return self.make(value, leaf)
 
+    def rename(self, box: Box, name: str | None) -> bool:
+        """Name a recorded value; a constant has no place for a name."""
+        if box._payload is None:
+            return False
+        box._payload.name = name
+        return True
+
+    def name_of(self, box: Box) -> str | None:
+        """Name of a recorded value."""
+        return getattr(box._payload, "name", None)
+
     def backward(self, box: Box, gradient: Any, keep_tape: bool, keep_grads: bool) -> None:
         """Sweep from a box and add to the ``grad`` of the leaves."""
         node = box._payload
