@@ -98,6 +98,8 @@ class Call(Primitive):
     kept_inputs, kept_outputs : positions that `pull_rule` looks at the values of; None: all.
     loops : bool
         Whether a function that cannot take batches is evaluated example by example.
+    body : callable, optional
+        What to record as `held_tape`; by default `function`.
 
     Attributes
     ----------
@@ -117,6 +119,7 @@ class Call(Primitive):
         kept_outputs: frozenset[int] | None = None,
         flops: int = 0,
         loops: bool = False,
+        body: FlatFunction | None = None,
     ) -> None:
         def forward(*xs: Any) -> tuple[Any, ...]:
             return function(*xs)
@@ -142,6 +145,7 @@ class Call(Primitive):
         self.flops = flops
         self.loops = loops
         self.held_tape: Tape | None = None
+        self.body = function if body is None else body
         self.pullbacks = _CallPullbacks(self)  # type: ignore[assignment] # the same mapping
         self.joint_jvp = self._push
 
@@ -154,7 +158,7 @@ class Call(Primitive):
         # Compiled code reports in its own way that it was given a Tensor
         with suppress(Exception):
             stager = Stage(Tensor, Calls())
-            self.held_tape, _ = stage(self.function, stager, values, self.paths, structure)
+            self.held_tape, _ = stage(self.body, stager, values, self.paths, structure)
 
     def pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> tuple[Any, ...]:
         """Cotangent of each input marked in `active`, None for the others."""
