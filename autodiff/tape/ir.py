@@ -147,14 +147,17 @@ class Entry(NamedTuple):
         operands = (*self.inputs, *self.outputs)
         return sum(operand.spec.nbytes for operand in operands)
 
-    @property
-    def key(self) -> Hashable:
-        """What the operation is, whatever it works on: part of every signature."""
+    def key(self, places: list[int] | None = None) -> Hashable:
+        """What the operation is, whatever it works on: part of every signature.
+
+        A list for `places` takes the integers of an index, which then do not count.
+        """
         return operation_key(
             self.primitive,
             self.params,
-            tuple(operand.spec for operand in self.inputs),
-            tuple(variable.spec for variable in self.outputs),
+            tuple([operand.spec for operand in self.inputs]),
+            tuple([variable.spec for variable in self.outputs]),
+            places,
         )
 
 
@@ -340,7 +343,7 @@ class Tape(Readable):
         rows: list[Hashable] = []
         for entry in self.entries:
             wiring = tuple([_wired(operand, numbers) for operand in entry.inputs])
-            rows.append((entry.key, wiring))
+            rows.append((entry.key(), wiring))
             for variable in entry.outputs:
                 numbers[variable.slot] = len(numbers)
         ends = tuple([_wired(output, numbers) for output in self.outputs])

@@ -22,12 +22,19 @@ def primitive_key(primitive: Primitive) -> Hashable:
     return primitive if primitive.name in REGISTRY else (type(primitive), primitive.name)
 
 
-def value_key(value: Any) -> Hashable:
-    """Hashable stand-in for a parameter's value: equal for equal ones, arrays by their content."""
+def value_key(value: Any, integers: list[int] | None = None) -> Hashable:
+    """Hashable stand-in for a parameter's value: equal for equal ones, arrays by their content.
+
+    Where there is a list for `integers`, they go there, and any integer is as good as another.
+    """
     if isinstance(value, (tuple, list)):
-        return (type(value), *map(value_key, value))
+        return (type(value), *[value_key(item, integers) for item in value])
     if isinstance(value, slice):
-        return (slice, value_key(value.start), value_key(value.stop), value_key(value.step))
+        parts = (value.start, value.stop, value.step)
+        return (slice, *[value_key(part, integers) for part in parts])
+    if integers is not None and type(value) is int:
+        integers.append(value)
+        return int
     if has_memory(value):
         return (value.dtype.str, value.shape, value.tobytes())
     if isinstance(value, (float, complex)):
@@ -39,15 +46,24 @@ def value_key(value: Any) -> Hashable:
     return (type(value), value)
 
 
-def params_key(params: Mapping[str, Any]) -> Hashable:
+def params_key(params: Mapping[str, Any], places: list[int] | None = None) -> Hashable:
     """Key of the keyword parameters of an operation."""
     if not params:
         return ()
-    return tuple((name, value_key(params[name])) for name in sorted(params))
+    return tuple(
+        [
+            (name, value_key(params[name], places if name == "template" else None))
+            for name in sorted(params)
+        ]
+    )
 
 
 def operation_key(
-    primitive: Primitive, params: Mapping[str, Any], operands: Hashable, results: Hashable
+    primitive: Primitive,
+    params: Mapping[str, Any],
+    operands: Hashable,
+    results: Hashable,
+    places: list[int] | None = None,
 ) -> Hashable:
     """Key of one operation.
 
@@ -59,8 +75,11 @@ def operation_key(
         Where the inputs come from, and their specs: what the program's own numbering says of them.
     results : hashable
         Specs of the outputs.
+    places : list, optional
+        Takes the integers of an index, which then do not count: a loop that reads ``x[i]`` does
+        the same thing each time, somewhere else.
     """
-    return (primitive_key(primitive), params_key(params), operands, results)
+    return (primitive_key(primitive), params_key(params, places), operands, results)
 
 
 def digest(signature: Hashable) -> str:
