@@ -80,12 +80,14 @@ class FastRecording(Interpreter):
     def process_binary(self, primitive: Primitive, x: Any, y: Any) -> Any:
         """Record a primitive of two inputs and no parameters."""
         pullback: Pullback | None
-        if type(y) is self.box and y._interpreter is self:
-            y_parent = y._payload
-            y_value = y._value
-            if type(x) is self.box and x._interpreter is self:
-                x_parent = x._payload
-                x_value = x._value
+        box = self.box
+        y_is_own = type(y) is box and y._interpreter is self
+        if type(x) is box and x._interpreter is self:
+            x_parent = x._payload
+            x_value = x._value
+            if y_is_own:
+                y_parent = y._payload
+                y_value = y._value
                 pullback = primitive.pullback_both
                 if pullback is None or x_parent is None or y_parent is None or modes.open:
                     return self.process(primitive, (x, y), _NO_PARAMS)
@@ -95,40 +97,37 @@ class FastRecording(Interpreter):
                         y_parent.form = form  # one object: identity decides from now on
                     else:
                         form = None
+                plain = None
             else:
-                if type(x) not in _PLAIN:
-                    return super().process_binary(primitive, x, y)
-                pullback = primitive.pullback_second
-                if pullback is None or y_parent is None or modes.open:
-                    return self.process(primitive, (x, y), _NO_PARAMS)
-                x_value = x_parent = x
-                form = y_parent.form
-                if type(x) is _array:
-                    if x.dtype.kind not in "fciub":
-                        return self.process(primitive, (x, y), _NO_PARAMS)
-                    x_parent = Spec(x.shape, x.dtype)
-                    if form != x_parent:
-                        form = None
-                    if pullback.saves[0]:
-                        x_value = protected(x)
+                pullback = primitive.pullback_first
+                parent = x_parent
+                y_value = y_parent = plain = y
         else:
-            if type(y) not in _PLAIN:
+            # The mirror image, from here on alike: one plain operand beside one own
+            pullback = primitive.pullback_second
+            parent = y_parent = y._payload if y_is_own else None
+            y_value = y._value if y_is_own else y
+            x_value = x_parent = plain = x
+        if plain is not None:
+            if type(plain) not in _PLAIN:
                 return super().process_binary(primitive, x, y)
-            pullback = primitive.pullback_first
-            x_parent = x._payload
-            if pullback is None or x_parent is None or modes.open:
+            if pullback is None or parent is None or modes.open:
                 return self.process(primitive, (x, y), _NO_PARAMS)
-            x_value = x._value
-            y_value = y_parent = y
-            form = x_parent.form
-            if type(y) is _array:
-                if y.dtype.kind not in "fciub":
+            form = parent.form
+            if type(plain) is _array:
+                if plain.dtype.kind not in "fciub":
                     return self.process(primitive, (x, y), _NO_PARAMS)
-                y_parent = Spec(y.shape, y.dtype)
-                if form != y_parent:
+                spec = Spec(plain.shape, plain.dtype)
+                if form != spec:
                     form = None
-                if pullback.saves[1]:
-                    y_value = protected(y)
+                if y_is_own:
+                    x_parent = spec
+                    if pullback.saves[0]:
+                        x_value = protected(plain)
+                else:
+                    y_parent = spec
+                    if pullback.saves[1]:
+                        y_value = protected(plain)
         if self.level and not (type(x_value) in _PLAIN and type(y_value) in _PLAIN):
             out = primitive.call(x_value, y_value)
         else:

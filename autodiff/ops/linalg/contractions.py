@@ -46,7 +46,7 @@ def _as_matrices(g: Any, x_ndim: int, y_ndim: int) -> Any:
 def _matmul_vjp_x(g: Any, y: Any, x_spec: Spec) -> Any:
     x_ndim, y_ndim = x_spec.ndim, len(y.shape)
     if x_ndim <= 2 and y_ndim == 2:
-        return matmul(g, mT(y))
+        return g @ mT(y)
     product = matmul(_as_matrices(g, x_ndim, y_ndim), mT(_as_column(y, y_ndim)))
     if product.shape == x_spec.shape:
         return product
