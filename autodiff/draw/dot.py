@@ -85,9 +85,36 @@ def tape_to_dot(
     legend: bool = True,
     parameters: Sequence[str] | None = None,
 ) -> str:
-    """Write a tape as a graph in the DOT language; `Tape.draw` documents the arguments.
+    """Write a tape as a graph in the DOT language; `Tape.draw` says more of the arguments.
 
     Nodes are ``n0``, ``n1``, ... in order of the tape.
+
+    Parameters
+    ----------
+    tape : Tape
+    depth : int, optional
+        Levels of calls that are opened.
+    fold : bool, optional
+        Whether equal consecutive blocks are drawn once; None leaves it to the size of the picture.
+    values, gradients, costs : bool
+        Whether to write them at the nodes.
+    direction : {"TB", "LR", "BT", "RL"}
+    title : str, optional
+    legend : bool
+    parameters : sequence of str, optional
+        Names of the inputs that are drawn as parameters.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        Unknown direction, a negative depth, a name that is no input; or as `Tape.values` and
+        `Tape.gradients`, which it asks.
+    TapeError
+        As `Tape.values`.
 
     Examples
     --------

@@ -25,6 +25,11 @@ def render(source: str, format: str = "svg") -> bytes:
         In the DOT language.
     format : {"svg", "png", "pdf", "dot"}
 
+    Returns
+    -------
+    bytes
+        The picture; for "dot" the source as UTF-8.
+
     Raises
     ------
     DrawingError

@@ -46,8 +46,19 @@ class Finding(NamedTuple):
     kind : "non-finite", "exploding", "vanishing", "dead", "saturated", "zero" or "unused"
     names : tuple of str
         Of the parameters or activations that show it.
-    message : what was measured
-    advice : what to try
+    message : str
+        What was measured.
+    advice : str
+        What to try.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> w, b = ad.Tensor([1.0, 2.0], name="w"), ad.Tensor(0.0, name="b")
+    >>> finding = ad.report(np.sum(w**2), [w, b]).findings[0]
+    >>> finding.kind, finding.names, finding.message
+    ('unused', ('b',), 'the loss does not depend on b')
     """
 
     kind: str

@@ -48,6 +48,8 @@ def save(path: PathLike, tree: Any) -> None:
     ------
     TypeError
         A leaf is not numeric; names its path.
+    FileNotFoundError
+        The folder of `path` does not exist.
 
     Examples
     --------
@@ -109,6 +111,7 @@ def load(path: PathLike, like: Any = None) -> Any:
         The file is damaged, not of this format, of a later version, or does not fit `like`; names
         the entry, what was found and what was wanted.
     FileNotFoundError
+        There is no such file.
 
     Examples
     --------

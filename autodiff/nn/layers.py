@@ -90,7 +90,13 @@ class Linear(Module):
         self.bias = ad.Tensor(np.zeros(shape[1], element)) if bias else None
 
     def __call__(self, x: Any) -> Any:
-        """Map ``(..., inputs)`` to ``(..., outputs)``."""
+        """Map ``(..., inputs)`` to ``(..., outputs)``.
+
+        Raises
+        ------
+        ValueError
+            The last axis of `x` has another length than `inputs`.
+        """
         inputs = self.weight.shape[0]
         shape = x.shape if isinstance(x, (ad.Tensor, np.ndarray)) else np.shape(x)
         if not shape or shape[-1] != inputs:
@@ -110,8 +116,16 @@ class Activation(Module):
     function : str or callable
         A name in `ACTIVATIONS`, or a function.
 
+    Raises
+    ------
+    ValueError
+        The name is not known; lists those that are.
+    TypeError
+        `function` is neither a name nor callable.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from autodiff import nn
     >>> nn.Activation("relu")(np.array([-1.0, 2.0]))
     array([0., 2.])
@@ -135,6 +149,13 @@ class Sequential(Module):
     Attributes
     ----------
     layers : tuple of Module
+
+    Raises
+    ------
+    ValueError
+        A name of an activation is not known.
+    TypeError
+        A layer is neither a module nor a function nor a name.
 
     Examples
     --------
@@ -187,7 +208,10 @@ class MLP(Module):
     Raises
     ------
     ValueError
-        Fewer than two sizes, a size below 1, an unknown activation or initializer.
+        Fewer than two sizes, a size below 1, an unknown activation or initialiser.
+    TypeError
+        A size that is no integer, an activation that is neither a name nor callable, or a dtype
+        that is not a real floating-point type.
 
     Examples
     --------

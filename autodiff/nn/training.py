@@ -66,7 +66,10 @@ def fit(
     NonFiniteError
         The loss became infinite or NaN; says in which epoch and batch.
     ValueError
-        `epochs` is negative, or the optimizer has no parameters.
+        `epochs` is negative, the optimiser has no parameters, or `data` or `batch_size` are not
+        what `data.batches` takes.
+    TypeError
+        `epochs` or `batch_size` is no integer.
 
     Examples
     --------
