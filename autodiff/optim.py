@@ -1,4 +1,4 @@
-"""Optimizers: update rules for parameters, as objects that hold state or as pure functions.
+"""Optimisers: update rules for parameters, as objects that hold state or as pure functions.
 
 Imperative, on the variables of a model:
 
@@ -24,7 +24,7 @@ Functional, on containers of arrays:
 {'w': array([0.8, 1.6])}
 
 Both run the same rule. State is a container of arrays and integers, which ``nn.save`` writes; an
-optimizer that holds variables has its own as ``optimizer.state``.
+optimiser that holds variables has its own as ``optimizer.state``.
 """
 
 from __future__ import annotations

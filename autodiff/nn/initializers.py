@@ -1,6 +1,6 @@
 """What weights start from.
 
-An initializer is a function of a ``numpy.random.Generator`` and a shape ``(inputs, outputs)``.
+An initialiser is a function of a ``numpy.random.Generator`` and a shape ``(inputs, outputs)``.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ INITIALIZERS: dict[str, Initializer] = {
     function.__name__: function
     for function in (glorot_normal, glorot_uniform, he_normal, he_uniform, zeros)
 }
-"""The initializers that layers know by name."""
+"""The initialisers that layers know by name."""
 
 
 def initial_weight(

@@ -41,7 +41,7 @@ class Linear(Module):
     bias : bool
         Whether to add a bias; it starts from zeros.
     init : str or callable
-        Initializer of the weight: a name in `INITIALIZERS`, or a function of
+        Initialiser of the weight: a name in `INITIALIZERS`, or a function of
         ``(numpy.random.Generator, shape)``.
     seed : int, numpy.random.Generator or None
         Where the weight is drawn from; None draws anew each time.
@@ -56,7 +56,7 @@ class Linear(Module):
     Raises
     ------
     ValueError
-        A size below 1, or an unknown initializer.
+        A size below 1, or an unknown initialiser.
     TypeError
         A size that is no integer, or a dtype that is not a real floating-point type.
 
@@ -194,7 +194,7 @@ class MLP(Module):
     bias : bool
         Whether the layers add a bias.
     init : str, callable or None
-        Initializer of the weights; None takes ``he_normal`` for relu and ``glorot_uniform`` for
+        Initialiser of the weights; None takes ``he_normal`` for relu and ``glorot_uniform`` for
         other activations.
     seed : int, numpy.random.Generator or None
         Where the weights are drawn from; None draws anew each time.

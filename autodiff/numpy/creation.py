@@ -194,7 +194,7 @@ def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = 
     return _cast(operand(a), dtype)
 
 
-# --- vectorize ------------------------------------------------------------------------------------
+# --- `vectorize` ----------------------------------------------------------------------------------
 
 
 class vectorize(np.vectorize):
