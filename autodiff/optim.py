@@ -224,8 +224,8 @@ class Optimizer:
     def update(self, gradients: Any, state: dict[str, Any], params: Any) -> tuple[Any, Any]:
         """Apply the rule once to each parameter.
 
-        It changes nothing in place: it returns new, read-only arrays, which transforms take as
-        they are. The rule is made of NumPy's functions, so it can be differentiated; on Tensors it
+        It changes nothing in place: it returns new, read-only arrays, which transforms do
+        not copy. The rule is made of NumPy's functions, so it can be differentiated; on Tensors it
         is recorded like any other computation. Train with ``nn.arrays(model)`` unless you want
         that.
 
@@ -512,7 +512,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: Loshchilov & Hutter 2019, Algorithm 2.
 
-    Adam's step, and ``θ = θ - ε λ θ`` beside it: line 12 of the algorithm, with the learning rate
+    Adam's step, and ``θ = θ - ε λ θ`` separately: line 12 of the algorithm, with the learning rate
     ε as its schedule multiplier η_t and with α = 1.
 
     Parameters

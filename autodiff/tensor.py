@@ -94,7 +94,7 @@ def _binary(primitive: Primitive) -> Any:
 
 
 def _reflected(call: Callable[[Any, Any], Any]) -> Any:
-    """Operator with its operands the other way round."""
+    """Operator with its operands swapped."""
 
     def operate(self: Tensor, other: Any) -> Any:
         return call(other, self)
@@ -112,7 +112,7 @@ class Tensor(Box):
     ----------
     value : array_like
         Copied. Integers and booleans become float64; float16/32/64 and complex64/128 keep their
-        dtype. A variable made of a Tensor is a variable of its own; inside a transform the
+        dtype. A variable made from a Tensor is a new variable; inside a transform the
         transform still differentiates through it.
     name : str, optional
         Shown in listings and pictures.

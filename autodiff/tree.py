@@ -108,7 +108,7 @@ def flatten(tree: Any) -> tuple[list[Any], PyTreeSpec]:
     """
     while True:
         found, spec = optree.tree_flatten(tree, namespace=_NAMESPACE)
-        # Few types for many leaves, and hardly ever any but these.
+        # There are few types among many leaves, and usually only these.
         types = set(map(type, found)) - _ORDINARY
         unknown = {cls for cls in types - _known_dataclasses if dataclasses.is_dataclass(cls)}
         if not unknown:

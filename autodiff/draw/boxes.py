@@ -56,9 +56,9 @@ def phases(tape: Tape) -> list[int]:
 def boxes(tape: Tape, parameters: Collection[int] = ()) -> Group:
     """Group the nodes of a tape.
 
-    Nodes are numbered: the inputs first, then the operations, then the outputs. A parameter stands
-    in the innermost group that holds all operations that read it in the forward computation, as a
-    weight belongs with its layer; other inputs stand in no group.
+    Nodes are numbered: the inputs first, then the operations, then the outputs. A parameter is in
+    the innermost group that holds all operations that read it in the forward computation, as a
+    weight belongs with its layer; other inputs are in no group.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class _Builder:
         positions = {id(entry): self.first + i for i, entry in enumerate(tape)}
         self.nodes = [positions[id(entry)] for entry in outlined.entries]
         self.root = Group("tape", "")
-        # The passes are no boxes: a layer's backward operations stand beside its forward ones
+        # The passes are no boxes: a layer's backward operations go next to its forward ones
         for item in outlined.root.items:
             passes = isinstance(item, Block) and item.kind in ("forward", "backward")
             items = item.items if isinstance(item, Block) and passes else [item]

@@ -1,4 +1,4 @@
-"""Scenes as DOT text: which node and edge stands for what, and how it looks.
+"""Scenes as DOT text: what each node and edge shows, and how it looks.
 
 The text depends on the tape alone, so that the same computation gives the same file. Labels are
 plain or record labels, never HTML-like ones: not every Graphviz has an XML parser.

@@ -46,7 +46,7 @@ class _Source(NamedTuple):
     """Where an operand comes from.
 
     ``kind`` is "entry", "input", "constant" or "number" (a place in an index); ``place`` is the
-    rank, the position among the inputs, what tells constants apart, or the number itself.
+    rank, the position among the inputs, what distinguishes constants, or the number itself.
     """
 
     kind: str
@@ -394,7 +394,7 @@ def _signature(entry: Entry) -> tuple[Hashable, list[int]]:
         for name, value in entry.params.items()
     )
     specs: list[Spec] = [operand.spec for operand in (*entry.inputs, *entry.outputs)]
-    # A function made into a primitive is made anew at each call
+    # A function made into a primitive is made again at each call
     identity = (primitive.name, "" if known else type(primitive).__name__)
     return (identity, len(entry.inputs), tuple(specs), params), indices
 

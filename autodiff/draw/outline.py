@@ -21,14 +21,14 @@ class Block:
     Attributes
     ----------
     kind : "tape", "forward", "backward", "module", "function", "repeat" or "run"
-        The whole; a pass over it; a call; equal blocks of which the first stands for all; several
-        operations for which one box stands.
+        The whole; a pass over it; a call; equal blocks, of which only the first is shown; several
+        operations shown as one box.
     items : list of Block or int
         What is inside, an operation as its rank. Of a ``repeat``: what one of the blocks holds.
     start, stop : int
         The ranks of its operations, all blocks of a ``repeat`` included.
     scope : Scope, optional
-        The call it stands for.
+        The call that it is.
     periods : list of lists of Block or int
         Of a ``repeat``: the items of each block in turn, the first of which are `items`.
     """

@@ -1,4 +1,4 @@
-"""DOT text to pictures, by the Graphviz at hand."""
+"""DOT text to pictures, with whichever Graphviz is installed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Parameter(NamedTuple):
-    """A parameter to report on: its name, its value, and the variable that stands for it."""
+    """A parameter to report on: its name, its value, and its variable."""
 
     name: str
     value: NDArray[Any]
@@ -300,7 +300,7 @@ def _output(node: Node, pullback: Pullback) -> Any:
 def _names(
     activations: Sequence[Node], parameters: Sequence[Parameter], trace: Trace
 ) -> dict[Node, str]:
-    """Names by what lies between each activation and the ones before it."""
+    """Names from the parameters between each activation and the ones before it."""
     order = {p.node: (i, p.name) for i, p in enumerate(parameters)}
     stops = set(activations)
     names: dict[Node, str] = {}

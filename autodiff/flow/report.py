@@ -203,8 +203,8 @@ def report(loss: Any, params: Any, *args: Any, **keywords: Any) -> Report:
     a later layer's, *exploding* where it is more than a thousand times the last layer's or its own
     value's, *dead* where at least half of the units have slope 0 for every one of at least 8
     examples, *saturated* where more than half of the outputs of a function that is flat at both
-    ends lie on the flat parts. Layers that keep the variance of the gradients do neither of the
-    first two (Glorot and Bengio 2010, section 4).
+    ends lie on the flat parts. Gradients neither vanish nor explode in layers that keep
+    their variance (Glorot and Bengio 2010, section 4).
 
     Examples
     --------

@@ -37,7 +37,7 @@ PathLike = str | os.PathLike[str]
 def save(path: PathLike, tree: Any) -> None:
     """Write a module or another container of arrays, Tensors and numbers to one file.
 
-    The file appears complete or not at all: it is written beside its place and moved there.
+    The file appears complete or not at all: it is written under another name, then renamed.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class Linear(Module):
         Initialiser of the weight: a name in `INITIALIZERS`, or a function of
         ``(numpy.random.Generator, shape)``.
     seed : int, numpy.random.Generator or None
-        Where the weight is drawn from; None draws anew each time.
+        Where the weight is drawn from; None draws other numbers each time.
     dtype : dtype
         float16, float32 or float64.
 
@@ -197,7 +197,7 @@ class MLP(Module):
         Initialiser of the weights; None takes ``he_normal`` for relu and ``glorot_uniform`` for
         other activations.
     seed : int, numpy.random.Generator or None
-        Where the weights are drawn from; None draws anew each time.
+        Where the weights are drawn from; None draws other numbers each time.
     dtype : dtype
         float16, float32 or float64.
 

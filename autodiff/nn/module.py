@@ -54,7 +54,7 @@ class Module(metaclass=_Naming):
     ``backward`` sums over both uses. As a tree the module then has two leaves, as every container
     does, and a functional gradient gives each path its own share.
 
-    A constant array that is no parameter would be a leaf too; keep it in a function
+    A constant array would be a leaf too, although it is no parameter; keep it in a function
     (``Sequential(lambda x: (x - mean) / scale, ...)``).
 
     Examples
@@ -145,7 +145,7 @@ class Module(metaclass=_Naming):
         return [leaf for _, leaf in self.named_parameters()]
 
     def __scope_path__(self, module: Any) -> str | None:
-        """Path of a module inside this one, for tapes that tell where operations come from."""
+        """Path of a module inside this one, for tapes, which say where operations come from."""
         return next((path for path, other in _modules(self, "") if other is module), None)
 
     def zero_grad(self) -> None:
