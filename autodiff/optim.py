@@ -1,4 +1,4 @@
-"""Optimizers: update rules for parameters, as objects that hold state or as pure functions.
+"""Optimisers: update rules for parameters, as objects that hold state or as pure functions.
 
 Imperative, on the variables of a model:
 
@@ -24,7 +24,7 @@ Functional, on containers of arrays:
 {'w': array([0.8, 1.6])}
 
 Both run the same rule. State is a container of arrays and integers, which ``nn.save`` writes; an
-optimizer that holds variables has its own as ``optimizer.state``.
+optimiser that holds variables has its own as ``optimizer.state``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSProp"]
 
 
 class Optimizer:
-    """Base of the optimizers: where state is kept, and how a rule runs over parameters.
+    """Base of the optimisers: where state is kept, and how a rule runs over parameters.
 
     A subclass names its slots, the arrays that it keeps for each parameter, and gives the rule for
     one parameter.
@@ -59,6 +59,28 @@ class Optimizer:
     variables : list of Tensor
     state : dict
         State of the variables, as `init` makes it for their list.
+
+    Raises
+    ------
+    TypeError
+        `params` is no list of Tensors, or `lr` is no number.
+    ValueError
+        `params` is empty, or `lr` is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff import optim
+    >>> class SignDescent(optim.Optimizer):
+    ...     def rule(self, gradient, value, slots, count):
+    ...         return self.lr * np.sign(gradient), ()
+    >>> w = ad.Tensor([1.0, -2.0])
+    >>> optimizer = SignDescent([w], lr=0.5)
+    >>> np.sum(w**2).backward()
+    >>> optimizer.step()
+    >>> w.data
+    array([ 0.5, -1.5])
     """
 
     slots: tuple[str, ...] = ()
@@ -103,12 +125,43 @@ class Optimizer:
     # --- imperative -------------------------------------------------------------------------------
 
     def zero_grad(self) -> None:
-        """Set the ``grad`` of every variable to None."""
+        """Set the ``grad`` of every variable to None.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> from autodiff import optim
+        >>> w = ad.Tensor(3.0)
+        >>> optimizer = optim.SGD([w])
+        >>> (w * w).backward()
+        >>> optimizer.zero_grad()
+        >>> w.grad is None
+        True
+        """
         for variable in self.variables:
             variable.grad = None
 
     def step(self) -> None:
-        """Update every variable by its ``grad``; those whose ``grad`` is None stay as they are."""
+        """Update every variable by its ``grad``; those whose ``grad`` is None stay as they are.
+
+        Raises
+        ------
+        ValueError
+            The optimiser was made without parameters.
+        TypeError
+            Its class defines no `rule`, or one of its Tensors is not a variable (it was computed).
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> from autodiff import optim
+        >>> w = ad.Tensor(3.0)
+        >>> optimizer = optim.SGD([w], lr=0.1)
+        >>> (w * w).backward()
+        >>> optimizer.step()
+        >>> round(w.item(), 3)
+        2.4
+        """
         if not self.variables:
             raise ValueError(
                 f"{type(self).__name__}.step() without parameters: make the optimizer with "
@@ -140,6 +193,18 @@ class Optimizer:
         -------
         dict
             ``{"step": ..., slot: ..., ...}``, each of the structure of `params`.
+
+        Raises
+        ------
+        TypeError
+            A parameter is not of a float or complex dtype.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff import optim
+        >>> optim.SGD(momentum=0.9).init({"w": np.ones(2)})
+        {'step': {'w': 0}, 'velocity': {'w': array([0., 0.])}}
         """
         leaves, structure = ad.tree.flatten(params)
         for leaf in leaves:
@@ -159,8 +224,8 @@ class Optimizer:
     def update(self, gradients: Any, state: dict[str, Any], params: Any) -> tuple[Any, Any]:
         """Apply the rule once to each parameter.
 
-        It changes nothing in place: it returns new, read-only arrays, which transforms take as
-        they are. The rule is made of NumPy's functions, so it can be differentiated; on Tensors it
+        It changes nothing in place: it returns new, read-only arrays, which transforms do
+        not copy. The rule is made of NumPy's functions, so it can be differentiated; on Tensors it
         is recorded like any other computation. Train with ``nn.arrays(model)`` unless you want
         that.
 
@@ -179,7 +244,19 @@ class Optimizer:
         Raises
         ------
         ValueError
-            Structures or shapes differ.
+            Structures or shapes differ, or `state` was made by another optimiser.
+        TypeError
+            A parameter is not of a float or complex dtype, or the class defines no `rule`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff import optim
+        >>> optimizer = optim.SGD(lr=0.1)
+        >>> params = {"w": np.ones(2)}
+        >>> params, state = optimizer.update({"w": np.ones(2)}, optimizer.init(params), params)
+        >>> params, state
+        ({'w': array([0.9, 0.9])}, {'step': {'w': 1}})
         """
         name = type(self).__name__
         values, structure = ad.tree.flatten(params)
@@ -254,7 +331,7 @@ class Optimizer:
     def rule(
         self, gradient: Any, value: Any, slots: Sequence[Any], count: int
     ) -> tuple[Any, Sequence[Any]]:
-        """What to subtract from one parameter, and its new slots; each optimizer defines it.
+        """What to subtract from one parameter, and its new slots; each optimiser defines it.
 
         The change may be written over: if it is an array that somebody else holds, return a copy.
 
@@ -264,6 +341,23 @@ class Optimizer:
         slots : sequence of array, in the order of the class attribute `slots`
         count : int
             1 in the first update of this parameter.
+
+        Returns
+        -------
+        change : array
+        new_slots : sequence of array
+
+        Raises
+        ------
+        TypeError
+            The class does not define it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff import optim
+        >>> optim.SGD(lr=0.5).rule(np.array([2.0]), np.array([1.0]), (), 1)
+        (array([1.]), ())
         """
         raise TypeError(f"{type(self).__name__} does not define rule()")
 
@@ -297,7 +391,9 @@ class SGD(Optimizer):
     Raises
     ------
     ValueError
-        A hyperparameter is out of range.
+        A hyperparameter is out of range, or `params` is empty.
+    TypeError
+        A hyperparameter is no number, or `params` is no list of Tensors.
 
     Examples
     --------
@@ -362,7 +458,9 @@ class Adam(Optimizer):
     Raises
     ------
     ValueError
-        A hyperparameter is out of range.
+        A hyperparameter is out of range, or `params` is empty.
+    TypeError
+        A hyperparameter is no number, or `params` is no list of Tensors.
 
     Examples
     --------
@@ -414,7 +512,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: Loshchilov & Hutter 2019, Algorithm 2.
 
-    Adam's step, and ``θ = θ - ε λ θ`` beside it: line 12 of the algorithm, with the learning rate
+    Adam's step, and ``θ = θ - ε λ θ`` separately: line 12 of the algorithm, with the learning rate
     ε as its schedule multiplier η_t and with α = 1.
 
     Parameters
@@ -429,7 +527,9 @@ class AdamW(Adam):
     Raises
     ------
     ValueError
-        A hyperparameter is out of range.
+        A hyperparameter is out of range, or `params` is empty.
+    TypeError
+        A hyperparameter is no number, or `params` is no list of Tensors.
 
     Examples
     --------
@@ -480,7 +580,9 @@ class RMSProp(Optimizer):
     Raises
     ------
     ValueError
-        A hyperparameter is out of range.
+        A hyperparameter is out of range, or `params` is empty.
+    TypeError
+        A hyperparameter is no number, or `params` is no list of Tensors.
 
     Examples
     --------

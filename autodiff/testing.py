@@ -25,7 +25,7 @@ __all__ = ["check_grads"]
 Vector = np.ndarray[Any, Any]
 
 _FULL = 40
-"""Up to so many real input numbers each one is checked by itself; beyond, random projections."""
+"""Up to this many real inputs each is checked separately; of more, random projections are."""
 
 _PROJECTIONS = 2
 """Random projections of each leaf of a large input."""
@@ -63,8 +63,8 @@ def check_grads(
         Takes plain arrays as well as Tensors, gives the same result each time, and returns arrays
         or containers of arrays of any shapes.
     args : tuple of containers
-        Positional arguments, all of them differentiated. A single array or number may stand for
-        a tuple of one.
+        Positional arguments, all of them differentiated. A single array or number counts as a
+        tuple of one.
     order : int
         Highest order of derivative to check, at least 1.
     modes : "forward", "reverse" or both

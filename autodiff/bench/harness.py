@@ -84,7 +84,7 @@ class Settings:
     coretype : str
         Value of ``OPENBLAS_CORETYPE``, `AS_IS`, or an empty string to unset it.
     exact_memory : bool
-        Have the C library give every array pages of its own and take them back at once. Without,
+        Have the C library give every array separate pages and take them back at once. Without,
         what a process holds depends on how the holes in its heap are reused, which may differ
         several times from one run to the next.
     """
@@ -262,7 +262,7 @@ class Fleet:
     peers : dict
         Processes by engine.
     about : dict
-        What each engine says of itself: versions, BLAS, threads.
+        What each engine says about itself: versions, BLAS, threads.
     missing : dict
         Why by engine, for those that are not installed.
     """
@@ -363,7 +363,7 @@ def measure(fleet: Fleet, case: Case, engines: Sequence[str] | None = None) -> d
     ready = [name for name in names if "first" in found[name]]
     once: dict[str, float] = {}
     for name in ready:
-        # The first run may compile and always warms up; the second tells what to expect
+        # The first run may compile and always warms up; the second shows what to expect
         answer = _answer(fleet.peer(name), {"do": "run", "repeats": 1})
         if "seconds" in answer:
             once[name] = answer["seconds"]

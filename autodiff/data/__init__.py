@@ -30,6 +30,13 @@ class Digits(NamedTuple):
         One image of 8x8 pixels a row, shape ``(n, 64)``, from 0 (paper) to 1 (ink).
     y_train, y_test : ndarray
         The digits that the images show, shape ``(n,)``, int64.
+
+    Examples
+    --------
+    >>> from autodiff import data
+    >>> digits = data.digits(test_fraction=0.1)
+    >>> type(digits).__name__, len(digits.x_train), len(digits.x_test)
+    ('Digits', 1617, 180)
     """
 
     x_train: NDArray[np.floating[Any]]

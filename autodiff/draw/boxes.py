@@ -58,9 +58,9 @@ def phases(tape: Tape) -> list[int]:
 def boxes(tape: Tape, parameters: Collection[int] = ()) -> Group:
     """Group the nodes of a tape.
 
-    Nodes are numbered: the inputs first, then the operations, then the outputs. A parameter stands
-    in the innermost group that holds all operations that read it in the forward computation, as a
-    weight belongs with its layer; other inputs stand in no group.
+    Nodes are numbered: the inputs first, then the operations, then the outputs. A parameter is in
+    the innermost group that holds all operations that read it in the forward computation, as a
+    weight belongs with its layer; other inputs are in no group.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class _Builder:
         fold(outlined, tape)
         self.nodes = [self.first + entry.position for entry in outlined.entries]
         self.root = Group("tape", "")
-        # The passes are no boxes: a layer's backward operations stand beside its forward ones
+        # The passes are no boxes: a layer's backward operations go next to its forward ones
         for item in outlined.root.items:
             passes = isinstance(item, Block) and item.kind in ("forward", "backward")
             items = item.items if isinstance(item, Block) and passes else [item]

@@ -66,7 +66,7 @@ def _load_from_file(path: Path, name: str) -> Callable[..., Any]:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    # What the file imports may lie beside it
+    # What the file imports may be in the same folder
     sys.path.insert(0, str(path.parent.resolve()))
     found: Any = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, found)

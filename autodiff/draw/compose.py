@@ -196,7 +196,7 @@ class _Builder:
         self.root = Group("tape", entries=outlined.entries)
         size = len(outlined.entries)
         self.node_of: list[Node] = [None] * size  # type: ignore[list-item]  # all filled by `_place`
-        # For each operation, which of the blocks it lies in, of each repeat around it
+        # For each operation, the block that holds it, of each repeat around it
         self.path_of: list[_Path] = [()] * size
         self.nodes: list[Node] = []
         self.edges: dict[Hashable, Edge] = {}
@@ -265,7 +265,7 @@ class _Builder:
             self._place(item, inner, level + (item.scope is not None))
 
     def _place_repeat(self, repeat: Block, group: Group, level: int) -> None:
-        """Place the first of the blocks, and let it stand for the others."""
+        """Place the first of the blocks, to represent them all."""
         count = len(repeat.periods)
         entries = self.outlined.entries[repeat.start : repeat.stop]
         calls = [items[0] for items in repeat.periods if len(items) == 1]
@@ -538,7 +538,7 @@ class _Builder:
 
 
 def _at_first(path: _Path) -> bool:
-    """Whether something lies in the first of the repeated blocks around it."""
+    """Whether something is in the first block of each repeat around it."""
     return bool(path) and not any(block for _, block in path)
 
 

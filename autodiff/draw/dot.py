@@ -1,4 +1,4 @@
-"""Scenes as DOT text: which node and edge stands for what, and how it looks.
+"""Scenes as DOT text: what each node and edge shows, and how it looks.
 
 The text depends on the tape alone, so that the same computation gives the same file. Labels are
 plain or record labels, never HTML-like ones: not every Graphviz has an XML parser.
@@ -86,9 +86,36 @@ def tape_to_dot(
     legend: bool = True,
     parameters: Sequence[str] | None = None,
 ) -> str:
-    """Write a tape as a graph in the DOT language; `Tape.draw` documents the arguments.
+    """Write a tape as a graph in the DOT language; `Tape.draw` says more of the arguments.
 
     Nodes are ``n0``, ``n1``, ... in order of the tape.
+
+    Parameters
+    ----------
+    tape : Tape
+    depth : int, optional
+        Levels of calls that are opened.
+    fold : bool, optional
+        Whether equal consecutive blocks are drawn once; None leaves it to the size of the picture.
+    values, gradients, costs : bool
+        Whether to write them at the nodes.
+    direction : {"TB", "LR", "BT", "RL"}
+    title : str, optional
+    legend : bool
+    parameters : sequence of str, optional
+        Names of the inputs that are drawn as parameters.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        Unknown direction, a negative depth, a name that is no input; or as `Tape.values` and
+        `Tape.gradients`, which it asks.
+    TapeError
+        As `Tape.values`.
 
     Examples
     --------

@@ -21,8 +21,8 @@ class Block:
     Attributes
     ----------
     kind : "tape", "forward", "backward", "module", "function", "repeat" or "run"
-        The whole; a pass over it; a call; equal blocks of which the first stands for all; several
-        operations for which one box stands.
+        The whole; a pass over it; a call; equal blocks, of which only the first is shown; several
+        operations shown as one box.
     items : list of Block or int
         What is inside, an operation as its rank. Of a ``repeat``: what one of the blocks holds.
     start, stop : int

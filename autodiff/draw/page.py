@@ -34,7 +34,7 @@ from autodiff.tape.values import saved_bytes
 __all__ = ["MAX_OPERATIONS", "Html", "page_of", "tape_data", "tape_to_html"]
 
 MAX_OPERATIONS = 20_000
-"""Longest tape of which a page is made: a browser holds no more boxes with ease."""
+"""Longest tape of which a page is made: more boxes are too slow in a browser."""
 
 SCRIPTS = ("model", "layout", "scene", "viewport", "timeline", "details", "search", "main")
 """The page's scripts in ``assets``, in the order in which they are put together."""
@@ -45,7 +45,7 @@ _DIGITS = 4
 
 
 class Html(str):
-    """HTML text that notebooks show as a page of its own, closed off from theirs."""
+    """HTML text that notebooks show as a separate page, in a frame."""
 
     __slots__ = ()
 
@@ -80,7 +80,7 @@ def tape_to_html(
 def tape_data(
     tape: Tape, *, title: str | None = None, parameters: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """What a page shows of a tape, as JSON; ``assets/model.js`` says what stands where.
+    """What a page shows of a tape, as JSON; ``assets/model.js`` describes its form.
 
     Raises
     ------
@@ -249,7 +249,7 @@ class _Writer:
 def _readings(
     reader: Callable[[], dict[Variable, Any]],
 ) -> tuple[dict[Variable, Any], str]:
-    """What a tape tells of values, or why it does not."""
+    """What a tape knows about values, or why it knows nothing."""
     try:
         with np.errstate(all="ignore"):
             return reader(), ""
@@ -305,7 +305,7 @@ def _element(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    """A name of a length that a page can show; its ends tell it apart."""
+    """A name of a length that a page can show; its ends distinguish it."""
     if len(text) <= _NAME_LENGTH:
         return text
     half = _NAME_LENGTH // 2

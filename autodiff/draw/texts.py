@@ -141,7 +141,7 @@ def wrapped(params: str) -> list[str]:
 
 
 def name_label(name: str) -> str:
-    """Label of a name on one line; a long one loses its middle, since its ends tell it apart."""
+    """Label of a name on one line; a long one loses its middle, since its ends distinguish it."""
     return escaped(short_name(name))
 
 
@@ -154,7 +154,7 @@ def short_name(name: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Escape a text for a plain label: what stands in it is what is shown.
+    r"""Escape a text for a plain label: it is shown as it is written.
 
     Newlines become line breaks; other characters that cannot be printed are shown by their escape
     sequence.

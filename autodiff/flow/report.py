@@ -42,6 +42,13 @@ class Report:
 
     ``print`` shows tables and findings, a notebook shows them as HTML, `plot` draws them.
 
+    Parameters
+    ----------
+    loss : float
+    parameters : sequence of ParameterFlow
+    activations : sequence of ActivationFlow
+    notes : sequence of str
+
     Attributes
     ----------
     loss : float
@@ -53,6 +60,16 @@ class Report:
         What is wrong; empty if nothing is.
     notes : tuple of str
         What the numbers could not say.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> report = ad.report(lambda w: np.sum(w**2), np.array([3.0, 4.0]))
+    >>> report.loss, report.findings
+    (25.0, ())
+    >>> report
+    <Report on 1 parameter and 0 activations: no findings>
     """
 
     def __init__(
@@ -95,7 +112,7 @@ class Report:
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """Draw root mean squares by parameter, and the dead and flat shares by activation.
 
-        Needs matplotlib (the extra ``viz``); touches none of its global state.
+        Needs matplotlib (the extra ``viz``); changes none of its global state.
 
         Parameters
         ----------
@@ -115,6 +132,14 @@ class Report:
             matplotlib does not know the suffix.
         FileNotFoundError
             The folder of `path` does not exist.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> report = ad.report(lambda w: np.sum(w**2), np.array([3.0, 4.0]))
+        >>> type(report.plot()).__name__
+        'Figure'
         """
         from autodiff.flow.picture import draw
 
@@ -143,7 +168,7 @@ def report(loss: Any, params: Any, *args: Any, **keywords: Any) -> Report:
     - ``report(f, params, *args, **keywords)``: `f` is called with them and returns the loss;
       `params` may hold arrays then.
 
-    Nothing is disturbed: every ``grad`` stays as it is, the tape can still run backward, hooks
+    Nothing else changes: every ``grad`` stays as it is, the tape can still run backward, hooks
     are not called. After a ``backward()`` that released the tape, what is left is in ``grad``: the
     report shows that (the sum over all sweeps since it was last None), without activations.
 
@@ -151,7 +176,9 @@ def report(loss: Any, params: Any, *args: Any, **keywords: Any) -> Report:
     ----------
     loss : scalar Tensor, or function that returns a real scalar
     params : Module, container of Tensors, ``model.parameters()``; for a function also of arrays
-        A Tensor that stands twice is one parameter.
+        A Tensor that occurs more than once is one parameter.
+    *args, **keywords
+        Further arguments of the function.
 
     Returns
     -------
@@ -164,7 +191,7 @@ def report(loss: Any, params: Any, *args: Any, **keywords: Any) -> Report:
     ------
     TypeError
         The loss is not a real scalar or no Tensor of reverse mode, or a leaf of `params` is no
-        variable; says which.
+        variable; says which. Or further arguments were given with a Tensor.
     ValueError
         There are no parameters, or the loss depends on none of them.
     TapeReleasedError
@@ -176,8 +203,8 @@ def report(loss: Any, params: Any, *args: Any, **keywords: Any) -> Report:
     a later layer's, *exploding* where it is more than a thousand times the last layer's or its own
     value's, *dead* where at least half of the units have slope 0 for every one of at least 8
     examples, *saturated* where more than half of the outputs of a function that is flat at both
-    ends lie on the flat parts. Layers that keep the variance of the gradients do neither of the
-    first two (Glorot and Bengio 2010, section 4).
+    ends lie on the flat parts. Gradients neither vanish nor explode in layers that keep
+    their variance (Glorot and Bengio 2010, section 4).
 
     Examples
     --------

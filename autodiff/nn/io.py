@@ -37,7 +37,7 @@ PathLike = str | os.PathLike[str]
 def save(path: PathLike, tree: Any) -> None:
     """Write a module or another container of arrays, Tensors and numbers to one file.
 
-    The file appears complete or not at all: it is written beside its place and moved there.
+    The file appears complete or not at all: it is written under another name, then renamed.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ def save(path: PathLike, tree: Any) -> None:
     ------
     TypeError
         A leaf is not numeric; names its path.
+    FileNotFoundError
+        The folder of `path` does not exist.
 
     Examples
     --------
@@ -109,6 +111,7 @@ def load(path: PathLike, like: Any = None) -> Any:
         The file is damaged, not of this format, of a later version, or does not fit `like`; names
         the entry, what was found and what was wanted.
     FileNotFoundError
+        There is no such file.
 
     Examples
     --------

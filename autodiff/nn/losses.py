@@ -68,13 +68,21 @@ def mean_squared_error(prediction: Any, target: Any, reduction: str = "mean") ->
     reduction : "mean", "sum" or "none"
         "none" returns one loss per entry.
 
+    Returns
+    -------
+    array or Tensor
+        A scalar, or for "none" of the prediction's shape; a Tensor if an argument is one.
+
     Raises
     ------
     ValueError
         Shapes differ, or `reduction` is unknown.
+    TypeError
+        The target is not numeric.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from autodiff import nn
     >>> nn.mean_squared_error(np.array([1.0, 2.0]), np.array([1.0, 0.0]))
     np.float64(2.0)
@@ -218,6 +226,12 @@ def softmax_cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> 
     reduction : "mean", "sum" or "none"
         "none" returns one loss per example.
 
+    Returns
+    -------
+    array or Tensor
+        A scalar, or for "none" of the labels' shape, of the logits' dtype; a Tensor if the logits
+        are one.
+
     Raises
     ------
     TypeError
@@ -302,13 +316,22 @@ def binary_cross_entropy(logits: Any, targets: Any, reduction: str = "mean") -> 
     reduction : "mean", "sum" or "none"
         "none" returns one loss per entry.
 
+    Returns
+    -------
+    array or Tensor
+        A scalar, or for "none" of the logits' shape; a Tensor if an argument is one.
+
     Raises
     ------
     ValueError
-        Shapes differ, a target is outside [0, 1], or `reduction` is unknown.
+        Shapes differ, a target is outside [0, 1] (if the targets are no Tensor), or `reduction` is
+        unknown.
+    TypeError
+        Targets are not numeric.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from autodiff import nn
     >>> nn.binary_cross_entropy(np.array([1e4, -1e4]), np.array([1, 0]))
     np.float64(0.0)
@@ -333,8 +356,19 @@ def accuracy(logits: Any, labels: Any) -> float:
     logits : array or Tensor, shape (..., classes)
     labels : integer array, shape (...)
 
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        The labels are not of the logits' shape without its last axis, or there are no classes.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from autodiff import nn
     >>> nn.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     0.5

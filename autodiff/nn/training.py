@@ -17,7 +17,7 @@ __all__ = ["fit"]
 
 
 class _Optimizer(Protocol):
-    """What the loop asks of an optimizer."""
+    """What the loop asks of an optimiser."""
 
     @property
     def variables(self) -> Sequence[Any]: ...
@@ -47,7 +47,7 @@ def fit(
     loss : function of ``(model, *batch)`` that returns a scalar, the mean over the batch
     data : sequence of arrays
         Of one length; a batch takes the same rows of each.
-    optimizer : optimizer made with ``model.parameters()``
+    optimizer : optimiser made with ``model.parameters()``
     epochs, batch_size : int
     seed : int
         Epoch number e shuffles the rows with seed ``seed + e``, counted from 0.
@@ -66,7 +66,10 @@ def fit(
     NonFiniteError
         The loss became infinite or NaN; says in which epoch and batch.
     ValueError
-        `epochs` is negative, or the optimizer has no parameters.
+        `epochs` is negative, the optimiser has no parameters, or `data` or `batch_size` are not
+        what `data.batches` takes.
+    TypeError
+        `epochs` or `batch_size` is no integer.
 
     Examples
     --------

@@ -296,6 +296,22 @@ def clip(x: Any, low: Any, high: Any) -> Any:
 def relu(x: Any) -> Any:
     """max(x, 0); the derivative at 0 is 0.
 
+    Fukushima 1969; as an activation of deep networks Glorot, Bordes & Bengio 2011.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        `x` is not numeric.
+
     Examples
     --------
     >>> import numpy as np
@@ -314,6 +330,20 @@ def _folded(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """Logistic function 1 / (1 + exp(-x)), without overflow at either end.
 
+    Parameters
+    ----------
+    x : array_like or Tensor
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape, from 0 to 1; of the same dtype, if it is a float or complex one.
+
+    Raises
+    ------
+    TypeError
+        `x` is not numeric, or boolean.
+
     Examples
     --------
     >>> import numpy as np
@@ -326,7 +356,23 @@ def sigmoid(x: Any) -> Any:
 
 @elementwise(d_x=lambda x: sigmoid(x), cost=16, sample=reals())
 def softplus(x: Any) -> Any:
-    """log(1 + exp(x)), without overflow.
+    """log(1 + exp(x)), without overflow; its derivative is `sigmoid`.
+
+    Dugas, Bengio, Bélisle, Nadeau & Garcia 2001.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape; of the same dtype, if it is a float or complex one.
+
+    Raises
+    ------
+    TypeError
+        `x` is not numeric, or boolean.
 
     Examples
     --------

@@ -88,18 +88,32 @@ def _axes(x: Any, axis: Axis, function: str) -> Shape:
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, b: Any = None) -> Any:
     """Logarithm of the sum of exponentials, without overflow.
 
+    The largest entry is subtracted first: Blanchard, Higham & Higham 2021.
+
     Parameters
     ----------
-    x : array or Tensor
+    x : array_like or Tensor
     axis : int, tuple of int or None
         Axes to sum over; None sums over all.
     keepdims : bool
-    b : not supported (weights): add their logarithm to `x`.
+        Whether the axes stay, with length 1.
+    b : None
+        Weights are not supported: add their logarithm to `x`.
 
     Returns
     -------
     array or Tensor
-        -inf where all entries are -inf; the derivative is 0 there.
+        Without the axes, of the same dtype if it is a float one; -inf where all entries are -inf,
+        and the derivative is 0 there.
+
+    Raises
+    ------
+    ValueError
+        An axis does not exist (``numpy.exceptions.AxisError``), is named twice, or has length 0.
+    TypeError
+        `x` is not numeric.
+    NonDifferentiableError
+        `b` is given.
 
     Examples
     --------
@@ -116,8 +130,27 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, b: Any = None) 
 def softmax(x: Any, axis: Axis = -1) -> Any:
     """Exponentials normalised to sum 1 over `axis`, without overflow.
 
-    A row that is -inf throughout (everything masked out) has no mass to distribute: it gives 0
-    everywhere, with derivative 0, where the bare formula gives NaN.
+    The name is from Bridle 1990; the largest entry is subtracted first (Blanchard,
+    Higham & Higham 2021). A row that is -inf throughout (everything masked out) has no
+    mass to distribute: it gives 0 everywhere, with derivative 0, where the bare formula gives NaN.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+    axis : int, tuple of int or None
+        Axes over which the result sums to 1; None for all.
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape; of the same dtype, if it is a float one.
+
+    Raises
+    ------
+    ValueError
+        An axis does not exist (``numpy.exceptions.AxisError``), is named twice, or has length 0.
+    TypeError
+        `x` is not numeric.
 
     Examples
     --------
@@ -132,6 +165,24 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     """Logarithm of `softmax`, accurate also where softmax underflows.
 
     A row that is -inf throughout gives -inf everywhere.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+    axis : int, tuple of int or None
+        Axes over which the softmax sums to 1; None for all.
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape; of the same dtype, if it is a float one.
+
+    Raises
+    ------
+    ValueError
+        An axis does not exist (``numpy.exceptions.AxisError``), is named twice, or has length 0.
+    TypeError
+        `x` is not numeric.
 
     Examples
     --------
