@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.core.arrays import as_numpy, has_memory, is_array, is_number
 from autodiff.core.primitive import REGISTRY
 from autodiff.core.spec import Spec
 from autodiff.draw.outline import Block, Item, Outline, entries_of
@@ -405,8 +406,8 @@ def _frozen(value: Any, indices: list[int] | None) -> Hashable:
         return (type(value), *(_frozen(item, indices) for item in value))
     if isinstance(value, slice):
         return (slice, *(_frozen(v, indices) for v in (value.start, value.stop, value.step)))
-    if isinstance(value, np.ndarray):
-        return (value.dtype.str, value.shape, value.tobytes())
+    if has_memory(value):
+        return (value.dtype.str, value.shape, as_numpy(value).tobytes())
     if indices is not None and type(value) is int:
         indices.append(value)
         return int
@@ -422,8 +423,8 @@ def _constant_key(constant: Constant) -> Hashable:
     value = constant.value
     if not constant.known:
         return ("unknown", constant.spec)
-    if isinstance(value, (bool, int, float, complex, np.ndarray, np.generic)):
-        array = np.asarray(value)
+    if is_number(value) or is_array(value):
+        array = as_numpy(value)
         if array.nbytes <= _COMPARED_BYTES and array.dtype.kind != "O":
             return (type(value), array.dtype.str, array.shape, array.tobytes())
     return id(value)
