@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import numpy as np
 import optree
 from optree import PyTreeSpec
 
@@ -26,8 +25,8 @@ __all__ = [
 ]
 
 _NAMESPACE = "autodiff"
-_known_dataclasses: set[type] = set()
-_ORDINARY: frozenset[type] = frozenset({np.ndarray, np.float64, np.float32, float, int, complex})
+_met: set[type] = set()
+"""Types of leaves that have been looked at: dataclasses among them are registered by now."""
 
 
 def register(
@@ -77,13 +76,12 @@ def flatten(tree: Any) -> tuple[list[Any], PyTreeSpec]:
     """
     while True:
         found, spec = optree.tree_flatten(tree, namespace=_NAMESPACE)
-        # Few types for many leaves, and hardly ever any but these.
-        types = set(map(type, found)) - _ORDINARY
-        unknown = {cls for cls in types - _known_dataclasses if dataclasses.is_dataclass(cls)}
+        new = set(map(type, found)) - _met  # few types for many leaves, and hardly ever a new one
+        _met.update(new)
+        unknown = [cls for cls in new if dataclasses.is_dataclass(cls)]
         if not unknown:
             return found, spec
         for cls in unknown:
-            _known_dataclasses.add(cls)
             _register_dataclass(cls)
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "ARRAY",
     "LARGE",
     "PLAIN",
+    "SCALAR",
     "SCALARS",
     "array_or_scalar",
     "as_array",
@@ -65,6 +66,9 @@ A = TypeVar("A")
 
 ARRAY = np.ndarray
 """The exact type of most arrays, for tests that must cost nothing: ``type(x) is ARRAY``."""
+
+SCALAR = np.generic
+"""The type of all scalars, for the same: ``isinstance(x, SCALAR)``. Only NumPy has scalars."""
 
 SCALARS = frozenset({np.float64, np.float32, np.complex128})
 """Types of array scalars that say all there is to know of a value's form."""
@@ -118,7 +122,7 @@ def scalar_form(array: Any) -> Any:
     """Return the scalar in place of a 0-d array; anything else as it is.
 
     NumPy computes scalars from 0-d arrays, so a value or a derivative that is a number has one
-    form only.
+    form only. Other libraries have no scalars, and give their 0-d array back.
     """
     return array[()]
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff.core.arrays import (
-    ARRAY,
     as_array,
     as_value,
     copied,
@@ -65,12 +64,14 @@ def _filled(template: Template, arrays: Sequence[Any]) -> Any:
     return tuple(arrays[e.position] if isinstance(e, Hole) else e for e in template)
 
 
-_INDEX_ARRAYS = (ARRAY, Hole)
-_INTEGERS = (ARRAY, Hole, int, np.integer)
+_NO_INTEGERS = frozenset({slice, type(None), type(Ellipsis), bool, np.bool_})
+"""Types of the entries of a template that are no integers and no arrays of them."""
+
+_NO_ARRAYS = _NO_INTEGERS | {int}
 
 
 def _has_arrays(template: Template) -> bool:
-    return any(isinstance(entry, _INDEX_ARRAYS) for entry in template)
+    return any(type(entry) not in _NO_ARRAYS for entry in template)
 
 
 def _add_at(buffer: Any, template: Template, g: Any) -> None:
@@ -85,7 +86,7 @@ def _is_split(template: Template) -> bool:
     """Whether NumPy moves the axes of the integer arrays to the front (they are not adjacent)."""
     if not _has_arrays(template):
         return False
-    advanced = [i for i, e in enumerate(template) if isinstance(e, _INTEGERS)]
+    advanced = [i for i, e in enumerate(template) if type(e) not in _NO_INTEGERS]
     return advanced != list(range(advanced[0], advanced[-1] + 1))
 
 

@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from autodiff.core.arrays import SCALARS, as_array, repeated
+from autodiff.core.arrays import SCALAR, as_array, repeated
 from autodiff.core.primitive import linear
 from autodiff.core.samples import cases
 from autodiff.core.spec import Shape, axes_to_sum, spec_of
@@ -63,7 +63,7 @@ def _batch_broadcast_to(batched: Any, inputs: Any, params: dict[str, Any]) -> An
 )
 def broadcast_to(x: Any, *, shape: Shape) -> Any:
     """Repeat along new and length-1 axes, as a read-only view."""
-    if type(x) in SCALARS:  # a number repeated is what every reduction's pullback begins with
+    if isinstance(x, SCALAR):  # a number repeated is what every reduction's pullback begins with
         return repeated(x, shape)
     return np.broadcast_to(x, shape)
 
