@@ -180,6 +180,14 @@ class TestNewArrays:
         assert arrays.copied(x, np.float32).dtype == np.float32
         assert arrays.copied(2.0).shape == ()
 
+    def test_copied_value(self):
+        x = arrays.freeze(np.ones(2))
+        copy = arrays.copied_value(x)
+        assert copy.tolist() == [1, 1]
+        assert copy.flags.writeable
+        assert type(arrays.copied_value(np.array(2.0, np.float32))) is np.float32
+        assert type(arrays.copied_value(2.0)) is np.float64
+
     def test_copied_is_writeable(self):
         assert arrays.copied(arrays.freeze(np.ones(2))).flags.writeable
 

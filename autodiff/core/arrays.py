@@ -37,6 +37,7 @@ __all__ = [
     "as_numpy",
     "as_value",
     "copied",
+    "copied_value",
     "empty",
     "freeze",
     "freeze_memory",
@@ -163,6 +164,11 @@ def repeated(scalar: Any, shape: Shape) -> Any:
 def copied(array: Any, dtype: DTypeLike | None = None) -> Any:
     """Return a new array with the same elements, in the same order of memory."""
     return np.array(array, dtype=dtype, order="K", subok=False)
+
+
+def copied_value(value: Any) -> Any:
+    """Return a new array with the same elements; the scalar of a number."""
+    return np.array(value)[()]
 
 
 def scatter_add(buffer: Any, index: Any, values: Any) -> None:

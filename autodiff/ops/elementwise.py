@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, as_array, copied, scalar_form
+from autodiff.core.arrays import ARRAY, as_array, copied_value, scalar_form
 from autodiff.core.primitive import REGISTRY, elementwise, linear
 from autodiff.core.samples import Sample, array, cases, reals
 from autodiff.ops.protocol import UFUNCS
@@ -365,7 +365,7 @@ def real(x: Any) -> Any:
 )
 def imag(x: Any) -> Any:
     """Imaginary part."""
-    return scalar_form(copied(np.imag(x)))
+    return copied_value(np.imag(x))
 
 
 @linear(
@@ -388,10 +388,12 @@ def conjugate(x: Any) -> Any:
 )
 def convert(x: Any, *, dtype: np.dtype[Any]) -> Any:
     """Cast to another dtype; complex to real keeps the real part."""
-    x = as_array(x)
+    if type(x) is not ARRAY:
+        x = as_array(x)
     if dtype.kind not in "cb" and x.dtype.kind == "c":
         x = np.real(x)
-    return scalar_form(x.astype(dtype))
+    x = x.astype(dtype)
+    return x if x.shape else scalar_form(x)
 
 
 # --- functions without a derivative -------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import array_or_scalar, as_array
+from autodiff.core.arrays import ARRAY, array_or_scalar, as_array
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.shape import stack_
@@ -29,7 +29,7 @@ def holds_box(value: Any) -> bool:
 
 def operand(value: Any) -> Any:
     """Array or Tensor of what NumPy takes for an array; lists that hold Tensors are stacked."""
-    if isinstance(value, Box):
+    if isinstance(value, (Box, ARRAY)):
         return value
     if isinstance(value, (list, tuple)) and holds_box(value):
         return stack_([operand(item) for item in value])
