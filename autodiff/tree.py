@@ -7,10 +7,10 @@ own with `register`. None is a container without leaves.
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import numpy as np
 import optree
 from optree import PyTreeSpec
 
@@ -26,8 +26,9 @@ __all__ = [
 ]
 
 _NAMESPACE = "autodiff"
-_known_dataclasses: set[type] = set()
-_ORDINARY: frozenset[type] = frozenset({np.ndarray, np.float64, np.float32, float, int, complex})
+_met: set[type] = set()
+_registering = threading.Lock()
+"""Types of leaves that have been looked at: dataclasses among them are registered by now."""
 
 
 def register(
@@ -108,14 +109,18 @@ def flatten(tree: Any) -> tuple[list[Any], PyTreeSpec]:
     """
     while True:
         found, spec = optree.tree_flatten(tree, namespace=_NAMESPACE)
-        # There are few types among many leaves, and usually only these.
-        types = set(map(type, found)) - _ORDINARY
-        unknown = {cls for cls in types - _known_dataclasses if dataclasses.is_dataclass(cls)}
+        # There are few types among many leaves, and hardly ever a new one.
+        new = set(map(type, found)) - _met
+        unknown = [cls for cls in new if dataclasses.is_dataclass(cls)]
+        if new:
+            with _registering:
+                for cls in unknown:
+                    if cls not in _met:
+                        _register_dataclass(cls)
+                # Only now may another thread take them for known.
+                _met.update(new)
         if not unknown:
             return found, spec
-        for cls in unknown:
-            _known_dataclasses.add(cls)
-            _register_dataclass(cls)
 
 
 def leaves(tree: Any) -> list[Any]:

@@ -3,7 +3,12 @@
 Rules and interpreters compute with whatever arrays they are given, through NumPy's functions. What
 those functions do not say stands here: whether a value is an array, when a 0-d array is a number,
 how zeros like another array are made and added to, what a tape may keep, and whose memory may be
-used again. No other module asks for a type of array.
+used again. No other module asks for a type of array (``tests/test_array_seam.py`` looks).
+
+Two functions convert: `as_array` makes an array of what is none, to compute with; `as_numpy` gets
+the numbers of any array into memory that NumPy sees, to print them, draw them or write them to a
+file. Functions that make arrays take ``like=``, an array of the type to be made, or a Tensor over
+one: a rule that makes a constant names the array that the constant is to meet.
 
 Memory that nobody else can see is used again. A sweep over large arrays spends more time on fresh
 memory than on arithmetic: the operating system hands it out page by page, zeroed. NumPy writes
@@ -16,7 +21,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -26,11 +31,17 @@ __all__ = [
     "ARRAY",
     "LARGE",
     "PLAIN",
+    "SCALAR",
     "SCALARS",
+    "array_or_scalar",
     "as_array",
+    "as_numpy",
     "as_value",
     "copied",
+    "copied_value",
+    "empty",
     "freeze",
+    "freeze_memory",
     "frozen",
     "full",
     "has_memory",
@@ -42,6 +53,7 @@ __all__ = [
     "only_holder",
     "protected",
     "read_only",
+    "repeated",
     "same_content",
     "sampled",
     "scalar_form",
@@ -52,16 +64,20 @@ __all__ = [
 ]
 
 Shape = tuple[int, ...]
+A = TypeVar("A")
 
 # --- what a value is ------------------------------------------------------------------------------
 
 ARRAY = np.ndarray
 """The exact type of most arrays, for tests that must cost nothing: ``type(x) is ARRAY``."""
 
+SCALAR = np.generic
+"""The type of all scalars, for the same: ``isinstance(x, SCALAR)``. Only NumPy has scalars."""
+
 SCALARS = frozenset({np.float64, np.float32, np.complex128})
 """Types of array scalars that say all there is to know of a value's form."""
 
-PLAIN = frozenset({np.ndarray, np.float64, float, int, np.float32, np.complex128})
+PLAIN = frozenset({ARRAY, float, int}) | SCALARS
 """Exact types of what most programs compute with: no box, and nothing to convert."""
 
 
@@ -88,8 +104,21 @@ def is_number(value: Any) -> bool:
 # --- arrays from values ---------------------------------------------------------------------------
 
 
-def as_array(value: Any, dtype: DTypeLike | None = None) -> Any:
-    """Array of a number, a list or an array, as it is where it is one already."""
+def as_array(value: Any, dtype: DTypeLike | None = None, like: Any = None) -> Any:
+    """Array of a number, a list or an array, as it is where it is one already.
+
+    A constant that NumPy made, an identity matrix say, becomes an array of the type of `like`.
+    """
+    return np.asarray(value, dtype)
+
+
+def array_or_scalar(value: Any) -> Any:
+    """Return an array or a scalar as it is; the array of anything else."""
+    return value if isinstance(value, (np.ndarray, np.generic)) else np.asarray(value)
+
+
+def as_numpy(value: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]:
+    """NumPy array of the numbers of any array, for what only NumPy's arrays can do."""
     return np.asarray(value, dtype)
 
 
@@ -97,7 +126,7 @@ def scalar_form(array: Any) -> Any:
     """Return the scalar in place of a 0-d array; anything else as it is.
 
     NumPy computes scalars from 0-d arrays, so a value or a derivative that is a number has one
-    form only.
+    form only. Other libraries have no scalars, and give their 0-d array back.
     """
     return array[()]
 
@@ -105,6 +134,11 @@ def scalar_form(array: Any) -> Any:
 def as_value(value: Any, dtype: DTypeLike | None = None) -> Any:
     """Array of a list or an array, scalar of a number."""
     return np.asarray(value, dtype)[()]
+
+
+def empty(shape: Sequence[int], dtype: DTypeLike, like: Any = None) -> Any:
+    """Array whose elements are still to be written, of the type of the array `like`."""
+    return np.empty(shape, dtype)
 
 
 def zeros(shape: Sequence[int], dtype: DTypeLike, like: Any = None) -> Any:
@@ -122,9 +156,22 @@ def full(shape: Sequence[int], value: Any, dtype: DTypeLike | None = None, like:
     return np.full(shape, value, dtype)
 
 
+def repeated(scalar: Any, shape: Shape) -> Any:
+    """Read-only view of a scalar that shows it in every place of a shape.
+
+    Strides of zero say it in a sixth of the time that ``np.broadcast_to`` takes.
+    """
+    return np.ndarray(shape, scalar.dtype, scalar, strides=(0,) * len(shape))
+
+
 def copied(array: Any, dtype: DTypeLike | None = None) -> Any:
     """Return a new array with the same elements, in the same order of memory."""
     return np.array(array, dtype=dtype, order="K", subok=False)
+
+
+def copied_value(value: Any) -> Any:
+    """Return a new array with the same elements; the scalar of a number."""
+    return np.array(value)[()]
 
 
 def scatter_add(buffer: Any, index: Any, values: Any) -> None:
@@ -150,9 +197,19 @@ def memory_of(array: Any) -> Any:
     return array
 
 
-def freeze(array: Any) -> Any:
+def freeze(array: A) -> A:
     """Forbid writing through an array from now on; returns it."""
-    array.setflags(write=False)
+    owner: Any = array
+    owner.setflags(write=False)
+    return array
+
+
+def freeze_memory(array: A) -> A:
+    """Forbid writing through an array, and through every array it is a view of; returns it."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner.setflags(write=False)
+        owner = owner.base
     return array
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autodiff import tree
+from autodiff.core.arrays import as_value, has_memory
 from autodiff.core.dispatch import Box, concrete
-from autodiff.core.spec import is_inexact
+from autodiff.core.spec import is_inexact, spec_of
 from autodiff.draw import draw_tape
 from autodiff.draw.dot import DIRECTIONS
 from autodiff.ordering.explain import load_function
@@ -124,13 +125,13 @@ def parse_input(text: str, random: np.random.Generator) -> Any:
         )
     shape = tuple(map(int, parts))
     if dtype.kind == "b":
-        return random.integers(2, size=shape).astype(dtype)[()]
+        return as_value(random.integers(2, size=shape), dtype)
     if dtype.kind in "iu":
-        return random.integers(_LARGEST_INTEGER, size=shape).astype(dtype)[()]
-    drawn = np.asarray(random.standard_normal(shape))
+        return as_value(random.integers(_LARGEST_INTEGER, size=shape), dtype)
+    drawn: Any = random.standard_normal(shape)
     if dtype.kind == "c":
         drawn = drawn + 1j * random.standard_normal(shape)
-    return drawn.astype(dtype)[()]
+    return as_value(drawn, dtype)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -204,13 +205,13 @@ def _of_model(name: str) -> Callable[..., Any]:
 def _model_leaves(function: Any) -> tuple[list[Any], Any] | None:
     """Parameters as arrays, and the structure, of a callable that is a container of them."""
     leaves, structure = tree.flatten(function)
-    if not leaves or not all(isinstance(leaf, (Box, np.ndarray)) for leaf in leaves):
+    if not leaves or not all(isinstance(leaf, Box) or has_memory(leaf) for leaf in leaves):
         return None
     return [concrete(leaf) for leaf in leaves], structure
 
 
 def _is_differentiable(value: Any) -> bool:
-    return all(is_inexact(np.asarray(leaf).dtype) for leaf in tree.flatten(value)[0])
+    return all(is_inexact(spec_of(leaf).dtype) for leaf in tree.flatten(value)[0])
 
 
 def add_command(commands: _SubParsersAction[Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autodiff.core.arrays import as_numpy, ones, zeros
 from autodiff.core.dispatch import concrete
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Shape
@@ -176,7 +177,7 @@ def measure_parameter(parameter: Parameter, trace: Trace) -> ParameterFlow:
     value, node = parameter.value, parameter.node
     used = trace.holds(node)
     gradient = trace.cotangent(node) if used else None
-    g = np.zeros(value.shape, value.dtype) if gradient is None else np.asarray(gradient)
+    g = zeros(value.shape, value.dtype) if gradient is None else as_numpy(gradient)
     magnitude = np.abs(wide(g))
     signed = magnitude if g.dtype.kind == "c" else wide(g)
     empty = g.size == 0
@@ -203,8 +204,8 @@ def measure_parameter(parameter: Parameter, trace: Trace) -> ParameterFlow:
 
 def wide(x: Any) -> NDArray[Any]:
     """Array in double precision."""
-    array = np.asarray(x)
-    return np.asarray(array, np.complex128 if array.dtype.kind == "c" else np.float64)
+    array = as_numpy(x)
+    return as_numpy(array, np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def norm(x: Any) -> float:
@@ -258,7 +259,7 @@ def _measure(node: Node, name: str, trace: Trace) -> ActivationFlow:
     slope = np.abs(_slope(node, pullback)).reshape(-1, shape[-1])
     output = _output(node, pullback)
     cotangent = trace.cotangent(node)
-    g = np.zeros(shape) if cotangent is None else cotangent
+    g = 0.0 if cotangent is None else cotangent
     return ActivationFlow(
         name=name,
         function=pullback.primitive.name,
@@ -279,10 +280,10 @@ def _slope(node: Node, pullback: Pullback) -> NDArray[Any]:
     """Local partial: what a cotangent of ones becomes."""
     position = next(i for i, parent in enumerate(node.parents) if isinstance(parent, Node))
     assert node.saved is not None
-    ones = np.ones(node.spec.shape, node.spec.dtype)
+    seed = ones(node.spec.shape, node.spec.dtype)
     with np.errstate(all="ignore"):
-        pulled = pullback.pull(ones, tuple(map(concrete, node.saved)))[position]
-    return np.broadcast_to(np.asarray(concrete(pulled)), node.spec.shape)
+        pulled = pullback.pull(seed, tuple(map(concrete, node.saved)))[position]
+    return np.broadcast_to(as_numpy(concrete(pulled)), node.spec.shape)
 
 
 def _output(node: Node, pullback: Pullback) -> Any:

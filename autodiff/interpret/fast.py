@@ -79,38 +79,36 @@ class FastRecording(Interpreter):
 
     def process_binary(self, primitive: Primitive, x: Any, y: Any) -> Any:
         """Record a primitive of two inputs and no parameters."""
-        pullback: Pullback | None
-        box = self.box
-        y_is_own = type(y) is box and y._interpreter is self
-        if type(x) is box and x._interpreter is self:
+        tensor = self.box
+        x_is_own = type(x) is tensor and x._interpreter is self
+        y_is_own = type(y) is tensor and y._interpreter is self
+        x_value, y_value = x, y
+        x_parent: Any = x
+        y_parent: Any = y
+        if x_is_own:
             x_parent = x._payload
             x_value = x._value
-            if y_is_own:
-                y_parent = y._payload
-                y_value = y._value
-                pullback = primitive.pullback_both
-                if pullback is None or x_parent is None or y_parent is None or modes.open:
-                    return self.process(primitive, (x, y), _NO_PARAMS)
-                form = x_parent.form
-                if form is not y_parent.form:
-                    if form == y_parent.form:
-                        y_parent.form = form  # one object: identity decides from now on
-                    else:
-                        form = None
-                plain = None
-            else:
-                pullback = primitive.pullback_first
-                parent = x_parent
-                y_value = y_parent = plain = y
+        if y_is_own:
+            y_parent = y._payload
+            y_value = y._value
+        pullback: Pullback | None
+        if x_is_own and y_is_own:
+            pullback = primitive.pullback_both
+            if pullback is None or x_parent is None or y_parent is None or modes.open:
+                return self.process(primitive, (x, y), _NO_PARAMS)
+            form = x_parent.form
+            if form is not y_parent.form:
+                if form == y_parent.form:
+                    y_parent.form = form  # one object: identity decides from now on
+                else:
+                    form = None
         else:
-            # The mirror image, from here on alike: one plain operand beside one own
-            pullback = primitive.pullback_second
-            parent = y_parent = y._payload if y_is_own else None
-            y_value = y._value if y_is_own else y
-            x_value = x_parent = plain = x
-        if plain is not None:
+            # One of them is plain, on whichever side
+            plain = y if x_is_own else x
             if type(plain) not in _PLAIN:
                 return super().process_binary(primitive, x, y)
+            pullback = primitive.pullback_first if x_is_own else primitive.pullback_second
+            parent = x_parent if x_is_own else y_parent
             if pullback is None or parent is None or modes.open:
                 return self.process(primitive, (x, y), _NO_PARAMS)
             form = parent.form
@@ -120,14 +118,14 @@ class FastRecording(Interpreter):
                 spec = Spec(plain.shape, plain.dtype)
                 if form != spec:
                     form = None
-                if y_is_own:
-                    x_parent = spec
-                    if pullback.saves[0]:
-                        x_value = protected(plain)
-                else:
+                if x_is_own:
                     y_parent = spec
                     if pullback.saves[1]:
                         y_value = protected(plain)
+                else:
+                    x_parent = spec
+                    if pullback.saves[0]:
+                        x_value = protected(plain)
         if self.level and not (type(x_value) in _PLAIN and type(y_value) in _PLAIN):
             out = primitive.call(x_value, y_value)
         else:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autodiff.core.arrays import as_array
+
 __all__ = [
     "INITIALIZERS",
     "glorot_normal",
@@ -171,7 +173,7 @@ def initial_weight(
                 "or pass a function of (rng, shape)"
             )
         init = INITIALIZERS[init]
-    weight = np.asarray(init(rng, shape))
+    weight: NDArray[Any] = as_array(init(rng, shape))
     if weight.shape != shape:
         raise ValueError(
             f"the initializer {getattr(init, '__name__', init)!r} returned shape {weight.shape} "

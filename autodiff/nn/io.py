@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 import autodiff as ad
+from autodiff.core.arrays import as_numpy, is_number, is_scalar, scalar_form
 from autodiff.nn.module import named_leaves
 
 __all__ = ["load", "save"]
@@ -155,7 +156,7 @@ def _listing(names: list[str]) -> str:
 
 
 def _array_of(leaf: Any, name: str) -> NDArray[Any]:
-    array = np.asarray(leaf.data if isinstance(leaf, ad.Tensor) else leaf)
+    array = as_numpy(leaf.data if isinstance(leaf, ad.Tensor) else leaf)
     if array.dtype.kind not in "fciub":
         raise TypeError(
             f"save: {name} is a {type(leaf).__name__} of dtype {array.dtype}; only numbers, "
@@ -166,8 +167,7 @@ def _array_of(leaf: Any, name: str) -> NDArray[Any]:
 
 def _fitted(array: NDArray[Any], leaf: Any, name: str, source: Path) -> Any:
     """Check an entry against the leaf it replaces, and make the same kind of leaf of it."""
-    is_number = isinstance(leaf, (bool, int, float, complex)) and not isinstance(leaf, np.generic)
-    wanted = leaf if isinstance(leaf, ad.Tensor) else np.asarray(leaf)
+    wanted = leaf if isinstance(leaf, ad.Tensor) else as_numpy(leaf)
     if array.shape != wanted.shape:
         raise ad.FileFormatError(
             f"{source}: {name} has shape {array.shape} in the file, `like` has {wanted.shape}; "
@@ -180,9 +180,9 @@ def _fitted(array: NDArray[Any], leaf: Any, name: str, source: Path) -> Any:
         )
     if isinstance(leaf, ad.Tensor):
         return ad.Tensor(array, name=leaf.name)
-    if is_number:
-        return array.item()
-    return array[()] if isinstance(leaf, np.generic) else array
+    if is_scalar(leaf):
+        return scalar_form(array)
+    return array.item() if is_number(leaf) else array
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import autodiff as ad
+from autodiff.core.arrays import zeros
 from autodiff.nn.activations import Function, activation_of
 from autodiff.nn.initializers import Initializer, initial_weight
 from autodiff.nn.module import Module
@@ -87,7 +88,7 @@ class Linear(Module):
             )
         weight = initial_weight(init, np.random.default_rng(seed), shape, element)
         self.weight = ad.Tensor(weight)
-        self.bias = ad.Tensor(np.zeros(shape[1], element)) if bias else None
+        self.bias = ad.Tensor(zeros((shape[1],), element, like=weight)) if bias else None
 
     def __call__(self, x: Any) -> Any:
         """Map ``(..., inputs)`` to ``(..., outputs)``.
@@ -98,7 +99,7 @@ class Linear(Module):
             The last axis of `x` has another length than `inputs`.
         """
         inputs = self.weight.shape[0]
-        shape = x.shape if isinstance(x, (ad.Tensor, np.ndarray)) else np.shape(x)
+        shape = x.shape if hasattr(x, "shape") else np.shape(x)
         if not shape or shape[-1] != inputs:
             raise ValueError(
                 f"Linear: the last axis of x must have length {inputs} (weight has shape "

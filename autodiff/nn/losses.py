@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import autodiff as ad
+from autodiff.core.arrays import array_or_scalar, as_array, scalar_form
 
 __all__ = ["accuracy", "binary_cross_entropy", "mean_squared_error", "softmax_cross_entropy"]
 
@@ -37,7 +38,7 @@ def _as_operands(prediction: Any, target: Any, loss: str, first: str, second: st
     prediction = _array(prediction)
     if not isinstance(target, ad.Tensor):
         wanted = prediction.dtype if prediction.dtype.kind in "fc" else None
-        target = np.asarray(target)
+        target = as_array(target)
         if target.dtype.kind not in "fciub":
             raise TypeError(f"{loss}: {second} has dtype {target.dtype}; give numbers")
         if target.dtype.kind != "c":
@@ -51,7 +52,7 @@ def _as_operands(prediction: Any, target: Any, loss: str, first: str, second: st
 
 
 def _array(x: Any) -> Any:
-    return x if isinstance(x, (ad.Tensor, np.ndarray)) else np.asarray(x)
+    return x if isinstance(x, ad.Tensor) else array_or_scalar(x)
 
 
 # --- regression -----------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ def _softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none")
     total = np.add.reduce(np.exp(shifted, out=shifted), axis=-1)
     losses = np.log(total) - chosen.reshape(total.shape)
     if reduction == "none":
-        return losses[()]
+        return scalar_form(losses)
     if reduction == "mean" and losses.dtype.char == "e":
         return np.mean(losses)  # adds in float32: neither sum nor count need fit into float16
     result = np.add.reduce(losses, axis=None)
@@ -373,7 +374,7 @@ def accuracy(logits: Any, labels: Any) -> float:
     >>> nn.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     0.5
     """
-    labels = np.asarray(labels)
+    labels = as_array(labels)
     chosen = np.argmax(logits, axis=-1)
     if chosen.shape != labels.shape:
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import autodiff as ad
+from autodiff.core.arrays import as_array, freeze, has_memory, is_array, writeable
 
 __all__ = ["Module", "arrays", "named_leaves", "variables"]
 
@@ -189,7 +190,7 @@ class Module(metaclass=_Naming):
 
 def _holds_parameters(value: Any, owner: Module, path: str) -> bool:
     """Whether an attribute's value is a child: a parameter, a module, or a container of them."""
-    if isinstance(value, (ad.Tensor, np.ndarray, Module)):
+    if isinstance(value, (ad.Tensor, Module)) or has_memory(value):
         return True
     if isinstance(value, dict):
         entries = [(f"[{key!r}]", entry) for key, entry in value.items()]
@@ -290,10 +291,7 @@ def arrays(tree: T) -> T:
 def _frozen(leaf: Any) -> Any:
     if isinstance(leaf, ad.Tensor):
         return leaf.data
-    if isinstance(leaf, np.ndarray) and leaf.flags.writeable:
-        leaf = leaf.copy()
-        leaf.setflags(write=False)
-    return leaf
+    return freeze(leaf.copy()) if has_memory(leaf) and writeable(leaf) else leaf
 
 
 def variables(tree: T) -> T:
@@ -332,14 +330,14 @@ def variables(tree: T) -> T:
 def _variable(leaf: Any, path: str) -> Any:
     if isinstance(leaf, ad.Tensor):
         return ad.Tensor(leaf, name=leaf.name or path or None)
-    return ad.Tensor(leaf, name=path or None) if np.asarray(leaf).dtype.kind in "fc" else leaf
+    return ad.Tensor(leaf, name=path or None) if as_array(leaf).dtype.kind in "fc" else leaf
 
 
 # --- text ---------------------------------------------------------------------------------------
 
 
 def _describe(leaf: Any) -> str:
-    if isinstance(leaf, (ad.Tensor, np.ndarray, np.generic)):
+    if isinstance(leaf, ad.Tensor) or is_array(leaf):
         return f"{leaf.dtype.name}[{','.join(map(str, leaf.shape))}]"
     return repr(leaf)
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import numpy as np
-
 import autodiff as ad
+from autodiff.core.arrays import as_array
 from autodiff.nn.module import Module
 
 __all__ = ["fit"]
@@ -96,7 +95,7 @@ def fit(
             "fit: the optimizer has no parameters to train; make it with them, as in "
             "optim.Adam(model.parameters(), lr=1e-3)"
         )
-    arrays = [np.asarray(array) for array in data]
+    arrays = [as_array(array) for array in data]
     ad.data.batches(*arrays, size=batch_size)  # refuses wrong data before the bar appears
     steps = rounds * -(-len(arrays[0]) // batch_size)
     history: list[dict[str, float]] = []

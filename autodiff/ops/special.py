@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import scalar_form
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import cases
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
@@ -47,7 +48,7 @@ def _logsumexp(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     shift = _finite_maximum(x, axis)
     with np.errstate(divide="ignore"):
         result = np.log(np.add.reduce(np.exp(x - shift), axis=axis, keepdims=True)) + shift
-    return result if keepdims else np.squeeze(result, axis)[()]
+    return result if keepdims else scalar_form(np.squeeze(result, axis))
 
 
 @primitive(

@@ -213,6 +213,22 @@ class Tape(Readable):
     Made by `record`, or read off a Tensor (``loss.tape``), or put together with a `TapeBuilder`.
     Iterating gives its entries in order of evaluation. A tape never changes.
 
+    Parameters
+    ----------
+    entries : sequence of Entry
+    inputs : sequence of Variable
+    outputs : sequence of Variable or Constant
+    in_tree, out_tree : PyTreeSpec, optional
+    guards : sequence of Guard, optional
+    arguments : sequence, optional
+    cotangents : mapping of Variable to Variable, optional
+        All of them as the attributes of these names.
+
+    Raises
+    ------
+    TapeError
+        It is no valid program: see `check`.
+
     Attributes
     ----------
     inputs : tuple of Variable
@@ -221,11 +237,21 @@ class Tape(Readable):
     slots : tuple of Variable or Constant
         Every value by its number.
     guards : tuple of Guard
+    in_tree, out_tree : PyTreeSpec or None
+        Containers of the recorded function's arguments and of what it returned.
     arguments : tuple or None
         Values of the inputs it was recorded for (None for a variable that has another value since);
         or None, for a tape that was put together by hand.
     cotangents : mapping of Variable to Variable
         Where a backward sweep was recorded: which variable holds the whole cotangent of which.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> tape = ad.record(lambda x: np.sum(x * 2))(np.ones(3))
+    >>> [entry.primitive.name for entry in tape], tape.evaluate(np.ones(3))
+    (['multiply', 'sum'], np.float64(6.0))
     """
 
     def __init__(
@@ -379,7 +405,18 @@ class Tape(Readable):
         return [slot.value if isinstance(slot, Constant) else None for slot in self.slots]
 
     def names(self) -> dict[Variable, str]:
-        """Unique name for each variable: its own, or a letter."""
+        """Unique name for each variable: its own, or a letter.
+
+        Returns
+        -------
+        dict of Variable to str
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> list(ad.record(lambda x: x * x)(3.0).names().values())
+        ['x', 'a']
+        """
         return dict(self._unique_names)
 
     @cached_property
@@ -434,10 +471,28 @@ class Tape(Readable):
     def flat_arguments(self, xs: Sequence[Any]) -> list[Any]:
         """Flatten arguments of the recorded function, for `replay`, and check them.
 
+        Parameters
+        ----------
+        xs : sequence
+            The arguments.
+
+        Returns
+        -------
+        list
+            One value for each input.
+
         Raises
         ------
         TypeError, ValueError
             As `evaluate`.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> ad.record(lambda p: p["a"] * p["b"])({"a": 1.0, "b": 2.0}).flat_arguments(
+        ...     [{"a": 3.0, "b": 4.0}]
+        ... )
+        [3.0, 4.0]
         """
         structure = None
         if self.in_tree is None:
@@ -476,6 +531,13 @@ class Tape(Readable):
         ------
         TapeError
             As `evaluate`.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> tape = ad.record(lambda x: x * x)(3.0)
+        >>> tape.replay([4.0])[tape.outputs[0].slot]
+        np.float64(16.0)
         """
         memory = list(self._initial)
         for value, variable in zip(values, self.inputs, strict=True):

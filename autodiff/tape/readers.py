@@ -282,6 +282,10 @@ class Readable:
     def summary(self) -> Summary:
         """Costs by primitive and by module or function, as a table to print.
 
+        Returns
+        -------
+        Summary
+
         Examples
         --------
         >>> import autodiff as ad
@@ -307,7 +311,21 @@ class Readable:
         legend: bool = True,
         parameters: Sequence[str] | None = None,
     ) -> str:
-        """Write the tape as a graph in the DOT language; the arguments are those of `draw`.
+        """Write the tape as a graph in the DOT language.
+
+        Parameters
+        ----------
+        depth, fold, values, gradients, costs, calls, direction, title, legend, parameters
+            As for `draw`.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            As for `draw`.
 
         Examples
         --------
