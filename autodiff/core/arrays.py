@@ -51,6 +51,7 @@ __all__ = [
     "memory_of",
     "ones",
     "only_holder",
+    "owned",
     "protected",
     "read_only",
     "repeated",
@@ -232,6 +233,23 @@ def frozen(array: Any) -> bool:
         if not isinstance(base, np.ndarray):
             return False
         array = base
+
+
+def owned(cotangent: Any, given: set[int]) -> Any:
+    """Array that a caller may keep and write to: nobody else sees its memory.
+
+    `given` holds the identities of arrays that are somebody's already: the seeds, and what was
+    handed out before. A rule is linear in its cotangent, so what it returns is new, or the
+    cotangent itself, or a view: never a saved array.
+    """
+    if isinstance(cotangent, np.ndarray):
+        shared = cotangent.base is not None or not cotangent.flags.writeable
+        if not cotangent.ndim:
+            return cotangent[()]
+        if shared or id(cotangent) in given:
+            return np.array(cotangent)
+        given.add(id(cotangent))
+    return cotangent
 
 
 def protected(value: Any) -> Any:

@@ -490,7 +490,7 @@ class Tape(Readable):
         --------
         >>> import autodiff as ad
         >>> ad.record(lambda p: p["a"] * p["b"])({"a": 1.0, "b": 2.0}).flat_arguments(
-        ...     [{"a": 3.0, "b": 4.0}]
+        ...     ({"a": 3.0, "b": 4.0},)
         ... )
         [3.0, 4.0]
         """
