@@ -91,6 +91,19 @@ class Interpreter:
         box._payload = payload
         return box
 
+    def unbox(self, value: Any) -> tuple[Any, Any]:
+        """Take apart what a function returned: the value below this level, and its payload.
+
+        The payload is None for a constant, and for what is no box of this interpreter.
+        """
+        while isinstance(value, Box):
+            if value._interpreter is self:
+                return value._value, value._payload
+            if value._interpreter.level <= self.level:
+                break
+            value = value._value
+        return value, None
+
     def expose(self, box: Box, reader: str) -> Any:
         """Return the plain array under a box, for a `reader` that leaves the program."""
         value = box._value
@@ -215,7 +228,8 @@ class Scope:
 
     Variables made inside a transform (``Tensor(...)``) belong to an imperative interpreter of that
     scope: it is further inside than the transform, so the transform can differentiate through a
-    whole imperative program, its ``backward()`` included.
+    whole imperative program, its ``backward()`` included. A ``with`` block holds it open, and on
+    any way out closes the transform and what was made inside it.
     """
 
     __slots__ = ("imperative", "interpreter")
@@ -224,19 +238,18 @@ class Scope:
         self.interpreter = interpreter
         self.imperative: Any = None
 
+    def __enter__(self) -> None:
+        thread_state.scopes.append(self)
 
-@contextmanager
-def open_scope(interpreter: Interpreter) -> Iterator[None]:
-    """Hold a transform open; closes it, and what was made inside it, on any way out."""
-    scope = Scope(interpreter)
-    thread_state.scopes.append(scope)
-    try:
-        yield
-    finally:
-        thread_state.scopes.remove(scope)
-        interpreter.close()
-        if scope.imperative is not None:
-            scope.imperative.close()
+    def __exit__(self, *error: object) -> None:
+        thread_state.scopes.remove(self)
+        self.interpreter.close()
+        if self.imperative is not None:
+            self.imperative.close()
+
+
+open_scope = Scope
+"""Hold a transform open for a ``with`` block."""
 
 
 def imperative_interpreter(root: R, make: Callable[[], R]) -> R:

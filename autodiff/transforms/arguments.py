@@ -8,22 +8,29 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import protected
-from autodiff.core.dispatch import Box, Interpreter, lower_to
+from autodiff.core.arrays import (
+    as_value,
+    is_array,
+    is_number,
+    protected,
+    scalar_form,
+)
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.interpret.cotangents import zeros
 from autodiff.ops import elementwise as ew
 
 __all__ = [
     "Argnums",
     "Function",
-    "as_value",
     "check_transform",
     "differentiable_leaf",
     "function_name",
     "positions_of",
+    "returned_value",
+    "returning_pair",
     "seeds_for",
-    "split_aux",
-    "unboxed",
+    "zero_value",
 ]
 
 Function = Callable[..., Any]
@@ -47,18 +54,18 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
     """
     if isinstance(leaf, Box):
         return leaf
-    if isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic):
-        return np.asarray(leaf)[()]
-    if isinstance(leaf, (np.ndarray, np.generic)):
+    if is_array(leaf):
         if is_inexact(leaf.dtype):
             # NumPy computes scalars from 0-d arrays: a derivative by one would have another form
-            return protected(leaf) if leaf.shape else np.asarray(leaf)[()]
+            return protected(leaf) if leaf.shape else as_value(leaf)
         what = f"an array of dtype {leaf.dtype}"
+    elif isinstance(leaf, (float, complex)):
+        return as_value(leaf)
     else:
         what = f"of type {type(leaf).__name__}"
     remedy = (
         "convert it to float (1.0 for 1, x.astype(float) for an array)"
-        if isinstance(leaf, (int, np.ndarray, np.generic))
+        if isinstance(leaf, int) or is_array(leaf)
         else "pass it as a keyword argument, or in an argument that is not differentiated"
     )
     raise TypeError(f"{transform}: {path} is {what}, which cannot carry a derivative; {remedy}")
@@ -103,46 +110,50 @@ def positions_of(argnums: Argnums, count: int, transform: str) -> tuple[int, ...
     return tuple(positions)
 
 
-def as_value(out: Any, path: str, transform: str) -> Any:
-    """Check a leaf that a function returned, and make an array of a Python number."""
-    if isinstance(out, (Box, np.ndarray, np.generic)):
-        value = out
-    elif isinstance(out, (bool, int, float, complex)):
-        value = np.asarray(out)[()]
-    else:
-        raise TypeError(
-            f"{transform}: {path} is a {type(out).__name__}; the function must return numbers, "
-            "arrays or Tensors, or containers of them (has_aux=True for anything else beside them)"
-        )
-    return value
+def returned_value(out: Any, path: str, transform: str) -> Any:
+    """Check a leaf that a function returned, and make a value of a Python number.
+
+    Raises
+    ------
+    TypeError
+        The leaf is neither a number nor an array or Tensor.
+    """
+    if isinstance(out, Box) or is_array(out):
+        return out
+    if is_number(out):
+        return as_value(out)
+    raise TypeError(
+        f"{transform}: {path} is a {type(out).__name__}; the function must return numbers, "
+        "arrays or Tensors, or containers of them (has_aux=True for anything else beside them)"
+    )
 
 
-def split_aux(out: Any, has_aux: bool, transform: str) -> tuple[Any, Any]:
-    """Take the auxiliary output off what a function returned; None where there is none."""
-    if not has_aux:
-        return out, None
-    if not isinstance(out, tuple) or len(out) != 2:
-        raise TypeError(
-            f"{transform}: has_aux=True needs the function to return a pair (output, aux)"
-        )
-    return out
+def returning_pair(f: Function, transform: str) -> Function:
+    """Return the same function, refusing what is no pair of an output and what comes beside it."""
+
+    def pair(*args: Any, **keywords: Any) -> tuple[Any, Any]:
+        out = f(*args, **keywords)
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise TypeError(
+                f"{transform}: has_aux=True needs the function to return a pair (output, aux)"
+            )
+        return out[0], out[1]
+
+    return pair
 
 
-def unboxed(value: Any, interpreter: Interpreter) -> Any:
-    """Value below an interpreter's level, for what a function returns beside its output."""
-    value = lower_to(value, interpreter.level)
-    if isinstance(value, Box) and value._interpreter is interpreter:
-        return value._value
-    return value
+def zero_value(value: Any) -> Any:
+    """Zero cotangent or tangent of a value, a scalar for a scalar."""
+    return scalar_form(zeros(spec_of(value)))
 
 
 def _seed_of(g: Any, out: Any, path: str, transform: str) -> Any:
     """Check a cotangent or tangent against the value it belongs to, and cast it."""
     spec = spec_of(out)
-    if not isinstance(g, (Box, np.ndarray, np.generic)):
-        if not isinstance(g, (bool, int, float, complex, list, tuple)):
+    if not (isinstance(g, Box) or is_array(g)):
+        if not (is_number(g) or isinstance(g, (list, tuple))):
             raise TypeError(f"{transform}: {path} is a {type(g).__name__}; give an array")
-        g = np.asarray(g)[()]
+        g = as_value(g)
     if g.shape != spec.shape:
         raise ValueError(f"{transform}: {path} has shape {g.shape}, it must have {spec.shape}")
     if g.dtype.kind not in "fciub" or (g.dtype.kind == "c" and spec.dtype.kind != "c"):

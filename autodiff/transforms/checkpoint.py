@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from autodiff.transforms.arguments import Function
+from autodiff.transforms.arguments import Function, function_name
 from autodiff.transforms.call import Call
-from autodiff.transforms.closure import Closed, name_of
+from autodiff.transforms.closure import Closed
 
 __all__ = ["checkpoint"]
 
@@ -50,7 +50,7 @@ def checkpoint(f: Function) -> Function:
     >>> [entry.primitive.name for entry in ad.record(loss)(np.zeros(2))]
     ['tanh', 'tanh', 'tanh', 'sum']
     """
-    name = name_of(f)
+    name = function_name(f)
 
     def run(*args: Any, **keywords: Any) -> tuple[Any, ...]:
         return (f(*args, **keywords),)

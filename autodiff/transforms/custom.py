@@ -14,22 +14,21 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
+from autodiff.core.arrays import as_array, is_array, is_number, read_only
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.batch import Batch
 from autodiff.interpret.cotangents import cast, zeros
-from autodiff.transforms.arguments import Function
+from autodiff.transforms.arguments import Function, function_name
 from autodiff.transforms.call import Call, vjp_of
 from autodiff.transforms.closure import (
     Capture,
     Closed,
     Input,
     Output,
-    is_array,
     is_differentiated,
-    name_of,
-    read_only,
+    is_operand,
 )
 
 __all__ = ["CustomFunction", "custom_jvp", "custom_vjp"]
@@ -45,7 +44,7 @@ class CustomFunction:
             raise TypeError(f"custom_vjp: {f!r} is not a function")
         functools.update_wrapper(self, f)
         self.f = f
-        self.name = name_of(f)
+        self.name = function_name(f)
         self.forward: Function | None = None
         self.backward: Function | None = None
         self.rule: Function | None = None
@@ -290,7 +289,7 @@ class _CustomCall:
         """Tangents beside the arguments: zeros for constants, None for what is no float array."""
         leaves = [
             zeros(spec_of(leaf))
-            if isinstance(leaf, (float, complex, np.ndarray, np.generic))
+            if (is_array(leaf) or isinstance(leaf, (float, complex)))
             and is_inexact(spec_of(leaf).dtype)
             else None
             for leaf in self.closed.leaves
@@ -328,10 +327,10 @@ def _checked(what: str, value: Any, spec: Spec) -> Any:
     """Give a cotangent or tangent its dtype; refuse one of another shape or kind."""
     if value is None:
         return zeros(spec)
-    if not is_array(value):
-        if not isinstance(value, (bool, int, float, complex)):
+    if not is_operand(value):
+        if not is_number(value):
             raise RuleError(f"{what} is a {type(value).__name__}, wanted an array of {spec}")
-        value = np.asarray(value)
+        value = as_array(value)
     if value.shape != spec.shape:
         raise RuleError(f"{what} has shape {value.shape}, wanted {spec.shape}")
     if value.dtype.kind not in "fciub" or (value.dtype.kind == "c" and spec.dtype.kind != "c"):

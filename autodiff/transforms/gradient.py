@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.dispatch import Box, lower_to, open_scope
+from autodiff.core.arrays import ones, scalar_form
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.interpret.boxed import run_on_containers
 from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.graph import Node
 from autodiff.interpret.reverse import Reverse
@@ -19,14 +20,13 @@ from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import (
     Argnums,
     Function,
-    as_value,
     check_transform,
     differentiable_leaf,
     function_name,
     positions_of,
+    returned_value,
+    returning_pair,
     seeds_for,
-    split_aux,
-    unboxed,
 )
 
 __all__ = ["Recorded", "elementwise_grad", "grad", "value_and_grad", "vjp"]
@@ -48,36 +48,34 @@ class Recorded:
     ) -> None:
         self.transform = transform
         interpreter = Reverse(Tensor)
-        with open_scope(interpreter):
-            arguments = list(args)
-            self.leaves: list[Node] = []
-            self.trees: list[tree.PyTreeSpec] = []
-            for position in positions:
-                values, structure = tree.flatten(args[position])
-                boxes = []
-                for i, value in enumerate(values):
-                    path = tree.LeafPath(structure, i, f"argument {position}")
-                    box = interpreter.variable(differentiable_leaf(value, path, transform))
-                    self.leaves.append(box._payload)
-                    boxes.append(box)
-                self.trees.append(structure)
-                arguments[position] = tree.unflatten(structure, boxes)
-            out, aux = split_aux(f(*arguments, **keywords), has_aux, transform)
-            outs, self.out_tree = tree.flatten(out)
-            self.nodes: list[Node | None] = []
-            self.outs: list[Any] = []
-            for i, leaf in enumerate(outs):
-                path_out = "the output" if len(outs) == 1 else f"output {i}"
-                leaf = lower_to(as_value(leaf, path_out, transform), interpreter.level)
-                if isinstance(leaf, Box) and leaf._interpreter is interpreter:
-                    self.nodes.append(leaf._payload)
-                    self.outs.append(leaf._value)
-                else:
-                    self.nodes.append(None)
-                    self.outs.append(leaf)
-            self.aux = aux
-            if has_aux:
-                self.aux = tree.map_leaves(lambda leaf: unboxed(leaf, interpreter), aux)
+        arguments = list(args)
+        self.leaves: list[Node] = []
+        self.trees: list[tree.PyTreeSpec] = []
+        for position in positions:
+            values, structure = tree.flatten(args[position])
+            boxes = []
+            for i, value in enumerate(values):
+                path = tree.LeafPath(structure, i, f"argument {position}")
+                box = interpreter.variable(differentiable_leaf(value, path, transform))
+                self.leaves.append(box._payload)
+                boxes.append(box)
+            self.trees.append(structure)
+            arguments[position] = tree.unflatten(structure, boxes)
+        called = returning_pair(f, transform) if has_aux else f
+        outs, self.out_tree = run_on_containers(interpreter, called, arguments, keywords)
+        self.aux: Any = None
+        if has_aux:
+            self.out_tree, aux_tree = self.out_tree.children()
+            beside = outs[self.out_tree.num_leaves :]
+            outs = outs[: self.out_tree.num_leaves]
+            self.aux = tree.unflatten(aux_tree, [value for value, _ in beside])
+        self.nodes: list[Node | None] = [node for _, node in outs]
+        self.outs: list[Any] = [
+            returned_value(out, "the output" if len(outs) == 1 else f"output {i}", transform)
+            if node is None
+            else out
+            for i, (out, node) in enumerate(outs)
+        ]
 
     def output(self) -> Any:
         """What the function returned, below the level it was recorded at."""
@@ -92,7 +90,7 @@ class Recorded:
         given = {id(g) for g in cotangents}
         pulled = iter(
             [
-                owned(reached[leaf], given) if leaf in reached else zeros(leaf.spec)[()]
+                owned(reached[leaf], given) if leaf in reached else scalar_form(zeros(leaf.spec))
                 for leaf in self.leaves
             ]
         )
@@ -270,7 +268,7 @@ def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
     def derivative(*args: Any, **keywords: Any) -> Any:
         positions = positions_of(argnums, len(args), "elementwise_grad")
         recorded = Recorded(f, args, keywords, positions, False, "elementwise_grad")
-        seeds = [np.ones(spec_of(out).shape, spec_of(out).dtype) for out in recorded.outs]
+        seeds = [ones(spec.shape, spec.dtype) for spec in map(spec_of, recorded.outs)]
         gradients = recorded.pull(seeds, keep_tape=False)
         return gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)
 

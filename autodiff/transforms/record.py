@@ -7,10 +7,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from autodiff import tree
-from autodiff.core.arrays import protected
+from autodiff.core.arrays import as_value, protected
 from autodiff.core.dispatch import Box
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
@@ -42,8 +40,7 @@ def record(f: Function) -> Function:
         arguments = _argument_names(f, len(xs))
         names = [_short(path, arguments) for path in tree.paths(structure, "")]
         values = [
-            protected(value) if hasattr(value, "shape") else np.asarray(value)[()]
-            for value in values
+            protected(value) if hasattr(value, "shape") else as_value(value) for value in values
         ]
         tape, _ = record_calls(
             functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure

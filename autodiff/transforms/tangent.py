@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.dispatch import Box, lower_to, open_scope
-from autodiff.core.spec import spec_of
-from autodiff.interpret.cotangents import zeros
+from autodiff.interpret.boxed import run_on_containers
 from autodiff.interpret.forward import Forward
 from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, record_calls
 from autodiff.tensor import Tensor
-from autodiff.transforms.arguments import Function, as_value, differentiable_leaf, seeds_for
+from autodiff.transforms.arguments import (
+    Function,
+    differentiable_leaf,
+    returned_value,
+    seeds_for,
+    zero_value,
+)
 from autodiff.transforms.gradient import grad
 
 __all__ = ["hvp", "jvp", "linearize", "push_tangents", "tangent_tape"]
@@ -44,17 +48,14 @@ def push_tangents(
 ) -> tuple[list[Any], list[Any], tree.PyTreeSpec]:
     """Evaluate `f` on values with tangents; returns flat outputs, flat tangents, structure."""
     interpreter = Forward(Tensor)
-    with open_scope(interpreter):
-        boxes = [interpreter.make(v, t) for v, t in zip(values, tangents, strict=True)]
-        outs, out_tree = tree.flatten(f(*tree.unflatten(structure, boxes), **keywords))
-        primals_out, tangents_out = [], []
-        for i, leaf in enumerate(outs):
-            leaf = lower_to(as_value(leaf, f"output {i}", transform), interpreter.level)
-            own = isinstance(leaf, Box) and leaf._interpreter is interpreter
-            primal = leaf._value if own else leaf
-            tangent = leaf._payload if own else None
-            primals_out.append(primal)
-            tangents_out.append(zeros(spec_of(primal))[()] if tangent is None else tangent)
+    boxes = [interpreter.make(v, t) for v, t in zip(values, tangents, strict=True)]
+    arguments = tree.unflatten(structure, boxes)
+    outs, out_tree = run_on_containers(interpreter, f, arguments, keywords)
+    primals_out, tangents_out = [], []
+    for i, (primal, tangent) in enumerate(outs):
+        primal = returned_value(primal, f"output {i}", transform)
+        primals_out.append(primal)
+        tangents_out.append(zero_value(primal) if tangent is None else tangent)
     return primals_out, tangents_out, out_tree
 
 
@@ -106,7 +107,7 @@ def tangent_tape(
         results.extend((outs, out_tree))
         return out_tangents
 
-    start = [zeros(spec_of(value))[()] for value in values]
+    start = [zero_value(value) for value in values]
     tape, _ = record_calls(tangent_program, Stage(Tensor), start, [None] * len(start), structure)
     outs, out_tree = results
     return outs, out_tree, tape
