@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from autodiff.ops import elementwise as ew
 __all__ = [
     "Argnums",
     "Function",
+    "P",
+    "R",
     "check_transform",
     "differentiable_leaf",
     "function_name",
@@ -33,10 +35,17 @@ __all__ = [
     "zero_value",
 ]
 
+P = ParamSpec("P")
+"""What a function takes. A transform keeps it, but for NumPy's ufuncs: of their overloaded types
+only the first would be left, which is the one of scalars."""
+
+R = TypeVar("R")
+"""What a function returns."""
+
 Function = Callable[..., Any]
 
-
 Argnums = int | Sequence[int]
+"""Number of a positional argument, or several."""
 
 
 def function_name(f: Function) -> str:
@@ -45,7 +54,17 @@ def function_name(f: Function) -> str:
 
 
 def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) -> Any:
-    """Check a leaf to differentiate with respect to; arrays are frozen or copied.
+    """Check a leaf to differentiate with respect to; an array that could change is copied.
+
+    Parameters
+    ----------
+    leaf : anything
+    path : how the leaf is reached, for the message
+    transform : the transform's name, for the message
+
+    Returns
+    -------
+    A Tensor or a frozen array, or a scalar for a number
 
     Raises
     ------
@@ -93,7 +112,15 @@ def check_transform(f: Any, transform: str, argnums: Any = 0) -> None:
 
 
 def positions_of(argnums: Argnums, count: int, transform: str) -> tuple[int, ...]:
-    """Check argument numbers and make them non-negative."""
+    """Check argument numbers and make them non-negative.
+
+    Raises
+    ------
+    TypeError
+        One is no int.
+    ValueError
+        One is out of range, or given twice.
+    """
     given = (argnums,) if isinstance(argnums, (int, np.integer)) else tuple(argnums)
     positions = []
     for number in given:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, overload
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from autodiff.interpret.batch import Batch
 from autodiff.interpret.boxed import run_on_containers
 from autodiff.ops.shape import moveaxis_
 from autodiff.tensor import Tensor
-from autodiff.transforms.arguments import Function, check_transform, returned_value
+from autodiff.transforms.arguments import Function, P, R, check_transform, returned_value
 
 __all__ = ["vmap"]
 
@@ -59,6 +59,14 @@ def _batch_size(values: Sequence[Any], axes: Sequence[Any], paths: Sequence[str]
     return size
 
 
+@overload
+def vmap(f: np.ufunc, in_axes: Any = ..., out_axes: Any = ...) -> Callable[..., Any]: ...
+
+
+@overload
+def vmap(f: Callable[P, R], in_axes: Any = ..., out_axes: Any = ...) -> Callable[P, R]: ...
+
+
 def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     """Return a function that evaluates `f` on many examples at once.
 
@@ -71,10 +79,19 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     out_axes : int or a container of them
         Where the examples' axis goes in each output.
 
+    Returns
+    -------
+    callable
+        Takes what `f` takes, with an axis of examples more where `in_axes` says so. Keyword
+        arguments are the same for all examples.
+
     Raises
     ------
+    TypeError
+        `f` is no function, or returned something that is no array.
     ValueError
-        Arguments disagree on the number of examples, or an axis is out of range.
+        From the new function: arguments disagree on the number of examples, an axis is out of
+        range, or the axes do not fit the containers.
 
     Examples
     --------

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import (
     Argnums,
     Function,
+    P,
     check_transform,
     differentiable_leaf,
     function_name,
@@ -100,6 +101,26 @@ class Recorded:
         ]
 
 
+Pullback = Callable[[Any], tuple[Any, ...]]
+"""From a cotangent of the output to one cotangent per argument."""
+
+
+@overload
+def vjp(
+    f: Function, *xs: Any, has_aux: Literal[False] = False, **keywords: Any
+) -> tuple[Any, Pullback]: ...
+
+
+@overload
+def vjp(
+    f: Function, *xs: Any, has_aux: Literal[True], **keywords: Any
+) -> tuple[Any, Pullback, Any]: ...
+
+
+@overload
+def vjp(f: Function, *xs: Any, has_aux: bool, **keywords: Any) -> tuple[Any, ...]: ...
+
+
 def vjp(f: Function, *xs: Any, has_aux: bool = False, **keywords: Any) -> tuple[Any, ...]:
     """Evaluate `f` and return its pullback.
 
@@ -119,6 +140,15 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False, **keywords: Any) -> tuple[
     pullback : function of a cotangent of `out`'s structure and shapes
         Returns a tuple with one cotangent per argument; may be called any number of times.
     aux : only with ``has_aux=True``
+
+    Raises
+    ------
+    TypeError
+        An argument is not of a float or complex dtype, or `f` returned something that is no array;
+        from the pullback: a cotangent has another structure than the output, or a complex dtype
+        where the output has a real one.
+    ValueError
+        From the pullback: a cotangent has another shape than the output.
 
     Examples
     --------
@@ -180,6 +210,18 @@ def _scalar_seed(recorded: Recorded, f: Function, holomorphic: bool) -> Any:
 _LEAF = tree.flatten(0.0)[1]
 
 
+@overload
+def value_and_grad(
+    f: np.ufunc, argnums: Argnums = ..., has_aux: bool = ..., holomorphic: bool = ...
+) -> Callable[..., tuple[Any, Any]]: ...
+
+
+@overload
+def value_and_grad(
+    f: Callable[P, Any], argnums: Argnums = ..., has_aux: bool = ..., holomorphic: bool = ...
+) -> Callable[P, tuple[Any, Any]]: ...
+
+
 def value_and_grad(
     f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Function:
@@ -195,10 +237,19 @@ def value_and_grad(
     holomorphic : bool
         `f` is complex-differentiable, from complex to complex.
 
+    Returns
+    -------
+    callable
+        Takes what `f` takes; returns the value and the gradient, which is a container like the
+        argument.
+
     Raises
     ------
     TypeError
-        `f` does not return a real scalar, or an argument is not of a float or complex dtype.
+        `f` is no function; or, when the new function is called, `f` does not return a real scalar,
+        or an argument is not of a float or complex dtype.
+    ValueError
+        `argnums` names an argument that the call does not have, or one twice.
 
     Examples
     --------
@@ -221,14 +272,47 @@ def value_and_grad(
     return evaluate
 
 
+@overload
+def grad(
+    f: np.ufunc, argnums: Argnums = ..., has_aux: bool = ..., holomorphic: bool = ...
+) -> Callable[..., Any]: ...
+
+
+@overload
+def grad(
+    f: Callable[P, Any], argnums: Argnums = ..., has_aux: bool = ..., holomorphic: bool = ...
+) -> Callable[P, Any]: ...
+
+
 def grad(
     f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Function:
     """Return the gradient function of `f`.
 
-    Parameters are those of `value_and_grad`; with ``has_aux=True`` the new function returns
-    ``(gradient, aux)``. For complex z = x + iy the gradient of a real-valued function is
-    df/dx - i df/dy.
+    For complex z = x + iy the gradient of a real-valued function is df/dx - i df/dy.
+
+    Parameters
+    ----------
+    f : callable that returns a real scalar
+    argnums : int or tuple of int
+        Arguments to differentiate; a tuple gives a tuple of gradients.
+    has_aux : bool
+        `f` returns ``(scalar, aux)``; the new function returns ``(gradient, aux)``.
+    holomorphic : bool
+        `f` is complex-differentiable, from complex to complex.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes; returns the gradient, which is a container like the argument.
+
+    Raises
+    ------
+    TypeError
+        `f` is no function; or, when the new function is called, `f` does not return a real scalar,
+        or an argument is not of a float or complex dtype.
+    ValueError
+        `argnums` names an argument that the call does not have, or one twice.
 
     Examples
     --------
@@ -249,11 +333,38 @@ def grad(
     return gradient
 
 
+@overload
+def elementwise_grad(f: np.ufunc, argnums: Argnums = ...) -> Callable[..., Any]: ...
+
+
+@overload
+def elementwise_grad(f: Callable[P, Any], argnums: Argnums = ...) -> Callable[P, Any]: ...
+
+
 def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
     """Return the derivative of a function that acts on each element by itself.
 
     It is the gradient of the sum of the outputs; for a function that mixes elements that is the
     column sum of its Jacobian.
+
+    Parameters
+    ----------
+    f : callable on arrays, or containers of them
+    argnums : int or tuple of int
+        Arguments to differentiate; a tuple gives a tuple of derivatives.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes; returns the derivative, which is a container like the argument.
+
+    Raises
+    ------
+    TypeError
+        `f` is no function; or, when the new function is called, an argument is not of a float or
+        complex dtype.
+    ValueError
+        `argnums` names an argument that the call does not have, or one twice.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ContextDecorator
-from typing import Any
+from typing import Any, TypeVar
 
 from autodiff import tree
 from autodiff.core.dispatch import Box, modes, next_level
@@ -11,9 +11,25 @@ from autodiff.ops import elementwise as ew
 
 __all__ = ["debug", "no_grad", "stop_gradient", "strong_zero"]
 
+T = TypeVar("T")
 
-def stop_gradient(x: Any) -> Any:
+
+def stop_gradient(x: T) -> T:
     """Return `x` as a constant: no derivative passes, in any mode.
+
+    Parameters
+    ----------
+    x : Tensor, array, number or container of them
+        What is no Tensor is a constant already, and passes unchanged.
+
+    Returns
+    -------
+    Container like `x`, of the same values
+
+    Raises
+    ------
+    EscapedTensorError
+        A Tensor in `x` belongs to a transform that has returned.
 
     Examples
     --------
@@ -21,9 +37,10 @@ def stop_gradient(x: Any) -> Any:
     >>> ad.grad(lambda x: x * ad.stop_gradient(x))(3.0)
     np.float64(3.0)
     """
-    return tree.map_leaves(
+    constant: T = tree.map_leaves(
         lambda leaf: ew.stop_gradient(leaf) if isinstance(leaf, Box) else leaf, x
     )
+    return constant
 
 
 class _Mode(ContextDecorator):

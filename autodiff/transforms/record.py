@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
+
+import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import as_value, protected
@@ -14,14 +16,39 @@ from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, record_calls, set_name
 from autodiff.tensor import Tensor
+from autodiff.transforms.arguments import Function, P, check_transform
 
 __all__ = ["name", "record"]
 
-Function = Callable[..., Any]
+T = TypeVar("T")
 
 
-def record(f: Function) -> Function:
+@overload
+def record(f: np.ufunc) -> Callable[..., Tape]: ...
+
+
+@overload
+def record(f: Callable[P, Any]) -> Callable[P, Tape]: ...
+
+
+def record(f: Function) -> Callable[..., Tape]:
     """Return a function that records `f` for given arguments and returns the `Tape`.
+
+    Parameters
+    ----------
+    f : callable on containers of arrays
+        Run once at each recording. Where it looks at a value (``if x > 0``), the tape keeps a
+        guard.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes; returns the `Tape` of the operations that `f` did.
+
+    Raises
+    ------
+    TypeError
+        `f` is no function.
 
     Examples
     --------
@@ -33,6 +60,7 @@ def record(f: Function) -> Function:
     >>> tape.evaluate(np.zeros(3))
     np.float64(0.0)
     """
+    check_transform(f, "record")
 
     @functools.wraps(f)
     def recorder(*xs: Any, **keywords: Any) -> Tape:
@@ -68,8 +96,8 @@ def _short(path: str, arguments: Sequence[str]) -> str:
     return arguments[int(position)] + rest
 
 
-def name(x: Any, name: str) -> Any:
-    """Name a value, for listings and pictures of tapes; returns `x`.
+def name(x: T, name: str) -> T:
+    """Name a value, for listings and pictures of tapes.
 
     Parameters
     ----------
@@ -77,6 +105,10 @@ def name(x: Any, name: str) -> Any:
         Under any transform. What is no Tensor has no place on a tape, and passes unchanged.
     name : str
         A second value of the same name shows as ``name_2``.
+
+    Returns
+    -------
+    `x` itself
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Forward mode on functions: tangents, linearization, Hessian-vector products."""
+"""Forward mode on functions: tangents, linearisation, products of Hessians with vectors."""
 
 from __future__ import annotations
 
@@ -69,10 +69,20 @@ def jvp(
     f : callable
     primals, tangents : tuples of containers, one entry per argument of `f`
         Of the same structure and shapes.
+    **keywords
+        Passed to `f`, not differentiated.
 
     Returns
     -------
     out, tangent_out : of the structure that `f` returns
+
+    Raises
+    ------
+    TypeError
+        `primals` or `tangents` is no tuple, they differ in structure, a primal is not of a float
+        or complex dtype, or `f` returned something that is no array.
+    ValueError
+        A tangent has another shape than its primal.
 
     Examples
     --------
@@ -118,10 +128,26 @@ def linearize(f: Function, *xs: Any, **keywords: Any) -> tuple[Any, Function]:
 
     The derivative replays the recorded tangent operations, without running `f` again.
 
+    Parameters
+    ----------
+    f : callable
+    *xs : containers of arrays
+        Arguments; all of them are differentiated.
+    **keywords
+        Passed to `f`, not differentiated.
+
     Returns
     -------
     out : what `f` returned
     linear_f : function of one tangent per argument; returns a tangent of `out`
+
+    Raises
+    ------
+    TypeError
+        An argument is not of a float or complex dtype, or `f` returned something that is no array;
+        from `linear_f`: tangents of another structure than the arguments.
+    ValueError
+        From `linear_f`: a tangent has another shape than its argument.
 
     Examples
     --------
@@ -153,10 +179,21 @@ def hvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], **keyw
     ----------
     f : callable that returns a real scalar
     primals, tangents : tuples of containers, one entry per argument of `f`
+        Of the same structure and shapes.
+    **keywords
+        Passed to `f`, not differentiated.
 
     Returns
     -------
     For one argument its product; for several a tuple, one per argument.
+
+    Raises
+    ------
+    TypeError
+        `f` does not return a real scalar, `primals` or `tangents` is no tuple, they differ in
+        structure, or a primal is not of a float dtype.
+    ValueError
+        A tangent has another shape than its primal.
 
     Examples
     --------
