@@ -69,7 +69,8 @@ class _Mode(ContextDecorator):
 class no_grad(_Mode):
     """Within it, operations on existing Tensors record nothing: results are constants.
 
-    Transforms opened inside work as ever.
+    Transforms opened inside work as ever. It is a ``with`` block or, as ``@ad.no_grad()``, a
+    decorator.
 
     Examples
     --------
@@ -96,7 +97,8 @@ class no_grad(_Mode):
 class strong_zero(_Mode):
     """Within it, a zero cotangent or tangent stays zero past an infinite or NaN partial.
 
-    The branch of ``np.where`` that was not taken then contributes nothing.
+    The branch of ``np.where`` that was not taken then contributes nothing. It is a ``with`` block
+    or, as ``@ad.strong_zero()``, a decorator.
 
     Examples
     --------
@@ -119,7 +121,13 @@ class strong_zero(_Mode):
 class debug(_Mode):
     """Within it, the first NaN or infinity, forward or backward, raises `FloatingPointError`.
 
-    The message names the primitive, the rule and the line of your program.
+    The message names the primitive, the rule and the line of your program. It is a ``with`` block
+    or, as ``@ad.debug()``, a decorator.
+
+    Raises
+    ------
+    NonFiniteError
+        A `FloatingPointError`: an operation, a rule or a tangent gave a NaN or an infinity.
 
     Examples
     --------
