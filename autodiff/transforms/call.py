@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import scalar_form
-from autodiff.core.dispatch import Box, innermost
+from autodiff.core.dispatch import innermost
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, is_inexact, spec_of
@@ -309,8 +309,8 @@ def _example_by_example(rule: Callable[..., Sequence[Any]], *groups: Values) -> 
         batch = innermost(values)
         if not isinstance(batch, Batch) or batch.size == 0:
             raise
-    flags = [isinstance(value, Box) and value._interpreter is batch for value in values]
-    below = [value._value if flag else value for value, flag in zip(values, flags, strict=True)]
+    below, sizes = zip(*map(batch.unbox, values), strict=True)
+    flags = [size is not None for size in sizes]
     missing: list[bool] = []
 
     def present(*example: Any) -> tuple[Any, ...]:
