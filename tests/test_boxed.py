@@ -5,7 +5,7 @@ import pytest
 
 import autodiff as ad
 from autodiff.errors import EscapedTensorError
-from autodiff.interpret.boxed import pull_back, run, run_batched, run_on_containers
+from autodiff.interpret.boxed import pull_back, run, run_batched, run_flattened
 from autodiff.interpret.forward import Forward
 from autodiff.interpret.reverse import Reverse
 
@@ -42,7 +42,7 @@ def test_a_container_is_flattened_while_the_scope_is_open():
 
     ad.tree.register(Lazy, lambda lazy: ((lazy.x * 2,), None, ("x",)), lambda _, c: Lazy(c[0]))
     pusher = Forward(ad.Tensor)
-    outs, structure = run_on_containers(pusher, Lazy, [pusher.make(X, X)], {})
+    outs, structure = run_flattened(pusher, Lazy, [pusher.make(X, X)])
     np.testing.assert_array_equal(outs[0][1], 2 * X)
     assert structure.num_leaves == 1
 

@@ -7,7 +7,7 @@ level, and the payload that tells what the interpreter knows of it. All of them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from autodiff import tree
@@ -18,7 +18,7 @@ from autodiff.interpret.cotangents import cast, zeros
 from autodiff.interpret.reverse import Reverse
 from autodiff.interpret.sweep import sweep
 
-__all__ = ["pull_back", "run", "run_batched", "run_on_containers"]
+__all__ = ["pull_back", "run", "run_batched", "run_flattened"]
 
 FlatFunction = Callable[..., Iterable[Any]]
 """Function of values that are no containers; returns any number of such values."""
@@ -35,18 +35,16 @@ def run(
         return [interpreter.unbox(out) for out in function(*inputs)]
 
 
-def run_on_containers(
-    interpreter: Interpreter,
-    f: Callable[..., Any],
-    args: Iterable[Any],
-    keywords: Mapping[str, Any],
+def run_flattened(
+    interpreter: Interpreter, function: Callable[..., Any], inputs: Iterable[Any]
 ) -> tuple[list[tuple[Any, Any]], tree.PyTreeSpec]:
-    """Call a function of containers; returns its flat outputs as `run` does, and their structure.
+    """Call a function that returns a container; gives its leaves as `run` does, and its structure.
 
-    The result is flattened while the scope is open: a class of the user's may compute then.
+    The function puts its own arguments together of the inputs. Like flattening the result, that
+    happens while the scope is open: a class of the user's may compute then, or make variables.
     """
     with open_scope(interpreter):
-        outs, structure = tree.flatten(f(*args, **keywords))
+        outs, structure = tree.flatten(function(*inputs))
     return [interpreter.unbox(out) for out in outs], structure
 
 

@@ -26,11 +26,11 @@ __all__ = [
     "P",
     "R",
     "check_transform",
+    "checked_pair",
     "differentiable_leaf",
     "function_name",
     "positions_of",
     "returned_value",
-    "returning_pair",
     "seeds_for",
     "zero_value",
 ]
@@ -155,18 +155,19 @@ def returned_value(out: Any, path: str, transform: str) -> Any:
     )
 
 
-def returning_pair(f: Function, transform: str) -> Function:
-    """Return the same function, refusing what is no pair of an output and what comes beside it."""
+def checked_pair(out: Any, transform: str) -> tuple[Any, Any]:
+    """Refuse what is no pair of an output and what comes beside it.
 
-    def pair(*args: Any, **keywords: Any) -> tuple[Any, Any]:
-        out = f(*args, **keywords)
-        if not isinstance(out, tuple) or len(out) != 2:
-            raise TypeError(
-                f"{transform}: has_aux=True needs the function to return a pair (output, aux)"
-            )
-        return out[0], out[1]
-
-    return pair
+    Raises
+    ------
+    TypeError
+        The function returned something else.
+    """
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TypeError(
+            f"{transform}: has_aux=True needs the function to return a pair (output, aux)"
+        )
+    return out[0], out[1]
 
 
 def zero_value(value: Any) -> Any:

@@ -12,7 +12,7 @@ from autodiff import tree
 from autodiff.core.arrays import as_value
 from autodiff.core.spec import spec_of
 from autodiff.interpret.batch import Batch
-from autodiff.interpret.boxed import run_on_containers
+from autodiff.interpret.boxed import run_flattened
 from autodiff.ops.shape import moveaxis_
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import Function, P, R, check_transform, returned_value
@@ -122,8 +122,9 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
             value if axis is None else interpreter.make(_to_front(value, axis), size)
             for value, axis in zip(values, axes, strict=True)
         ]
-        arguments = tree.unflatten(structure, boxes)
-        outs, out_tree = run_on_containers(interpreter, f, arguments, keywords)
+        outs, out_tree = run_flattened(
+            interpreter, lambda *leaves: f(*tree.unflatten(structure, leaves), **keywords), boxes
+        )
         axes = _leaf_axes(out_axes, out_tree, "out_axes")
         results = []
         for i, ((out, own), axis) in enumerate(zip(outs, axes, strict=True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, overload
 
@@ -11,7 +12,7 @@ import numpy as np
 from autodiff import tree
 from autodiff.core.arrays import ones, scalar_form
 from autodiff.core.spec import is_inexact, spec_of
-from autodiff.interpret.boxed import run_on_containers
+from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.graph import Node
 from autodiff.interpret.reverse import Reverse
@@ -22,11 +23,11 @@ from autodiff.transforms.arguments import (
     Function,
     P,
     check_transform,
+    checked_pair,
     differentiable_leaf,
     function_name,
     positions_of,
     returned_value,
-    returning_pair,
     seeds_for,
 )
 
@@ -49,21 +50,24 @@ class Recorded:
     ) -> None:
         self.transform = transform
         interpreter = Reverse(Tensor)
-        arguments = list(args)
-        self.leaves: list[Node] = []
+        boxes: list[Any] = []
         self.trees: list[tree.PyTreeSpec] = []
         for position in positions:
             values, structure = tree.flatten(args[position])
-            boxes = []
             for i, value in enumerate(values):
                 path = tree.LeafPath(structure, i, f"argument {position}")
-                box = interpreter.variable(differentiable_leaf(value, path, transform))
-                self.leaves.append(box._payload)
-                boxes.append(box)
+                boxes.append(interpreter.variable(differentiable_leaf(value, path, transform)))
             self.trees.append(structure)
-            arguments[position] = tree.unflatten(structure, boxes)
-        called = returning_pair(f, transform) if has_aux else f
-        outs, self.out_tree = run_on_containers(interpreter, called, arguments, keywords)
+        self.leaves: list[Node] = [box._payload for box in boxes]
+
+        def called(*leaves: Any) -> Any:
+            arguments = list(args)
+            for position, container in zip(positions, self._grouped(leaves), strict=True):
+                arguments[position] = container
+            out = f(*arguments, **keywords)
+            return checked_pair(out, transform) if has_aux else out
+
+        outs, self.out_tree = run_flattened(interpreter, called, boxes)
         self.aux: Any = None
         if has_aux:
             self.out_tree, aux_tree = self.out_tree.children()
@@ -89,14 +93,20 @@ class Recorded:
         ]
         reached = sweep(seeds, keep_tape=keep_tape)
         given = {id(g) for g in cotangents}
-        pulled = iter(
+        return self._grouped(
             [
                 owned(reached[leaf], given) if leaf in reached else scalar_form(zeros(leaf.spec))
                 for leaf in self.leaves
             ]
         )
+
+    def _grouped(self, values: Sequence[Any]) -> list[Any]:
+        """Values of the leaves, as containers like the arguments."""
+        if len(self.trees) == 1:
+            return [tree.unflatten(self.trees[0], values)]
+        following = iter(values)
         return [
-            tree.unflatten(structure, [next(pulled) for _ in range(structure.num_leaves)])
+            tree.unflatten(structure, list(itertools.islice(following, structure.num_leaves)))
             for structure in self.trees
         ]
 

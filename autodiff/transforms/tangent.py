@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff import tree
-from autodiff.interpret.boxed import run_on_containers
+from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.forward import Forward
 from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, record_calls
@@ -49,8 +49,9 @@ def push_tangents(
     """Evaluate `f` on values with tangents; returns flat outputs, flat tangents, structure."""
     interpreter = Forward(Tensor)
     boxes = [interpreter.make(v, t) for v, t in zip(values, tangents, strict=True)]
-    arguments = tree.unflatten(structure, boxes)
-    outs, out_tree = run_on_containers(interpreter, f, arguments, keywords)
+    outs, out_tree = run_flattened(
+        interpreter, lambda *leaves: f(*tree.unflatten(structure, leaves), **keywords), boxes
+    )
     primals_out, tangents_out = [], []
     for i, (primal, tangent) in enumerate(outs):
         primal = returned_value(primal, f"output {i}", transform)
