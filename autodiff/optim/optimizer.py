@@ -1,0 +1,268 @@
+"""What all optimisers have in common: parameters, their state, and how a rule runs over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+import autodiff as ad
+from autodiff.core.arrays import (
+    ARRAY,
+    as_array,
+    as_value,
+    freeze,
+    has_memory,
+    memory_of,
+    scalar_form,
+    writeable,
+    zeros,
+)
+from autodiff.optim.arithmetic import computing_dtype, dtype_of
+from autodiff.optim.hyperparameters import at_least_zero
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer:
+    """Base of the optimisers: where state is kept, and how a rule runs over parameters.
+
+    A subclass names its slots, the arrays that it keeps for each parameter, and gives the rule for
+    one parameter.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, optional
+        Variables to update with `step`; leave it out for `init` and `update`.
+    lr : float
+        Learning rate; the attribute may be changed between steps.
+
+    Attributes
+    ----------
+    lr : float
+    variables : list of Tensor
+    state : dict
+        State of the variables, as `init` makes it for their list.
+    """
+
+    slots: tuple[str, ...] = ()
+    """Names of the arrays kept for each parameter."""
+
+    real_slots: frozenset[str] = frozenset()
+    """Those of `slots` that are real for complex parameters."""
+
+    def __init__(self, params: Iterable[Any] | None, lr: float) -> None:
+        self.lr = at_least_zero(lr, type(self).__name__, "lr")
+        self.variables = self._checked(params)
+        self.state = self.init([variable.data for variable in self.variables])
+
+    def _checked(self, params: Iterable[Any] | None) -> list[Any]:
+        name = type(self).__name__
+        if params is None:
+            return []
+        if isinstance(params, (int, float)):
+            raise TypeError(
+                f"{name}: the first argument is the parameters, got the number {params}; write "
+                f"{name}(lr={params}) for the functional form"
+            )
+        if isinstance(params, ad.Tensor):
+            raise TypeError(
+                f"{name}: params must be a list of Tensors, got a Tensor; pass [tensor]"
+            )
+        variables: list[Any] = []
+        seen: set[int] = set()
+        for position, variable in enumerate(params):
+            if not isinstance(variable, ad.Tensor):
+                raise TypeError(
+                    f"{name}: params[{position}] is a {type(variable).__name__}, not a Tensor; "
+                    "pass model.parameters(), or use init and update for plain arrays"
+                )
+            if id(variable) not in seen:
+                seen.add(id(variable))
+                variables.append(variable)
+        if not variables:
+            raise ValueError(f"{name}: params is empty; there is nothing to update")
+        return variables
+
+    # --- imperative -------------------------------------------------------------------------------
+
+    def zero_grad(self) -> None:
+        """Set the ``grad`` of every variable to None."""
+        for variable in self.variables:
+            variable.grad = None
+
+    def step(self) -> None:
+        """Update every variable by its ``grad``; those whose ``grad`` is None stay as they are.
+
+        Raises
+        ------
+        ValueError
+            The optimiser was made without parameters.
+        """
+        if not self.variables:
+            raise ValueError(
+                f"{type(self).__name__}.step() without parameters: make the optimizer with "
+                "model.parameters(), or use init and update"
+            )
+        for position, variable in enumerate(self.variables):
+            gradient = variable.grad
+            if gradient is None:
+                continue
+            if isinstance(gradient, ad.Tensor):
+                gradient = gradient.data
+            slots = [self.state[slot][position] for slot in self.slots]
+            count = self.state["step"][position] + 1
+            variable.data, slots = self._apply(gradient, variable.data, slots, count)
+            self.state["step"][position] = count
+            for slot, value in zip(self.slots, slots, strict=True):
+                self.state[slot][position] = value
+
+    # --- functional -------------------------------------------------------------------------------
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """State before the first update: zeros.
+
+        Parameters
+        ----------
+        params : container of arrays
+
+        Returns
+        -------
+        dict
+            ``{"step": ..., slot: ..., ...}``, each of the structure of `params`.
+        """
+        leaves, structure = ad.tree.flatten(params)
+        for leaf in leaves:
+            dtype_of(leaf)
+        state = {"step": ad.tree.unflatten(structure, [0] * len(leaves))}
+        for slot in self.slots:
+            start = [self._zeros(leaf, slot in self.real_slots) for leaf in leaves]
+            state[slot] = ad.tree.unflatten(structure, start)
+        return state
+
+    def _zeros(self, leaf: Any, real: bool) -> Any:
+        dtype = computing_dtype(dtype_of(leaf))
+        if real:
+            dtype = np.finfo(dtype).dtype
+        return scalar_form(freeze(zeros(np.shape(leaf), dtype, like=leaf)))
+
+    def update(self, gradients: Any, state: dict[str, Any], params: Any) -> tuple[Any, Any]:
+        """Apply the rule once to each parameter.
+
+        It changes nothing in place: it returns new, read-only arrays, which transforms take as
+        they are. The rule is made of NumPy's functions, so it can be differentiated; on Tensors it
+        is recorded like any other computation. Train with ``nn.arrays(model)`` unless you want
+        that.
+
+        Parameters
+        ----------
+        gradients : container of the structure of `params`
+        state : dict
+            From `init` or the last `update`.
+        params : container of arrays
+
+        Returns
+        -------
+        params, state
+            New containers of the same structures, dtypes kept.
+
+        Raises
+        ------
+        ValueError
+            Structures or shapes differ.
+        """
+        name = type(self).__name__
+        values, structure = ad.tree.flatten(params)
+        paths = ad.tree.paths(structure, "gradients")
+        given: Any = state
+        if not isinstance(given, dict) or set(given) != {"step", *self.slots}:
+            kind = sorted(given) if isinstance(given, dict) else type(given).__name__
+            raise ValueError(
+                f"{name}.update: state is {kind}, it must be a dict of step, "
+                f"{', '.join(self.slots) or 'nothing else'}; make it with init(params)"
+            )
+        columns = {"gradients": gradients, **{key: state[key] for key in ("step", *self.slots)}}
+        flat: dict[str, list[Any]] = {}
+        for key, column in columns.items():
+            flat[key], own = ad.tree.flatten(column)
+            if own != structure:
+                what = key if key == "gradients" else f"state[{key!r}]"
+                raise ValueError(
+                    f"{name}.update: {what} has structure {own}, params have {structure}"
+                )
+        results = []
+        for i, (value, gradient, path) in enumerate(
+            zip(values, flat["gradients"], paths, strict=True)
+        ):
+            if np.shape(gradient) != np.shape(value):
+                raise ValueError(
+                    f"{name}.update: {path} has shape {np.shape(gradient)}, the parameter "
+                    f"{np.shape(value)}"
+                )
+            slots = [flat[slot][i] for slot in self.slots]
+            results.append(self._apply(gradient, value, slots, int(flat["step"][i]) + 1))
+        counts = [int(count) + 1 for count in flat["step"]]
+        new_state = {"step": ad.tree.unflatten(structure, counts)}
+        for position, slot in enumerate(self.slots):
+            column = [slots[position] for _, slots in results]
+            new_state[slot] = ad.tree.unflatten(structure, column)
+        return ad.tree.unflatten(structure, [value for value, _ in results]), new_state
+
+    # --- the rule ---------------------------------------------------------------------------------
+
+    def _apply(
+        self, gradient: Any, value: Any, slots: Sequence[Any], count: int
+    ) -> tuple[Any, list[Any]]:
+        """Run the rule in a precision that it can work in, and freeze what comes out."""
+        dtype = dtype_of(value)
+        if not isinstance(gradient, ad.Tensor) and as_array(gradient).dtype.kind not in "fc":
+            gradient = as_value(gradient, dtype)  # squares of integers overflow
+        if dtype.kind == "c":
+            # For z = x + iy the gradient is df/dx - i df/dy: its conjugate points uphill
+            gradient = np.conj(gradient)
+        computing = computing_dtype(dtype)
+        if computing != dtype:
+            gradient, value = gradient.astype(computing), value.astype(computing)
+        change, new_slots = self.rule(gradient, value, slots, count)
+        others = (gradient, value, *slots, *new_slots)
+        if (
+            type(change) is type(value) is ARRAY
+            and change.dtype == computing
+            and change.shape == value.shape
+            and memory_of(change) is change
+            and writeable(change)
+            and not any(change is other for other in others)
+        ):
+            # The change is a new array, so its memory serves for the result
+            result = np.subtract(value, change, out=change)
+        else:
+            result = value - change
+        if result.dtype != dtype:
+            result = result.astype(dtype)
+        return _freeze(result), [_freeze(slot) for slot in new_slots]
+
+    def rule(
+        self, gradient: Any, value: Any, slots: Sequence[Any], count: int
+    ) -> tuple[Any, Sequence[Any]]:
+        """What to subtract from one parameter, and its new slots; each optimizer defines it.
+
+        The change may be written over: if it is an array that somebody else holds, return a copy.
+
+        Parameters
+        ----------
+        gradient, value : array
+        slots : sequence of array, in the order of the class attribute `slots`
+        count : int
+            1 in the first update of this parameter.
+        """
+        raise TypeError(f"{type(self).__name__} does not define rule()")
+
+    def __repr__(self) -> str:
+        settings = {k: v for k, v in vars(self).items() if k not in ("slots", "state", "variables")}
+        text = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        return f"{type(self).__name__}({text})"
+
+
+def _freeze(value: Any) -> Any:
+    return freeze(value) if has_memory(value) else value
