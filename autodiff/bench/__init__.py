@@ -1,8 +1,8 @@
 """Benchmarks against what a user would pick instead: the package behind ``autodiff bench``.
 
 Workloads are defined once (`workloads`, `formulas`), each engine computes them in its own words
-(`engines`) in a process of its own (`worker`), and `harness` checks that all results are equal
-before the processes take turns and are timed. `report` and `figures` show what came out.
+(`engines`) in a process of its own (`worker`, `peers`), and `harness` checks that all results are
+equal before the processes take turns and are timed. `report` and `figures` show what came out.
 
 >>> from autodiff.bench import workloads
 >>> workloads.WORKLOADS["hessian"].title
@@ -20,8 +20,12 @@ _LAZY = (
     "formulas",
     "harness",
     "lazy",
+    "machine",
+    "peers",
     "program",
+    "records",
     "report",
+    "settings",
     "worker",
     "workloads",
 )

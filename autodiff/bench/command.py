@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from autodiff.bench.harness import Settings
+    from autodiff.bench.settings import Settings
 
 __all__ = ["add_command", "run"]
 
@@ -87,8 +87,9 @@ def _count(text: str) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    from autodiff.bench import harness
     from autodiff.bench.engines import ENGINES, OWN
+    from autodiff.bench.peers import PeerError
+    from autodiff.bench.settings import Settings
     from autodiff.bench.workloads import WORKLOADS, cases
 
     if arguments.list:
@@ -111,7 +112,7 @@ def _command(arguments: argparse.Namespace) -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         arguments.parser.error(f"--out: {arguments.out}: {error.strerror}")
-    settings = harness.Settings(
+    settings = Settings(
         rounds=arguments.rounds or (21 if arguments.full else 7),
         seconds=0.1 if arguments.full else 0.03,
         budget=30.0 if arguments.full else 1.0,
@@ -128,7 +129,7 @@ def _command(arguments: argparse.Namespace) -> int:
             coretypes=_coretypes(arguments),
             extras=arguments.workloads is None,
         )
-    except (harness.PeerError, OSError) as error:
+    except (PeerError, OSError) as error:
         print(f"autodiff bench: {error}", file=sys.stderr)
         return 1
     _write(results, arguments.out, arguments.format)
@@ -179,10 +180,12 @@ def run(
     """
     from autodiff.bench import harness, report
     from autodiff.bench.engines import ENGINES, OWN
+    from autodiff.bench.machine import machine
+    from autodiff.bench.peers import Fleet
 
     results: dict[str, Any] = {
         "schema": _SCHEMA,
-        "machine": harness.machine(settings),
+        "machine": machine(settings),
         "engines": {},
         "missing": {},
         "cases": [],
@@ -192,7 +195,7 @@ def run(
         "kernels": {},
     }
     records = results["cases"]
-    with harness.Fleet(engines, settings) as fleet:
+    with Fleet(engines, settings) as fleet:
         results["engines"], results["missing"] = fleet.about, fleet.missing
         show(report.heading(results))
         table = report.Table(list(fleet.peers))
@@ -223,7 +226,7 @@ def run(
         concerned = [name for name in present if ENGINES[name].numpy_based]
         # Peers with a BLAS of their own come along for comparison within the same rounds
         concerned += [name for name in ("torch", "jax") if name in present]
-        with harness.Fleet(concerned, kernel) as fleet:
+        with Fleet(concerned, kernel) as fleet:
             chosen_kernel = report.kernel_of(fleet.about[OWN]) or "threadpoolctl is not installed"
             results["kernels"][coretype or "unset"] = chosen_kernel
             show(f"OPENBLAS_CORETYPE={coretype or 'unset'}: {chosen_kernel}")

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import freeze, has_memory
+
 __all__ = ["WORKLOADS", "Case", "Workload", "cases", "make_inputs"]
 
 _FLOAT32 = 2e-3
@@ -100,8 +102,8 @@ def make_inputs(workload: Workload, parameters: dict[str, Any]) -> dict[str, Any
     inputs = workload.inputs(**parameters)
     for value in inputs.values():
         for array in value if isinstance(value, list) else [value]:
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
+            if has_memory(array):
+                freeze(array)
     return inputs
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from autodiff.bench import formulas
 from autodiff.bench.lazy import Lazy
 from autodiff.bench.program import Inputs, Program, UnsupportedError
+from autodiff.core.arrays import as_array
 
 jax = Lazy("jax")
 jnp = Lazy("jax.numpy")
@@ -28,7 +27,7 @@ def set_up() -> None:
 
 
 def _fetch(arrays: Sequence[Any]) -> list[Any]:
-    return [np.asarray(array) for array in jax.tree.leaves(arrays)]
+    return [as_array(array) for array in jax.tree.leaves(arrays)]
 
 
 def _compiled(function: Callable[..., Any], *values: Any) -> Program:
