@@ -11,7 +11,7 @@ import pytest
 
 import autodiff as ad
 from autodiff.cli import main
-from autodiff.draw import render
+from autodiff.draw.render import render
 from autodiff.ordering import Chain, JacobianGraph, Memory, Plan
 from autodiff.ordering.command import parse_chain
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import concrete
 from autodiff.draw.boxes import Group, boxes, phases
 from autodiff.draw.roles import output_names, parameter_positions
@@ -267,7 +268,7 @@ def summary(value: Any) -> dict[str, Any]:
     >>> summary(np.array([3.0, -4.0]))
     {'min': -4, 'mean': -0.5, 'max': 3, 'norm': 5, 'text': '[3, -4]'}
     """
-    array = np.asarray(concrete(value))
+    array = as_array(concrete(value))
     if array.size == 0:
         return {"text": "empty"}
     shown: dict[str, Any] = {}

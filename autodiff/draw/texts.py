@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from graphviz import nohtml
 
+from autodiff.core.arrays import as_array, is_array, is_number
 from autodiff.core.dispatch import concrete
 from autodiff.tape.ir import Constant
 
@@ -34,11 +35,9 @@ _SHOWN_ELEMENTS = 4
 def constant_text(constant: Constant) -> str:
     """Return a number or a short vector by value, any other constant by its kind."""
     value = constant.value
-    if not constant.known or not isinstance(
-        value, (bool, int, float, complex, np.ndarray, np.generic)
-    ):
+    if not constant.known or not (is_number(value) or is_array(value)):
         return "constant"
-    array = np.asarray(value)
+    array = as_array(value)
     if array.ndim == 0:
         return number_text(array.item(), 6)
     if array.ndim == 1 and array.size <= _SHOWN_ELEMENTS:
@@ -59,7 +58,7 @@ def value_text(value: Any) -> str:
     >>> value_text(2.0), value_text(np.array([1.0, 2.5])), value_text(np.ones((3, 3)))
     ('2', '[1, 2.5]', 'norm 3, mean 1')
     """
-    array = np.asarray(concrete(value))
+    array = as_array(concrete(value))
     if array.ndim == 0:
         return number_text(array.item())
     if array.size <= _SHOWN_ELEMENTS:
