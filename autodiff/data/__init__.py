@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from autodiff.core.arrays import as_array, freeze, memory_of
+
 __all__ = ["Digits", "batches", "digits"]
 
 _BRIGHTEST = 16  # a pixel counts the ink in a 4x4 block of the original scan
@@ -155,7 +157,7 @@ def batches(
     (2, 2) [2 3]
     (1, 2) [4]
     """
-    sources = tuple(np.asarray(array) for array in arrays)
+    sources = tuple(as_array(array) for array in arrays)
     if not sources:
         raise ValueError("batches: no arrays given; pass some, as in batches(x, y, size=32)")
     for position, source in enumerate(sources):
@@ -195,15 +197,13 @@ def _optdigits() -> NDArray[np.uint8]:
     file = resources.files(__name__).joinpath("optdigits.csv.gz")
     with file.open("rb") as packed, gzip.open(packed, "rt", encoding="ascii") as lines:
         table: NDArray[np.uint8] = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
-    table.setflags(write=False)  # every later call shares it
+    freeze(table)  # every later call shares it
     return table
 
 
 def _take(array: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
     """Copy rows into an array that nobody can write to, not through its base either."""
     taken = np.take(array, rows, axis=0)
-    owner: Any = taken
-    while isinstance(owner, np.ndarray):
-        owner.setflags(write=False)
-        owner = owner.base
+    freeze(memory_of(taken))
+    freeze(taken)
     return taken

@@ -2,6 +2,6 @@
 
 from autodiff.flow.findings import Finding
 from autodiff.flow.measure import ActivationFlow, ParameterFlow
-from autodiff.flow.report import Report, report
+from autodiff.flow.gradient_report import Report, report
 
 __all__ = ["ActivationFlow", "Finding", "ParameterFlow", "Report", "report"]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import concrete
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Shape
@@ -156,7 +157,7 @@ def measure_parameter(parameter: Parameter, trace: Trace) -> ParameterFlow:
     value, node = parameter.value, parameter.node
     used = trace.holds(node)
     gradient = trace.cotangent(node) if used else None
-    g = np.zeros(value.shape, value.dtype) if gradient is None else np.asarray(gradient)
+    g = np.zeros(value.shape, value.dtype) if gradient is None else as_array(gradient)
     magnitude = np.abs(wide(g))
     signed = magnitude if g.dtype.kind == "c" else wide(g)
     empty = g.size == 0
@@ -183,8 +184,8 @@ def measure_parameter(parameter: Parameter, trace: Trace) -> ParameterFlow:
 
 def wide(x: Any) -> NDArray[Any]:
     """Array in double precision."""
-    array = np.asarray(x)
-    return np.asarray(array, np.complex128 if array.dtype.kind == "c" else np.float64)
+    array: NDArray[Any] = as_array(x)
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
 
 
 def norm(x: Any) -> float:
@@ -262,7 +263,7 @@ def _slope(node: Node, pullback: Pullback) -> NDArray[Any]:
     ones = np.ones(node.spec.shape, node.spec.dtype)
     with np.errstate(all="ignore"):
         pulled = pullback.pull(ones, tuple(map(concrete, node.saved)))[position]
-    return np.broadcast_to(np.asarray(concrete(pulled)), node.spec.shape)
+    return np.broadcast_to(as_array(concrete(pulled)), node.spec.shape)
 
 
 def _output(node: Node, pullback: Pullback) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
+from autodiff.core.arrays import as_array, is_array
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import describe, is_inexact
 from autodiff.errors import TapeReleasedError
@@ -246,7 +247,7 @@ def _of_function(
     value = concrete(recorded.outs[0])
     _check_scalar(value, what)
     parameters = [
-        Parameter(name, np.asarray(leaf), node)
+        Parameter(name, as_array(leaf), node)
         for name, leaf, node in zip(names, leaves, recorded.leaves, strict=True)
     ]
     return _measured(value, recorded.nodes[0], parameters)
@@ -296,7 +297,7 @@ def _variables(params: Any) -> list[Parameter]:
     found: dict[Node, Parameter] = {}
     for leaf, name in zip(tree.leaves(params), _leaf_names(params), strict=True):
         if not isinstance(leaf, Box):
-            if isinstance(leaf, (np.ndarray, np.generic)) and is_inexact(leaf.dtype):
+            if is_array(leaf) and is_inexact(leaf.dtype):
                 kind = "an array, which a loss does not depend on; make it a Tensor, or pass the "
                 kind += "function that computes the loss"
             else:
@@ -307,7 +308,7 @@ def _variables(params: Any) -> list[Parameter]:
         if not isinstance(node, Leaf):
             what = "a constant" if node is None else "a computed Tensor"
             raise TypeError(f"report: {name} is {what}, no variable; pass what it comes from")
-        found.setdefault(node, Parameter(name, np.asarray(concrete(leaf)), node))
+        found.setdefault(node, Parameter(name, as_array(concrete(leaf)), node))
     return list(found.values())
 
 
