@@ -10,8 +10,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from autodiff import tree
 from autodiff.core.arrays import as_array, is_array
 from autodiff.core.dispatch import Box, concrete
