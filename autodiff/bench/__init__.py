@@ -13,7 +13,6 @@ from importlib import import_module
 from typing import Any
 
 _LAZY = (
-    "command",
     "engines",
     "figures",
     "footprint",
@@ -25,6 +24,7 @@ _LAZY = (
     "program",
     "records",
     "report",
+    "run",
     "settings",
     "worker",
     "workloads",
