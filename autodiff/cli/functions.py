@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -12,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import scalar_form
-from autodiff.ordering.explain import load_function
 
-__all__ = ["load", "parse_input"]
+__all__ = ["load", "load_function", "parse_input"]
 
 _NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
 _KINDS = "biufc"
@@ -64,6 +64,39 @@ def _load_from_file(path: Path, name: str) -> Callable[..., Any]:
         found = getattr(found, part)
     if not callable(found):
         raise ValueError(f"{name!r} in {str(path)!r} is not a function")
+    function: Callable[..., Any] = found
+    return function
+
+
+def load_function(text: str) -> Callable[..., Any]:
+    """Import a function from text such as ``package.module:name``.
+
+    Raises
+    ------
+    ValueError
+        There is no such module or function; says which.
+
+    Examples
+    --------
+    >>> load_function("math:hypot")(3.0, 4.0)
+    5.0
+    """
+    module_name, colon, name = text.partition(":")
+    if not colon or not module_name or not name:
+        raise ValueError(f"{text!r} is not of the form module:name")
+    # As with `python -m`, modules of the current folder come first
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"there is no module {error.name!r}") from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise ValueError(f"{module_name!r} has no {name!r}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise ValueError(f"{text!r} is not a function")
     function: Callable[..., Any] = found
     return function
 

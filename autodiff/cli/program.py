@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import autodiff as ad
-from autodiff.cli import bench, demo, draw, train
+from autodiff.cli import bench, demo, draw, order, train
 from autodiff.cli.arguments import UsageError
 
 __all__ = ["main"]
@@ -61,6 +61,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_command(commands)
     train.add_command(commands)
     draw.add_command(commands)
-    ad.ordering.command.add_command(commands)
+    order.add_command(commands)
     bench.add_command(commands)
     return parser
