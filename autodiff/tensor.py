@@ -40,6 +40,16 @@ from autodiff.tape.staging import set_name, tape_of
 __all__ = ["Tensor", "make_root"]
 
 
+_OPERATORS: dict[np.ufunc, Primitive] = {
+    np.add: ew.add,
+    np.subtract: ew.subtract,
+    np.multiply: ew.multiply,
+    np.divide: ew.divide,
+    np.matmul: contractions.matmul,
+}
+"""What an operator with an array on its left comes as, and the shortest way to its primitive."""
+
+
 def _binary(primitive: Primitive) -> Any:
     """Operator with a Tensor on the left: no need to look whether it is one."""
 
@@ -372,6 +382,9 @@ class Tensor(Methods):
             primitive = UNARY_UFUNCS.get(ufunc)
             if primitive is not None:
                 return self._interpreter.process_unary(primitive, self)
+            primitive = _OPERATORS.get(ufunc)
+            if primitive is not None:
+                return self._interpreter.process_binary(primitive, *inputs)
             call = UFUNCS.get(ufunc)
             if call is not None:
                 return call(*inputs)
