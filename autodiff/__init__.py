@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from autodiff import optim as optim
     from autodiff import ordering as ordering
     from autodiff import scipy as scipy
-    from autodiff.flow.report import report
+    from autodiff.flow.gradient_report import report
 
 __all__ = [
     "REGISTRY",

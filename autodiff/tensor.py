@@ -1,87 +1,53 @@
-"""The Tensor class: operators, NumPy's protocols and NumPy's methods, once for all interpretations.
+"""The Tensor class: operators and NumPy's protocols, once for all interpretations.
 
 Every method leads to a primitive's ``call`` or to the function that implements NumPy's; nothing is
-computed here.
+computed here. NumPy's methods that need nothing but that are in `autodiff.ops.methods`; here is
+what differentiates, what leaves the program, and what writes in place.
 """
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, SupportsIndex
 
 import numpy as np
 
-from autodiff.core.arrays import protected
-from autodiff.core.dispatch import Box, concrete, imperative_interpreter, lower_to, set_name
+from autodiff.core.arrays import as_array, copied, protected, read_only, scalar_form
+from autodiff.core.dispatch import Box, concrete, imperative_interpreter, set_name
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
 from autodiff.interpret.graph import Leaf, Node, add_hook
 from autodiff.interpret.reverse import Reverse
-from autodiff.ops import calculus, rearrange, reduce, selecting, sorting
 from autodiff.ops import elementwise as ew
 from autodiff.ops import index as indexing
-from autodiff.ops import shape as shapes
+from autodiff.ops import sorting
 from autodiff.ops.elementwise_functions import (
     absolute_,
-    clip_,
     divmod_,
     power_,
     round_,
 )
 from autodiff.ops.linalg import contractions
+from autodiff.ops.methods import Methods
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
 from autodiff.ops.ufunc_methods import apply_ufunc_method
+from autodiff.ops.variables import variable_value
 from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
 
 __all__ = ["Tensor", "make_root"]
 
 
-def variable_value(value: Any, interpreter: Reverse) -> Any:
-    """Check and copy what a variable of an interpreter starts from.
-
-    A Tensor of the same or an inner level gives its numbers. One of an outer transform stays what
-    it is, a value below this level: that transform can differentiate through whatever the
-    variable is used for.
-
-    Returns
-    -------
-    frozen ndarray, or NumPy scalar for 0-d: of float or complex dtype
-
-    Raises
-    ------
-    TypeError
-        The value is not numeric, or holds Tensors inside a list.
-    """
-    if isinstance(value, Box):
-        outer = lower_to(value, interpreter.level - 1)
-        return outer if is_inexact(outer.dtype) else ew.convert(outer, dtype=np.dtype(np.float64))
-    try:
-        array = np.array(value, order="K", subok=False)
-    except ValueError as error:
-        raise TypeError(
-            f"Tensor: cannot make an array of a {type(value).__name__}: {error}"
-        ) from error
-    kind = array.dtype.kind
-    if kind in "iub":
-        array = array.astype(np.float64)
-    elif array.dtype not in _VARIABLE_DTYPES:
-        raise TypeError(
-            f"Tensor: dtype {array.dtype} cannot carry a derivative; give numbers of dtype "
-            "float16, float32, float64, complex64, complex128, int or bool"
-        )
-    if array.ndim == 0:
-        return array[()]
-    array.setflags(write=False)
-    return array
-
-
-_VARIABLE_DTYPES = tuple(
-    map(np.dtype, ("float16", "float32", "float64", "complex64", "complex128"))
-)
+_OPERATORS: dict[np.ufunc, Primitive] = {
+    np.add: ew.add,
+    np.subtract: ew.subtract,
+    np.multiply: ew.multiply,
+    np.divide: ew.divide,
+    np.matmul: contractions.matmul,
+}
+"""What an operator with an array on its left comes as, and the shortest way to its primitive."""
 
 
 def _binary(primitive: Primitive) -> Any:
@@ -102,7 +68,7 @@ def _reflected(call: Callable[[Any, Any], Any]) -> Any:
     return operate
 
 
-class Tensor(Box):
+class Tensor(Methods):
     """An array whose operations are recorded, so that derivatives can be taken.
 
     Tensors are variables; arrays and numbers are constants. Any NumPy function, operator or method
@@ -138,7 +104,7 @@ class Tensor(Box):
     def __init__(self, value: Any, name: str | None = None) -> None:
         interpreter = imperative_interpreter(ROOT, make_root)
         self._interpreter = interpreter
-        self._value = variable_value(value, interpreter)
+        self._value = variable_value(value, interpreter.level)
         self._payload = Leaf(self._value, name)
 
     # --- what it is -------------------------------------------------------------------------------
@@ -146,10 +112,7 @@ class Tensor(Box):
     @property
     def data(self) -> Any:
         """The numbers: a read-only array, not recorded. Assign to replace a variable's value."""
-        array = np.asarray(self._interpreter.expose(self, ".data"))
-        view = array.view()
-        view.setflags(write=False)
-        return view
+        return read_only(as_array(self._interpreter.expose(self, ".data")))
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -158,33 +121,13 @@ class Tensor(Box):
                 "data: only a variable's value can be replaced; this Tensor was computed. "
                 "Use tensor[...] = value, or a new variable"
             )
-        array = protected(np.asarray(concrete(value), dtype=self._value.dtype))
+        array = protected(as_array(concrete(value), self._value.dtype))
         if array.shape != self._value.shape:
             raise ValueError(
                 f"data: the variable has shape {self._value.shape}, the new value {array.shape}"
             )
-        self._value = array if array.ndim else array[()]
+        self._value = array if array.ndim else scalar_form(array)
         self._payload.assign(self._value)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of an element."""
-        return self.dtype.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self.size * self.dtype.itemsize
 
     @property
     def name(self) -> str | None:
@@ -212,7 +155,7 @@ class Tensor(Box):
         if value is None:
             node.grad = None
             return
-        array = value if isinstance(value, Box) else np.asarray(value, node.spec.dtype)
+        array = value if isinstance(value, Box) else as_array(value, node.spec.dtype)
         if array.shape != node.spec.shape:
             raise ValueError(f"grad: shape {array.shape} for a Tensor {node.spec}")
         node.grad = array
@@ -271,13 +214,13 @@ class Tensor(Box):
                 )
             gradient = self.dtype.type(1)
         else:
-            gradient = gradient if isinstance(gradient, Box) else np.asarray(gradient)
+            gradient = gradient if isinstance(gradient, Box) else as_array(gradient)
             if gradient.shape != self.shape:
                 raise ValueError(
                     f"backward(): gradient has shape {gradient.shape}, the Tensor {self.shape}"
                 )
             if not isinstance(gradient, Box):
-                gradient = np.array(gradient, dtype=self.dtype)[()]
+                gradient = scalar_form(copied(gradient, self.dtype))
         self._interpreter.backward(self, gradient, keep_tape, keep_grads)
 
     @property
@@ -351,11 +294,11 @@ class Tensor(Box):
 
     def item(self, *index: Any) -> Any:
         """One element as a Python number."""
-        return np.asarray(self._interpreter.expose(self, ".item()")).item(*index)
+        return as_array(self._interpreter.expose(self, ".item()")).item(*index)
 
     def tolist(self) -> Any:
         """The numbers as nested lists."""
-        return np.asarray(self._interpreter.expose(self, ".tolist()")).tolist()
+        return as_array(self._interpreter.expose(self, ".tolist()")).tolist()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         raise TypeError(
@@ -403,7 +346,7 @@ class Tensor(Box):
         return bool(np.any(np.equal(self, element)))
 
     def __repr__(self) -> str:
-        numbers = np.array2string(np.asarray(concrete(self)), separator=", ", prefix="Tensor(")
+        numbers = np.array2string(as_array(concrete(self)), separator=", ", prefix="Tensor(")
         extra = "" if self.dtype == np.float64 else f", dtype={self.dtype.name}"
         extra += f", name={self.name!r}" if self.name else ""
         where = "" if self._interpreter is ROOT else f" in {self._interpreter.transform}"
@@ -490,6 +433,9 @@ class Tensor(Box):
             primitive = UNARY_UFUNCS.get(ufunc)
             if primitive is not None:
                 return self._interpreter.process_unary(primitive, self)
+            primitive = _OPERATORS.get(ufunc)
+            if primitive is not None:
+                return self._interpreter.process_binary(primitive, *inputs)
             call = UFUNCS.get(ufunc)
             if call is not None:
                 return call(*inputs)
@@ -511,71 +457,7 @@ class Tensor(Box):
             )
         return implementation(*args, **keywords)
 
-    # --- NumPy's attributes and methods -----------------------------------------------------------
-
-    @property
-    def T(self) -> Any:
-        """All axes reversed."""
-        return shapes.transpose_(self)
-
-    @property
-    def mT(self) -> Any:
-        """The last two axes swapped."""
-        return shapes.matrix_transpose_(self)
-
-    @property
-    def real(self) -> Any:
-        """Real part."""
-        return ew.real.call(self)
-
-    @property
-    def imag(self) -> Any:
-        """Imaginary part."""
-        return ew.imag.call(self)
-
-    @property
-    def flat(self) -> Iterator[Any]:
-        """Iterator over the elements."""
-        return iter(self.ravel())
-
-    sum = reduce.sum_
-    mean = reduce.mean_
-    prod = reduce.prod_
-    var = reduce.var_
-    std = reduce.std_
-    max = reduce.max_
-    min = reduce.min_
-    cumsum = reduce.cumsum_
-    argmax = reduce.argmax_
-    argmin = reduce.argmin_
-    any = reduce.any_
-    all = reduce.all_
-    dot = contractions.dot_
-    ravel = shapes.ravel_
-    squeeze = shapes.squeeze_
-    swapaxes = shapes.swapaxes_
-    conj = ew.conjugate.call
-    conjugate = ew.conjugate.call
-    clip = clip_
-    round = round_
-    cumprod = calculus.cumprod_
-    diagonal = rearrange.diagonal_
-    trace = rearrange.trace_
-    repeat = rearrange.repeat_
-    take = selecting.take_
-    choose = selecting.choose_
-    put = selecting.put_
-    argsort = sorting.argsort_
-    argpartition = sorting.argpartition_
-    searchsorted = sorting.searchsorted_
-
-    def compress(self, condition: Any, axis: int | None = None, out: Any = None) -> Any:
-        """``ndarray.compress``."""
-        return selecting.compress_(condition, self, axis, out)
-
-    def nonzero(self) -> Any:
-        """Indices of the elements that are not zero: plain arrays."""
-        return np.nonzero(self)
+    # --- methods that write in place, or leave the program ----------------------------------------
 
     def sort(
         self, axis: int = -1, kind: Any = None, order: Any = None, *, stable: bool | None = None
@@ -591,27 +473,15 @@ class Tensor(Box):
         """Write one value everywhere."""
         self[...] = value
 
-    def reshape(self, *dims: Any, order: str = "C", copy: bool | None = None) -> Any:
-        """``ndarray.reshape``: lengths as arguments or as one tuple."""
-        return shapes.reshape_(self, _unpacked(dims), order=order)
-
-    def transpose(self, *axes: Any) -> Any:
-        """``ndarray.transpose``: axes as arguments or as one tuple."""
-        return shapes.transpose_(self, _unpacked(axes) if axes else None)
-
-    def flatten(self, order: str = "C") -> Any:
-        """One axis."""
-        return shapes.ravel_(self, order)
-
-    def copy(self, order: str = "C") -> Any:
-        """Tensor with the same value; an assignment to either leaves the other alone."""
-        return ew.positive.call(self)
+    def nonzero(self) -> Any:
+        """Indices of the elements that are not zero: plain arrays."""
+        return np.nonzero(self)
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         """Cast; to integers or booleans gives a plain array."""
         target = np.dtype(dtype)
         if not is_inexact(target):
-            return np.asarray(self._interpreter.expose(self, ".astype()")).astype(target)
+            return as_array(self._interpreter.expose(self, ".astype()")).astype(target)
         return ew.convert.call(self, dtype=target)
 
 
@@ -624,8 +494,3 @@ def make_root() -> Reverse:
 
 
 ROOT = Reverse(Tensor, level=0)
-
-
-def _unpacked(dims: tuple[Any, ...]) -> Any:
-    """Lengths or axes given as arguments, or as one tuple or list."""
-    return dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims

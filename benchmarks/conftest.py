@@ -8,7 +8,9 @@ import pytest
 
 from autodiff.bench import report
 from autodiff.bench.engines import ENGINES
-from autodiff.bench.harness import Fleet, Settings, measure
+from autodiff.bench.harness import measure
+from autodiff.bench.peers import Fleet
+from autodiff.bench.settings import Settings
 
 RECORDS: dict[str, dict[str, Any]] = {}
 

@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodiff.bench import footprint, harness, report
+from autodiff.bench import footprint, harness, peers, report
 from autodiff.bench.engines import ENGINES, OWN, REFERENCE, hand, own, programs
-from autodiff.bench.harness import Fleet, Peer, PeerError, Settings, difference
+from autodiff.bench.harness import difference
+from autodiff.bench.machine import machine
+from autodiff.bench.peers import Fleet, Peer, PeerError
 from autodiff.bench.program import Program
+from autodiff.bench.records import record as record_of
+from autodiff.bench.settings import Settings, environment
 from autodiff.bench.worker import Worker, measure_memory
 from autodiff.bench.workloads import WORKLOADS, Case, cases, make_inputs
 from autodiff.cli import main
@@ -74,6 +78,7 @@ QUICKLY = Settings(rounds=3, seconds=1e-6)
 def local(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fleets of workers in this process."""
     monkeypatch.setattr(harness, "Peer", LocalPeer)
+    monkeypatch.setattr(peers, "Peer", LocalPeer)
 
 
 @pytest.fixture
@@ -265,7 +270,7 @@ def test_ratio_is_the_median_of_ratios_within_rounds() -> None:
     columns = {"autodiff": [1.0, 20.0, 3.0], "numpy": [1.0, 10.0, 1.0], "torch": [4.0, 40.0, 8.0]}
     found = {name: {} for name in columns}
     case = cases(True, ["hessian"])[0]
-    engines = harness.record(case, Settings(), found, columns)["engines"]
+    engines = record_of(case, Settings(), found, columns)["engines"]
     assert engines["numpy"]["ratio"] == 2.0
     assert engines["numpy"]["ratio_quartiles"] == [1.5, 2.5]
     assert engines["torch"]["ratio"] == 0.375
@@ -273,7 +278,7 @@ def test_ratio_is_the_median_of_ratios_within_rounds() -> None:
 
 @pytest.mark.usefixtures("local")
 def test_memory_is_measured_in_fresh_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness, "environment", None)  # no process is started
+    monkeypatch.setattr(peers, "environment", None)  # no process is started
     sizes = {"tiny": {"depth": 2, "width": 8}}
     workload = replace(WORKLOADS["memory-mlp"], sizes=sizes, tiny=sizes["tiny"])
     monkeypatch.setitem(WORKLOADS, "memory-mlp", workload)
@@ -306,7 +311,7 @@ def test_missing_engine_is_listed(monkeypatch: pytest.MonkeyPatch, tiny_case: Ca
         assert list(fleet.peers) == [OWN, REFERENCE]
         assert list(harness.measure(fleet, tiny_case)["engines"]) == [OWN, REFERENCE]
         results = {
-            "machine": harness.machine(QUICKLY),
+            "machine": machine(QUICKLY),
             "engines": fleet.about,
             "missing": fleet.missing,
         }
@@ -397,14 +402,14 @@ def test_fleet_starts_a_process_again_that_ended() -> None:
 
 def test_environment_is_equal_for_all() -> None:
     base = {"OPENBLAS_CORETYPE": "Haswell", "XLA_FLAGS": "--a", "MALLOC_ARENA_MAX": "1"}
-    as_is = harness.environment(Settings(threads=3), base)
+    as_is = environment(Settings(threads=3), base)
     assert as_is["OMP_NUM_THREADS"] == as_is["OPENBLAS_NUM_THREADS"] == as_is["NPROC"] == "3"
     assert as_is["OPENBLAS_CORETYPE"] == "Haswell"
     assert as_is["MALLOC_ARENA_MAX"] == "1"
     assert "MALLOC_MMAP_THRESHOLD_" not in as_is
-    assert harness.environment(Settings(), base)["XLA_FLAGS"].startswith("--a --xla_cpu")
-    assert "OPENBLAS_CORETYPE" not in harness.environment(Settings(coretype=""), base)
-    zen = harness.environment(Settings(coretype="Zen", exact_memory=True), base)
+    assert environment(Settings(), base)["XLA_FLAGS"].startswith("--a --xla_cpu")
+    assert "OPENBLAS_CORETYPE" not in environment(Settings(coretype=""), base)
+    zen = environment(Settings(coretype="Zen", exact_memory=True), base)
     assert zen["OPENBLAS_CORETYPE"] == "Zen"
     assert zen["MALLOC_MMAP_THRESHOLD_"] == "65536"
 
@@ -511,7 +516,7 @@ def synthetic(*workloads: str, names: tuple[str, ...] = tuple(ENGINES)) -> dict[
     about = {"version": "1.0", "python": "3.11", "numpy": "2.0", "libraries": []}
     return {
         "schema": 1,
-        "machine": harness.machine(Settings()),
+        "machine": machine(Settings()),
         "engines": dict.fromkeys(names, about),
         "missing": {},
         "cases": records,

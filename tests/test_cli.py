@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff import cli
-from autodiff.cli import main
+from autodiff.cli import demo, main
 
 COMMANDS = ["demo", "train"]
 
@@ -145,9 +144,11 @@ def test_demo_fails_where_the_accuracy_is_missed(
 def test_demo_notices_a_wrong_gradient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = cli._loss
+    right = demo.cross_entropy
     monkeypatch.setattr(
-        cli, "_loss", lambda model, x, y: right(model, x, y) * ad.stop_gradient(right(model, x, y))
+        demo,
+        "cross_entropy",
+        lambda model, x, y: right(model, x, y) * ad.stop_gradient(right(model, x, y)),
     )
     assert main(["demo", "--epochs", "1", "--out", str(tmp_path)]) == 1
     shown = capsys.readouterr()

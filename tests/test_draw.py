@@ -15,9 +15,9 @@ import pytest
 import autodiff as ad
 from autodiff import nn
 from autodiff.draw import MAX_NODES, Svg
-from autodiff.draw import render as render_dot
 from autodiff.draw.compose import tape_size
 from autodiff.draw.looks import QUICK_LAYOUT, QUICKEST_LAYOUT, STYLES, heat
+from autodiff.draw.render import render as render_dot
 from autodiff.draw.texts import escaped
 from autodiff.errors import DrawingError
 from autodiff.tape.ir import Entry, Tape

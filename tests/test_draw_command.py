@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from autodiff.cli import main
-from autodiff.draw.command import load, parse_input
+from autodiff.cli.functions import load, parse_input
 
 PROGRAM = """
 import numpy as np

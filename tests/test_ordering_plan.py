@@ -11,9 +11,9 @@ import pytest
 
 import autodiff as ad
 from autodiff.cli import main
-from autodiff.draw import render
+from autodiff.cli.order import parse_chain
+from autodiff.draw.render import render
 from autodiff.ordering import Chain, JacobianGraph, Memory, Plan
-from autodiff.ordering.command import parse_chain
 
 
 def chain_plan(order: str = "optimal") -> Plan:

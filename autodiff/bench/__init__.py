@@ -1,8 +1,8 @@
 """Benchmarks against what a user would pick instead: the package behind ``autodiff bench``.
 
 Workloads are defined once (`workloads`, `formulas`), each engine computes them in its own words
-(`engines`) in a separate process (`worker`), and `harness` checks that all results are equal
-before the processes take turns and are timed. `report` and `figures` show what came out.
+(`engines`) in a process of its own (`worker`, `peers`), and `harness` checks that all results are
+equal before the processes take turns and are timed. `report` and `figures` show what came out.
 
 >>> from autodiff.bench import workloads
 >>> workloads.WORKLOADS["hessian"].title
@@ -13,15 +13,19 @@ from importlib import import_module
 from typing import Any
 
 _LAZY = (
-    "command",
     "engines",
     "figures",
     "footprint",
     "formulas",
     "harness",
     "lazy",
+    "machine",
+    "peers",
     "program",
+    "records",
     "report",
+    "run",
+    "settings",
     "worker",
     "workloads",
 )

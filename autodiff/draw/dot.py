@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import graphviz
 from graphviz import nohtml
 
 from autodiff.draw.compose import compose
+from autodiff.draw.legend import add_legend
 from autodiff.draw.looks import (
     EDGES,
     FONT,
     FRAMES,
-    SPARE_INCHES,
     STYLES,
+    Look,
     heat,
     layout_limits,
+    roomy,
 )
 from autodiff.draw.scene import CLOSED, Edge, Group, Node, Scene
 from autodiff.draw.texts import (
@@ -39,9 +40,7 @@ from autodiff.draw.texts import (
 from autodiff.tape.ir import Constant, Entry, Tape, Variable
 from autodiff.tape.texts import params_text, short_source
 
-__all__ = ["DIRECTIONS", "Look", "scene_to_dot", "tape_to_dot"]
-
-DIRECTIONS = ("TB", "LR", "BT", "RL")
+__all__ = ["scene_to_dot", "tape_to_dot"]
 
 # Operations whose inputs may change places
 _SYMMETRIC = {"add", "multiply", "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp"} | {
@@ -51,26 +50,6 @@ _SYMMETRIC = {"add", "multiply", "maximum", "minimum", "fmax", "fmin", "hypot", 
     "logical_or",
     "logical_xor",
 }
-
-_SWATCHES = 6
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a scene is drawn; the fields are arguments of `Tape.draw`."""
-
-    direction: str = "TB"
-    title: str | None = None
-    legend: bool = True
-    values: bool = False
-    gradients: bool = False
-    costs: bool = False
-
-    def __post_init__(self) -> None:
-        if self.direction not in DIRECTIONS:
-            raise ValueError(
-                f"direction is {self.direction!r}; it must be one of {', '.join(DIRECTIONS)}"
-            )
 
 
 def tape_to_dot(
@@ -201,7 +180,13 @@ class _Writer:
         for edge in scene.edges:
             self._edge(edge)
         if look.legend:
-            self._legend()
+            share = self.most / self.flops if look.costs and self.most else None
+            add_legend(self.graph, self.used, self._boxed(), share, scene.saved_bytes)
+
+    def _boxed(self) -> set[str]:
+        """Roles drawn as the boxes of values, not in their own shape."""
+        own_shape = self.drawn if self.record_values else STYLES.keys()
+        return {"value"} | (STYLES.keys() - own_shape)
 
     # --- groups ---
 
@@ -253,7 +238,7 @@ class _Writer:
             share = _total(node.entries, "flops") / self.most if self.most else 0.0
             style["fillcolor"] = heat(share)
         texts = {"label": label, "tooltip": escaped(tooltip)}
-        graph.node(self.ids[id(node)], **_roomy({**texts, **style}))
+        graph.node(self.ids[id(node)], **roomy({**texts, **style}))
 
     def _operation(self, node: Node, style: dict[str, str]) -> tuple[str, str]:
         entry = node.entries[0]
@@ -423,75 +408,8 @@ class _Writer:
         ordered = entry.primitive.name not in _SYMMETRIC and len(set(entry.inputs)) > 1
         return f"{_ordinal(edge.slot + 1)} " if ordered else ""
 
-    # --- legend ---
-
-    def _legend(self) -> None:
-        """Explain what occurs, in a column (or row) of its own beside the graph."""
-        roles = [role for role in STYLES if role in self.used]
-        with self.graph.subgraph(name="cluster_legend") as cluster:
-            cluster.attr(
-                label="legend", color="#bbbbbb", style="rounded", fontsize="11", margin="10"
-            )
-            names = []
-            for role in roles:
-                look = {**STYLES[role], "fontsize": "11"}
-                names.append(f"legend_{role}")
-                label = _EXPLAINED.get(role, role)
-                if role == "value" or (self.record_values and role not in self.drawn):
-                    look.update(shape="box", peripheries="1", fontname=FONT, margin="0.08,0.03")
-                cluster.node(names[-1], **_roomy({"label": label, "tooltip": role, **look}))
-            if self.look.costs and self.most:
-                names.append("legend_costs")
-                self._legend_costs(cluster)
-            notes = self._notes()
-            if notes:
-                names.append("legend_notes")
-                text = "\\n".join(notes)
-                cluster.node(
-                    "legend_notes", nohtml(text), shape="plaintext", style="", fontsize="10",
-                    tooltip="",
-                )  # fmt: skip
-            for above, below in itertools.pairwise(names):
-                cluster.edge(above, below, style="invis")
-
-    def _notes(self) -> list[str]:
-        notes = []
-        if "crossing" in self.used:
-            notes.append("blue edge: kept value, used backward")
-        if "dashed" in self.used:
-            notes.append("dashed edge: no derivative")
-        if "carried" in self.used:
-            notes.append("purple edge: to the next block")
-        if "repeat" in self.used:
-            notes.append("× 3: three such blocks in a row")
-        if "cotangent" in self.used:
-            notes.append("dotted edge: to the cotangent")
-        if "saved" in self.used:
-            nbytes = amount_text(self.scene.saved_bytes, "B")
-            notes.append(f"● kept for the backward sweep: {nbytes}")
-        return [escaped(note) for note in notes]
-
-    def _legend_costs(self, cluster: Any) -> None:
-        """Show the scale of colours, from nothing to the share of the dearest operation."""
-        share = 100 * self.most / self.flops
-        cluster.node(
-            "legend_costs",
-            nohtml(f"share of flops\\n0%{' ' * 26}{share:.2g}%"),
-            shape="box",
-            style="striped",
-            fillcolor=":".join(heat(i / (_SWATCHES - 1)) for i in range(_SWATCHES)),
-            color="#999999",
-            fontsize="10",
-            margin="0.08,0.04",
-            tooltip="share of all operations",
-        )
-
 
 _INK = {"forward": "#2b5f87", "backward": "#9a5424", "repeat": "#a3467f"}
-_EXPLAINED = {
-    "call": "module or function,\\nshown as one box",
-    "run": "… operations,\\nshown as one box",
-}
 
 
 def _late_nodes(scene: Scene) -> set[int]:
@@ -522,10 +440,3 @@ def _ordinal(number: int) -> str:
     endings = {1: "st", 2: "nd", 3: "rd"}
     ending = "th" if number // 10 % 10 == 1 else endings.get(number % 10, "th")
     return f"{number}{ending}"
-
-
-def _roomy(attributes: dict[str, str]) -> dict[str, str]:
-    """Widen a node's margin by what its longest line may need in another font."""
-    longest = max(len(line) for line in attributes["label"].split("\\n"))
-    across, along = attributes["margin"].split(",")
-    return {**attributes, "margin": f"{float(across) + SPARE_INCHES * longest:.2f},{along}"}

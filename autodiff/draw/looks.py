@@ -6,7 +6,41 @@ shapes, borders and lines differ too, for print without colour.
 
 from __future__ import annotations
 
-__all__ = ["EDGES", "FONT", "FRAMES", "MANY_NODES", "STYLES", "heat", "layout_limits"]
+from dataclasses import dataclass
+
+__all__ = [
+    "DIRECTIONS",
+    "EDGES",
+    "FONT",
+    "FRAMES",
+    "MANY_NODES",
+    "STYLES",
+    "Look",
+    "heat",
+    "layout_limits",
+    "roomy",
+]
+
+DIRECTIONS = ("TB", "LR", "BT", "RL")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a scene is drawn; the fields are arguments of `Tape.draw`."""
+
+    direction: str = "TB"
+    title: str | None = None
+    legend: bool = True
+    values: bool = False
+    gradients: bool = False
+    costs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise ValueError(
+                f"direction is {self.direction!r}; it must be one of {', '.join(DIRECTIONS)}"
+            )
+
 
 # Fonts whose widths every Graphviz knows by heart. A viewer that has neither Helvetica nor Arial
 # may put a wider one in their place, so labels get some room to spare.
@@ -145,3 +179,10 @@ def _encoded(linear: float) -> float:
     """Encode a linear component as sRGB does (IEC 61966-2-1)."""
     linear = min(max(linear, 0.0), 1.0)
     return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
+
+
+def roomy(attributes: dict[str, str]) -> dict[str, str]:
+    """Widen a node's margin by what its longest line may need in another font."""
+    longest = max(len(line) for line in attributes["label"].split("\\n"))
+    across, along = attributes["margin"].split(",")
+    return {**attributes, "margin": f"{float(across) + SPARE_INCHES * longest:.2f},{along}"}

@@ -5,9 +5,6 @@
 600
 """
 
-from importlib import import_module
-from typing import Any
-
 from autodiff.ordering.calibration import Calibration, Rates, calibrate, rates, use_rates
 from autodiff.ordering.chain import CHAIN_ORDERS, Chain, Elemental
 from autodiff.ordering.elimination import EdgeMap
@@ -56,17 +53,9 @@ __all__ = [
     "Zero",
     "block_diagonal",
     "calibrate",
-    "command",
     "left_multiplication",
     "local_jacobians",
     "rates",
     "right_multiplication",
     "use_rates",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import the command line's part when it is first used: planning needs nothing of it."""
-    if name == "command":
-        return import_module("autodiff.ordering.command")
-    raise AttributeError(f"module 'autodiff.ordering' has no attribute {name!r}")

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autodiff.ordering.chain import Chain
-from autodiff.ordering.explain import load_function, parse_shape
-from autodiff.ordering.plan import Plan
-from autodiff.transforms.jacobian.functions import jacobian
-from autodiff.transforms.record import record
+import autodiff as ad
+from autodiff.cli.functions import load_function
+from autodiff.ordering import Chain, Plan
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-__all__ = ["add_command", "measure", "parse_chain", "report"]
+__all__ = ["add_command", "measure", "parse_chain", "parse_shape", "report"]
 
 _CHAIN_ORDERS = ("forward", "reverse", "optimal", "worst")
 _GRAPH_ORDERS = ("forward", "reverse", "markowitz", "min-fill", "search")
@@ -73,6 +71,27 @@ def parse_chain(text: str) -> Chain:
             )
         shapes.append((rows, columns))
     return Chain.from_shapes(shapes[::-1])
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Read a shape from text such as ``32x10``; ``()`` is a number.
+
+    Raises
+    ------
+    ValueError
+        A length is no positive integer.
+
+    Examples
+    --------
+    >>> parse_shape("32x10"), parse_shape("512"), parse_shape("()")
+    ((32, 10), (512,), ())
+    """
+    if text in ("()", ""):
+        return ()
+    parts = text.lower().replace("×", "x").split("x")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"{text!r} is not a shape; write lengths as in 32x10, or () for a number")
+    return tuple(map(int, parts))
 
 
 def measure(run: Callable[[], object]) -> float:
@@ -178,7 +197,7 @@ def _of_function(arguments: argparse.Namespace) -> _Planned:
     except ValueError as error:
         arguments.parser.error(f"--input: {error}")
     try:
-        tape = record(function)(*inputs)
+        tape = ad.record(function)(*inputs)
     except Exception as error:  # whatever the user's function raises
         shapes = ", ".join(arguments.input)
         arguments.parser.error(
@@ -192,7 +211,7 @@ def _of_function(arguments: argparse.Namespace) -> _Planned:
         seconds = arguments.seconds if searched else None
         plans[order] = graph.plan(order, seconds=seconds, seed=arguments.seed)
     argnums = tuple(range(len(inputs)))
-    return plans, lambda plan: jacobian(function, argnums=argnums, order=plan)(*inputs)
+    return plans, lambda plan: ad.jacobian(function, argnums=argnums, order=plan)(*inputs)
 
 
 def _plot(path: Path, costs: dict[str, int], seconds: dict[str, float]) -> None:

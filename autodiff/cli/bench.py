@@ -1,4 +1,4 @@
-"""The command ``autodiff bench``: compare this engine with its peers."""
+"""The command ``autodiff bench``: measure this engine beside its peers."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from autodiff.cli.arguments import count
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from autodiff.bench.harness import Settings
+__all__ = ["add_command"]
 
-__all__ = ["add_command", "run"]
-
-_SCHEMA = 1
 _OTHER_KERNEL = "Haswell"
 
 
@@ -41,9 +38,9 @@ def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--workloads", nargs="+", metavar="NAME", help="only these; see --list")
     parser.add_argument("--engines", nargs="+", metavar="NAME", help="only these; see --list")
-    parser.add_argument("--rounds", type=_count, metavar="N", help="turns of each engine (7; 21)")
+    parser.add_argument("--rounds", type=count, metavar="N", help="turns of each engine (7; 21)")
     parser.add_argument(
-        "--threads", type=_count, default=1, metavar="N", help="of every engine (%(default)s)"
+        "--threads", type=count, default=1, metavar="N", help="of every engine (%(default)s)"
     )
     parser.add_argument(
         "--coretype",
@@ -76,19 +73,11 @@ def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=_command, parser=parser)
 
 
-def _count(text: str) -> int:
-    try:
-        count = int(text)
-    except ValueError:
-        count = 0
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
-    return count
-
-
 def _command(arguments: argparse.Namespace) -> int:
-    from autodiff.bench import harness
     from autodiff.bench.engines import ENGINES, OWN
+    from autodiff.bench.peers import PeerError
+    from autodiff.bench.run import run
+    from autodiff.bench.settings import Settings
     from autodiff.bench.workloads import WORKLOADS, cases
 
     if arguments.list:
@@ -111,7 +100,7 @@ def _command(arguments: argparse.Namespace) -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         arguments.parser.error(f"--out: {arguments.out}: {error.strerror}")
-    settings = harness.Settings(
+    settings = Settings(
         rounds=arguments.rounds or (21 if arguments.full else 7),
         seconds=0.1 if arguments.full else 0.03,
         budget=30.0 if arguments.full else 1.0,
@@ -128,7 +117,7 @@ def _command(arguments: argparse.Namespace) -> int:
             coretypes=_coretypes(arguments),
             extras=arguments.workloads is None,
         )
-    except (harness.PeerError, OSError) as error:
+    except (PeerError, OSError) as error:
         print(f"autodiff bench: {error}", file=sys.stderr)
         return 1
     _write(results, arguments.out, arguments.format)
@@ -148,94 +137,6 @@ def _coretypes(arguments: argparse.Namespace) -> list[str]:
     if os.environ.get("OPENBLAS_CORETYPE"):
         return [""]
     return [_OTHER_KERNEL] if platform.machine() in ("x86_64", "AMD64") else []
-
-
-def run(
-    chosen: Sequence[Any],
-    engines: Sequence[str],
-    settings: Settings,
-    coretypes: Sequence[str] = (),
-    extras: bool = False,
-    show: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Measure cases and collect the results.
-
-    Parameters
-    ----------
-    chosen : sequence of Case
-    engines : sequence of str
-    settings : Settings
-    coretypes : sequence of str
-        Kernels of OpenBLAS with which to measure matrix products again.
-    extras : bool
-        Whether to measure import times and installed sizes as well.
-    show : callable
-        Receives lines of text as they come.
-
-    Returns
-    -------
-    dict
-        What ``bench.json`` holds.
-    """
-    from autodiff.bench import harness, report
-    from autodiff.bench.engines import ENGINES, OWN
-
-    results: dict[str, Any] = {
-        "schema": _SCHEMA,
-        "machine": harness.machine(settings),
-        "engines": {},
-        "missing": {},
-        "cases": [],
-        "imports": {},
-        "sizes": {},
-        "exponents": {},
-        "kernels": {},
-    }
-    records = results["cases"]
-    with harness.Fleet(engines, settings) as fleet:
-        results["engines"], results["missing"] = fleet.about, fleet.missing
-        show(report.heading(results))
-        table = report.Table(list(fleet.peers))
-        show("\n" + report.LEGEND)
-        show("\n" + table.header())
-        for case in chosen:
-            memory = case.workload.measure == "memory"
-            measure = harness.measure_memory if memory else harness.measure
-            records.append(measure(fleet, case))
-            show(table.row(records[-1]))
-        present = [name for name in fleet.peers if name != "autodiff-grad"]
-        if extras:
-            few = replace(settings, rounds=min(max(2, settings.rounds // 3), 7))
-            results["imports"] = harness.import_times(present, few)
-            for name in present:
-                answer = fleet.peer(name).ask({"do": "size"})
-                if "bytes" in answer:
-                    results["sizes"][name] = {
-                        "median": answer["bytes"],
-                        "by_name": answer["by_name"],
-                    }
-            for key, title, unit in (("imports", "import", "s"), ("sizes", "installed", "B")):
-                own, cells = report.plain_cells(results[key], table.engines)
-                show(table.cells(title, report.amount(own, unit), cells))
-    products = [case for case in chosen if case.workload.products and not case.workload.axis]
-    for coretype in coretypes:
-        kernel = replace(settings, coretype=coretype)
-        concerned = [name for name in present if ENGINES[name].numpy_based]
-        # Peers with a BLAS of their own come along for comparison within the same rounds
-        concerned += [name for name in ("torch", "jax") if name in present]
-        with harness.Fleet(concerned, kernel) as fleet:
-            chosen_kernel = report.kernel_of(fleet.about[OWN]) or "threadpoolctl is not installed"
-            results["kernels"][coretype or "unset"] = chosen_kernel
-            show(f"OPENBLAS_CORETYPE={coretype or 'unset'}: {chosen_kernel}")
-            for case in products:
-                records.append(harness.measure(fleet, case))
-                show(table.row(records[-1]))
-    results["exponents"] = report.exponents(records)
-    for line in report.scaling_lines(results["exponents"]):
-        show(line)
-    for line in report.notes(records, settings.threads):
-        show(f"! {line}")
-    return results
 
 
 def _write(results: dict[str, Any], folder: Path, kind: str) -> None:
@@ -279,6 +180,7 @@ def _draw(results: dict[str, Any], folder: Path, kind: str) -> None:
 
 def _again(arguments: argparse.Namespace) -> int:
     from autodiff.bench import report
+    from autodiff.bench.run import SCHEMA
 
     try:
         results = json.loads(arguments.source.read_text(encoding="utf-8"))
@@ -286,7 +188,7 @@ def _again(arguments: argparse.Namespace) -> int:
         arguments.parser.error(f"--from: {arguments.source}: {error.strerror}")
     except ValueError as error:
         arguments.parser.error(f"--from: {arguments.source} is not JSON: {error}")
-    if not isinstance(results, dict) or results.get("schema") != _SCHEMA:
+    if not isinstance(results, dict) or results.get("schema") != SCHEMA:
         arguments.parser.error(
             f"--from: {arguments.source} is not a bench.json of this version; measure again"
         )

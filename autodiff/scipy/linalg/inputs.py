@@ -1,0 +1,85 @@
+"""What the functions take: matrices and right-hand sides, in a precision that LAPACK knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autodiff.core.dispatch import concrete
+from autodiff.core.spec import spec_of
+from autodiff.ops.linalg.matrices import as_matrices, require_square
+from autodiff.ops.operands import operand
+
+__all__ = [
+    "columns_of",
+    "first_column",
+    "floating",
+    "refuse_half",
+    "require_finite",
+    "same_precision",
+    "square",
+]
+
+
+def floating(x: Any) -> Any:
+    """Array or Tensor; integers become float64."""
+    x = operand(x)
+    if spec_of(x).dtype.kind in "iub":
+        return x.astype(np.float64)
+    return x
+
+
+def same_precision(out: Any, *inputs: Any) -> Any:
+    """The result in the precision of what went in: SciPy computes some of it in double."""
+    wanted = np.result_type(*inputs)
+    if out.dtype.kind == "c" and wanted.kind != "c":
+        wanted = np.result_type(wanted, np.complex64)
+    return out.astype(wanted, copy=False)
+
+
+def refuse_half(function: str, *inputs: Any) -> None:
+    """Refuse float16 by the function's name: LAPACK does not compute in it."""
+    if any(x.dtype == np.float16 for x in inputs):
+        raise TypeError(f"{function}: array type float16 is unsupported in linalg")
+
+
+def square(name: str, a: Any) -> Any:
+    """Square matrices, or a stack of them.
+
+    Raises
+    ------
+    LinAlgError
+        They are not square.
+    """
+    a = as_matrices(name, operand(a))
+    require_square(name, a)
+    return a
+
+
+def columns_of(function: str, b: Any, rows: int) -> tuple[Any, bool]:
+    """Right-hand sides as columns, and whether there was only a vector.
+
+    Raises
+    ------
+    ValueError
+        Names the function and the shapes.
+    """
+    b = floating(b)
+    shape = spec_of(b).shape
+    is_vector = len(shape) == 1
+    if not shape or shape[0 if is_vector else -2] != rows:
+        raise ValueError(f"{function}: right-hand side of shape {shape} for {rows} equations")
+    return (np.reshape(b, (*shape, 1)) if is_vector else b), is_vector
+
+
+def first_column(x: Any) -> Any:
+    """Solution for a right-hand side that was a vector."""
+    return x[..., 0]
+
+
+def require_finite(function: str, *values: Any) -> None:
+    """Refuse NaN and infinity, as SciPy does unless it is told not to look."""
+    for value in values:
+        if not np.isfinite(concrete(value)).all():
+            raise ValueError(f"{function}: an input holds NaN or infinity")
