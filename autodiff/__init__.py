@@ -9,7 +9,7 @@ array([0., 0., 0.])
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autodiff import loading as _loading  # who answers what is asked later
+from autodiff import loading as loading  # who answers what is asked later
 from autodiff import tree
 from autodiff.core.primitive import REGISTRY, Primitive, elementwise, linear, multilinear, primitive
 from autodiff.core.samples import Sample

@@ -8,40 +8,159 @@ from __future__ import annotations
 
 
 class AutodiffError(Exception):
-    """Base of every exception class that this library defines."""
+    """Base of every exception class that this library defines.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> try:
+    ...     np.packbits(ad.Tensor([1.0]))
+    ... except ad.AutodiffError as error:
+    ...     print(type(error).__name__, isinstance(error, TypeError))
+    NonDifferentiableError True
+    """
 
 
 class DeclarationError(AutodiffError, TypeError):
-    """A primitive or one of its rules is declared wrongly (raised when it is declared)."""
+    """A primitive or one of its rules is declared wrongly (raised when it is declared).
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> @ad.elementwise(d_z=1.0)
+    ... def double(x):
+    ...     return 2 * x
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.DeclarationError: double.d_z: not a rule of this elementwise primitive; ...
+    """
 
 
 class RuleError(AutodiffError, TypeError):
-    """A derivative rule returned something that is not a cotangent or tangent of its input."""
+    """A derivative rule returned something that is not a cotangent or tangent of its input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> @ad.linear(transpose=lambda g: np.ones(3))
+    ... def doc_wrong(x):
+    ...     return 2 * x
+    >>> ad.grad(doc_wrong)(1.0)
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.RuleError: doc_wrong.transpose returned a cotangent of shape (3,) ...
+    """
 
 
 class NonDifferentiableError(AutodiffError, TypeError):
-    """No derivative exists for what was asked: a function, a keyword, or an input's dtype."""
+    """No derivative exists for what was asked: a function, a keyword, or an input's dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> np.packbits(ad.Tensor([1.0, 2.0]))
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.NonDifferentiableError: np.packbits has no derivative rule for Tensors; ...
+    """
 
 
 class EscapedTensorError(AutodiffError, RuntimeError):
-    """A Tensor was used after the transform that made it had returned."""
+    """A Tensor was used after the transform that made it had returned.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> kept = []
+    >>> def f(x):
+    ...     kept.append(x)
+    ...     return x * x
+    >>> ad.grad(f)(3.0)
+    np.float64(6.0)
+    >>> kept[0] + 1
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.EscapedTensorError: ...
+    """
 
 
 class TapeReleasedError(AutodiffError, RuntimeError):
-    """A backward sweep met values that an earlier sweep had released."""
+    """A backward sweep met values that an earlier sweep had released.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> loss = np.tanh(ad.Tensor(1.0))
+    >>> loss.backward()
+    >>> loss.backward()
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.TapeReleasedError: ...
+    """
 
 
 class TapeError(AutodiffError, ValueError):
-    """A tape is malformed, or was asked to do what it was not recorded for."""
+    """A tape is malformed, or was asked to do what it was not recorded for.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> tape = ad.record(lambda x: x * x if x > 0 else -x)(3.0)
+    >>> tape.evaluate(-1.0)
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.TapeError: ...
+    """
 
 
 class NonFiniteError(AutodiffError, FloatingPointError):
-    """Under ``debug()``: an operation or a rule produced NaN or infinity."""
+    """Under ``debug()``: an operation or a rule produced NaN or infinity; or a loss in ``nn.fit``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> with ad.debug(), np.errstate(divide="ignore"):
+    ...     ad.grad(np.log)(0.0)
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.NonFiniteError: forward of log gave -inf at index () of shape () ...
+    """
 
 
 class FileFormatError(AutodiffError, ValueError):
-    """A model file is damaged, foreign, or does not fit what it is loaded into."""
+    """A model file is damaged, foreign, or does not fit what it is loaded into.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from autodiff import nn
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.npz"
+    >>> nn.save(path, {"w": np.ones(2)})
+    >>> nn.load(path, like={"w": np.ones(3)})
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.FileFormatError: ...model.npz: ['w'] has shape (2,) in the file, ...
+    """
 
 
 class DrawingError(AutodiffError, RuntimeError):
-    """A picture could not be made: no Graphviz for its format, or a graph too large to lay out."""
+    """A picture could not be made: no Graphviz for its format, or a graph too large to lay out.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> def f(x):
+    ...     for _ in range(1001):
+    ...         x = x * x
+    ...     return x
+    >>> ad.record(f)(1.0).draw(fold=False, depth=9)
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.DrawingError: draw: the picture would have ... nodes, more than 1000; ...
+    """

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, SupportsIndex
 import numpy as np
 
 from autodiff.core.arrays import as_array, copied, protected, read_only, scalar_form
-from autodiff.core.dispatch import Box, concrete, imperative_interpreter
+from autodiff.core.dispatch import Box, concrete, imperative_interpreter, set_name
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
@@ -34,8 +34,8 @@ from autodiff.ops.methods import Methods
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
 from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.ops.variables import variable_value
+from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
-from autodiff.tape.staging import set_name, tape_of
 
 __all__ = ["Tensor", "make_root"]
 
@@ -60,7 +60,7 @@ def _binary(primitive: Primitive) -> Any:
 
 
 def _reflected(call: Callable[[Any, Any], Any]) -> Any:
-    """Operator with its operands the other way round."""
+    """Operator with its operands swapped."""
 
     def operate(self: Tensor, other: Any) -> Any:
         return call(other, self)
@@ -78,7 +78,7 @@ class Tensor(Methods):
     ----------
     value : array_like
         Copied. Integers and booleans become float64; float16/32/64 and complex64/128 keep their
-        dtype. A variable made of a Tensor is a variable of its own; inside a transform the
+        dtype. A variable made from a Tensor is a new variable; inside a transform the
         transform still differentiates through it.
     name : str, optional
         Shown in listings and pictures.
@@ -132,7 +132,7 @@ class Tensor(Methods):
     @property
     def name(self) -> str | None:
         """Name in listings and pictures."""
-        return getattr(self._payload, "name", None)
+        return self._interpreter.name_of(self)
 
     @name.setter
     def name(self, name: str | None) -> None:
@@ -191,9 +191,19 @@ class Tensor(Methods):
         Raises
         ------
         TypeError
-            The Tensor is not a scalar and no gradient is given.
+            The Tensor is not a real scalar and no gradient is given, or it belongs to a transform.
+        ValueError
+            The gradient has another shape, or the Tensor is a constant.
         TapeReleasedError
             An earlier backward released the tape.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> x = ad.Tensor([1.0, 2.0])
+        >>> (x * x).backward(gradient=[1.0, 10.0])
+        >>> x.grad
+        array([ 2., 40.])
         """
         if gradient is None:
             if self.shape != () or self.dtype.kind == "c":
@@ -226,8 +236,31 @@ class Tensor(Methods):
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
         """Call `hook` with this Tensor's cotangent in each backward sweep.
 
-        The hook may return a replacement of the same shape, or None. Returns a function that
-        removes the hook.
+        Parameters
+        ----------
+        hook : callable
+            Takes the cotangent; may return a replacement of the same shape, or None.
+
+        Returns
+        -------
+        callable
+            Removes the hook.
+
+        Raises
+        ------
+        TypeError
+            The Tensor is a constant, or belongs to a transform.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> x = ad.Tensor(3.0)
+        >>> y = x * x
+        >>> remove = y.register_hook(lambda g: 10 * g)
+        >>> y.backward()
+        >>> x.grad
+        array(60.)
+        >>> remove()
         """
         node = self._node("register_hook")
         if node is None:
@@ -235,7 +268,25 @@ class Tensor(Methods):
         return add_hook(node, hook)
 
     def detach(self) -> Tensor:
-        """Return a constant Tensor with the same numbers: derivatives stop here."""
+        """Return a constant Tensor with the same numbers: derivatives stop here.
+
+        Returns
+        -------
+        Tensor
+
+        Raises
+        ------
+        EscapedTensorError
+            The transform that made this Tensor has returned.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> x = ad.Tensor(3.0)
+        >>> (x * x.detach()).backward()
+        >>> x.grad
+        array(3.)
+        """
         constant: Tensor = ew.stop_gradient.call(self)
         return constant
 

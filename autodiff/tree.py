@@ -7,10 +7,10 @@ own with `register`. None is a container without leaves.
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import numpy as np
 import optree
 from optree import PyTreeSpec
 
@@ -26,8 +26,9 @@ __all__ = [
 ]
 
 _NAMESPACE = "autodiff"
-_known_dataclasses: set[type] = set()
-_ORDINARY: frozenset[type] = frozenset({np.ndarray, np.float64, np.float32, float, int, complex})
+_met: set[type] = set()
+_registering = threading.Lock()
+"""Types of leaves that have been looked at: dataclasses among them are registered by now."""
 
 
 def register(
@@ -44,6 +45,26 @@ def register(
         Returns its children, what else describes it (hashable), and the children's names.
     unflatten_children : function of that description and the children
         Returns an instance.
+
+    Raises
+    ------
+    TypeError
+        `cls` is no class, or one of the functions is none.
+    ValueError
+        `cls` is a container already.
+
+    Examples
+    --------
+    >>> class Pair:
+    ...     def __init__(self, left, right):
+    ...         self.left, self.right = left, right
+    >>> register(
+    ...     Pair,
+    ...     lambda pair: ((pair.left, pair.right), None, ("left", "right")),
+    ...     lambda _, children: Pair(*children),
+    ... )
+    >>> leaves([Pair(1.0, 2.0), 3.0])
+    [1.0, 2.0, 3.0]
     """
     optree.register_pytree_node(
         cls,
@@ -70,6 +91,17 @@ def _register_dataclass(cls: type) -> None:
 def flatten(tree: Any) -> tuple[list[Any], PyTreeSpec]:
     """Return the leaves of a container and its structure.
 
+    Parameters
+    ----------
+    tree : container, or a leaf
+
+    Returns
+    -------
+    leaves : list
+        In order; dicts by sorted key where their keys can be sorted.
+    spec : PyTreeSpec
+        What `unflatten` needs to build the container again.
+
     Examples
     --------
     >>> flatten({"b": [1.0, None], "a": (2.0,)})[0]
@@ -77,28 +109,80 @@ def flatten(tree: Any) -> tuple[list[Any], PyTreeSpec]:
     """
     while True:
         found, spec = optree.tree_flatten(tree, namespace=_NAMESPACE)
-        # Few types for many leaves, and hardly ever any but these.
-        types = set(map(type, found)) - _ORDINARY
-        unknown = {cls for cls in types - _known_dataclasses if dataclasses.is_dataclass(cls)}
+        # There are few types among many leaves, and hardly ever a new one.
+        new = set(map(type, found)) - _met
+        unknown = [cls for cls in new if dataclasses.is_dataclass(cls)]
+        if new:
+            with _registering:
+                for cls in unknown:
+                    if cls not in _met:
+                        _register_dataclass(cls)
+                # Only now may another thread take them for known.
+                _met.update(new)
         if not unknown:
             return found, spec
-        for cls in unknown:
-            _known_dataclasses.add(cls)
-            _register_dataclass(cls)
 
 
 def leaves(tree: Any) -> list[Any]:
-    """Return the leaves of a container, in order."""
+    """Return the leaves of a container, in order.
+
+    Parameters
+    ----------
+    tree : container, or a leaf
+
+    Returns
+    -------
+    list
+
+    Examples
+    --------
+    >>> leaves({"w": [1.0, 2.0], "b": None})
+    [1.0, 2.0]
+    """
     return flatten(tree)[0]
 
 
 def unflatten(spec: PyTreeSpec, values: Sequence[Any]) -> Any:
-    """Build a container of a known structure from its leaves."""
+    """Build a container of a known structure from its leaves.
+
+    Parameters
+    ----------
+    spec : PyTreeSpec
+        As `flatten` returns it.
+    values : sequence
+        One leaf for each of the structure's, in order.
+
+    Returns
+    -------
+    container
+
+    Raises
+    ------
+    ValueError
+        There are more or fewer values than leaves.
+
+    Examples
+    --------
+    >>> spec = flatten({"w": [1.0, 2.0]})[1]
+    >>> unflatten(spec, [3.0, 4.0])
+    {'w': [3.0, 4.0]}
+    """
     return optree.tree_unflatten(spec, values)
 
 
 def map_leaves(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """Apply a function to corresponding leaves of containers of one structure.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one leaf of each container.
+    tree : container
+    *rest : containers of the same structure
+
+    Returns
+    -------
+    container of the same structure, of what the function returned
 
     Raises
     ------
@@ -123,6 +207,18 @@ def map_leaves(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
 def paths(spec: PyTreeSpec, root: str) -> list[str]:
     """Write how each leaf is reached from a root, in the manner of ``params['w'][0]``.
 
+    Parameters
+    ----------
+    spec : PyTreeSpec
+        As `flatten` returns it.
+    root : str
+        What the container is called.
+
+    Returns
+    -------
+    list of str
+        One path for each leaf, in order.
+
     Examples
     --------
     >>> paths(flatten({"w": [1.0, 2.0]})[1], "params")
@@ -132,7 +228,23 @@ def paths(spec: PyTreeSpec, root: str) -> list[str]:
 
 
 class LeafPath:
-    """How a leaf is reached, written out only when an error message needs it."""
+    """How a leaf is reached, written out only when an error message needs it.
+
+    Parameters
+    ----------
+    spec : PyTreeSpec
+        Structure of the container.
+    position : int
+        Which of its leaves.
+    root : str
+        What the container is called.
+
+    Examples
+    --------
+    >>> path = LeafPath(flatten({"w": [1.0, 2.0]})[1], 1, "params")
+    >>> str(path)
+    "params['w'][1]"
+    """
 
     __slots__ = ("position", "root", "spec")
 

@@ -99,7 +99,7 @@ def numpy_functions() -> dict[str, str]:
 
 
 def described(implementation: Any, by_call: dict[int, Primitive]) -> str:
-    """A primitive's name, or what the function that stands for several says of itself."""
+    """A primitive's name, or the summary of the function that covers several."""
     primitive = by_call.get(id(implementation))
     if primitive is None:
         return first_line(implementation)

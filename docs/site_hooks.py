@@ -22,7 +22,7 @@ INCLUDED = {
     "benchmarks/README.md": "benchmarks.md",
     "notebooks/README.md": "notebooks.md",
 }
-"""Files outside docs/ that are pages of the site, and where they stand in it."""
+"""Files outside docs/ that are pages of the site, and their addresses there."""
 
 _LINK = re.compile(r"(\[[^\]\n]*\]\(|\b(?:src|href)=\")([^)\"\s]+)")
 _TAG = re.compile(r"<(?:script|link|img|iframe|source|video|audio|object|embed)\b[^>]*>")
@@ -30,7 +30,7 @@ _ADDRESS = re.compile(r"""\b(?:src|srcset|href|data|poster)=["']?((?:https?:)?//
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the documents that stand outside of docs/."""
+    """Add the documents from outside docs/."""
     from mkdocs.structure.files import File
 
     for source, target in INCLUDED.items():

@@ -55,10 +55,6 @@ BY_STRING = {
 
 PENDING: set[tuple[str, str]] = {
     ("autodiff.ordering.plan", "autodiff.ordering.drawing"),
-    ("autodiff.tape.ir", "autodiff.draw"),
-    ("autodiff.tape.ir", "autodiff.draw.page"),
-    ("autodiff.tape.ir", "autodiff.ordering.execute"),
-    ("autodiff.tape.ir", "autodiff.tape.listing"),
     ("autodiff.transforms.jacobian.decision", "autodiff.ordering.execute"),
     ("autodiff.transforms.jacobian.decision", "autodiff.ordering.plan"),
     ("autodiff.transforms.jacobian.functions", "autodiff.ordering.sparse"),

@@ -349,7 +349,7 @@ class TestScopes:
 
         with pytest.raises(KeyError, match="inside"):
             transform(fails)
-        assert thread_state.scopes == []
+        assert thread_state.open_transforms == []
         assert modes.open == 0
         assert not thread_state.debug
         assert not thread_state.strong_zero

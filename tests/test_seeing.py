@@ -11,7 +11,7 @@ import autodiff as ad
 from autodiff import nn
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Constant, Tape
-from autodiff.tape.listing import Usage
+from autodiff.tape.summary import Usage
 
 
 def double(x):

@@ -7,7 +7,8 @@ import pytest
 
 import autodiff as ad
 from autodiff.core.spec import Spec
-from autodiff.tape.ir import Constant, Entry, Tape, Variable, short_source
+from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.texts import short_source
 
 
 def loss(params, x):
@@ -133,7 +134,7 @@ class TestRecord:
 
     def test_values_are_dropped_after_their_last_use(self):
         tape = ad.record(lambda x: np.sum(np.sin(np.cos(x))))(np.ones(3))
-        assert [len(names) for names in tape._last_uses()] == [1, 1, 1]
+        assert [len(slots) for slots in tape.last_uses] == [1, 1, 1]
 
 
 class TestTapeOfATensor:
@@ -204,23 +205,23 @@ class TestCheck:
                 r"unknown parameters \['axis'\]",
             ),
             (lambda self, x, y, z: ([], [x], [z]), "an output is never computed"),
-            (lambda self, x, y, z: ([], [x, x], [x]), "stands twice"),
+            (lambda self, x, y, z: ([], [x, x], [x]), "given twice"),
         ],
     )
     def test_messages(self, make, message):
-        x, y, z = (Variable(self.spec) for _ in range(3))
+        x, y, z = (Variable(slot, self.spec) for slot in range(3))
         entries, inputs, outputs = make(self, x, y, z)
         with pytest.raises(ad.TapeError, match=message):
             Tape(entries, inputs, outputs)
 
     def test_a_valid_one_passes(self):
-        x, y = Variable(self.spec, "x"), Variable(self.spec)
-        tape = Tape([self.entry((x, Constant(1.0)), (y,))], [x], [y])
+        x, y = Variable(0, self.spec, "x"), Variable(2, self.spec)
+        tape = Tape([self.entry((x, Constant(1, 1.0)), (y,))], [x], [y])
         np.testing.assert_array_equal(tape.evaluate(np.zeros(2)), np.ones(2))
 
 
 def test_names_are_unique():
-    x, y = (Variable(TestCheck.spec, "x") for _ in range(2))
+    x, y = (Variable(slot, TestCheck.spec, "x") for slot in range(2))
     tape = Tape([], [x, y], [x])
     assert str(tape).startswith("tape(x: float64[2], x_2: float64[2])")
     many = ad.record(lambda x: list(itertools.accumulate([x] * 40)))(1.0)

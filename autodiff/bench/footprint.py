@@ -62,7 +62,7 @@ def installed_size(distribution: str) -> tuple[int, dict[str, int]]:
 
 
 def own_requirements() -> list[str]:
-    """What this package requires: from its metadata, or from the checkout it lies in.
+    """What this package requires: from its metadata, or from the checkout that holds it.
 
     Examples
     --------

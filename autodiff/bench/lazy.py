@@ -9,7 +9,7 @@ __all__ = ["Lazy"]
 
 
 class Lazy:
-    """Stands for a module; each of its names is looked up once and then an attribute of its own.
+    """A module that is imported when used; each of its names is looked up once, then kept.
 
     Parameters
     ----------

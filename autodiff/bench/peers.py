@@ -150,7 +150,7 @@ class Fleet:
     peers : dict
         Processes by engine.
     about : dict
-        What each engine says of itself: versions, BLAS, threads.
+        What each engine says about itself: versions, BLAS, threads.
     missing : dict
         Why by engine, for those that are not installed.
     """

@@ -9,6 +9,7 @@ import numpy as np
 
 from autodiff.bench.engines import ENGINES, OWN
 from autodiff.bench.workloads import WORKLOADS
+from autodiff.core.arrays import as_numpy
 
 __all__ = [
     "LEGEND",
@@ -214,7 +215,7 @@ def exponent(sizes: Sequence[float], figures: Sequence[float]) -> float:
     >>> round(exponent([1, 10, 100, 1000], [9, 1, 10, 100]), 2)
     1.0
     """
-    x, y = np.log10(np.array(sizes, float)), np.log10(np.array(figures, float))
+    x, y = np.log10(as_numpy(sizes, float)), np.log10(as_numpy(figures, float))
     if len(x) < 2:
         raise ValueError(f"an exponent needs two sizes, got {len(x)}")
     far = x >= min(x.max() - 1.0, np.sort(x)[-3:].min())

@@ -35,7 +35,7 @@ class Settings:
     coretype : str
         Value of ``OPENBLAS_CORETYPE``, `AS_IS`, or an empty string to unset it.
     exact_memory : bool
-        Have the C library give every array pages of its own and take them back at once. Without,
+        Have the C library give every array separate pages and take them back at once. Without,
         what a process holds depends on how the holes in its heap are reused, which may differ
         several times from one run to the next.
     """

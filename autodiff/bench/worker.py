@@ -33,7 +33,7 @@ from autodiff.bench.engines import ENGINES, programs
 from autodiff.bench.footprint import installed_size
 from autodiff.bench.program import Program, UnsupportedError
 from autodiff.bench.workloads import WORKLOADS, Case, make_inputs
-from autodiff.core.arrays import as_array
+from autodiff.core.arrays import as_numpy
 
 __all__ = ["Worker", "main", "measure_memory", "warm_allocator"]
 
@@ -97,7 +97,7 @@ class Worker:
         first = time.perf_counter() - start
         for _ in range(case.workload.calls - 1):
             result = program.run()
-        arrays = [as_array(value) for value in program.fetch(result)]
+        arrays = [as_numpy(value) for value in program.fetch(result)]
         if results is not None:
             np.savez(results, *arrays, allow_pickle=False)
         self.program = program

@@ -87,7 +87,7 @@ class Case:
 
     @property
     def size(self) -> int | None:
-        """Where the case stands on the workload's axis."""
+        """The case's place on the workload's axis."""
         return int(self.parameters[self.workload.axis]) if self.workload.axis else None
 
 

@@ -3,7 +3,12 @@
 Rules and interpreters compute with whatever arrays they are given, through NumPy's functions. What
 those functions do not say stands here: whether a value is an array, when a 0-d array is a number,
 how zeros like another array are made and added to, what a tape may keep, and whose memory may be
-used again. No other module asks for a type of array.
+used again. No other module asks for a type of array (``tests/test_array_seam.py`` looks).
+
+Two functions convert: `as_array` makes an array of what is none, to compute with; `as_numpy` gets
+the numbers of any array into memory that NumPy sees, to print them, draw them or write them to a
+file. Functions that make arrays take ``like=``, an array of the type to be made, or a Tensor over
+one: a rule that makes a constant names the array that the constant is to meet.
 
 Memory that nobody else can see is used again. A sweep over large arrays spends more time on fresh
 memory than on arithmetic: the operating system hands it out page by page, zeroed. NumPy writes
@@ -16,7 +21,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -25,11 +31,17 @@ __all__ = [
     "ARRAY",
     "LARGE",
     "PLAIN",
+    "SCALAR",
     "SCALARS",
+    "array_or_scalar",
     "as_array",
+    "as_numpy",
     "as_value",
     "copied",
+    "copied_value",
+    "empty",
     "freeze",
+    "freeze_memory",
     "frozen",
     "full",
     "has_memory",
@@ -39,8 +51,12 @@ __all__ = [
     "memory_of",
     "ones",
     "only_holder",
+    "owned",
     "protected",
     "read_only",
+    "repeated",
+    "same_content",
+    "sampled",
     "scalar_form",
     "scaled",
     "scatter_add",
@@ -49,16 +65,20 @@ __all__ = [
 ]
 
 Shape = tuple[int, ...]
+A = TypeVar("A")
 
 # --- what a value is ------------------------------------------------------------------------------
 
 ARRAY = np.ndarray
 """The exact type of most arrays, for tests that must cost nothing: ``type(x) is ARRAY``."""
 
+SCALAR = np.generic
+"""The type of all scalars, for the same: ``isinstance(x, SCALAR)``. Only NumPy has scalars."""
+
 SCALARS = frozenset({np.float64, np.float32, np.complex128})
 """Types of array scalars that say all there is to know of a value's form."""
 
-PLAIN = frozenset({np.ndarray, np.float64, float, int, np.float32, np.complex128})
+PLAIN = frozenset({ARRAY, float, int}) | SCALARS
 """Exact types of what most programs compute with: no box, and nothing to convert."""
 
 
@@ -85,8 +105,21 @@ def is_number(value: Any) -> bool:
 # --- arrays from values ---------------------------------------------------------------------------
 
 
-def as_array(value: Any, dtype: DTypeLike | None = None) -> Any:
-    """Array of a number, a list or an array, as it is where it is one already."""
+def as_array(value: Any, dtype: DTypeLike | None = None, like: Any = None) -> Any:
+    """Array of a number, a list or an array, as it is where it is one already.
+
+    A constant that NumPy made, an identity matrix say, becomes an array of the type of `like`.
+    """
+    return np.asarray(value, dtype)
+
+
+def array_or_scalar(value: Any) -> Any:
+    """Return an array or a scalar as it is; the array of anything else."""
+    return value if isinstance(value, (np.ndarray, np.generic)) else np.asarray(value)
+
+
+def as_numpy(value: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]:
+    """NumPy array of the numbers of any array, for what only NumPy's arrays can do."""
     return np.asarray(value, dtype)
 
 
@@ -94,7 +127,7 @@ def scalar_form(array: Any) -> Any:
     """Return the scalar in place of a 0-d array; anything else as it is.
 
     NumPy computes scalars from 0-d arrays, so a value or a derivative that is a number has one
-    form only.
+    form only. Other libraries have no scalars, and give their 0-d array back.
     """
     return array[()]
 
@@ -102,6 +135,11 @@ def scalar_form(array: Any) -> Any:
 def as_value(value: Any, dtype: DTypeLike | None = None) -> Any:
     """Array of a list or an array, scalar of a number."""
     return np.asarray(value, dtype)[()]
+
+
+def empty(shape: Sequence[int], dtype: DTypeLike, like: Any = None) -> Any:
+    """Array whose elements are still to be written, of the type of the array `like`."""
+    return np.empty(shape, dtype)
 
 
 def zeros(shape: Sequence[int], dtype: DTypeLike, like: Any = None) -> Any:
@@ -119,9 +157,22 @@ def full(shape: Sequence[int], value: Any, dtype: DTypeLike | None = None, like:
     return np.full(shape, value, dtype)
 
 
+def repeated(scalar: Any, shape: Shape) -> Any:
+    """Read-only view of a scalar that shows it in every place of a shape.
+
+    Strides of zero say it in a sixth of the time that ``np.broadcast_to`` takes.
+    """
+    return np.ndarray(shape, scalar.dtype, scalar, strides=(0,) * len(shape))
+
+
 def copied(array: Any, dtype: DTypeLike | None = None) -> Any:
     """Return a new array with the same elements, in the same order of memory."""
     return np.array(array, dtype=dtype, order="K", subok=False)
+
+
+def copied_value(value: Any) -> Any:
+    """Return a new array with the same elements; the scalar of a number."""
+    return np.array(value)[()]
 
 
 def scatter_add(buffer: Any, index: Any, values: Any) -> None:
@@ -147,9 +198,19 @@ def memory_of(array: Any) -> Any:
     return array
 
 
-def freeze(array: Any) -> Any:
+def freeze(array: A) -> A:
     """Forbid writing through an array from now on; returns it."""
-    array.setflags(write=False)
+    owner: Any = array
+    owner.setflags(write=False)
+    return array
+
+
+def freeze_memory(array: A) -> A:
+    """Forbid writing through an array, and through every array it is a view of; returns it."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner.setflags(write=False)
+        owner = owner.base
     return array
 
 
@@ -174,17 +235,77 @@ def frozen(array: Any) -> bool:
         array = base
 
 
+def owned(cotangent: Any, given: set[int]) -> Any:
+    """Array that a caller may keep and write to: nobody else sees its memory.
+
+    `given` holds the identities of arrays that are somebody's already: the seeds, and what was
+    handed out before. A rule is linear in its cotangent, so what it returns is new, or the
+    cotangent itself, or a view: never a saved array.
+    """
+    if isinstance(cotangent, np.ndarray):
+        shared = cotangent.base is not None or not cotangent.flags.writeable
+        if not cotangent.ndim:
+            return cotangent[()]
+        if shared or id(cotangent) in given:
+            return np.array(cotangent)
+        given.add(id(cotangent))
+    return cotangent
+
+
 def protected(value: Any) -> Any:
     """Return `value`, copied if it is an array that somebody could still write to.
 
     A tape must not be changed behind its back: what it saves is either its own, or frozen. To
-    save the copy of a large constant, freeze it with ``array.setflags(write=False)``.
+    save the copy of a large constant, freeze it with ``array.setflags(write=False)``. A large array
+    that is protected again while an earlier copy is in use, and has not changed since, gives that
+    copy.
     """
     if isinstance(value, np.ndarray) and not frozen(value):
+        if value.nbytes >= LARGE:
+            return _shared_copy(value)
         copy = np.array(value, order="K", subok=False)
         copy.setflags(write=False)
         return copy
     return value
+
+
+_copies: WeakValueDictionary[Any, np.ndarray[Any, Any]] = WeakValueDictionary()
+"""Copies of large arrays that tapes keep, by the memory they were copied from. An entry goes with
+its copy, so nothing is kept for longer than a tape needs it; content decides whether it still is
+what the memory holds."""
+
+
+def _shared_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    place = (array.ctypes.data, array.shape, array.strides, array.dtype)
+    known = _copies.get(place)
+    if known is not None and same_content(known, array):
+        return known
+    copy = np.array(array, order="K", subok=False)
+    copy.setflags(write=False)
+    _copies[place] = copy
+    return copy
+
+
+def sampled(array: Any) -> Any:
+    """Hashable key that arrays of one content share, and others seldom: layout and few elements."""
+    steps = tuple(slice(None, None, max(1, length // 3)) for length in array.shape)
+    order = array.flags.c_contiguous, array.flags.f_contiguous
+    return array.dtype.str, array.shape, order, array[steps].tobytes()
+
+
+def same_content(one: Any, other: Any) -> bool:
+    """Whether two arrays hold the same bits: NaN is equal to itself, and -0.0 is not 0.0."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if one.dtype == np.complex128:
+        return same_content(one.real, other.real) and same_content(one.imag, other.imag)
+    word = _WORDS.get(one.dtype.itemsize) if one.dtype.kind in "fciub" else None
+    if word is None:
+        return bool(one.tobytes() == other.tobytes())
+    return bool((one.view(word) == other.view(word)).all())
+
+
+_WORDS = {1: "u1", 2: "u2", 4: "u4", 8: "u8"}
 
 
 _count: Callable[[Any], int] = getattr(sys, "getrefcount", lambda value: sys.maxsize)

@@ -30,6 +30,7 @@ __all__ = [
     "lower_to",
     "modes",
     "open_scope",
+    "set_name",
     "thread_state",
 ]
 
@@ -103,6 +104,14 @@ class Interpreter:
             "grad or vjp there"
         )
 
+    def rename(self, box: Box, name: str | None) -> bool:
+        """Name what a box stands for, in listings and pictures; False where names are not kept."""
+        return False
+
+    def name_of(self, box: Box) -> str | None:
+        """Name of what a box stands for."""
+        return None
+
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate `primitive`; at least one of `inputs` is a box of this interpreter."""
         raise TypeError(f"{type(self).__name__} does not define process()")
@@ -168,7 +177,7 @@ class _ThreadState(threading.local):
     """
 
     def __init__(self) -> None:
-        self.scopes: list[Scope] = []
+        self.open_transforms: list[OpenTransform] = []
         self.no_grad_level = 0
         self.strong_zero = False
         self.debug = False
@@ -210,7 +219,7 @@ thread_state = _ThreadState()
 modes = _Modes()
 
 
-class Scope:
+class OpenTransform:
     """A transform in progress in this thread.
 
     Variables made inside a transform (``Tensor(...)``) belong to an imperative interpreter of that
@@ -228,26 +237,26 @@ class Scope:
 @contextmanager
 def open_scope(interpreter: Interpreter) -> Iterator[None]:
     """Hold a transform open; closes it, and what was made inside it, on any way out."""
-    scope = Scope(interpreter)
-    thread_state.scopes.append(scope)
+    opened = OpenTransform(interpreter)
+    thread_state.open_transforms.append(opened)
     try:
         yield
     finally:
-        thread_state.scopes.remove(scope)
+        thread_state.open_transforms.remove(opened)
         interpreter.close()
-        if scope.imperative is not None:
-            scope.imperative.close()
+        if opened.imperative is not None:
+            opened.imperative.close()
 
 
 def imperative_interpreter(root: R, make: Callable[[], R]) -> R:
     """Return the interpreter for variables made here: `root`, or the innermost scope's own."""
-    scopes = thread_state.scopes
-    if not scopes:
+    transforms = thread_state.open_transforms
+    if not transforms:
         return root
-    scope = scopes[-1]
-    if scope.imperative is None:
-        scope.imperative = make()
-    interpreter: R = scope.imperative
+    innermost_transform = transforms[-1]
+    if innermost_transform.imperative is None:
+        innermost_transform.imperative = make()
+    interpreter: R = innermost_transform.imperative
     return interpreter
 
 
@@ -272,6 +281,15 @@ def lower_to(value: Any, level: int) -> Any:
     while isinstance(value, Box) and value._interpreter.level > level:
         value = value._value
     return value
+
+
+def set_name(value: Any, name: str | None) -> bool:
+    """Name a value for all interpretations that see it; False if none keeps names."""
+    named = False
+    while isinstance(value, Box):
+        named |= value._interpreter.rename(value, name)
+        value = value._value
+    return named
 
 
 def concrete(value: Any) -> Any:

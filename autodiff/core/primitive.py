@@ -59,7 +59,31 @@ class _Pullbacks(dict[tuple[bool, ...], "Pullback | None"]):
 class Primitive:
     """A differentiable function that interpreters know how to treat.
 
-    Instances come from the decorators `elementwise`, `linear`, `multilinear` and `primitive`.
+    Instances come from the decorators `elementwise`, `linear`, `multilinear` and `primitive`, which
+    also register them. Made by hand, a primitive is not registered: it works, but cannot be copied
+    or pickled.
+
+    Parameters
+    ----------
+    function : callable
+        The NumPy function, on plain arrays; array inputs by position, all else keyword-only.
+    kind : {"elementwise", "linear", "multilinear", "general"}
+    rules : mapping of str to number or rule
+        By the names that the decorator of this kind takes, such as ``d_x``.
+    name : str, optional
+        By default the function's.
+    inputs : tuple of str, optional
+        Names of the array inputs, where the function's signature does not tell them.
+    label : str, optional
+        What pictures call it; by default its name.
+    constant : tuple of str
+        Inputs that carry no derivative.
+    batch : rule, optional
+        ``batch(batched, inputs, params)``; without it examples are evaluated one by one.
+    cost : number or rule, optional
+        Floating-point operations: per output element, or of specs and parameters.
+    sample : callable, optional
+        Draws valid inputs for tests.
 
     Attributes
     ----------
@@ -81,6 +105,25 @@ class Primitive:
         is real).
     joint_jvp : None, or a function of input values, their tangents (None for zero) and the output,
         for the output's tangent: for primitives whose inputs must be pushed forward together.
+
+    Raises
+    ------
+    DeclarationError
+        A rule is not one of this kind or names what it cannot have, or an input has no rule and is
+        not constant.
+    TypeError
+        When it is called: a keyword is none of its parameters, or holds a Tensor.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> ad.sigmoid
+    <elementwise primitive sigmoid(x)>
+    >>> ad.REGISTRY["sigmoid"] is ad.sigmoid
+    True
+    >>> half = Primitive(lambda x: x / 2, "linear", {"transpose": lambda g: g / 2}, name="half")
+    >>> ad.grad(half)(1.0)
+    np.float64(0.5)
     """
 
     joint_jvp: Callable[[Sequence[Any], Sequence[Any], Any], Any] | None = None
@@ -160,11 +203,48 @@ class Primitive:
         )
 
     def input_name(self, position: int) -> str:
-        """Name of the input at a position; the inputs from ``*name`` on share that name."""
+        """Name of the input at a position; the inputs from ``*name`` on share that name.
+
+        Parameters
+        ----------
+        position : int
+            From 0.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> ad.REGISTRY["add"].input_name(1)
+        'y'
+        """
         return self.inputs[min(position, len(self.inputs) - 1)]
 
     def named(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Input values by name; ``*name`` gets a tuple."""
+        """Input values by name; ``*name`` gets a tuple.
+
+        Parameters
+        ----------
+        values : sequence
+            One for each input, in order.
+
+        Returns
+        -------
+        dict of str to value
+
+        Raises
+        ------
+        ValueError
+            More or fewer values than inputs.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> ad.REGISTRY["add"].named([1.0, 2.0])
+        {'x': 1.0, 'y': 2.0}
+        """
         if not self.variadic:
             return dict(zip(self.inputs, values, strict=True))
         fixed = len(self.inputs) - 1
@@ -176,6 +256,24 @@ class Primitive:
         """Keep a compiled VJP of one or two inputs where the hot path finds it without a key.
 
         For primitives without parameters and with one output.
+
+        Parameters
+        ----------
+        active : tuple of bool
+            Which inputs are differentiated.
+        pullback : Pullback
+            The VJP compiled for them.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> @ad.linear(transpose=lambda g: 3.0 * g)
+        ... def doc_thrice(x):
+        ...     return 3.0 * x
+        >>> compiled = doc_thrice.pullbacks[(True,)]
+        >>> doc_thrice.remember((True,), compiled)
+        >>> doc_thrice.pullback_unary is compiled
+        True
         """
         if not self.variadic:
             attribute = _HOT_PATTERNS.get(active)
@@ -183,7 +281,33 @@ class Primitive:
                 setattr(self, attribute, pullback)
 
     def cost(self, inputs: tuple[Spec, ...], out: Spec, params: Mapping[str, Any]) -> int:
-        """Floating-point operations of one evaluation, an exact integer."""
+        """Floating-point operations of one evaluation, an exact integer.
+
+        Parameters
+        ----------
+        inputs : tuple of Spec
+            Shapes and dtypes of the inputs.
+        out : Spec
+            Shape and dtype of the output.
+        params : mapping of str to value
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ValueError
+            More or fewer inputs than the primitive has.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> spec = spec_of(np.ones((2, 3)))
+        >>> ad.sigmoid.cost((spec,), spec, {})
+        60
+        """
         names: dict[str, Any] = {**self.params, **params, "out_spec": out}
         for name, spec in self.named(inputs).items():
             names[f"{name}_spec"] = spec
@@ -290,7 +414,26 @@ class Primitive:
         return call
 
     def explained(self, error: Exception, *inputs: Any) -> Exception:
-        """Say in an error of the NumPy function which primitive it was, and on what shapes."""
+        """Say in an error of the NumPy function which primitive it was, and on what shapes.
+
+        Parameters
+        ----------
+        error : Exception
+        *inputs : array or number
+            What the function was called with.
+
+        Returns
+        -------
+        Exception
+            Of the same class if it is a TypeError, ValueError or IndexError; else `error` itself.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> ad.REGISTRY["add"].explained(ValueError("shapes differ"), np.ones(2), np.ones(3))
+        ValueError('add(float64[2], float64[3]): shapes differ')
+        """
         if type(error) not in (TypeError, ValueError, IndexError):
             return error
         specs = ", ".join(
@@ -378,6 +521,17 @@ def elementwise(**options: Any) -> Decorator:
         Names of the inputs of a C function (a ufunc, or one of ``operator``), which does not tell
         them; calling it directly saves a Python frame per operation.
 
+    Returns
+    -------
+    function of the NumPy function
+        A decorator: gives the `Primitive`, registered.
+
+    Raises
+    ------
+    DeclarationError
+        By the decorator: a rule is not one of this kind or names what it cannot have, an input has
+        neither a rule nor a place in `constant`, or the name is taken.
+
     Examples
     --------
     >>> import numpy as np
@@ -404,6 +558,16 @@ def linear(**options: Any) -> Decorator:
         As in `elementwise`; ``batch(batched, inputs, params)`` evaluates on inputs whose leading
         axis is the batch where ``batched`` says so.
 
+    Returns
+    -------
+    function of the NumPy function
+        A decorator: gives the `Primitive`, registered.
+
+    Raises
+    ------
+    DeclarationError
+        As `elementwise`.
+
     Examples
     --------
     >>> import numpy as np
@@ -425,6 +589,26 @@ def multilinear(**options: Any) -> Decorator:
     vjp_<input> : rule naming ``g``
     constant, name, label, batch, cost, sample
         As in `linear`.
+
+    Returns
+    -------
+    function of the NumPy function
+        A decorator: gives the `Primitive`, registered.
+
+    Raises
+    ------
+    DeclarationError
+        As `elementwise`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> @ad.multilinear(vjp_x=lambda g, y: g * y, vjp_y=lambda g, x: np.sum(g * x))
+    ... def doc_scaled(x, y):
+    ...     return x * y  # a vector times a number
+    >>> ad.jvp(doc_scaled, (np.ones(2), 3.0), (np.zeros(2), 1.0))[1]
+    array([1., 1.])
     """
     return _kind("multilinear", options)
 
@@ -441,6 +625,16 @@ def primitive(**options: Any) -> Decorator:
         VJP if left out.
     constant, name, label, batch, cost, sample
         As in `linear`.
+
+    Returns
+    -------
+    function of the NumPy function
+        A decorator: gives the `Primitive`, registered.
+
+    Raises
+    ------
+    DeclarationError
+        As `elementwise`.
 
     Examples
     --------

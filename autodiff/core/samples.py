@@ -19,7 +19,24 @@ __all__ = ["Sample", "Sampler", "array", "cases", "integers", "reals"]
 
 
 class Sample(NamedTuple):
-    """Inputs and keyword parameters of one call of a primitive."""
+    """Inputs and keyword parameters of one call of a primitive.
+
+    Attributes
+    ----------
+    inputs : tuple
+        Arrays or numbers, in order.
+    params : dict of str to value
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> rng = np.random.default_rng(0)
+    >>> [sample.inputs[0].shape for sample in ad.softplus.sample(rng)]
+    [(2, 3), ()]
+    >>> ad.Sample((np.ones((2, 3)),), {"axis": (1,)}).params
+    {'axis': (1,)}
+    """
 
     inputs: tuple[Any, ...]
     params: dict[str, Any]

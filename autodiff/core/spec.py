@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.core.arrays import as_array
+
 __all__ = [
     "Spec",
     "axes_to_sum",
@@ -66,7 +68,7 @@ def spec_of(value: Any) -> Spec:
     try:
         return Spec(value.shape, value.dtype)
     except AttributeError:
-        array = np.asarray(value)
+        array = as_array(value)
         return Spec(array.shape, array.dtype)
 
 

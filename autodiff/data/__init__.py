@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from autodiff.core.arrays import as_array, freeze, memory_of
+from autodiff.core.arrays import as_array, freeze, freeze_memory
 
 __all__ = ["Digits", "batches", "digits"]
 
@@ -32,6 +32,13 @@ class Digits(NamedTuple):
         One image of 8x8 pixels a row, shape ``(n, 64)``, from 0 (paper) to 1 (ink).
     y_train, y_test : ndarray
         The digits that the images show, shape ``(n,)``, int64.
+
+    Examples
+    --------
+    >>> from autodiff import data
+    >>> digits = data.digits(test_fraction=0.1)
+    >>> type(digits).__name__, len(digits.x_train), len(digits.x_test)
+    ('Digits', 1617, 180)
     """
 
     x_train: NDArray[np.floating[Any]]
@@ -197,13 +204,9 @@ def _optdigits() -> NDArray[np.uint8]:
     file = resources.files(__name__).joinpath("optdigits.csv.gz")
     with file.open("rb") as packed, gzip.open(packed, "rt", encoding="ascii") as lines:
         table: NDArray[np.uint8] = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
-    freeze(table)  # every later call shares it
-    return table
+    return freeze(table)  # every later call shares it
 
 
 def _take(array: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
     """Copy rows into an array that nobody can write to, not through its base either."""
-    taken = np.take(array, rows, axis=0)
-    freeze(memory_of(taken))
-    freeze(taken)
-    return taken
+    return freeze_memory(np.take(array, rows, axis=0))

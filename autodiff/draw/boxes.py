@@ -47,18 +47,20 @@ Member = int | Group
 
 def phases(tape: Tape) -> list[int]:
     """For each entry, through how many backward sweeps it was recorded."""
-    found: dict[int, int] = {}
+    found: list[int] = []
     for entry in tape:
-        found[id(entry)] = 0 if entry.pulls is None else found.get(id(entry.pulls), 0) + 1
-    return [found[id(entry)] for entry in tape]
+        pulled = entry.pulls
+        outer = 0 if pulled is None or pulled.position < 0 else found[pulled.position]
+        found.append(0 if pulled is None else outer + 1)
+    return found
 
 
 def boxes(tape: Tape, parameters: Collection[int] = ()) -> Group:
     """Group the nodes of a tape.
 
-    Nodes are numbered: the inputs first, then the operations, then the outputs. A parameter stands
-    in the innermost group that holds all operations that read it in the forward computation, as a
-    weight belongs with its layer; other inputs stand in no group.
+    Nodes are numbered: the inputs first, then the operations, then the outputs. A parameter is in
+    the innermost group that holds all operations that read it in the forward computation, as a
+    weight belongs with its layer; other inputs are in no group.
 
     Parameters
     ----------
@@ -93,10 +95,9 @@ class _Builder:
             self.phases.append(0 if made_by is None else entry_phases[made_by])
         outlined = outline(tape)
         fold(outlined, tape)
-        positions = {id(entry): self.first + i for i, entry in enumerate(tape)}
-        self.nodes = [positions[id(entry)] for entry in outlined.entries]
+        self.nodes = [self.first + entry.position for entry in outlined.entries]
         self.root = Group("tape", "")
-        # The passes are no boxes: a layer's backward operations stand beside its forward ones
+        # The passes are no boxes: a layer's backward operations go next to its forward ones
         for item in outlined.root.items:
             passes = isinstance(item, Block) and item.kind in ("forward", "backward")
             items = item.items if isinstance(item, Block) and passes else [item]

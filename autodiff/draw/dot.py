@@ -1,4 +1,4 @@
-"""Scenes as DOT text: which node and edge stands for what, and how it looks.
+"""Scenes as DOT text: what each node and edge shows, and how it looks.
 
 The text depends on the tape alone, so that the same computation gives the same file. Labels are
 plain or record labels, never HTML-like ones: not every Graphviz has an XML parser.
@@ -37,7 +37,8 @@ from autodiff.draw.texts import (
     value_text,
     wrapped,
 )
-from autodiff.tape.ir import Constant, Entry, Tape, Variable, params_text, short_source
+from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.texts import params_text, short_source
 
 __all__ = ["scene_to_dot", "tape_to_dot"]
 
@@ -64,9 +65,36 @@ def tape_to_dot(
     legend: bool = True,
     parameters: Sequence[str] | None = None,
 ) -> str:
-    """Write a tape as a graph in the DOT language; `Tape.draw` documents the arguments.
+    """Write a tape as a graph in the DOT language; `Tape.draw` says more of the arguments.
 
     Nodes are ``n0``, ``n1``, ... in order of the tape.
+
+    Parameters
+    ----------
+    tape : Tape
+    depth : int, optional
+        Levels of calls that are opened.
+    fold : bool, optional
+        Whether equal consecutive blocks are drawn once; None leaves it to the size of the picture.
+    values, gradients, costs : bool
+        Whether to write them at the nodes.
+    direction : {"TB", "LR", "BT", "RL"}
+    title : str, optional
+    legend : bool
+    parameters : sequence of str, optional
+        Names of the inputs that are drawn as parameters.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        Unknown direction, a negative depth, a name that is no input; or as `Tape.values` and
+        `Tape.gradients`, which it asks.
+    TapeError
+        As `Tape.values`.
 
     Examples
     --------
@@ -102,7 +130,7 @@ class _Writer:
         self.scene = scene
         self.look = look
         self.names = scene.tape.names()
-        self.outputs = {id(output) for output in scene.tape.outputs}
+        self.outputs = set(scene.tape.outputs)
         self.values = scene.tape.values() if look.values else {}
         self.gradients = scene.tape.gradients() if look.gradients else {}
         self.record_values = look.values or look.gradients
@@ -273,7 +301,7 @@ class _Writer:
         if node.role != "constant":
             fields += self._quantity("value", self.values, node)
             fields += self._quantity("grad", self.gradients, node)
-        if node.role == "value" and len(node.operands) == 1 and id(operand) in self.outputs:
+        if node.role == "value" and len(node.operands) == 1 and operand in self.outputs:
             self.used.add("output")
             for key in ("fillcolor", "color"):
                 style[key] = STYLES["output"][key]
@@ -342,7 +370,7 @@ class _Writer:
         operand = edge.operands[0]
         label = self._edge_text(edge)
         if isinstance(operand, Variable) and edge.source.role not in ("input", "parameter"):
-            names = [self.names[id(o)] for o in edge.operands if isinstance(o, Variable) and o.name]
+            names = [self.names[o] for o in edge.operands if isinstance(o, Variable) and o.name]
             if len(names) == len(edge.operands):
                 label = f"{name_label(range_text(names))}: {label}"
         label = self._ordinal_text(edge) + label
@@ -377,7 +405,7 @@ class _Writer:
             return ""
         entry = edge.target.entries[0]
         # x @ W is not W @ x, and layout is free to put either on the left
-        ordered = entry.primitive.name not in _SYMMETRIC and len(set(map(id, entry.inputs))) > 1
+        ordered = entry.primitive.name not in _SYMMETRIC and len(set(entry.inputs)) > 1
         return f"{_ordinal(edge.slot + 1)} " if ordered else ""
 
 

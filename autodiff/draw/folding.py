@@ -22,17 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.core.primitive import REGISTRY
-from autodiff.core.spec import Spec
 from autodiff.draw.outline import Block, Item, Outline, entries_of
-from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.ir import Constant, Tape, Variable
 
 __all__ = ["LEAST_REPEATS", "fold"]
 
 LEAST_REPEATS = 3
 _LONGEST_PERIOD = 256
 _LONGEST_LAG = 2
-_COMPARED_BYTES = 4096
 _MOST_PASSES = 64
 _TRIED_FIRST = 8
 
@@ -46,7 +43,7 @@ class _Source(NamedTuple):
     """Where an operand comes from.
 
     ``kind`` is "entry", "input", "constant" or "number" (a place in an index); ``place`` is the
-    rank, the position among the inputs, what tells constants apart, or the number itself.
+    rank, the position among the inputs, the slot of a constant, or the number itself.
     """
 
     kind: str
@@ -88,12 +85,12 @@ class _Folding:
         self.places: list[tuple[int, int]] = []
         uses: dict[Variable, list[int]] = {}
         for rank, entry in enumerate(outline.entries):
-            key, indices = _signature(entry)
-            self.leaves.append(self.number(key))
+            indices: list[int] = []
+            self.leaves.append(self.number(entry.key(indices)))
             sources = []
             for operand in entry.inputs:
                 if isinstance(operand, Constant):
-                    sources.append(_Source("constant", _constant_key(operand)))
+                    sources.append(_Source("constant", operand.slot))
                 elif operand in outline.producers:
                     sources.append(_Source("entry", *outline.producers[operand]))
                 else:
@@ -382,51 +379,6 @@ def _type_of(block: Block) -> Hashable:
     if scope is None:
         return None
     return scope.type if scope.kind == "module" else scope.name
-
-
-def _signature(entry: Entry) -> tuple[Hashable, list[int]]:
-    """What an operation is, whatever it works on; and the places in its index, if it has one."""
-    primitive = entry.primitive
-    known = REGISTRY.get(primitive.name) is primitive
-    indices: list[int] = []
-    params = tuple(
-        (name, _frozen(value, indices if name == "template" else None))
-        for name, value in entry.params.items()
-    )
-    specs: list[Spec] = [operand.spec for operand in (*entry.inputs, *entry.outputs)]
-    # A function made into a primitive is made anew at each call
-    identity = (primitive.name, "" if known else type(primitive).__name__)
-    return (identity, len(entry.inputs), tuple(specs), params), indices
-
-
-def _frozen(value: Any, indices: list[int] | None) -> Hashable:
-    """A hashable stand-in for a parameter; integers go to `indices` if there is such a list."""
-    if isinstance(value, (tuple, list)):
-        return (type(value), *(_frozen(item, indices) for item in value))
-    if isinstance(value, slice):
-        return (slice, *(_frozen(v, indices) for v in (value.start, value.stop, value.step)))
-    if isinstance(value, np.ndarray):
-        return (value.dtype.str, value.shape, value.tobytes())
-    if indices is not None and type(value) is int:
-        indices.append(value)
-        return int
-    try:
-        hash(value)
-    except TypeError:
-        return (type(value), repr(value))
-    return (type(value), value)
-
-
-def _constant_key(constant: Constant) -> Hashable:
-    """Equal for constants of equal value, as far as that is known and cheap to find out."""
-    value = constant.value
-    if not constant.known:
-        return ("unknown", constant.spec)
-    if isinstance(value, (bool, int, float, complex, np.ndarray, np.generic)):
-        array = np.asarray(value)
-        if array.nbytes <= _COMPARED_BYTES and array.dtype.kind != "O":
-            return (type(value), array.dtype.str, array.shape, array.tobytes())
-    return id(value)
 
 
 def _start(item: Item) -> int:

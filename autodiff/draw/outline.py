@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from autodiff.tape.calls import Scope
+from autodiff.tape.calls import CallScope
 from autodiff.tape.ir import Entry, Tape, Variable
 
 __all__ = ["Block", "Item", "Outline", "entries_of", "outline"]
@@ -21,13 +21,13 @@ class Block:
     Attributes
     ----------
     kind : "tape", "forward", "backward", "module", "function", "repeat" or "run"
-        The whole; a pass over it; a call; equal blocks of which the first stands for all; several
-        operations for which one box stands.
+        The whole; a pass over it; a call; equal blocks, of which only the first is shown; several
+        operations shown as one box.
     items : list of Block or int
         What is inside, an operation as its rank. Of a ``repeat``: what one of the blocks holds.
     start, stop : int
         The ranks of its operations, all blocks of a ``repeat`` included.
-    scope : Scope, optional
+    scope : CallScope, optional
         The call it stands for.
     periods : list of lists of Block or int
         Of a ``repeat``: the items of each block in turn, the first of which are `items`.
@@ -37,7 +37,7 @@ class Block:
     items: list[Item] = field(default_factory=list)
     start: int = 0
     stop: int = 0
-    scope: Scope | None = None
+    scope: CallScope | None = None
     periods: list[list[Item]] = field(default_factory=list)
 
 

@@ -21,20 +21,21 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array
+from autodiff.core.arrays import as_numpy
 from autodiff.core.dispatch import concrete
 from autodiff.draw.boxes import Group, boxes, phases
 from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.steps import reverse_steps
 from autodiff.draw.texts import constant_text
 from autodiff.errors import DrawingError, TapeError
-from autodiff.tape.ir import Constant, Entry, Tape, Variable, params_text, short_source
-from autodiff.tape.replay import saved_bytes
+from autodiff.tape.ir import Entry, Operand, Tape, Variable
+from autodiff.tape.texts import params_text, short_source
+from autodiff.tape.values import saved_bytes
 
 __all__ = ["MAX_OPERATIONS", "Html", "page_of", "tape_data", "tape_to_html"]
 
 MAX_OPERATIONS = 20_000
-"""Longest tape of which a page is made: a browser holds no more boxes with ease."""
+"""Longest tape of which a page is made: more boxes are too slow in a browser."""
 
 SCRIPTS = ("model", "layout", "scene", "viewport", "timeline", "details", "search", "main")
 """The page's scripts in ``assets``, in the order in which they are put together."""
@@ -45,7 +46,7 @@ _DIGITS = 4
 
 
 class Html(str):
-    """HTML text that notebooks show as a page of its own, closed off from theirs."""
+    """HTML text that notebooks show as a separate page, in a frame."""
 
     __slots__ = ()
 
@@ -80,7 +81,7 @@ def tape_to_html(
 def tape_data(
     tape: Tape, *, title: str | None = None, parameters: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """What a page shows of a tape, as JSON; ``assets/model.js`` says what stands where.
+    """What a page shows of a tape, as JSON; ``assets/model.js`` describes its form.
 
     Raises
     ------
@@ -117,7 +118,6 @@ class _Writer:
         self.names = tape.names()
         self.variables = tape.variables
         self.numbers = {variable: i for i, variable in enumerate(self.variables)}
-        self.positions = {id(entry): i for i, entry in enumerate(tape)}
         self.constants: list[list[int]] = []
         self.summaries: list[Any] = []
         chosen = parameter_positions(tape, parameters)
@@ -171,7 +171,7 @@ class _Writer:
                 for i in range(len(entry.inputs))
             ],
             [self.text(entry.primitive.input_name(i)) for i in range(len(entry.inputs))],
-            -1 if entry.pulls is None else self.positions.get(id(entry.pulls), -1),
+            -1 if entry.pulls is None else entry.pulls.position,
             phase,
             self.text(" / ".join(entry.scope.path) if entry.scope else ""),
         ]
@@ -191,7 +191,7 @@ class _Writer:
         title = f"{label}({', '.join(shown)})"
         return title if len(title) <= 28 else label
 
-    def _reference(self, operand: Variable | Constant) -> int:
+    def _reference(self, operand: Operand) -> int:
         """Number of a variable, or -1 minus that of a constant."""
         if isinstance(operand, Variable):
             return self.numbers[operand]
@@ -206,13 +206,13 @@ class _Writer:
         cotangents = self.tape.cotangents
         return [
             [
-                self.text(_short(self.names[id(variable)])),
+                self.text(_short(self.names[variable])),
                 int(bool(variable.name)),
                 self.text(str(variable.spec)),
                 variable.spec.nbytes,
                 self._summary(values.get(variable)),
                 self._summary(gradients.get(variable)),
-                [self.positions[id(entry)] for entry in keepers.get(variable, ())],
+                [entry.position for entry in keepers.get(variable, ())],
                 self.numbers.get(cotangents[variable], -1) if variable in cotangents else -1,
             ]
             for variable in self.variables
@@ -250,7 +250,7 @@ class _Writer:
 def _readings(
     reader: Callable[[], dict[Variable, Any]],
 ) -> tuple[dict[Variable, Any], str]:
-    """What a tape tells of values, or why it does not."""
+    """What a tape knows about values, or why it knows nothing."""
     try:
         with np.errstate(all="ignore"):
             return reader(), ""
@@ -268,7 +268,7 @@ def summary(value: Any) -> dict[str, Any]:
     >>> summary(np.array([3.0, -4.0]))
     {'min': -4, 'mean': -0.5, 'max': 3, 'norm': 5, 'text': '[3, -4]'}
     """
-    array = as_array(concrete(value))
+    array = as_numpy(concrete(value))
     if array.size == 0:
         return {"text": "empty"}
     shown: dict[str, Any] = {}
@@ -306,7 +306,7 @@ def _element(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    """A name of a length that a page can show; its ends tell it apart."""
+    """A name of a length that a page can show; its ends distinguish it."""
     if len(text) <= _NAME_LENGTH:
         return text
     half = _NAME_LENGTH // 2

@@ -24,7 +24,13 @@ _SUFFIXES = {"gv": "dot", "htm": "html"}
 
 
 class Svg(str):
-    """SVG text that notebooks show as a picture."""
+    """SVG text that notebooks show as a picture.
+
+    Examples
+    --------
+    >>> Svg("<svg/>")._repr_svg_()
+    '<svg/>'
+    """
 
     __slots__ = ()
 
@@ -47,7 +53,53 @@ def draw_tape(
     legend: bool = True,
     parameters: Sequence[str] | None = None,
 ) -> Path | Svg | str | bytes:
-    """Draw a tape; `Tape.draw` documents it."""
+    """Draw a tape: what `Tape.draw` calls, which says more of the arguments.
+
+    Parameters
+    ----------
+    tape : Tape
+    path : path, optional
+        File to write; its folder must exist.
+    format : {"svg", "png", "pdf", "dot", "html"}, optional
+        By default the suffix of `path`, and SVG where there is none.
+    depth : int, optional
+        Levels of calls that are opened.
+    fold : bool, optional
+        Whether equal consecutive blocks are drawn once; None leaves it to the size of the picture.
+    values, gradients, costs : bool
+        Whether to write them at the nodes.
+    direction : {"TB", "LR", "BT", "RL"}
+    title : str, optional
+    legend : bool
+    parameters : sequence of str, optional
+        Names of the inputs that are drawn as parameters.
+
+    Returns
+    -------
+    pathlib.Path, Svg, str or bytes
+        `path` if it was given, else the picture: SVG, HTML and DOT as text, PNG and PDF as bytes.
+
+    Raises
+    ------
+    ValueError
+        Unknown format or direction, a negative depth, a name that is no input; or as `Tape.values`
+        and `Tape.gradients`, which it asks.
+    FileNotFoundError
+        The folder of `path` does not exist.
+    DrawingError
+        There is no Graphviz for this format, or the picture would be too large. With a `path` the
+        graph is left beside it as ``.dot``.
+    TapeError
+        As `Tape.values`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> tape = ad.record(np.sin)(1.0)
+    >>> draw_tape(tape, format="dot").splitlines()[0]
+    'digraph tape {'
+    """
     target = None if path is None else Path(path)
     if format is None:
         format = target.suffix[1:].lower() if target and target.suffix else "svg"
@@ -85,7 +137,24 @@ def draw_tape(
 
 
 def notebook_svg(tape: Tape) -> str | None:
-    """SVG of a tape for a notebook; None where it is very large or there is no Graphviz."""
+    """SVG of a tape for a notebook; None where it is very large or there is no Graphviz.
+
+    Parameters
+    ----------
+    tape : Tape
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> picture = notebook_svg(ad.record(np.sin)(1.0))
+    >>> picture is None or "<svg" in picture
+    True
+    """
     if len(tape) > _NOTEBOOK_OPERATIONS:
         return None
     try:

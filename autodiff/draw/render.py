@@ -1,4 +1,4 @@
-"""DOT text to pictures, by the Graphviz at hand."""
+"""DOT text to pictures, with whichever Graphviz is installed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def render(source: str, format: str = "svg") -> bytes:
     source : str
         In the DOT language.
     format : {"svg", "png", "pdf", "dot"}
+
+    Returns
+    -------
+    bytes
+        The picture; for "dot" the source as UTF-8.
 
     Raises
     ------

@@ -23,11 +23,11 @@ class Node:
         A ``call`` is a module or function shown as one box, a ``run`` several operations, a
         ``value`` what an operation computed.
     name : text to show; empty for an operation, whose primitive says it
-    group : where it lies
-    entries : operations that it stands for
-    operands : values that it stands for, of an operation none
+    group : the group that holds it
+    entries : operations that it shows
+    operands : values that it shows; none for an operation
     count : number of operations inside, 1 for an operation
-    times : for how many equal blocks it stands, those around it not counted
+    times : number of equal blocks that it shows, those around it not counted
     """
 
     role: str
@@ -40,7 +40,7 @@ class Node:
 
     @property
     def repeats(self) -> int:
-        """For how many nodes of the tape, drawn in full, it stands."""
+        """How many nodes a picture of the whole tape would have for it."""
         return self.times * self.group.repeats
 
 
@@ -52,10 +52,10 @@ class Group:
     ----------
     kind : "tape", "forward", "backward", "module", "function" or "repeat"
     label : text of the frame
-    count : for how many equal blocks it stands
+    count : number of equal blocks that it shows
     members : nodes and groups inside, in order
-    entries : operations that it stands for
-    paths : paths of the modules that it stands for, each within the module around it
+    entries : operations that it shows
+    paths : paths of the modules that it shows, each within the module around it
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Group:
 
     @property
     def repeats(self) -> int:
-        """For how many operations a node inside stands."""
+        """How often a node inside would be drawn in a picture of the whole tape."""
         return self.count * (1 if self.parent is None else self.parent.repeats)
 
     def chain(self) -> Iterator[Group]:
@@ -89,8 +89,8 @@ class Edge:
     port : which output of the source, None where that does not show
     slot : which input of the target, None where that does not show
     kind : "value", "carried" (to the next of repeated blocks) or "cotangent"
-    operands : values that it stands for
-    uses : number of inputs that it stands for
+    operands : values that it shows
+    uses : number of inputs that it shows
     differentiable : whether a derivative goes along
     saved : whether rules of reverse mode keep one of its values
     first, last : whether only the first of the target's repeated blocks takes it, or only the last
@@ -131,7 +131,7 @@ class Scene:
 
     @property
     def operations(self) -> int:
-        """Number of operations that the nodes stand for, folded blocks unfolded."""
+        """Number of operations that the nodes show, folded blocks unfolded."""
         inside = {"operation", *CLOSED}
         return sum(n.count * n.repeats for n in self.nodes if n.role in inside)
 

@@ -10,7 +10,7 @@ from autodiff.draw.roles import output_names
 from autodiff.draw.scene import CLOSED, Edge, Group, Node, Scene
 from autodiff.draw.texts import range_text
 from autodiff.tape.ir import Constant, Entry, Tape, Variable
-from autodiff.tape.replay import saved_bytes
+from autodiff.tape.values import saved_bytes
 
 __all__ = ["build_scene"]
 
@@ -68,7 +68,7 @@ class _Builder:
         self.root = Group("tape", entries=outlined.entries)
         size = len(outlined.entries)
         self.node_of: list[Node] = [None] * size  # type: ignore[list-item]  # all filled by `_place`
-        # For each operation, which of the blocks it lies in, of each repeat around it
+        # For each operation, the block that holds it, of each repeat around it
         self.path_of: list[_Path] = [()] * size
         self.nodes: list[Node] = []
         self.edges: dict[Hashable, Edge] = {}
@@ -137,7 +137,7 @@ class _Builder:
             self._place(item, inner, level + (item.scope is not None))
 
     def _place_repeat(self, repeat: Block, group: Group, level: int) -> None:
-        """Place the first of the blocks, and let it stand for the others."""
+        """Place the first of the blocks, to represent them all."""
         count = len(repeat.periods)
         entries = self.outlined.entries[repeat.start : repeat.stop]
         calls = [items[0] for items in repeat.periods if len(items) == 1]
@@ -240,7 +240,7 @@ class _Builder:
         position_of = {variable: i for i, variable in enumerate(self.tape.inputs)}
         for variables in sorted(stacks.values(), key=lambda found: position_of[found[0]]):
             role = roles[variables[0]]
-            names = [self.names[id(variable)] for variable in variables]
+            names = [self.names[variable] for variable in variables]
             group = self._home(role, variables, uses)
             name = _within(group, names) or _joint(names, role)
             node = self._node(role, name, group, operands=variables)
@@ -276,7 +276,7 @@ class _Builder:
             for port, variable in enumerate(entry.outputs):
                 value = made.get((id(source), port))
                 if value is None:
-                    name = self.names[id(variable)] if variable.name else outputs.get(variable, "")
+                    name = self.names[variable] if variable.name else outputs.get(variable, "")
                     value = self._node("value", name, source.group)
                     made[id(source), port] = value
                 value.operands.append(variable)
@@ -410,7 +410,7 @@ class _Builder:
 
 
 def _at_first(path: _Path) -> bool:
-    """Whether something lies in the first of the repeated blocks around it."""
+    """Whether something is in the first block of each repeat around it."""
     return bool(path) and not any(block for _, block in path)
 
 

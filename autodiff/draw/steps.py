@@ -12,7 +12,7 @@ from typing import NamedTuple
 from autodiff.core.rules import Rule
 from autodiff.core.spec import is_inexact
 from autodiff.tape.ir import Tape, Variable
-from autodiff.tape.replay import differentiated
+from autodiff.tape.values import differentiated
 
 __all__ = ["Delivery", "ReverseStep", "reverse_steps"]
 
@@ -55,8 +55,7 @@ def reverse_steps(tape: Tape) -> list[ReverseStep]:
     -1 [('seed', 1, 1)]
     0 [('multiply.d_x', 1, 2), ('multiply.d_y', 2, 2)]
     """
-    positions = {id(entry): position for position, entry in enumerate(tape)}
-    patterns = {positions[id(entry)]: pattern for entry, pattern in differentiated(tape)}
+    patterns = {entry.position: pattern for entry, pattern in differentiated(tape)}
     active = {variable for variable in tape.inputs if is_inexact(variable.spec.dtype)}
     for position in patterns:
         active.update(v for v in tape[position].outputs if is_inexact(v.spec.dtype))

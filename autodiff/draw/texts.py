@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from graphviz import nohtml
 
-from autodiff.core.arrays import as_array, is_array, is_number
+from autodiff.core.arrays import as_numpy, is_array, is_number
 from autodiff.core.dispatch import concrete
 from autodiff.tape.ir import Constant
 
@@ -37,7 +37,7 @@ def constant_text(constant: Constant) -> str:
     value = constant.value
     if not constant.known or not (is_number(value) or is_array(value)):
         return "constant"
-    array = as_array(value)
+    array = as_numpy(value)
     if array.ndim == 0:
         return number_text(array.item(), 6)
     if array.ndim == 1 and array.size <= _SHOWN_ELEMENTS:
@@ -58,7 +58,7 @@ def value_text(value: Any) -> str:
     >>> value_text(2.0), value_text(np.array([1.0, 2.5])), value_text(np.ones((3, 3)))
     ('2', '[1, 2.5]', 'norm 3, mean 1')
     """
-    array = as_array(concrete(value))
+    array = as_numpy(concrete(value))
     if array.ndim == 0:
         return number_text(array.item())
     if array.size <= _SHOWN_ELEMENTS:
@@ -140,7 +140,7 @@ def wrapped(params: str) -> list[str]:
 
 
 def name_label(name: str) -> str:
-    """Label of a name on one line; a long one loses its middle, since its ends tell it apart."""
+    """Label of a name on one line; a long one loses its middle, since its ends distinguish it."""
     return escaped(short_name(name))
 
 
@@ -153,7 +153,7 @@ def short_name(name: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Escape a text for a plain label: what stands in it is what is shown.
+    r"""Escape a text for a plain label: it is shown as it is written.
 
     Newlines become line breaks; other characters that cannot be printed are shown by their escape
     sequence.

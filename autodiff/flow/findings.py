@@ -5,7 +5,7 @@ The thresholds are wide on purpose: what they let through may be unhealthy, what
 Vanishing and exploding compare a layer with those after it. In a network whose initialisation
 keeps the variance the gradients of all layers are of one order of magnitude (Glorot and Bengio
 2010, figure 7); plain gradient descent has one step size for all of them, so with a factor of
-1,000 between two layers one stands still where the other moves, or is thrown about.
+1,000 between two layers one hardly moves where the other does, or jumps.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ UNEVEN = 1e3
 """Factor between the gradients of two layers from which on the flow counts as uneven."""
 
 STEEP = 1e3
-"""Gradient over value from which on a parameter explodes by itself: a step with a learning rate of
-0.001 would change it by more than its own size."""
+"""Gradient over value at which a parameter counts as exploding, whatever the others do: a step with
+a learning rate of 0.001 would change it by more than its own size."""
 
 DEAD = 0.5
 """Share of dead units that is reported. Fresh he_normal networks on the digits of `autodiff.data`
@@ -46,8 +46,19 @@ class Finding(NamedTuple):
     kind : "non-finite", "exploding", "vanishing", "dead", "saturated", "zero" or "unused"
     names : tuple of str
         Of the parameters or activations that show it.
-    message : what was measured
-    advice : what to try
+    message : str
+        What was measured.
+    advice : str
+        What to try.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> w, b = ad.Tensor([1.0, 2.0], name="w"), ad.Tensor(0.0, name="b")
+    >>> finding = ad.report(np.sum(w**2), [w, b]).findings[0]
+    >>> finding.kind, finding.names, finding.message
+    ('unused', ('b',), 'the loss does not depend on b')
     """
 
     kind: str
@@ -143,7 +154,7 @@ def _groups(parameters: Sequence[ParameterFlow]) -> list[list[ParameterFlow]]:
     """Parameters with a gradient in order of use: matrices, and vectors apart.
 
     A bias's gradient is a sum over examples where a weight's is that times an input, so the two
-    kinds differ in size without anything being wrong. Numbers by themselves are no layers.
+    kinds differ in size without anything being wrong. A single number is no layer.
     """
     rows = sorted((p for p in parameters if p.gradient_norm > 0), key=lambda p: p.depth)
     return [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.arrays import as_array, is_array
+from autodiff.core.arrays import as_numpy, is_array
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import describe, is_inexact
 from autodiff.errors import TapeReleasedError
@@ -41,6 +41,13 @@ class Report:
 
     ``print`` shows tables and findings, a notebook shows them as HTML, `plot` draws them.
 
+    Parameters
+    ----------
+    loss : float
+    parameters : sequence of ParameterFlow
+    activations : sequence of ActivationFlow
+    notes : sequence of str
+
     Attributes
     ----------
     loss : float
@@ -52,6 +59,16 @@ class Report:
         What is wrong; empty if nothing is.
     notes : tuple of str
         What the numbers could not say.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> report = ad.report(lambda w: np.sum(w**2), np.array([3.0, 4.0]))
+    >>> report.loss, report.findings
+    (25.0, ())
+    >>> report
+    <Report on 1 parameter and 0 activations: no findings>
     """
 
     def __init__(
@@ -94,7 +111,7 @@ class Report:
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """Draw root mean squares by parameter, and the dead and flat shares by activation.
 
-        Needs matplotlib (the extra ``viz``); touches none of its global state.
+        Needs matplotlib (the extra ``viz``); changes none of its global state.
 
         Parameters
         ----------
@@ -114,6 +131,14 @@ class Report:
             matplotlib does not know the suffix.
         FileNotFoundError
             The folder of `path` does not exist.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> report = ad.report(lambda w: np.sum(w**2), np.array([3.0, 4.0]))
+        >>> type(report.plot()).__name__
+        'Figure'
         """
         from autodiff.flow.picture import draw
 
@@ -142,7 +167,7 @@ def report(loss: Any, params: Any, *args: Any, **keywords: Any) -> Report:
     - ``report(f, params, *args, **keywords)``: `f` is called with them and returns the loss;
       `params` may hold arrays then.
 
-    Nothing is disturbed: every ``grad`` stays as it is, the tape can still run backward, hooks
+    Nothing else changes: every ``grad`` stays as it is, the tape can still run backward, hooks
     are not called. After a ``backward()`` that released the tape, what is left is in ``grad``: the
     report shows that (the sum over all sweeps since it was last None), without activations.
 
@@ -150,7 +175,9 @@ def report(loss: Any, params: Any, *args: Any, **keywords: Any) -> Report:
     ----------
     loss : scalar Tensor, or function that returns a real scalar
     params : Module, container of Tensors, ``model.parameters()``; for a function also of arrays
-        A Tensor that stands twice is one parameter.
+        A Tensor that occurs more than once is one parameter.
+    *args, **keywords
+        Further arguments of the function.
 
     Returns
     -------
@@ -163,7 +190,7 @@ def report(loss: Any, params: Any, *args: Any, **keywords: Any) -> Report:
     ------
     TypeError
         The loss is not a real scalar or no Tensor of reverse mode, or a leaf of `params` is no
-        variable; says which.
+        variable; says which. Or further arguments were given with a Tensor.
     ValueError
         There are no parameters, or the loss depends on none of them.
     TapeReleasedError
@@ -175,8 +202,8 @@ def report(loss: Any, params: Any, *args: Any, **keywords: Any) -> Report:
     a later layer's, *exploding* where it is more than a thousand times the last layer's or its own
     value's, *dead* where at least half of the units have slope 0 for every one of at least 8
     examples, *saturated* where more than half of the outputs of a function that is flat at both
-    ends lie on the flat parts. Layers that keep the variance of the gradients do neither of the
-    first two (Glorot and Bengio 2010, section 4).
+    ends lie on the flat parts. Gradients neither vanish nor explode in layers that keep
+    their variance (Glorot and Bengio 2010, section 4).
 
     Examples
     --------
@@ -245,7 +272,7 @@ def _of_function(
     value = concrete(recorded.outs[0])
     _check_scalar(value, what)
     parameters = [
-        Parameter(name, as_array(leaf), node)
+        Parameter(name, as_numpy(leaf), node)
         for name, leaf, node in zip(names, leaves, recorded.leaves, strict=True)
     ]
     return _measured(value, recorded.nodes[0], parameters)
@@ -306,7 +333,7 @@ def _variables(params: Any) -> list[Parameter]:
         if not isinstance(node, Leaf):
             what = "a constant" if node is None else "a computed Tensor"
             raise TypeError(f"report: {name} is {what}, no variable; pass what it comes from")
-        found.setdefault(node, Parameter(name, as_array(concrete(leaf)), node))
+        found.setdefault(node, Parameter(name, as_numpy(concrete(leaf)), node))
     return list(found.values())
 
 

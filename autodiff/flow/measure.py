@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autodiff.core.arrays import as_array
+from autodiff.core.arrays import as_numpy, ones, zeros
 from autodiff.core.dispatch import concrete
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Shape
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class Parameter(NamedTuple):
-    """A parameter to report on: its name, its value, and the variable that stands for it."""
+    """A parameter to report on: its name, its value, and its variable."""
 
     name: str
     value: NDArray[Any]
@@ -44,7 +44,9 @@ class ParameterFlow(NamedTuple):
 
     Attributes
     ----------
-    name, shape, dtype : of the parameter
+    name : str
+    shape : tuple of int
+    dtype : dtype
     used : bool
         Whether the loss depends on it; where it does not, all that concerns the gradient is zero.
     depth : int
@@ -60,6 +62,14 @@ class ParameterFlow(NamedTuple):
         Of the gradient's elements; of their moduli if they are complex.
     nonfinite_gradient, nonfinite_value : int
         How many elements are NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> row = ad.report(lambda w: np.sum(w**2), np.array([3.0, 4.0])).parameters[0]
+    >>> row.value_norm, row.gradient_norm, row.ratio
+    (5.0, 10.0, 2.0)
     """
 
     name: str
@@ -92,7 +102,8 @@ class ActivationFlow(NamedTuple):
         before it; or the name that the Tensor was given.
     function : str
         The primitive's name.
-    shape : shape of the output
+    shape : tuple of int
+        Of the output.
     units, examples : int
     dead : int
         Units whose slope is exactly 0 in all examples: nothing that comes before learns through
@@ -108,6 +119,15 @@ class ActivationFlow(NamedTuple):
         Of the cotangent of the output.
     nonfinite : int
         How many outputs are NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> x = np.array([[1.0, -1.0], [2.0, -2.0]])
+    >>> row = ad.report(lambda w: np.sum(ad.relu(x * w)), np.ones(2)).activations[0]
+    >>> row.function, row.units, row.examples, row.dead, row.flat
+    ('relu', 2, 2, 1, 0.5)
     """
 
     name: str
@@ -157,7 +177,7 @@ def measure_parameter(parameter: Parameter, trace: Trace) -> ParameterFlow:
     value, node = parameter.value, parameter.node
     used = trace.holds(node)
     gradient = trace.cotangent(node) if used else None
-    g = np.zeros(value.shape, value.dtype) if gradient is None else as_array(gradient)
+    g = zeros(value.shape, value.dtype) if gradient is None else as_numpy(gradient)
     magnitude = np.abs(wide(g))
     signed = magnitude if g.dtype.kind == "c" else wide(g)
     empty = g.size == 0
@@ -184,8 +204,8 @@ def measure_parameter(parameter: Parameter, trace: Trace) -> ParameterFlow:
 
 def wide(x: Any) -> NDArray[Any]:
     """Array in double precision."""
-    array: NDArray[Any] = as_array(x)
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
+    array = as_numpy(x)
+    return as_numpy(array, np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def norm(x: Any) -> float:
@@ -239,7 +259,7 @@ def _measure(node: Node, name: str, trace: Trace) -> ActivationFlow:
     slope = np.abs(_slope(node, pullback)).reshape(-1, shape[-1])
     output = _output(node, pullback)
     cotangent = trace.cotangent(node)
-    g = np.zeros(shape) if cotangent is None else cotangent
+    g = 0.0 if cotangent is None else cotangent
     return ActivationFlow(
         name=name,
         function=pullback.primitive.name,
@@ -260,10 +280,10 @@ def _slope(node: Node, pullback: Pullback) -> NDArray[Any]:
     """Local partial: what a cotangent of ones becomes."""
     position = next(i for i, parent in enumerate(node.parents) if isinstance(parent, Node))
     assert node.saved is not None
-    ones = np.ones(node.spec.shape, node.spec.dtype)
+    seed = ones(node.spec.shape, node.spec.dtype)
     with np.errstate(all="ignore"):
-        pulled = pullback.pull(ones, tuple(map(concrete, node.saved)))[position]
-    return np.broadcast_to(as_array(concrete(pulled)), node.spec.shape)
+        pulled = pullback.pull(seed, tuple(map(concrete, node.saved)))[position]
+    return np.broadcast_to(as_numpy(concrete(pulled)), node.spec.shape)
 
 
 def _output(node: Node, pullback: Pullback) -> Any:
@@ -281,7 +301,7 @@ def _output(node: Node, pullback: Pullback) -> Any:
 def _names(
     activations: Sequence[Node], parameters: Sequence[Parameter], trace: Trace
 ) -> dict[Node, str]:
-    """Names by what lies between each activation and the ones before it."""
+    """Names from the parameters between each activation and the ones before it."""
     order = {p.node: (i, p.name) for i, p in enumerate(parameters)}
     stops = set(activations)
     names: dict[Node, str] = {}

@@ -50,7 +50,7 @@ class Trace:
 def _cotangents(nodes: tuple[Node, ...], loss: Node) -> dict[Node, Any]:
     """Sweep a copy of the graph, which shares the saved values and nothing that a sweep changes.
 
-    No ``grad`` is touched, no value released and no hook called, whoever else holds the graph.
+    No ``grad`` is touched, no value released and no hook called.
     """
     copies: dict[Any, Node] = {}
     for node in nodes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import concrete
 from autodiff.errors import NonFiniteError
 
@@ -47,7 +48,7 @@ def check_finite(value: Any, what: str, source: str | None) -> None:
         Names what produced the value, the index of the first bad entry, and the source line.
     """
     for part in value if isinstance(value, tuple) else (value,):
-        array = np.asarray(concrete(part))
+        array = as_array(concrete(part))
         if array.dtype.kind not in "fc":
             continue
         bad = ~np.isfinite(array)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core import arrays
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Shape, Spec
 from autodiff.ops.elementwise import convert, equal, real, where
@@ -63,7 +64,7 @@ class Parts:
 
 def zeros(spec: Spec) -> Any:
     """Zero cotangent of a spec."""
-    return np.zeros(spec.shape, spec.dtype)
+    return arrays.zeros(spec.shape, spec.dtype)
 
 
 def conform(cotangent: Any, shape: Shape, dtype: np.dtype[Any]) -> Any:
@@ -90,4 +91,4 @@ def cast(cotangent: Any, dtype: np.dtype[Any]) -> Any:
 def keep_zero(seed: Any, product: Any) -> Any:
     """Zero wherever the seed is zero, also past an infinite or NaN partial."""
     kept = where(equal(seed, 0), 0.0, product)
-    return kept if isinstance(kept, Box) else kept[()]
+    return kept if isinstance(kept, Box) else arrays.scalar_form(kept)

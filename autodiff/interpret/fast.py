@@ -11,27 +11,27 @@ what a small array would notice left out. It exists for speed alone: whatever is
 - Making an array's form, (shape, dtype), costs as much as recording a number. Where the
   primitive is `closed`, operands of one form give that form, so it is handed on; equal forms
   are made one object on the way, and from then on compared by identity, in the sweep too.
+- The two branches for a plain operand, on the right and on the left, mirror each other. Merged,
+  with a flag for the side, they take three to six per cent more instructions.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from autodiff.core.arrays import protected
+from autodiff.core.arrays import ARRAY, PLAIN, SCALARS, protected
 from autodiff.core.dispatch import Interpreter, modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec
-from autodiff.interpret.graph import SCALARS, Node, next_sequence
+from autodiff.interpret.graph import Node, next_sequence
 
 __all__ = ["FastRecording"]
 
 _NO_PARAMS: dict[str, Any] = {}
-_PLAIN = frozenset({np.ndarray, np.float64, float, int, np.float32, np.complex128})
+_PLAIN = PLAIN
 _new = object.__new__
-_array = np.ndarray
+_array = ARRAY
 _SCALARS = SCALARS
 _next_sequence = next_sequence
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import SCALARS, as_array
 from autodiff.core.dispatch import Box
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
@@ -21,7 +22,6 @@ from autodiff.errors import RuleError
 from autodiff.interpret.cotangents import Slot
 
 __all__ = [
-    "SCALARS",
     "Hooks",
     "Leaf",
     "Node",
@@ -35,8 +35,6 @@ __all__ = [
 
 next_sequence = itertools.count().__next__
 _SEQUENCE = attrgetter("sequence")
-SCALARS = frozenset({np.float64, np.float32, np.complex128})
-"""Types of NumPy scalars that say all there is to know of a value's form."""
 
 
 class Node:
@@ -180,7 +178,7 @@ def run_hooks(node: Node, g: Any) -> Any:
     for hook in list(node.hooks):
         replaced = hook(g)
         if replaced is not None:
-            replaced = replaced if isinstance(replaced, Box) else np.asarray(replaced)
+            replaced = replaced if isinstance(replaced, Box) else as_array(replaced)
             if spec_of(replaced) != node.spec:
                 raise RuleError(
                     f"hook {getattr(hook, '__name__', hook)!r} returned a cotangent "

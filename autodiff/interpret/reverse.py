@@ -16,7 +16,7 @@ from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.call_sites import check_finite, source_line
 from autodiff.interpret.fast import FastRecording
 from autodiff.interpret.graph import Leaf, Projection, make_node
-from autodiff.interpret.sweep import accumulate_grad, owned, sweep
+from autodiff.interpret.sweep import backward as backward_from
 from autodiff.ops.protocol import as_input
 
 __all__ = ["Reverse"]
@@ -121,15 +121,15 @@ class Reverse(FastRecording):
             thread_state.observer.recorded(leaf, value)
         return self.make(value, leaf)
 
-    def backward(self, box: Box, gradient: Any, keep_tape: bool, keep_grads: bool) -> None:
-        """Sweep from a box and add to the ``grad`` of the leaves."""
-        node = box._payload
-        if node is None:
-            raise ValueError(
-                "backward() on a constant Tensor: it depends on no variable (it comes from "
-                "detach(), stop_gradient, or was computed under no_grad)"
-            )
-        given = {id(gradient)}
-        reached = sweep([(node, gradient)], keep_tape=keep_tape, keep_grads=keep_grads)
-        for leaf, cotangent in reached.items():
-            accumulate_grad(leaf, owned(cotangent, given))
+    def rename(self, box: Box, name: str | None) -> bool:
+        """Name a recorded value; a constant has no place for a name."""
+        if box._payload is None:
+            return False
+        box._payload.name = name
+        return True
+
+    def name_of(self, box: Box) -> str | None:
+        """Name of a recorded value."""
+        return getattr(box._payload, "name", None)
+
+    backward = backward_from

@@ -11,8 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import LARGE, only_holder
-from autodiff.core.dispatch import Box, modes, thread_state
+from autodiff.core.arrays import (
+    ARRAY,
+    LARGE,
+    as_array,
+    copied,
+    is_array,
+    is_number,
+    only_holder,
+    owned,
+)
+from autodiff.core.dispatch import Box, Interpreter, modes, thread_state
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import RuleError, TapeReleasedError
@@ -21,9 +30,9 @@ from autodiff.interpret.cotangents import Parts, Slot, conform, keep_zero
 from autodiff.interpret.graph import Hooks, Node, run_hooks
 from autodiff.ops.index import Scattered
 
-__all__ = ["accumulate_grad", "owned", "sweep"]
+__all__ = ["backward", "sweep"]
 
-_array = np.ndarray
+_array = ARRAY
 
 
 def sweep(
@@ -57,6 +66,22 @@ def sweep(
         for leaf, cotangent in leaves.items():
             observer.received(leaf, cotangent)
     return leaves
+
+
+def backward(
+    interpreter: Interpreter, box: Box, gradient: Any, keep_tape: bool, keep_grads: bool
+) -> None:
+    """Sweep from a box and add to the ``grad`` of the leaves: `Reverse.backward`."""
+    node = box._payload
+    if node is None:
+        raise ValueError(
+            "backward() on a constant Tensor: it depends on no variable (it comes from "
+            "detach(), stop_gradient, or was computed under no_grad)"
+        )
+    given = {id(gradient)}
+    reached = sweep([(node, gradient)], keep_tape=keep_tape, keep_grads=keep_grads)
+    for leaf, cotangent in reached.items():
+        _accumulate_grad(leaf, owned(cotangent, given))
 
 
 def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool) -> dict[Node, Any]:
@@ -98,7 +123,7 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
                 g = run_hooks(node, g)
                 shown = True
             if keep_grads and type(g) is not tuple:
-                accumulate_grad(node, g if isinstance(g, Box) else np.array(g))
+                _accumulate_grad(node, g if isinstance(g, Box) else copied(g))
         pull = pullback.pull
         if reusing:
             # What the last round left behind must neither hold memory nor count as a holder.
@@ -166,7 +191,7 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
     if shown:
         # Hooks may keep what they were given, and what they returned is theirs.
         for leaf, g in received.items():
-            received[leaf] = np.array(g) if isinstance(g, np.ndarray) else g
+            received[leaf] = copied(g) if isinstance(g, _array) else g
     return received
 
 
@@ -219,12 +244,12 @@ def _mend(cotangent: Any, node: Node, position: int) -> Any:
     assert pullback is not None
     rule = pullback.rule_names[position]
     spec: Spec = node.parents[position].spec
-    if not isinstance(cotangent, (Box, np.ndarray, np.generic)):
-        if not isinstance(cotangent, (int, float, complex)):
+    if not isinstance(cotangent, Box) and not is_array(cotangent):
+        if not is_number(cotangent):
             raise RuleError(
                 f"{rule} returned {type(cotangent).__name__}; it must return an array or Tensor"
             )
-        cotangent = np.asarray(cotangent)
+        cotangent = as_array(cotangent)
     got = spec_of(cotangent)
     if got.dtype.kind not in "fciub":
         raise RuleError(f"{rule} returned an array of dtype {got.dtype}")
@@ -250,26 +275,9 @@ def _released(node: Node) -> TapeReleasedError:
     )
 
 
-def owned(cotangent: Any, given: set[int]) -> Any:
-    """Array that a caller may keep and write to: nobody else sees its memory.
-
-    `given` holds the identities of arrays that are somebody's already: the seeds, and what was
-    handed out before. A rule is linear in its cotangent, so what it returns is new, or the
-    cotangent itself, or a view: never a saved array.
-    """
-    if isinstance(cotangent, np.ndarray):
-        shared = cotangent.base is not None or not cotangent.flags.writeable
-        if not cotangent.ndim:
-            return cotangent[()]
-        if shared or id(cotangent) in given:
-            return np.array(cotangent)
-        given.add(id(cotangent))
-    return cotangent
-
-
-def accumulate_grad(node: Node, cotangent: Any) -> None:
+def _accumulate_grad(node: Node, cotangent: Any) -> None:
     """Add to ``.grad``, an array also where the cotangent is a NumPy scalar."""
     former = getattr(node, "grad", None)
     if former is not None:
         cotangent = former + cotangent
-    node.grad = cotangent if isinstance(cotangent, Box) else np.asarray(cotangent)
+    node.grad = cotangent if isinstance(cotangent, Box) else as_array(cotangent)

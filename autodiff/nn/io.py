@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 import autodiff as ad
+from autodiff.core.arrays import as_numpy, is_number, is_scalar, scalar_form
 from autodiff.nn.module import named_leaves
 
 __all__ = ["load", "save"]
@@ -37,7 +38,7 @@ PathLike = str | os.PathLike[str]
 def save(path: PathLike, tree: Any) -> None:
     """Write a module or another container of arrays, Tensors and numbers to one file.
 
-    The file appears complete or not at all: it is written beside its place and moved there.
+    The file appears complete or not at all: it is written under another name, then renamed.
 
     Parameters
     ----------
@@ -48,6 +49,8 @@ def save(path: PathLike, tree: Any) -> None:
     ------
     TypeError
         A leaf is not numeric; names its path.
+    FileNotFoundError
+        The folder of `path` does not exist.
 
     Examples
     --------
@@ -109,6 +112,7 @@ def load(path: PathLike, like: Any = None) -> Any:
         The file is damaged, not of this format, of a later version, or does not fit `like`; names
         the entry, what was found and what was wanted.
     FileNotFoundError
+        There is no such file.
 
     Examples
     --------
@@ -152,7 +156,7 @@ def _listing(names: list[str]) -> str:
 
 
 def _array_of(leaf: Any, name: str) -> NDArray[Any]:
-    array = np.asarray(leaf.data if isinstance(leaf, ad.Tensor) else leaf)
+    array = as_numpy(leaf.data if isinstance(leaf, ad.Tensor) else leaf)
     if array.dtype.kind not in "fciub":
         raise TypeError(
             f"save: {name} is a {type(leaf).__name__} of dtype {array.dtype}; only numbers, "
@@ -163,8 +167,7 @@ def _array_of(leaf: Any, name: str) -> NDArray[Any]:
 
 def _fitted(array: NDArray[Any], leaf: Any, name: str, source: Path) -> Any:
     """Check an entry against the leaf it replaces, and make the same kind of leaf of it."""
-    is_number = isinstance(leaf, (bool, int, float, complex)) and not isinstance(leaf, np.generic)
-    wanted = leaf if isinstance(leaf, ad.Tensor) else np.asarray(leaf)
+    wanted = leaf if isinstance(leaf, ad.Tensor) else as_numpy(leaf)
     if array.shape != wanted.shape:
         raise ad.FileFormatError(
             f"{source}: {name} has shape {array.shape} in the file, `like` has {wanted.shape}; "
@@ -177,9 +180,9 @@ def _fitted(array: NDArray[Any], leaf: Any, name: str, source: Path) -> Any:
         )
     if isinstance(leaf, ad.Tensor):
         return ad.Tensor(array, name=leaf.name)
-    if is_number:
-        return array.item()
-    return array[()] if isinstance(leaf, np.generic) else array
+    if is_scalar(leaf):
+        return scalar_form(array)
+    return array.item() if is_number(leaf) else array
 
 
 # --- reading --------------------------------------------------------------------------------------

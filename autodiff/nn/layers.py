@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import autodiff as ad
+from autodiff.core.arrays import zeros
 from autodiff.nn.activations import Function, activation_of
 from autodiff.nn.initializers import Initializer, initial_weight
 from autodiff.nn.module import Module
@@ -41,10 +42,10 @@ class Linear(Module):
     bias : bool
         Whether to add a bias; it starts from zeros.
     init : str or callable
-        Initializer of the weight: a name in `INITIALIZERS`, or a function of
+        Initialiser of the weight: a name in `INITIALIZERS`, or a function of
         ``(numpy.random.Generator, shape)``.
     seed : int, numpy.random.Generator or None
-        Where the weight is drawn from; None draws anew each time.
+        Where the weight is drawn from; None draws other numbers each time.
     dtype : dtype
         float16, float32 or float64.
 
@@ -56,7 +57,7 @@ class Linear(Module):
     Raises
     ------
     ValueError
-        A size below 1, or an unknown initializer.
+        A size below 1, or an unknown initialiser.
     TypeError
         A size that is no integer, or a dtype that is not a real floating-point type.
 
@@ -87,12 +88,18 @@ class Linear(Module):
             )
         weight = initial_weight(init, np.random.default_rng(seed), shape, element)
         self.weight = ad.Tensor(weight)
-        self.bias = ad.Tensor(np.zeros(shape[1], element)) if bias else None
+        self.bias = ad.Tensor(zeros((shape[1],), element, like=weight)) if bias else None
 
     def __call__(self, x: Any) -> Any:
-        """Map ``(..., inputs)`` to ``(..., outputs)``."""
+        """Map ``(..., inputs)`` to ``(..., outputs)``.
+
+        Raises
+        ------
+        ValueError
+            The last axis of `x` has another length than `inputs`.
+        """
         inputs = self.weight.shape[0]
-        shape = x.shape if isinstance(x, (ad.Tensor, np.ndarray)) else np.shape(x)
+        shape = x.shape if hasattr(x, "shape") else np.shape(x)
         if not shape or shape[-1] != inputs:
             raise ValueError(
                 f"Linear: the last axis of x must have length {inputs} (weight has shape "
@@ -110,8 +117,16 @@ class Activation(Module):
     function : str or callable
         A name in `ACTIVATIONS`, or a function.
 
+    Raises
+    ------
+    ValueError
+        The name is not known; lists those that are.
+    TypeError
+        `function` is neither a name nor callable.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from autodiff import nn
     >>> nn.Activation("relu")(np.array([-1.0, 2.0]))
     array([0., 2.])
@@ -135,6 +150,13 @@ class Sequential(Module):
     Attributes
     ----------
     layers : tuple of Module
+
+    Raises
+    ------
+    ValueError
+        A name of an activation is not known.
+    TypeError
+        A layer is neither a module nor a function nor a name.
 
     Examples
     --------
@@ -173,10 +195,10 @@ class MLP(Module):
     bias : bool
         Whether the layers add a bias.
     init : str, callable or None
-        Initializer of the weights; None takes ``he_normal`` for relu and ``glorot_uniform`` for
+        Initialiser of the weights; None takes ``he_normal`` for relu and ``glorot_uniform`` for
         other activations.
     seed : int, numpy.random.Generator or None
-        Where the weights are drawn from; None draws anew each time.
+        Where the weights are drawn from; None draws other numbers each time.
     dtype : dtype
         float16, float32 or float64.
 
@@ -187,7 +209,10 @@ class MLP(Module):
     Raises
     ------
     ValueError
-        Fewer than two sizes, a size below 1, an unknown activation or initializer.
+        Fewer than two sizes, a size below 1, an unknown activation or initialiser.
+    TypeError
+        A size that is no integer, an activation that is neither a name nor callable, or a dtype
+        that is not a real floating-point type.
 
     Examples
     --------

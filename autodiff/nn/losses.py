@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import autodiff as ad
+from autodiff.core.arrays import array_or_scalar, as_array, scalar_form
 
 __all__ = ["accuracy", "binary_cross_entropy", "mean_squared_error", "softmax_cross_entropy"]
 
@@ -37,7 +38,7 @@ def _as_operands(prediction: Any, target: Any, loss: str, first: str, second: st
     prediction = _array(prediction)
     if not isinstance(target, ad.Tensor):
         wanted = prediction.dtype if prediction.dtype.kind in "fc" else None
-        target = np.asarray(target)
+        target = as_array(target)
         if target.dtype.kind not in "fciub":
             raise TypeError(f"{loss}: {second} has dtype {target.dtype}; give numbers")
         if target.dtype.kind != "c":
@@ -51,7 +52,7 @@ def _as_operands(prediction: Any, target: Any, loss: str, first: str, second: st
 
 
 def _array(x: Any) -> Any:
-    return x if isinstance(x, (ad.Tensor, np.ndarray)) else np.asarray(x)
+    return x if isinstance(x, ad.Tensor) else array_or_scalar(x)
 
 
 # --- regression -----------------------------------------------------------------------------------
@@ -68,13 +69,21 @@ def mean_squared_error(prediction: Any, target: Any, reduction: str = "mean") ->
     reduction : "mean", "sum" or "none"
         "none" returns one loss per entry.
 
+    Returns
+    -------
+    array or Tensor
+        A scalar, or for "none" of the prediction's shape; a Tensor if an argument is one.
+
     Raises
     ------
     ValueError
         Shapes differ, or `reduction` is unknown.
+    TypeError
+        The target is not numeric.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from autodiff import nn
     >>> nn.mean_squared_error(np.array([1.0, 2.0]), np.array([1.0, 0.0]))
     np.float64(2.0)
@@ -197,7 +206,7 @@ def _softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none")
     total = np.add.reduce(np.exp(shifted, out=shifted), axis=-1)
     losses = np.log(total) - chosen.reshape(total.shape)
     if reduction == "none":
-        return losses[()]
+        return scalar_form(losses)
     if reduction == "mean" and losses.dtype.char == "e":
         return np.mean(losses)  # adds in float32: neither sum nor count need fit into float16
     result = np.add.reduce(losses, axis=None)
@@ -217,6 +226,12 @@ def softmax_cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> 
         Each from 0 to classes - 1.
     reduction : "mean", "sum" or "none"
         "none" returns one loss per example.
+
+    Returns
+    -------
+    array or Tensor
+        A scalar, or for "none" of the labels' shape, of the logits' dtype; a Tensor if the logits
+        are one.
 
     Raises
     ------
@@ -302,13 +317,22 @@ def binary_cross_entropy(logits: Any, targets: Any, reduction: str = "mean") -> 
     reduction : "mean", "sum" or "none"
         "none" returns one loss per entry.
 
+    Returns
+    -------
+    array or Tensor
+        A scalar, or for "none" of the logits' shape; a Tensor if an argument is one.
+
     Raises
     ------
     ValueError
-        Shapes differ, a target is outside [0, 1], or `reduction` is unknown.
+        Shapes differ, a target is outside [0, 1] (if the targets are no Tensor), or `reduction` is
+        unknown.
+    TypeError
+        Targets are not numeric.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from autodiff import nn
     >>> nn.binary_cross_entropy(np.array([1e4, -1e4]), np.array([1, 0]))
     np.float64(0.0)
@@ -333,13 +357,24 @@ def accuracy(logits: Any, labels: Any) -> float:
     logits : array or Tensor, shape (..., classes)
     labels : integer array, shape (...)
 
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        The labels are not of the logits' shape without its last axis, or there are no classes.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from autodiff import nn
     >>> nn.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     0.5
     """
-    labels = np.asarray(labels)
+    labels = as_array(labels)
     chosen = np.argmax(logits, axis=-1)
     if chosen.shape != labels.shape:
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import autodiff as ad
+from autodiff.core.arrays import as_array, freeze, has_memory, is_array, writeable
 
 __all__ = ["Module", "arrays", "named_leaves", "variables"]
 
@@ -39,15 +40,22 @@ class Module(metaclass=_Naming):
     class that holds the gradients, and ``ad.tree.map_leaves`` maps over its parameters. What a
     transform gives for a Tensor is a Tensor, because transforms of variables are themselves
     recorded. `arrays` gives the same model with plain arrays as leaves, for which gradients are
-    plain arrays and nothing is recorded beside them; `variables` goes back.
+    plain arrays and nothing else is recorded; `variables` goes back.
+
+    Raises
+    ------
+    TypeError
+        When an instance is made: a static attribute is not hashable (a list of numbers, for
+        example), or a list holds parameters and other things. When an instance of a class without
+        ``__call__`` is called.
 
     Notes
     -----
     A parameter that is reached by two paths is one parameter in `parameters` and `zero_grad`, and
-    ``backward`` sums over both uses. As a tree the module has two leaves then, as every container
+    ``backward`` sums over both uses. As a tree the module then has two leaves, as every container
     does, and a functional gradient gives each path its own share.
 
-    A constant array that is no parameter would be a leaf too; keep it in a function
+    A constant array would be a leaf too, although it is no parameter; keep it in a function
     (``Sequential(lambda x: (x - mean) / scale, ...)``).
 
     Examples
@@ -95,6 +103,17 @@ class Module(metaclass=_Naming):
         -------
         list of (str, Tensor)
             For a module of plain arrays: of (str, ndarray).
+
+        Raises
+        ------
+        TypeError
+            An attribute that was set since the module was made is not allowed in one; see `Module`.
+
+        Examples
+        --------
+        >>> from autodiff import nn
+        >>> [(path, p.shape) for path, p in nn.MLP([3, 2]).named_parameters()]
+        [('layers[0].weight', (3, 2)), ('layers[0].bias', (2,))]
         """
         found: dict[int, tuple[str, Any]] = {}
         for path, leaf in named_leaves(self):
@@ -106,15 +125,50 @@ class Module(metaclass=_Naming):
         return list(found.values())
 
     def parameters(self) -> list[Any]:
-        """Parameters in the order of `named_parameters`, each once."""
+        """Parameters in the order of `named_parameters`, each once.
+
+        Returns
+        -------
+        list of Tensor
+            For a module of plain arrays: of ndarray.
+
+        Raises
+        ------
+        TypeError
+            As `named_parameters`.
+
+        Examples
+        --------
+        >>> from autodiff import nn
+        >>> sum(p.size for p in nn.MLP([3, 2]).parameters())
+        8
+        """
         return [leaf for _, leaf in self.named_parameters()]
 
     def __scope_path__(self, module: Any) -> str | None:
-        """Path of a module inside this one, for tapes that tell where operations come from."""
+        """Path of a module inside this one, for tapes, which say where operations come from."""
         return next((path for path, other in _modules(self, "") if other is module), None)
 
     def zero_grad(self) -> None:
-        """Set the ``grad`` of every parameter to None."""
+        """Set the ``grad`` of every parameter to None.
+
+        Raises
+        ------
+        TypeError
+            As `named_parameters`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff import nn
+        >>> layer = nn.Linear(2, 1)
+        >>> np.sum(layer(np.ones(2))).backward()
+        >>> layer.bias.grad
+        array([1.])
+        >>> layer.zero_grad()
+        >>> layer.bias.grad is None
+        True
+        """
         for parameter in self.parameters():
             if isinstance(parameter, ad.Tensor):
                 parameter.grad = None
@@ -136,7 +190,7 @@ class Module(metaclass=_Naming):
 
 def _holds_parameters(value: Any, owner: Module, path: str) -> bool:
     """Whether an attribute's value is a child: a parameter, a module, or a container of them."""
-    if isinstance(value, (ad.Tensor, np.ndarray, Module)):
+    if isinstance(value, (ad.Tensor, Module)) or has_memory(value):
         return True
     if isinstance(value, dict):
         entries = [(f"[{key!r}]", entry) for key, entry in value.items()]
@@ -212,11 +266,16 @@ def arrays(tree: T) -> T:
     Parameters
     ----------
     tree : module or other container
-        Its Tensors become the arrays they hold, writable arrays are copied.
+        Its Tensors become the arrays they hold, writable arrays are copied; other leaves stay.
 
     Returns
     -------
     container of the same structure
+
+    Raises
+    ------
+    TypeError
+        An attribute of a module is not allowed in one; see `Module`.
 
     Examples
     --------
@@ -232,16 +291,13 @@ def arrays(tree: T) -> T:
 def _frozen(leaf: Any) -> Any:
     if isinstance(leaf, ad.Tensor):
         return leaf.data
-    if isinstance(leaf, np.ndarray) and leaf.flags.writeable:
-        leaf = leaf.copy()
-        leaf.setflags(write=False)
-    return leaf
+    return freeze(leaf.copy()) if has_memory(leaf) and writeable(leaf) else leaf
 
 
 def variables(tree: T) -> T:
     """Return a container with new variables in place of arrays and numbers, named by their paths.
 
-    The inverse of `arrays`. Integers and booleans stay as they are.
+    The inverse of `arrays`. Integers and booleans, and what is not numeric, stay as they are.
 
     Parameters
     ----------
@@ -251,8 +307,14 @@ def variables(tree: T) -> T:
     -------
     container of the same structure
 
+    Raises
+    ------
+    TypeError
+        A leaf has a dtype that a `Tensor` cannot have, such as ``np.longdouble``.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from autodiff import nn
     >>> nn.variables({"w": np.array([1.0])})
     {'w': Tensor([1.], name="['w']")}
@@ -268,14 +330,14 @@ def variables(tree: T) -> T:
 def _variable(leaf: Any, path: str) -> Any:
     if isinstance(leaf, ad.Tensor):
         return ad.Tensor(leaf, name=leaf.name or path or None)
-    return ad.Tensor(leaf, name=path or None) if np.asarray(leaf).dtype.kind in "fc" else leaf
+    return ad.Tensor(leaf, name=path or None) if as_array(leaf).dtype.kind in "fc" else leaf
 
 
 # --- text ---------------------------------------------------------------------------------------
 
 
 def _describe(leaf: Any) -> str:
-    if isinstance(leaf, (ad.Tensor, np.ndarray, np.generic)):
+    if isinstance(leaf, ad.Tensor) or is_array(leaf):
         return f"{leaf.dtype.name}[{','.join(map(str, leaf.shape))}]"
     return repr(leaf)
 

@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import numpy as np
-
 import autodiff as ad
+from autodiff.core.arrays import as_array
 from autodiff.nn.module import Module
 
 __all__ = ["fit"]
 
 
 class _Optimizer(Protocol):
-    """What the loop asks of an optimizer."""
+    """What the loop asks of an optimiser."""
 
     @property
     def variables(self) -> Sequence[Any]: ...
@@ -47,7 +46,7 @@ def fit(
     loss : function of ``(model, *batch)`` that returns a scalar, the mean over the batch
     data : sequence of arrays
         Of one length; a batch takes the same rows of each.
-    optimizer : optimizer made with ``model.parameters()``
+    optimizer : optimiser made with ``model.parameters()``
     epochs, batch_size : int
     seed : int
         Epoch number e shuffles the rows with seed ``seed + e``, counted from 0.
@@ -66,7 +65,10 @@ def fit(
     NonFiniteError
         The loss became infinite or NaN; says in which epoch and batch.
     ValueError
-        `epochs` is negative, or the optimizer has no parameters.
+        `epochs` is negative, the optimiser has no parameters, or `data` or `batch_size` are not
+        what `data.batches` takes.
+    TypeError
+        `epochs` or `batch_size` is no integer.
 
     Examples
     --------
@@ -93,7 +95,7 @@ def fit(
             "fit: the optimizer has no parameters to train; make it with them, as in "
             "optim.Adam(model.parameters(), lr=1e-3)"
         )
-    arrays = [np.asarray(array) for array in data]
+    arrays = [as_array(array) for array in data]
     ad.data.batches(*arrays, size=batch_size)  # refuses wrong data before the bar appears
     steps = rounds * -(-len(arrays[0]) // batch_size)
     history: list[dict[str, float]] = []

@@ -50,11 +50,11 @@ def array(
     copy, order, subok, like
         As in NumPy; without meaning for Tensors, which are values.
     ndmin : int
-        Axes of length 1 are put in front up to so many.
+        Least number of axes; axes of length 1 are put in front.
 
     Returns
     -------
-    Tensor if one stands in `object`, else ndarray
+    Tensor if there is one in `object`, else ndarray
 
     Raises
     ------
@@ -194,7 +194,7 @@ def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = 
     return _cast(operand(a), dtype)
 
 
-# --- vectorize ------------------------------------------------------------------------------------
+# --- `vectorize` ----------------------------------------------------------------------------------
 
 
 class vectorize(np.vectorize):
@@ -281,4 +281,4 @@ OVERRIDES: dict[str, Any] = {
         for name in ("stack", "concatenate", "concat", "vstack", "hstack", "dstack", "column_stack")
     },
 }
-"""What stands here in the place of NumPy's own."""
+"""Functions that replace NumPy's own in this namespace."""

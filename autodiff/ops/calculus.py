@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import full
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
@@ -181,9 +182,8 @@ def _cumulative(name: str, scan: Any, neutral: float) -> Any:
             return result
         position = one_axis(axis, result, name)
         shape = spec_of(result).shape
-        start = np.full(
-            (*shape[:position], 1, *shape[position + 1 :]), neutral, spec_of(result).dtype
-        )
+        before = (*shape[:position], 1, *shape[position + 1 :])
+        start = full(before, neutral, spec_of(result).dtype, like=result)
         return concatenate(start, result, axis=position)
 
     function.__name__ = function.__qualname__ = f"{name}_"

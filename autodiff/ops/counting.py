@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import protected
+from autodiff.core.arrays import as_array, ones, protected
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import spec_of
 from autodiff.ops.index import scatter
@@ -30,7 +30,12 @@ def bincount_(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
             f"bincount: weights of shape {spec_of(weights).shape} for places of shape "
             f"{places.shape}"
         )
-    return _gathered(weights * np.ones((), np.float64), places, counts.shape)
+    return _gathered(_widened(weights), places, counts.shape)
+
+
+def _widened(weights: Any) -> Any:
+    """Weights of double precision at least, as NumPy adds them up."""
+    return weights * ones((), np.float64, like=weights)
 
 
 def _gathered(weights: Any, places: Any, shape: tuple[int, ...]) -> Any:
@@ -107,7 +112,7 @@ def histogramdd_(
     _, edges = np.histogramdd(points, bins, range)
     if weights is None:
         return np.histogramdd(points, bins, range, density)
-    places, inside = [], np.ones(len(points), bool)
+    places, inside = [], ones((len(points),), bool)
     for column, edge in zip(points.T, edges, strict=True):
         place, within = _places(column, edge)
         places.append(place)
@@ -115,7 +120,7 @@ def histogramdd_(
     shape = tuple(edge.size - 1 for edge in edges)
     chosen = np.flatnonzero(inside)
     flat = np.ravel_multi_index([place[chosen] for place in places], shape)
-    wide = ravel_(operand(weights)) * np.ones((), np.float64)
+    wide = _widened(ravel_(operand(weights)))
     counts = _gathered(wide[chosen], flat, (int(np.prod(shape)),))
     counts = reshape(counts, shape=shape)
     if density:
@@ -149,6 +154,6 @@ def histogram2d_(
 ) -> tuple[Any, Any, Any]:
     """``np.histogram2d``: linear in the weights; the edges are plain."""
     if np.ndim(bins) and len(bins) not in (1, 2):
-        bins = [np.asarray(bins)] * 2
+        bins = [as_array(bins)] * 2
     counts, edges = histogramdd_([x, y], bins, range, density, weights)
     return counts, edges[0], edges[1]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import ARRAY, as_array, copied_value, scalar_form
 from autodiff.core.primitive import REGISTRY, elementwise, linear
 from autodiff.core.samples import Sample, array, cases, reals
 from autodiff.ops.protocol import UFUNCS
@@ -175,7 +176,7 @@ cosh = elementwise(name="cosh", inputs=X, d_x=np.sinh, cost=8, sample=reals())(n
 def _one_less_square(out: Any) -> Any:
     """1 - out², of an array in one new array instead of two."""
     squared = np.square(out)
-    return np.subtract(1, squared, out=squared) if type(squared) is np.ndarray else 1 - squared
+    return np.subtract(1, squared, out=squared) if type(squared) is ARRAY else 1 - squared
 
 
 tanh = elementwise(name="tanh", inputs=X, d_x=_one_less_square, cost=8, sample=reals())(np.tanh)
@@ -296,6 +297,22 @@ def clip(x: Any, low: Any, high: Any) -> Any:
 def relu(x: Any) -> Any:
     """max(x, 0); the derivative at 0 is 0.
 
+    Fukushima 1969; as an activation of deep networks Glorot, Bordes & Bengio 2011.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        `x` is not numeric.
+
     Examples
     --------
     >>> import numpy as np
@@ -314,6 +331,20 @@ def _folded(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """Logistic function 1 / (1 + exp(-x)), without overflow at either end.
 
+    Parameters
+    ----------
+    x : array_like or Tensor
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape, from 0 to 1; of the same dtype, if it is a float or complex one.
+
+    Raises
+    ------
+    TypeError
+        `x` is not numeric, or boolean.
+
     Examples
     --------
     >>> import numpy as np
@@ -326,7 +357,23 @@ def sigmoid(x: Any) -> Any:
 
 @elementwise(d_x=lambda x: sigmoid(x), cost=16, sample=reals())
 def softplus(x: Any) -> Any:
-    """log(1 + exp(x)), without overflow.
+    """log(1 + exp(x)), without overflow; its derivative is `sigmoid`.
+
+    Dugas, Bengio, Bélisle, Nadeau & Garcia 2001.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape; of the same dtype, if it is a float or complex one.
+
+    Raises
+    ------
+    TypeError
+        `x` is not numeric, or boolean.
 
     Examples
     --------
@@ -364,7 +411,7 @@ def real(x: Any) -> Any:
 )
 def imag(x: Any) -> Any:
     """Imaginary part."""
-    return np.array(np.imag(x))[()]
+    return copied_value(np.imag(x))
 
 
 @linear(
@@ -387,9 +434,12 @@ def conjugate(x: Any) -> Any:
 )
 def convert(x: Any, *, dtype: np.dtype[Any]) -> Any:
     """Cast to another dtype; complex to real keeps the real part."""
-    if dtype.kind not in "cb" and np.asarray(x).dtype.kind == "c":
+    if type(x) is not ARRAY:
+        x = as_array(x)
+    if dtype.kind not in "cb" and x.dtype.kind == "c":
         x = np.real(x)
-    return np.asarray(x).astype(dtype)[()]
+    x = x.astype(dtype)
+    return x if x.shape else scalar_form(x)
 
 
 # --- functions without a derivative -------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import empty, full, ones, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import REGISTRY
 from autodiff.core.spec import spec_of
@@ -228,7 +229,7 @@ def can_cast_(from_: Any, to: Any, casting: Any = "safe") -> bool:
 @implements(np.common_type)
 def common_type_(*arrays: Any) -> Any:
     """``np.common_type``."""
-    return np.common_type(*[np.empty(0, spec_of(array).dtype) for array in arrays])
+    return np.common_type(*[empty((0,), spec_of(array).dtype) for array in arrays])
 
 
 def _filled_like(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
@@ -242,14 +243,15 @@ def _filled_like(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
         device: Any = None,
     ) -> Any:
         spec = spec_of(a)
-        return make(spec.shape if shape is None else shape, spec.dtype if dtype is None else dtype)
+        dims = spec.shape if shape is None else shape
+        return make(dims, spec.dtype if dtype is None else dtype, like=a)
 
     like.__name__ = name
     like.__doc__ = f"``np.{name}``: a plain array."
     return like
 
 
-for _like, _make in ((np.zeros_like, np.zeros), (np.ones_like, np.ones), (np.empty_like, np.empty)):
+for _like, _make in ((np.zeros_like, zeros), (np.ones_like, ones), (np.empty_like, empty)):
     FUNCTIONS[_like] = _filled_like(_like.__name__, _make)
 
 
@@ -269,6 +271,6 @@ def full_like_(
     dims = spec.shape if shape is None else shape
     target = spec.dtype if dtype is None else np.dtype(dtype)
     if isinstance(fill_value, Box):
-        filled = np.zeros(dims, target) + fill_value
+        filled = zeros(dims, target, like=a) + fill_value
         return filled if filled.dtype == target else filled.astype(target)
-    return np.full(dims, fill_value, target)
+    return full(dims, fill_value, target, like=a)

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.dispatch import Box
+from autodiff.core.arrays import as_array
 from autodiff.core.primitive import linear
 from autodiff.core.samples import Sample, Sampler, array
 from autodiff.core.spec import Spec, spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops.linalg.matrices import conj
+from autodiff.ops.operands import operand
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
 from autodiff.ops.reduce import batch_scan
 from autodiff.ops.shape import concatenate, pad_zeros
@@ -97,19 +98,18 @@ def real_dft(x: Any, *, axis: int, norm: Any = "backward") -> Any:
     return np.fft.rfft(x, axis=axis, norm=norm)
 
 
-def _multiplicity(n: int, ndim: int, axis: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def _multiplicity(g: Any, n: int, axis: int) -> Any:
     """How often each of the first n // 2 + 1 terms stands among all n: once or twice."""
-    counts = np.full(n // 2 + 1, 2, np.finfo(dtype).dtype)
-    counts[0] = 1
-    if n % 2 == 0:
-        counts[-1] = 1
-    return counts.reshape(-1, *(1,) * (ndim - axis - 1))
+    middle = (n - 1) // 2
+    counts = [1] + [2] * middle + [1] * (n // 2 - middle)
+    column = as_array(counts, np.finfo(g.dtype).dtype, like=g)
+    return column.reshape(-1, *(1,) * (len(g.shape) - axis - 1))
 
 
 def _inverse_real_transpose(g: Any, n: int, axis: int, norm: str) -> Any:
     """Terms that stand twice count twice; the imaginary part of the others is not read."""
     terms = real_dft(g, axis=axis, norm=_SWAPPED[norm])
-    return conj(terms) * _multiplicity(n, len(g.shape), axis, g.dtype)
+    return conj(terms) * _multiplicity(g, n, axis)
 
 
 @linear(
@@ -173,7 +173,7 @@ def _one_axis(name: str, transform: Any) -> Any:
 
     def function(a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
         refuse_keywords(name, OUT_REMEDY, out=out)
-        a = a if isinstance(a, Box) else np.asarray(a)
+        a = operand(a)
         return transform(a, n, _position(axis, len(a.shape), name), _norm(norm, name), name)
 
     function.__name__ = function.__qualname__ = f"{name}_"
@@ -262,7 +262,7 @@ def _several_axes(name: str, first: Any, others: Any, is_2d: bool) -> Any:
 
     def transformed(x: Any, s: Any, axes: Any, norm: Any, out: Any) -> Any:
         refuse_keywords(name, OUT_REMEDY, out=out)
-        x = x if isinstance(x, Box) else np.asarray(x)
+        x = operand(x)
         lengths, positions = _shape_and_axes(x, s, axes, is_inverse_real, name)
         kind = _norm(norm, name)
         if not positions:

@@ -13,7 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.core.arrays import protected
+from autodiff.core.arrays import (
+    as_array,
+    as_value,
+    copied,
+    empty,
+    freeze,
+    full,
+    has_memory,
+    protected,
+    scalar_form,
+    scatter_add,
+    zeros,
+)
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import linear
 from autodiff.core.samples import Sample, array
@@ -52,14 +64,20 @@ def _filled(template: Template, arrays: Sequence[Any]) -> Any:
     return tuple(arrays[e.position] if isinstance(e, Hole) else e for e in template)
 
 
+_NO_INTEGERS = frozenset({slice, type(None), type(Ellipsis), bool, np.bool_})
+"""Types of the entries of a template that are no integers and no arrays of them."""
+
+_NO_ARRAYS = _NO_INTEGERS | {int}
+
+
 def _has_arrays(template: Template) -> bool:
-    return any(isinstance(entry, (np.ndarray, Hole)) for entry in template)
+    return any(type(entry) not in _NO_ARRAYS for entry in template)
 
 
 def _add_at(buffer: Any, template: Template, g: Any) -> None:
     """Add into a buffer in place, once per occurrence of an index."""
     if _has_arrays(template):
-        np.add.at(buffer, template, g)
+        scatter_add(buffer, template, g)
     else:
         buffer[template] += g
 
@@ -68,15 +86,13 @@ def _is_split(template: Template) -> bool:
     """Whether NumPy moves the axes of the integer arrays to the front (they are not adjacent)."""
     if not _has_arrays(template):
         return False
-    advanced = [
-        i for i, e in enumerate(template) if isinstance(e, (np.ndarray, Hole, int, np.integer))
-    ]
+    advanced = [i for i, e in enumerate(template) if type(e) not in _NO_INTEGERS]
     return advanced != list(range(advanced[0], advanced[-1] + 1))
 
 
 def _array_ndim(template: Template) -> int:
     """Number of axes that the integer arrays of an index broadcast to."""
-    return max(entry.ndim for entry in template if isinstance(entry, np.ndarray))
+    return max(entry.ndim for entry in template if has_memory(entry))
 
 
 def _with_batch_axis(template: Template) -> Template:
@@ -124,15 +140,14 @@ def _batch_index_dynamic(batched: Any, inputs: Any, params: dict[str, Any]) -> A
     x, *arrays = inputs
     count = next(value.shape[0] for value, flag in zip(inputs, batched, strict=True) if flag)
     ranks = [len(a.shape) - flag for a, flag in zip(arrays, batched[1:], strict=True)]
-    rank = max(*ranks, *(e.ndim for e in template if isinstance(e, np.ndarray)), 0)
+    rank = max(*ranks, *(e.ndim for e in template if has_memory(e)), 0)
     aligned = [
         reshape(a, shape=(count, *(1,) * (rank - own), *a.shape[1:])) if flag else a
         for a, flag, own in zip(arrays, batched[1:], ranks, strict=True)
     ]
     if not batched[0]:
         return index(x, *aligned, template=template)
-    examples = np.arange(count).reshape(count, *(1,) * rank)
-    examples.setflags(write=False)
+    examples = freeze(np.arange(count).reshape(count, *(1,) * rank))
     return index(x, *aligned, template=(examples, *template))
 
 
@@ -194,13 +209,13 @@ def _scatter_samples(rng: np.random.Generator) -> list[Sample]:
 )
 def scatter(*gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.dtype[Any]) -> Any:
     """Zeros of a shape, with each array added at its index: the transpose of several reads."""
-    buffer = np.zeros(shape, np.result_type(dtype, *(np.asarray(g).dtype for g in gs)))
+    buffer = zeros(shape, np.result_type(dtype, *{as_array(g).dtype for g in gs}), like=gs[0])
     for position, (g, template) in enumerate(zip(gs, templates, strict=True)):
         if position == 0 and not _has_arrays(template):
             buffer[template] = g  # nothing to add to yet
         else:
             _add_at(buffer, template, g)
-    return buffer[()]
+    return scalar_form(buffer)
 
 
 def _dynamic_samples(rng: np.random.Generator) -> list[Sample]:
@@ -221,7 +236,7 @@ def scatter_dynamic(
     g: Any, *arrays: Any, template: Template, shape: Shape, dtype: np.dtype[Any]
 ) -> Any:
     """Zeros of a shape with `g` added at an index whose arrays are inputs."""
-    buffer = np.zeros(shape, np.result_type(dtype, np.asarray(g).dtype))
+    buffer = zeros(shape, np.result_type(dtype, as_array(g).dtype), like=g)
     _add_at(buffer, _filled(template, arrays), g)
     return buffer
 
@@ -245,7 +260,7 @@ def gather_parts(parts: Sequence[Scattered]) -> Any:
 def _last_writes(shape: Shape, template: Template, arrays: Sequence[Any]) -> Any:
     """Mask of the assigned values that stay: of several written to one place, the last."""
     filled = _filled(template, arrays)
-    owner = np.full(shape, -1)
+    owner = full(shape, -1)
     written = np.arange(owner[filled].size).reshape(owner[filled].shape)
     owner[filled] = written
     return owner[filled] == written
@@ -275,7 +290,7 @@ def _batch_assign(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
     if not x_batched:
         x = broadcast_to(x, shape=(count, *x.shape))
     if v_batched:
-        selected = np.empty(x.shape[1:], bool)[template].ndim
+        selected = empty(x.shape[1:], bool)[template].ndim
         v_shape = v.shape[1:]
         v_shape = v_shape[max(len(v_shape) - selected, 0) :]
         v = reshape(v, shape=(count, *(1,) * (selected - len(v_shape)), *v_shape))
@@ -294,7 +309,7 @@ def _assign_samples(rng: np.random.Generator) -> list[Sample]:
 
 @linear(
     transpose_x=lambda g, v_spec, arrays, template: assign(
-        g, np.zeros((), v_spec.dtype), *arrays, template=template
+        g, zeros((), v_spec.dtype, like=g), *arrays, template=template
     ),
     transpose_v=_assigned_transpose,
     constant=("arrays",),
@@ -304,9 +319,9 @@ def _assign_samples(rng: np.random.Generator) -> list[Sample]:
 )
 def assign(x: Any, v: Any, *arrays: Any, template: Template) -> Any:
     """Copy of `x` with `v` written at an index; of values written to one place the last stays."""
-    copy = np.array(x, dtype=np.result_type(x, v) if np.iscomplexobj(v) else None)
+    copy = copied(x, np.result_type(x, v) if np.iscomplexobj(v) else None)
     copy[_filled(template, arrays)] = v
-    return copy[()]
+    return scalar_form(copy)
 
 
 # --- Python's indexing ----------------------------------------------------------------------------
@@ -342,15 +357,15 @@ def parse_key(key: Any, shape: Shape, function: str) -> tuple[Template, list[Any
         elif isinstance(entry, (int, np.integer)):
             template.append(int(entry))
         else:
-            values = np.asarray(entry)
-            if values.size == 0 and not isinstance(entry, np.ndarray):
+            values = as_array(entry)
+            if values.size == 0 and not has_memory(entry):
                 values = values.astype(np.intp)
             _check_index_dtype(values.dtype, entry, function)
             if values.dtype.kind == "b" and values.ndim:
                 _check_mask(values, template, shape, function)
                 template.extend(values.nonzero())
             elif values.ndim == 0 and values.dtype.kind != "b":
-                template.append(operator.index(values[()]))
+                template.append(int(values))
             else:
                 template.append(protected(values))
     return tuple(template), arrays
@@ -364,7 +379,7 @@ def _slice_bound(bound: Any) -> int | None:
 
 def _check_mask(mask: Any, template: Sequence[Any], shape: Shape, function: str) -> None:
     """NumPy checks a mask's shape against the axes it stands for; ``nonzero`` loses that."""
-    if Ellipsis in [e for e in template if not isinstance(e, np.ndarray)]:
+    if Ellipsis in [e for e in template if not has_memory(e)]:
         return
     axis = sum(1 for e in template if e is not None)
     wanted = shape[axis : axis + mask.ndim]
@@ -396,7 +411,7 @@ def setitem(x: Any, key: Any, value: Any) -> Any:
     """Return `x` with `value` written at `key`."""
     template, arrays = parse_key(key, spec_of(x).shape, "assign")
     if not isinstance(value, Box):
-        value = np.asarray(value)[()]
+        value = as_value(value)
     if spec_of(value).dtype.kind == "c" and spec_of(x).dtype.kind != "c":
         raise TypeError("assign: a complex value cannot be written into a real Tensor")
     return assign(x, value, *arrays, template=template)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array
 from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, existing, one_axis, operand
@@ -121,7 +122,7 @@ def array_split_(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]
     """``np.array_split``."""
     position = one_axis(axis, ary, "array_split")
     if np.ndim(indices_or_sections):
-        bounds = [operator.index(i) for i in np.asarray(indices_or_sections)]
+        bounds = [operator.index(i) for i in as_array(indices_or_sections)]
         return _pieces(ary, bounds, position)
     count = operator.index(indices_or_sections)
     if count <= 0:

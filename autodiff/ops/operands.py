@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import ARRAY, array_or_scalar, as_array
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.shape import stack_
@@ -28,18 +29,18 @@ def holds_box(value: Any) -> bool:
 
 def operand(value: Any) -> Any:
     """Array or Tensor of what NumPy takes for an array; lists that hold Tensors are stacked."""
-    if isinstance(value, (Box, np.ndarray, np.generic)):
+    if isinstance(value, (Box, ARRAY)):
         return value
     if isinstance(value, (list, tuple)) and holds_box(value):
         return stack_([operand(item) for item in value])
-    return np.asarray(value)
+    return array_or_scalar(value)
 
 
 def plain(value: Any, reader: str) -> Any:
     """Array of numbers under a value; `reader` is named if a transform has no numbers to give."""
     if isinstance(value, Box):
         return value._interpreter.expose(value, reader)
-    return np.asarray(value)
+    return as_array(value)
 
 
 def one_axis(axis: Any, value: Any, function: str) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array, ones
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, operand
@@ -75,7 +77,7 @@ def _with_constants(x: Any, widths: Any, values: Any) -> Any:
         zip(_sides(values, spec_of(x).ndim), widths, strict=True)
     ):
         ends = [
-            _slab(np.asarray(v, spec_of(x).dtype) if not hasattr(v, "_value") else v, x, axis, n)
+            _slab(v if isinstance(v, Box) else as_array(v, spec_of(x).dtype, like=x), x, axis, n)
             for v, n in zip(sides, (before, after), strict=True)
         ]
         x = concatenate(ends[0], x, ends[1], axis=axis)
@@ -103,8 +105,9 @@ def _padded_axis(
     if mode == "linear_ramp":
         first, last = _sides(keywords.get("end_values", 0), ndim)[axis]
         near, far = _end(x, axis, 0), _end(x, axis, -1)
-        ramp = linspace_(first * np.ones(spec_of(near).shape), near, before, False)
-        back = linspace_(last * np.ones(spec_of(far).shape), far, after, False)
+        one = ones(spec_of(near).shape, np.float64, like=x)
+        ramp = linspace_(first * one, near, before, False)
+        back = linspace_(last * one, far, after, False)
         dtype = spec_of(x).dtype
         left = moveaxis_(ramp, 0, axis).astype(dtype)
         right = getitem(moveaxis_(back, 0, axis), along(axis, slice(None, None, -1))).astype(dtype)
@@ -131,7 +134,7 @@ def _end(x: Any, axis: int, place: int) -> Any:
 def _odd_reflection(x: Any, axis: int, before: int, after: int, mode: Any) -> Any:
     """Reflect through the end points: linear, by the matrix that NumPy pads the identity to."""
     length = spec_of(x).shape[axis]
-    columns = np.eye(length, dtype=spec_of(x).dtype)
+    columns = as_array(np.eye(length, dtype=spec_of(x).dtype), like=x)
     widths = ((before, after), (0, 0))
     matrix = np.pad(columns, widths, mode, reflect_type="odd")
     return moveaxis_(np.tensordot(matrix, x, axes=((1,), (axis,))), 0, axis)

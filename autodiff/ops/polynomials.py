@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array, ones, zeros
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import Sample, array
 from autodiff.core.spec import spec_of
@@ -62,7 +63,7 @@ def polydiv_(u: Any, v: Any) -> tuple[Any, Any]:
     v = atleast_1d_(operand(v)) + 0.0
     steps = spec_of(u).size - spec_of(v).size + 1
     if steps < 1:
-        return np.zeros(1, np.result_type(spec_of(u).dtype, spec_of(v).dtype)), u
+        return zeros((1,), np.result_type(spec_of(u).dtype, spec_of(v).dtype), like=u), u
     scale = 1.0 / getitem(v, 0)
     rest, digits = u, []
     for k in range(steps):
@@ -106,7 +107,7 @@ def polyint_(p: Any, m: int = 1, k: Any = None) -> Any:
     p = operand(p)
     constants = atleast_1d_(operand(0.0 if k is None else k))
     if spec_of(constants).size == 1 and order > 1:
-        constants = constants * np.ones(order)
+        constants = constants * ones((order,), np.float64, like=constants)
     if spec_of(constants).size < order:
         raise ValueError(f"polyint: {order} integrations need 1 or {order} constants")
     for i in range(order):
@@ -136,22 +137,23 @@ def vander_(x: Any, N: int | None = None, increasing: bool = False) -> Any:
 @implements(np.poly)
 def poly_(seq_of_zeros: Any) -> Any:
     """``np.poly``: of roots, or of a square matrix, whose characteristic polynomial it is."""
-    zeros = operand(seq_of_zeros)
-    spec = spec_of(zeros)
+    roots = operand(seq_of_zeros)
+    spec = spec_of(roots)
     if spec.ndim == 2 and spec.shape[0] == spec.shape[1] and spec.size:
-        return _characteristic(zeros)
-    zeros = atleast_1d_(zeros)
+        return _characteristic(roots)
+    roots = atleast_1d_(roots)
     if spec.dtype == np.float16:
-        zeros = convert(zeros, dtype=np.dtype(np.float64))
-        spec = spec_of(zeros)
-    if spec_of(zeros).ndim != 1:
+        roots = convert(roots, dtype=np.dtype(np.float64))
+        spec = spec_of(roots)
+    if spec_of(roots).ndim != 1:
         raise ValueError(f"poly: needs roots or a square matrix, got shape {spec.shape}")
-    result: Any = np.ones(1, spec.dtype)
-    for i in range(spec_of(zeros).size):
-        root = getitem(zeros, slice(i, i + 1))
-        result = convolve_(result, concatenate_([np.ones(1, spec.dtype), -root]))
+    leading = ones((1,), spec.dtype, like=roots)
+    result = leading
+    for i in range(spec_of(roots).size):
+        root = getitem(roots, slice(i, i + 1))
+        result = convolve_(result, concatenate_([leading, -root]))
     if spec.dtype.kind == "c":
-        numbers = plain(zeros, "np.poly")
+        numbers = plain(roots, "np.poly")
         if np.array_equal(np.sort(numbers), np.sort(np.conjugate(numbers))):
             result = np.real(result)
     return result
@@ -163,8 +165,8 @@ def _characteristic(matrix: Any) -> Any:
     It needs no eigenvectors, so its derivatives hold for defective matrices too.
     """
     side = spec_of(matrix).shape[0]
-    identity = np.eye(side, dtype=spec_of(matrix).dtype)
-    coefficients: list[Any] = [np.ones((), spec_of(matrix).dtype)]
+    identity = as_array(np.eye(side, dtype=spec_of(matrix).dtype), like=matrix)
+    coefficients = [ones((), spec_of(matrix).dtype, like=matrix)]
     product: Any = matrix
     for k in range(1, side + 1):
         coefficients.append(-np.trace(product) / k)
@@ -213,7 +215,7 @@ def roots_(p: Any) -> Any:
     p = atleast_1d_(operand(p))
     filled = np.flatnonzero(plain(np.not_equal(p, 0), "np.roots"))
     if not filled.size:
-        return np.zeros(0)
+        return zeros((0,), np.float64, like=p)
     first, last = int(filled[0]), int(filled[-1])
     at_zero = spec_of(p).size - 1 - last
     inner = getitem(p, slice(first, last + 1))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from autodiff.core.arrays import array_or_scalar
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.errors import NonDifferentiableError
@@ -87,7 +88,7 @@ def as_input(value: Any, primitive: Primitive) -> Any:
     """
     if isinstance(value, (float, int, complex, Box)):
         return value
-    array = value if isinstance(value, (np.ndarray, np.generic)) else np.asarray(value)
+    array = array_or_scalar(value)
     if array.dtype.kind not in "fciub":
         raise TypeError(
             f"{primitive.name}: an input of type {type(value).__name__} has dtype {array.dtype}; "

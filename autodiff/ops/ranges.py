@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array, is_number
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
 from autodiff.ops.elementwise import floor
@@ -19,7 +20,7 @@ __all__ = ["geomspace_", "linspace_", "logspace_"]
 
 def _number(x: Any) -> Any:
     """Inexact array or Tensor; a Python number stays one, so that it widens nothing."""
-    return x * 1.0 if isinstance(x, (int, float, complex)) else operand(x) * 1.0
+    return x * 1.0 if is_number(x) else operand(x) * 1.0
 
 
 def _shares(num: Any, endpoint: bool, ndim: int, function: str) -> Any:
@@ -37,7 +38,7 @@ def _between(start: Any, stop: Any, num: Any, endpoint: bool, function: str) -> 
     start, stop = _number(start), _number(stop)
     width = stop - start
     shares = _shares(num, endpoint, spec_of(width).ndim, function)
-    shares = shares.astype(np.zeros((), spec_of(width).dtype).real.dtype)
+    shares = as_array(shares, np.finfo(spec_of(width).dtype).dtype, like=width)
     spaced = start + shares * width
     if endpoint and shares.size > 1:
         # NumPy's last number is the end itself, not the start plus the rounded difference.

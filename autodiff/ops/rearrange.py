@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import protected
+from autodiff.core.arrays import as_array, protected, zeros
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, scatter
@@ -150,7 +150,7 @@ def resize_(a: Any, new_shape: int | Sequence[int]) -> Any:
     flat = ravel_(operand(a))
     size, wanted = spec_of(flat).size, math.prod(dims)
     if size == 0:
-        return np.zeros(dims, spec_of(flat).dtype) + sum_(flat)
+        return zeros(dims, spec_of(flat).dtype, like=flat) + sum_(flat)
     return reshape(getitem(flat, np.arange(wanted) % size), shape=dims)
 
 
@@ -209,14 +209,16 @@ def trace_(
 def tril_(m: Any, k: int = 0) -> Any:
     """``np.tril``."""
     m = operand(m)
-    return np.where(np.tri(*_matrix_shape(m, "tril"), k, dtype=bool), m, 0.0)
+    kept = as_array(np.tri(*_matrix_shape(m, "tril"), k, dtype=bool), like=m)
+    return np.where(kept, m, 0.0)
 
 
 @implements(np.triu)
 def triu_(m: Any, k: int = 0) -> Any:
     """``np.triu``."""
     m = operand(m)
-    return np.where(np.tri(*_matrix_shape(m, "triu"), k - 1, dtype=bool), 0.0, m)
+    below = as_array(np.tri(*_matrix_shape(m, "triu"), k - 1, dtype=bool), like=m)
+    return np.where(below, 0.0, m)
 
 
 def _matrix_shape(m: Any, function: str) -> tuple[int, int]:
@@ -258,7 +260,7 @@ def insert_(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     missing = len(shape) - spec_of(values).ndim
     if missing > 0:
         values = reshape(values, shape=(1,) * missing + spec_of(values).shape)
-    places = np.arange(length)[obj] if isinstance(obj, slice) else np.asarray(obj)
+    places = np.arange(length)[obj] if isinstance(obj, slice) else as_array(obj)
     if places.dtype.kind == "b":
         places = places.nonzero()[0]
     if places.ndim == 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import ARRAY, full, ones
 from autodiff.core.primitive import linear, primitive
 from autodiff.core.samples import Sample, cases
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
@@ -92,7 +93,7 @@ def _count(shape: Shape, axis: Shape) -> int:
 )
 def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes."""
-    if isinstance(x, np.ndarray) and x.size and x.dtype.char in "fdFD":
+    if isinstance(x, ARRAY) and x.size and x.dtype.char in "fdFD":
         # What np.mean does for these, without its Python code around it
         total = _add_reduce(x, axis=axis, keepdims=keepdims)
         return total / total.dtype.type(_count(x.shape, axis))
@@ -121,7 +122,7 @@ def products_of_others(x: Any, axis: Shape) -> Any:
     rows = tuple(n for i, n in enumerate(shape) if i not in axis)
     count = _count(shape, axis)
     flat = reshape(transpose(x, axes=order), shape=(*rows, count))
-    one = np.ones((*rows, 1), x.dtype)
+    one = ones((*rows, 1), x.dtype, like=x)
     last = len(rows)
     left = concatenate(one, running_products(flat[..., :-1]), axis=last)
     right = concatenate(one, running_products(flat[..., :0:-1]), axis=last)[..., ::-1]
@@ -302,7 +303,7 @@ def _extremum(name: str, reduce: Any, combine: Any) -> Any:
                 shape = kept_shape(spec.shape, axes)
                 if not _flag(keepdims):
                     shape = tuple(n for i, n in enumerate(spec.shape) if i not in axes)
-                return combine(np.full(shape, lowest, spec.dtype), initial)
+                return combine(full(shape, lowest, spec.dtype, like=a), initial)
         return general(a, axis=axis, keepdims=keepdims, initial=initial)
 
     function.__name__ = function.__qualname__ = f"{name}_"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import protected
+from autodiff.core.arrays import as_array, has_memory, is_number, protected, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.ops.index import Hole, Template, getitem, index, setitem
@@ -43,7 +43,7 @@ def take_(
     length = spec_of(a).shape[position]
     places = operand(indices)
     if spec_of(places).size == 0 and isinstance(indices, (list, tuple)):
-        places = np.zeros(spec_of(places).shape, np.intp)
+        places = zeros(spec_of(places).shape, np.intp, like=a)
     places = _within(places, length, mode, "take")
     return getitem(a, along(position, places))
 
@@ -123,7 +123,7 @@ def choose_(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
 def select_(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     """``np.select``: the first condition that holds decides."""
     conditions = list(condlist)
-    choices = [x if isinstance(x, (int, float, complex)) else operand(x) for x in choicelist]
+    choices = [x if is_number(x) else operand(x) for x in choicelist]
     if len(conditions) != len(choices) or not conditions:
         raise ValueError(
             f"select: {len(conditions)} conditions for {len(choices)} choices; give equally many, "
@@ -142,10 +142,13 @@ def _masks(condlist: Any, shape: tuple[int, ...]) -> list[Any]:
     if isinstance(condlist, Box):
         condlist = plain(condlist, "the conditions of np.piecewise")
     single = np.ndim(condlist) == 0 if not isinstance(condlist, (list, tuple)) else False
-    if single or (not isinstance(condlist[0], (list, np.ndarray, Box)) and shape):
+    if not single:
+        first = condlist[0]
+        single = not (isinstance(first, (list, Box)) or has_memory(first)) and bool(shape)
+    if single:
         condlist = [condlist]
     reader = "a condition of np.piecewise"
-    masks = [np.asarray(plain(condition, reader), bool) for condition in condlist]
+    masks = [as_array(plain(condition, reader), bool) for condition in condlist]
     for mask in masks:
         if mask.shape != shape and mask.ndim:
             raise ValueError(f"piecewise: condition of shape {mask.shape} for x of shape {shape}")
@@ -163,7 +166,7 @@ def piecewise_(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> A
         masks.append(~np.any(masks, axis=0))
     if len(functions) != len(masks):
         raise ValueError(f"piecewise: {len(functions)} functions for {len(masks)} conditions")
-    result: Any = np.zeros(spec.shape, spec.dtype)
+    result = zeros(spec.shape, spec.dtype, like=x)
     for mask, function in zip(masks, functions, strict=True):
         if not callable(function):
             result = np.where(mask, function, result)
@@ -274,6 +277,6 @@ def fill_diagonal_(a: Any, val: Any, wrap: bool = False) -> None:
     if spec.ndim < 2 or (spec.ndim > 2 and len(set(spec.shape)) > 1):
         raise ValueError(f"fill_diagonal: needs a matrix or equal lengths, got {spec.shape}")
     places = np.arange(spec.size).reshape(spec.shape)
-    marks = np.zeros(spec.shape, bool)
+    marks = zeros(spec.shape, bool)
     np.fill_diagonal(marks, True, wrap=operator.truth(wrap))
     put_(target, places[marks], val)

@@ -9,6 +9,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from autodiff.core.arrays import SCALAR, as_array, repeated
 from autodiff.core.primitive import linear
 from autodiff.core.samples import cases
 from autodiff.core.spec import Shape, axes_to_sum, spec_of
@@ -62,10 +63,8 @@ def _batch_broadcast_to(batched: Any, inputs: Any, params: dict[str, Any]) -> An
 )
 def broadcast_to(x: Any, *, shape: Shape) -> Any:
     """Repeat along new and length-1 axes, as a read-only view."""
-    if isinstance(x, np.generic):
-        # A number repeated is what every reduction's pullback begins with: strides of zero say
-        # it in a sixth of the time.
-        return np.ndarray(shape, x.dtype, x, strides=(0,) * len(shape))
+    if isinstance(x, SCALAR):  # a number repeated is what every reduction's pullback begins with
+        return repeated(x, shape)
     return np.broadcast_to(x, shape)
 
 
@@ -92,7 +91,7 @@ def unbroadcast(x: Any, *, shape: Shape) -> Any:
     if x.shape[lead:] == shape:  # a bias: the axes to sum are the first ones, and go
         return np.add.reduce(x, axis=0 if lead == 1 else tuple(range(lead)))
     axes = axes_to_sum(x.shape, shape)
-    return np.add.reduce(x, axis=axes, keepdims=True).reshape(shape)[()]
+    return np.add.reduce(x, axis=axes, keepdims=True).reshape(shape)
 
 
 def _batch_joined(function: Any) -> Any:
@@ -324,7 +323,7 @@ def pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
             pair = (width, width) if isinstance(width, (int, np.integer)) else tuple(width)
             widths[_axis(axis, ndim, "pad")] = pair
         return tuple(widths)
-    pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
+    pairs = np.broadcast_to(as_array(pad_width), (ndim, 2))
     if pairs.dtype.kind not in "iu" or (pairs < 0).any():
         raise ValueError(f"pad: widths must be non-negative integers, got {pad_width!r}")
     return tuple((int(before), int(after)) for before, after in pairs)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import Sample, cases
@@ -186,7 +187,7 @@ _WITHOUT_MIXING = ("inverted_cdf", "closest_observation", "lower", "higher", "ne
 
 def _positions(n: int, q: Any, method: Any) -> Any:
     """Where quantiles lie among n sorted numbers: those of 0, 1, ..., n - 1, by NumPy itself."""
-    return np.asarray(np.quantile(np.arange(n, dtype=np.float64), q, method=method))
+    return as_array(np.quantile(np.arange(n, dtype=np.float64), q, method=method))
 
 
 def _quantile(
@@ -197,7 +198,7 @@ def _quantile(
     As in NumPy, a Python number as `q` keeps the precision of the data, an array widens it.
     """
     widened = not isinstance(q, (int, float))
-    q = np.asarray(q, np.float64)
+    q = as_array(q, np.float64)
     if np.any((q < 0) | (q > 1)):
         raise ValueError(f"{name}: quantiles must lie in [0, 1] (percentiles in [0, 100])")
     rows, axes, kept = _rows(a, axis, name)
@@ -246,7 +247,7 @@ def _quantile_function(name: str, scale: float, skip_nan: bool) -> Any:
         refuse_keywords(name, remedy, out=out, weights=weights, interpolation=interpolation)
         if isinstance(q, Box):
             raise TypeError(f"{name}: q is a Tensor; it has no derivative, pass tensor.data")
-        share = q / scale if isinstance(q, (int, float)) else np.asarray(q, np.float64) / scale
+        share = q / scale if isinstance(q, (int, float)) else as_array(q, np.float64) / scale
         keep = keepdims is not np._NoValue and bool(keepdims)
         return _quantile(name, a, share, axis, method, keep, skip_nan)
 

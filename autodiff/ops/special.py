@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import scalar_form
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import cases
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
@@ -47,7 +48,7 @@ def _logsumexp(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     shift = _finite_maximum(x, axis)
     with np.errstate(divide="ignore"):
         result = np.log(np.add.reduce(np.exp(x - shift), axis=axis, keepdims=True)) + shift
-    return result if keepdims else np.squeeze(result, axis)[()]
+    return result if keepdims else scalar_form(np.squeeze(result, axis))
 
 
 @primitive(
@@ -88,18 +89,32 @@ def _axes(x: Any, axis: Axis, function: str) -> Shape:
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, b: Any = None) -> Any:
     """Logarithm of the sum of exponentials, without overflow.
 
+    The largest entry is subtracted first: Blanchard, Higham & Higham 2021.
+
     Parameters
     ----------
-    x : array or Tensor
+    x : array_like or Tensor
     axis : int, tuple of int or None
         Axes to sum over; None sums over all.
     keepdims : bool
-    b : not supported (weights): add their logarithm to `x`.
+        Whether the axes stay, with length 1.
+    b : None
+        Weights are not supported: add their logarithm to `x`.
 
     Returns
     -------
     array or Tensor
-        -inf where all entries are -inf; the derivative is 0 there.
+        Without the axes, of the same dtype if it is a float one; -inf where all entries are -inf,
+        and the derivative is 0 there.
+
+    Raises
+    ------
+    ValueError
+        An axis does not exist (``numpy.exceptions.AxisError``), is named twice, or has length 0.
+    TypeError
+        `x` is not numeric.
+    NonDifferentiableError
+        `b` is given.
 
     Examples
     --------
@@ -116,8 +131,27 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, b: Any = None) 
 def softmax(x: Any, axis: Axis = -1) -> Any:
     """Exponentials normalised to sum 1 over `axis`, without overflow.
 
-    A row that is -inf throughout (everything masked out) has no mass to distribute: it gives 0
-    everywhere, with derivative 0, where the bare formula gives NaN.
+    The name is from Bridle 1990; the largest entry is subtracted first (Blanchard,
+    Higham & Higham 2021). A row that is -inf throughout (everything masked out) has no
+    mass to distribute: it gives 0 everywhere, with derivative 0, where the bare formula gives NaN.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+    axis : int, tuple of int or None
+        Axes over which the result sums to 1; None for all.
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape; of the same dtype, if it is a float one.
+
+    Raises
+    ------
+    ValueError
+        An axis does not exist (``numpy.exceptions.AxisError``), is named twice, or has length 0.
+    TypeError
+        `x` is not numeric.
 
     Examples
     --------
@@ -132,6 +166,24 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     """Logarithm of `softmax`, accurate also where softmax underflows.
 
     A row that is -inf throughout gives -inf everywhere.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+    axis : int, tuple of int or None
+        Axes over which the softmax sums to 1; None for all.
+
+    Returns
+    -------
+    array or Tensor
+        Of the same shape; of the same dtype, if it is a float one.
+
+    Raises
+    ------
+    ValueError
+        An axis does not exist (``numpy.exceptions.AxisError``), is named twice, or has length 0.
+    TypeError
+        `x` is not numeric.
 
     Examples
     --------

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import full, scalar_form
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.operands import operand, plain
@@ -41,8 +42,9 @@ def average_(
     spec = spec_of(a)
     if weights is None:
         average = mean_(a, axis, keepdims=keepdims)
-        total = np.full(spec_of(average).shape, spec.size / max(spec_of(average).size, 1))
-        return (average, total[()]) if returned else average
+        count = spec.size / max(spec_of(average).size, 1)
+        total = full(spec_of(average).shape, count, like=average)
+        return (average, scalar_form(total)) if returned else average
     weights = _weights_like(a, operand(weights), axis)
     total = sum_(weights, axis, keepdims=keepdims)
     average = sum_(a * weights, axis, keepdims=keepdims) / total

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import empty, full, scatter_add, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import spec_of
 from autodiff.errors import NonDifferentiableError
@@ -162,7 +163,8 @@ def _folded(ufunc: np.ufunc, name: str) -> Any:
             if not parts and start is None:
                 raise ValueError(f"{name}.reduce: no elements along axis {position}, no identity")
             shape = spec_of(x).shape
-            x = parts[0] if parts else np.full((*shape[:position], *shape[position + 1 :]), start)
+            left = (*shape[:position], *shape[position + 1 :])
+            x = parts[0] if parts else full(left, start, like=x)
             for part in parts[1:]:
                 x = apply_ufunc(ufunc, (x, part))
         return expand_dims_(x, tuple(positions)) if keepdims else x
@@ -218,8 +220,8 @@ def _at(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...]) -> None:
     target, indices, *others = inputs
     target = target_of(target, f"{name}.at")
     shape = spec_of(target).shape
-    hits = np.zeros(shape, int)
-    np.add.at(hits, indices, 1)
+    hits = zeros(shape, int)
+    scatter_add(hits, indices, 1)
     if hits.size == 0 or hits.max() <= 1:
         values = apply_ufunc(ufunc, (getitem(target, indices), *others))
         target[...] = setitem(target, indices, values)
@@ -231,7 +233,7 @@ def _at(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...]) -> None:
         )
     # Each hit of a place is a slot of its own: the slots are written, then summed over hits.
     rank = _occurrence(hits.shape, indices)
-    slots: Any = np.zeros((int(hits.max()), *shape), spec_of(target).dtype)
+    slots = zeros((int(hits.max()), *shape), spec_of(target).dtype, like=target)
     key = indices if isinstance(indices, tuple) else (indices,)
     slots = setitem(slots, (rank, *_spelled(key, shape)), others[0])
     target[...] = apply_ufunc(ufunc, (target, np.sum(slots, axis=0)))
@@ -249,6 +251,6 @@ def _occurrence(shape: tuple[int, ...], key: Any) -> Any:
     order = np.argsort(flat, axis=None, kind="stable")
     ordered = flat.ravel()[order]
     first = np.searchsorted(ordered, ordered, side="left")
-    rank = np.empty(flat.size, int)
+    rank = empty((flat.size,), int)
     rank[order] = np.arange(flat.size) - first
     return rank.reshape(flat.shape)

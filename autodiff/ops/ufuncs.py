@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array, scalar_form
 from autodiff.core.primitive import elementwise
 from autodiff.core.samples import Sample, array, cases, reals
 from autodiff.core.spec import spec_of
@@ -186,7 +187,7 @@ def sinc_derivative(x: Any, *, order: int = 0) -> Any:
     gives y f_n + n f_(n-1) = sin(y + n pi / 2). The recurrence loses digits below y = n, where the
     power series sum_k (-1)^k y^(2k-n) / ((2k-n)! (2k+1)) is summed.
     """
-    x = np.asarray(x)
+    x = as_array(x)
     if order == 0:
         return np.sinc(x)
     y = np.pi * x.astype(np.result_type(x, np.float64))
@@ -203,7 +204,8 @@ def sinc_derivative(x: Any, *, order: int = 0) -> Any:
     for k in range(first, first + 24 + 2 * order):
         series = series + (-1) ** k * power_term / (2 * k + 1)
         power_term = power_term * small * small / ((2 * k + 1 - order) * (2 * k + 2 - order))
-    return (np.pi**order * np.where(near, series, value)).astype(x.dtype)[()]
+    result = np.pi**order * np.where(near, series, value)
+    return scalar_form(result.astype(x.dtype))
 
 
 @implements(np.sinc)
@@ -224,9 +226,9 @@ def i0_derivative(x: Any, *, order: int = 0) -> Any:
     differentiated n times), which equidistant points give to machine precision, because the
     integrand is periodic and analytic.
     """
-    x = np.asarray(x)
+    x = as_array(x)
     if order == 0:
-        return np.i0(x).astype(x.dtype)[()]
+        return scalar_form(np.i0(x).astype(x.dtype))
     wide = x.astype(np.result_type(x, np.float64))
     half = 128
     total = np.zeros_like(wide)
@@ -234,7 +236,7 @@ def i0_derivative(x: Any, *, order: int = 0) -> Any:
         cosine = math.cos(math.pi * k / half)
         weight = (0.5 if k in (0, half) else 1.0) / half
         total = total + weight * cosine**order * np.exp(wide * cosine)
-    return total.astype(x.dtype)[()]
+    return scalar_form(total.astype(x.dtype))
 
 
 @implements(np.i0)

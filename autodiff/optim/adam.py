@@ -86,7 +86,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: Loshchilov & Hutter 2019, Algorithm 2.
 
-    Adam's step, and ``θ = θ - ε λ θ`` beside it: line 12 of the algorithm, with the learning rate
+    Adam's step, and ``θ = θ - ε λ θ`` separately: line 12 of the algorithm, with the learning rate
     ε as its schedule multiplier η_t and with α = 1.
 
     Parameters
@@ -101,7 +101,9 @@ class AdamW(Adam):
     Raises
     ------
     ValueError
-        A hyperparameter is out of range.
+        A hyperparameter is out of range, or `params` is empty.
+    TypeError
+        A hyperparameter is no number, or `params` is no list of Tensors.
 
     Examples
     --------

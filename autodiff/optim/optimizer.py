@@ -44,6 +44,28 @@ class Optimizer:
     variables : list of Tensor
     state : dict
         State of the variables, as `init` makes it for their list.
+
+    Raises
+    ------
+    TypeError
+        `params` is no list of Tensors, or `lr` is no number.
+    ValueError
+        `params` is empty, or `lr` is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff import optim
+    >>> class SignDescent(optim.Optimizer):
+    ...     def rule(self, gradient, value, slots, count):
+    ...         return self.lr * np.sign(gradient), ()
+    >>> w = ad.Tensor([1.0, -2.0])
+    >>> optimizer = SignDescent([w], lr=0.5)
+    >>> np.sum(w**2).backward()
+    >>> optimizer.step()
+    >>> w.data
+    array([ 0.5, -1.5])
     """
 
     slots: tuple[str, ...] = ()
@@ -88,7 +110,19 @@ class Optimizer:
     # --- imperative -------------------------------------------------------------------------------
 
     def zero_grad(self) -> None:
-        """Set the ``grad`` of every variable to None."""
+        """Set the ``grad`` of every variable to None.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> from autodiff import optim
+        >>> w = ad.Tensor(3.0)
+        >>> optimizer = optim.SGD([w])
+        >>> (w * w).backward()
+        >>> optimizer.zero_grad()
+        >>> w.grad is None
+        True
+        """
         for variable in self.variables:
             variable.grad = None
 
@@ -99,6 +133,19 @@ class Optimizer:
         ------
         ValueError
             The optimiser was made without parameters.
+        TypeError
+            Its class defines no `rule`, or one of its Tensors is not a variable (it was computed).
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> from autodiff import optim
+        >>> w = ad.Tensor(3.0)
+        >>> optimizer = optim.SGD([w], lr=0.1)
+        >>> (w * w).backward()
+        >>> optimizer.step()
+        >>> round(w.item(), 3)
+        2.4
         """
         if not self.variables:
             raise ValueError(
@@ -131,6 +178,18 @@ class Optimizer:
         -------
         dict
             ``{"step": ..., slot: ..., ...}``, each of the structure of `params`.
+
+        Raises
+        ------
+        TypeError
+            A parameter is not of a float or complex dtype.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff import optim
+        >>> optim.SGD(momentum=0.9).init({"w": np.ones(2)})
+        {'step': {'w': 0}, 'velocity': {'w': array([0., 0.])}}
         """
         leaves, structure = ad.tree.flatten(params)
         for leaf in leaves:
@@ -150,8 +209,8 @@ class Optimizer:
     def update(self, gradients: Any, state: dict[str, Any], params: Any) -> tuple[Any, Any]:
         """Apply the rule once to each parameter.
 
-        It changes nothing in place: it returns new, read-only arrays, which transforms take as
-        they are. The rule is made of NumPy's functions, so it can be differentiated; on Tensors it
+        It changes nothing in place: it returns new, read-only arrays, which transforms do
+        not copy. The rule is made of NumPy's functions, so it can be differentiated; on Tensors it
         is recorded like any other computation. Train with ``nn.arrays(model)`` unless you want
         that.
 
@@ -170,7 +229,19 @@ class Optimizer:
         Raises
         ------
         ValueError
-            Structures or shapes differ.
+            Structures or shapes differ, or `state` was made by another optimiser.
+        TypeError
+            A parameter is not of a float or complex dtype, or the class defines no `rule`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff import optim
+        >>> optimizer = optim.SGD(lr=0.1)
+        >>> params = {"w": np.ones(2)}
+        >>> params, state = optimizer.update({"w": np.ones(2)}, optimizer.init(params), params)
+        >>> params, state
+        ({'w': array([0.9, 0.9])}, {'step': {'w': 1}})
         """
         name = type(self).__name__
         values, structure = ad.tree.flatten(params)
@@ -245,7 +316,7 @@ class Optimizer:
     def rule(
         self, gradient: Any, value: Any, slots: Sequence[Any], count: int
     ) -> tuple[Any, Sequence[Any]]:
-        """What to subtract from one parameter, and its new slots; each optimizer defines it.
+        """What to subtract from one parameter, and its new slots; each optimiser defines it.
 
         The change may be written over: if it is an array that somebody else holds, return a copy.
 
@@ -255,6 +326,23 @@ class Optimizer:
         slots : sequence of array, in the order of the class attribute `slots`
         count : int
             1 in the first update of this parameter.
+
+        Returns
+        -------
+        change : array
+        new_slots : sequence of array
+
+        Raises
+        ------
+        TypeError
+            The class does not define it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff import optim
+        >>> optim.SGD(lr=0.5).rule(np.array([2.0]), np.array([1.0]), (), 1)
+        (array([1.]), ())
         """
         raise TypeError(f"{type(self).__name__} does not define rule()")
 

@@ -21,7 +21,7 @@ from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.ordering.local import Operation, local_jacobian
 from autodiff.ordering.maps import Identity, LinearMap
 from autodiff.tape.ir import Constant, Entry, Tape, Variable
-from autodiff.tape.replay import differentiated
+from autodiff.tape.values import differentiated
 
 __all__ = ["Made", "TapeGraph", "of_nodes", "of_tape", "signature_of"]
 
@@ -217,7 +217,7 @@ def of_tape(
         No input is of a float dtype, or `argnums` names an argument that is not there.
     """
     chosen = _chosen_inputs(tape, argnums)
-    memory = {} if values is None else _evaluated(tape, values)
+    memory = [] if values is None else _evaluated(tape, values)
     needed = {id(output) for output in tape.outputs}
     kept: list[tuple[Entry, tuple[bool, ...]]] = []
     for entry, pattern in reversed(list(differentiated(tape, chosen))):
@@ -233,7 +233,7 @@ def of_tape(
         saved = None
         if values is not None:
             operands = [_value(operand, memory) for operand in entry.inputs]
-            outs = tuple(memory[id(variable)] for variable in entry.outputs)
+            outs = tuple(memory[variable.slot] for variable in entry.outputs)
             saved = pullback.save(outs if len(outs) > 1 else outs[0], entry.params, *operands)
         sources = tuple(
             (i, numbers[id(operand)])
@@ -262,7 +262,7 @@ def of_tape(
 
 def _chosen_inputs(tape: Tape, argnums: Sequence[int] | None) -> list[Variable]:
     """Inputs of a float dtype, of all arguments or of those named."""
-    inputs = tape.inputs
+    inputs: Sequence[Variable] = tape.inputs
     if argnums is not None:
         if tape.in_tree is None:
             arguments: Any = tuple(range(len(inputs)))
@@ -281,10 +281,10 @@ def _chosen_inputs(tape: Tape, argnums: Sequence[int] | None) -> list[Variable]:
     return chosen
 
 
-def _evaluated(tape: Tape, values: Sequence[Any]) -> dict[int, Any]:
-    """Every value of the tape at a point, by the variable's identity."""
+def _evaluated(tape: Tape, values: Sequence[Any]) -> list[Any]:
+    """Every value of the tape at a point, by slot."""
     memory = tape.replay(tape.flat_arguments(values))
-    if any(isinstance(value, Box) for value in memory.values()):
+    if any(isinstance(value, Box) for value in memory):
         raise TypeError(
             "jacobian_graph: the point is given by Tensors of a transform in progress; give plain "
             "arrays"
@@ -292,9 +292,9 @@ def _evaluated(tape: Tape, values: Sequence[Any]) -> dict[int, Any]:
     return memory
 
 
-def _value(operand: Variable | Constant, memory: dict[int, Any]) -> Any:
+def _value(operand: Variable | Constant, memory: Sequence[Any]) -> Any:
     if isinstance(operand, Variable):
-        return memory[id(operand)]
+        return memory[operand.slot]
     return (
         operand.value
         if operand.known

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.fft as sf
 import scipy.signal
 
+from autodiff.core.arrays import as_array, empty, zeros
 from autodiff.core.primitive import multilinear
 from autodiff.core.samples import cases
 from autodiff.core.spec import normalize_axes, spec_of
@@ -60,7 +61,7 @@ def convolve_nd(x: Any, y: Any, *, mode: str, method: str = "direct") -> Any:
     if wanted == np.float16:
         # SciPy's direct sums have no half precision.
         x, y = x.astype(np.float32), y.astype(np.float32)
-    return np.asarray(scipy_signal.convolve(x, y, mode, method)).astype(wanted, copy=False)
+    return as_array(scipy_signal.convolve(x, y, mode, method), wanted)
 
 
 def _pair(function: str, in1: Any, in2: Any) -> tuple[Any, Any]:
@@ -118,9 +119,9 @@ def _convolved(function: str, in1: Any, in2: Any, mode: str, method: str) -> Any
     return full if mode == "full" else _centred(full, spec_of(in1).shape)
 
 
-def _blank(x: Any) -> np.ndarray[Any, Any]:
+def _blank(x: Any) -> Any:
     spec = spec_of(x)
-    return np.zeros(spec.shape, spec.dtype)
+    return zeros(spec.shape, spec.dtype)
 
 
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
@@ -199,8 +200,8 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any
     if mode == "valid":
         _longer_first(
             "fftconvolve",
-            np.empty([first[axis] for axis in over]),
-            np.empty([second[axis] for axis in over]),
+            empty([first[axis] for axis in over], np.float64),
+            empty([second[axis] for axis in over], np.float64),
         )
     is_complex = "c" in (spec_of(in1).dtype.kind, spec_of(in2).dtype.kind)
     forward, inverse = (np.fft.fftn, np.fft.ifftn) if is_complex else (np.fft.rfftn, np.fft.irfftn)

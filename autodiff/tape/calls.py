@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 from autodiff.interpret.call_sites import is_library
 
-__all__ = ["Calls", "Scope"]
+__all__ = ["CallScope", "Calls"]
 
 _NETWORKS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "nn", "")
 _HIDDEN = frozenset({"<lambda>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<module>"})
 _FUNCTION, _METHOD, _LIBRARY, _USER = "function", "method", "library", "user"
 
 
-class Scope:
+class CallScope:
     """One call of a function or a module while a tape was recorded.
 
     Attributes
@@ -35,7 +35,7 @@ class Scope:
 
     __slots__ = ("depth", "kind", "name", "parent", "type")
 
-    def __init__(self, kind: str, name: str, type: str, parent: Scope | None) -> None:
+    def __init__(self, kind: str, name: str, type: str, parent: CallScope | None) -> None:
         self.kind = kind
         self.name = name
         self.type = type
@@ -48,10 +48,10 @@ class Scope:
         return f"{self.name}: {self.type}" if self.type and self.type != self.name else self.name
 
     @property
-    def chain(self) -> tuple[Scope, ...]:
+    def chain(self) -> tuple[CallScope, ...]:
         """The calls from the outermost to this one."""
-        chain: list[Scope] = []
-        scope: Scope | None = self
+        chain: list[CallScope] = []
+        scope: CallScope | None = self
         while scope is not None:
             chain.append(scope)
             scope = scope.parent
@@ -70,7 +70,7 @@ class _Call(NamedTuple):
     """A frame, the scope inside it, and the nearest module that is running."""
 
     frame: FrameType
-    scope: Scope | None
+    scope: CallScope | None
     module: Any
 
 
@@ -91,8 +91,8 @@ class Calls:
         self._base = None
         self._calls = []
 
-    def here(self) -> tuple[Scope | None, str | None]:
-        """Scope of the caller, and ``file:line`` of the nearest code outside the library."""
+    def here(self) -> tuple[CallScope | None, str | None]:
+        """CallScope of the caller, and ``file:line`` of the nearest code outside the library."""
         kinds = self._kinds
         frames: list[FrameType] = []
         source: str | None = None
@@ -132,7 +132,7 @@ def _kind_of(code: CodeType) -> str:
 
 
 def _entered(frame: FrameType, kind: str, outer: _Call | None) -> _Call:
-    """Scope of a frame whose callers' scopes are known."""
+    """CallScope of a frame whose callers' scopes are known."""
     scope = None if outer is None else outer.scope
     module = None if outer is None else outer.module
     code = frame.f_code
@@ -146,8 +146,8 @@ def _entered(frame: FrameType, kind: str, outer: _Call | None) -> _Call:
         return _Call(frame, None, module)
     if is_module:
         name = type(called).__name__
-        return _Call(frame, Scope("module", path or name, name, scope), module)
+        return _Call(frame, CallScope("module", path or name, name, scope), module)
     if kind is _USER or (kind is _METHOD and is_library(code.co_filename)):
         return _Call(frame, scope, module)
     name = type(called).__name__ if kind is _METHOD else code.co_name
-    return _Call(frame, Scope("function", name, "", scope), module)
+    return _Call(frame, CallScope("function", name, "", scope), module)

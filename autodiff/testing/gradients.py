@@ -38,8 +38,8 @@ def check_grads(
         Takes plain arrays as well as Tensors, gives the same result each time, and returns arrays
         or containers of arrays of any shapes.
     args : tuple of containers
-        Positional arguments, all of them differentiated. A single array or number may stand for
-        a tuple of one.
+        Positional arguments, all of them differentiated. A single array or number counts as a
+        tuple of one.
     order : int
         Highest order of derivative to check, at least 1.
     modes : "forward", "reverse" or both

@@ -11,10 +11,12 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from autodiff import tree
 from autodiff.core.dispatch import Box, innermost, open_scope
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
@@ -26,6 +28,9 @@ from autodiff.interpret.forward import Forward
 from autodiff.interpret.reverse import Reverse
 from autodiff.interpret.sweep import sweep
 from autodiff.ops.index import loop_over_batch
+from autodiff.tape.calls import Calls
+from autodiff.tape.ir import Tape
+from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 
 __all__ = ["Call", "vjp_of"]
@@ -93,6 +98,13 @@ class Call(Primitive):
     kept_inputs, kept_outputs : positions that `pull_rule` looks at the values of; None: all.
     loops : bool
         Whether a function that cannot take batches is evaluated example by example.
+    body : callable, optional
+        What to record as `held_tape`; by default `function`.
+
+    Attributes
+    ----------
+    held_tape : Tape or None
+        What the function computes, once somebody asked for it: see `stage_body`.
     """
 
     def __init__(
@@ -107,6 +119,7 @@ class Call(Primitive):
         kept_outputs: frozenset[int] | None = None,
         flops: int = 0,
         loops: bool = False,
+        body: FlatFunction | None = None,
     ) -> None:
         def forward(*xs: Any) -> tuple[Any, ...]:
             return function(*xs)
@@ -131,8 +144,21 @@ class Call(Primitive):
         self.kept_outputs = frozenset() if recomputes else kept_outputs
         self.flops = flops
         self.loops = loops
+        self.held_tape: Tape | None = None
+        self.body = function if body is None else body
         self.pullbacks = _CallPullbacks(self)  # type: ignore[assignment] # the same mapping
         self.joint_jvp = self._push
+
+    def stage_body(self, values: Values) -> None:
+        """Record what the function computes, at given inputs, as `held_tape`.
+
+        It stays None where the function calls code that Tensors do not go through.
+        """
+        structure = tree.flatten(tuple(values))[1]
+        # Compiled code reports in its own way that it was given a Tensor
+        with suppress(Exception):
+            stager = Stage(Tensor, Calls())
+            self.held_tape, _ = stage(self.body, stager, values, self.paths, structure)
 
     def pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> tuple[Any, ...]:
         """Cotangent of each input marked in `active`, None for the others."""

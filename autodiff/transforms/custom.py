@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,10 @@ from autodiff.transforms.closure import (
 __all__ = ["CustomFunction", "custom_jvp", "custom_vjp"]
 
 Values = Sequence[Any]
+
+
+_opened: ContextVar[frozenset[Any]] = ContextVar("opened", default=frozenset())
+"""Functions of which it is being recorded what they compute: a call of one of these is no call."""
 
 
 class CustomFunction:
@@ -73,6 +78,8 @@ class CustomFunction:
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Evaluate on arrays, numbers or Tensors."""
+        if self in _opened.get():
+            return self.f(*args, **keywords)
         return _CustomCall(self, args, keywords).evaluate()
 
 
@@ -134,8 +141,17 @@ class _CustomCall:
             kept_outputs=kept_outputs,
             flops=closed.flops,
             loops=True,
+            body=self._shown,
         )
         return closed.evaluate(call)
+
+    def _shown(self, *xs: Any) -> tuple[Any, ...]:
+        """What the function computes; rules call the function, which is then not a call again."""
+        former = _opened.set(_opened.get() | {self.owner})
+        try:
+            return self.closed(*xs)
+        finally:
+            _opened.reset(former)
 
     def _keyword_error(self, path: str) -> TypeError:
         return TypeError(

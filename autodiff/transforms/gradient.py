@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
+from autodiff.core.arrays import owned
 from autodiff.core.dispatch import Box, lower_to, open_scope
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.graph import Node
 from autodiff.interpret.reverse import Reverse
-from autodiff.interpret.sweep import owned, sweep
+from autodiff.interpret.sweep import sweep
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import (
     Argnums,

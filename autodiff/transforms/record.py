@@ -11,10 +11,10 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import protected
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, set_name
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
-from autodiff.tape.staging import Stage, record_calls, set_name
+from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 
 __all__ = ["name", "record"]
@@ -45,7 +45,7 @@ def record(f: Function) -> Function:
             protected(value) if hasattr(value, "shape") else np.asarray(value)[()]
             for value in values
         ]
-        tape, _ = record_calls(
+        tape, _ = stage(
             functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure
         )
         return tape

@@ -11,7 +11,7 @@ from autodiff.core.spec import spec_of
 from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.forward import Forward
 from autodiff.tape.ir import Tape
-from autodiff.tape.staging import Stage, record_calls
+from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import Function, as_value, differentiable_leaf, seeds_for
 from autodiff.transforms.gradient import grad
@@ -107,7 +107,7 @@ def tangent_tape(
         return out_tangents
 
     start = [zeros(spec_of(value))[()] for value in values]
-    tape, _ = record_calls(tangent_program, Stage(Tensor), start, [None] * len(start), structure)
+    tape, _ = stage(tangent_program, Stage(Tensor), start, [None] * len(start), structure)
     outs, out_tree = results
     return outs, out_tree, tape
 

@@ -9,7 +9,7 @@ from typing import Any
 from autodiff.bench import formulas
 from autodiff.bench.lazy import Lazy
 from autodiff.bench.program import Inputs, Program, UnsupportedError
-from autodiff.core.arrays import as_array
+from autodiff.core.arrays import as_numpy
 
 jax = Lazy("jax")
 jnp = Lazy("jax.numpy")
@@ -27,7 +27,7 @@ def set_up() -> None:
 
 
 def _fetch(arrays: Sequence[Any]) -> list[Any]:
-    return [as_array(array) for array in jax.tree.leaves(arrays)]
+    return [as_numpy(array) for array in jax.tree.leaves(arrays)]
 
 
 def _compiled(function: Callable[..., Any], *values: Any) -> Program:

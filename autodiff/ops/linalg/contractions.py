@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import ARRAY
 from autodiff.core.primitive import multilinear
 from autodiff.core.samples import cases
 from autodiff.core.spec import Spec, normalize_axes, spec_of
 from autodiff.ops.index import getitem
+from autodiff.ops.operands import operand
 from autodiff.ops.protocol import OUT_REMEDY, UFUNCS, implements, refuse_keywords
 from autodiff.ops.reduce import sum as sum_over
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, transpose, unbroadcast
@@ -20,7 +22,7 @@ from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, transpose, unbr
 
 def mT(x: Any) -> Any:
     """Transpose of matrices: the last two axes swapped (a view)."""
-    if isinstance(x, np.ndarray):
+    if isinstance(x, ARRAY):
         return x.swapaxes(-1, -2)
     ndim = len(x.shape)
     return transpose(x, axes=(*range(ndim - 2), ndim - 1, ndim - 2))
@@ -46,7 +48,7 @@ def _as_matrices(g: Any, x_ndim: int, y_ndim: int) -> Any:
 def _matmul_vjp_x(g: Any, y: Any, x_spec: Spec) -> Any:
     x_ndim, y_ndim = x_spec.ndim, len(y.shape)
     if x_ndim <= 2 and y_ndim == 2:
-        return matmul(g, mT(y))
+        return g @ mT(y)
     product = matmul(_as_matrices(g, x_ndim, y_ndim), mT(_as_column(y, y_ndim)))
     if product.shape == x_spec.shape:
         return product
@@ -260,7 +262,7 @@ def einsum_(
     if not isinstance(operands[0], str):
         operands = _from_sublists(operands)
     subscripts, *xs = operands
-    xs = [x if hasattr(x, "shape") else np.asarray(x) for x in xs]
+    xs = [operand(x) for x in xs]
     terms, output = _explicit(subscripts, [len(x.shape) for x in xs])
     lengths: dict[str, int] = {}
     for position, (x, term) in enumerate(zip(xs, terms, strict=True)):

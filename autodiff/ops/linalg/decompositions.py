@@ -36,6 +36,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import ones, zeros
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import Sample
 from autodiff.core.spec import Spec
@@ -51,6 +52,7 @@ from autodiff.ops.linalg.matrices import (
     divided,
     from_triangle,
     hermitian,
+    identity,
     is_zero,
     require_square,
     scaled_tolerance,
@@ -82,7 +84,7 @@ def _cubed(weight: int) -> Any:
 def _cholesky_vjp(g: Any, out: Any) -> Any:
     """Murray (2016), equation 10: the cotangent is L^-H Phi(L^H Lbar) L^-1, made Hermitian."""
     lower_h = adjoint(out)
-    inner = (lower_h @ conj(g)) * triangle(out.shape[-1], "L", out.dtype)
+    inner = (lower_h @ conj(g)) * triangle(out, "L")
     left = solve(lower_h, inner)
     return conj(from_triangle(adjoint(solve(lower_h, adjoint(left))), "L"))
 
@@ -91,7 +93,7 @@ def _cholesky_jvp(t: Any, out: Any) -> Any:
     """Murray (2016), equation 8: dL = L Phi(L^-1 dA L^-H)."""
     left = solve(out, hermitian(t, "L"))
     inner = adjoint(solve(out, adjoint(left)))
-    return out @ (inner * triangle(out.shape[-1], "L", out.dtype))
+    return out @ (inner * triangle(out, "L"))
 
 
 @primitive(
@@ -140,7 +142,7 @@ def _qr_jvp(t: Any, out: Any, x_spec: Spec) -> Any:
     if null is None:
         return dq, dr
     turned = -q @ (adjoint(dq) @ null)
-    below = np.zeros((*dr.shape[:-2], m - n, n), dr.dtype)
+    below = zeros((*dr.shape[:-2], m - n, n), dr.dtype, like=dr)
     axis = len(dq.shape) - 1
     return concatenate(dq, turned, axis=axis), concatenate(dr, below, axis=axis - 1)
 
@@ -148,8 +150,8 @@ def _qr_jvp(t: Any, out: Any, x_spec: Spec) -> Any:
 def _upper_part(inner: Any) -> Any:
     """C - Omega: upper triangular, with a real diagonal."""
     n = inner.shape[-1]
-    above = np.triu(np.ones((n, n), inner.real.dtype), 1)
-    diagonal = np.eye(n, dtype=inner.real.dtype)
+    above = np.triu(ones((n, n), inner.real.dtype, like=inner), 1)
+    diagonal = identity(inner, inner.real.dtype)
     return (inner + adjoint(inner)) * (above + 0.5 * diagonal)
 
 
@@ -198,7 +200,7 @@ def _sums(s: Any) -> Any:
 def _guard(w: Any) -> Any:
     """Diagonal matrices of numbers that do not vanish beside the largest of `w`."""
     size = 1 + _largest(ew.stop_gradient.call(w))
-    return size * np.eye(w.shape[-1], dtype=w.dtype)
+    return size * identity(w)
 
 
 def _largest(w: Any) -> Any:
@@ -206,8 +208,9 @@ def _largest(w: Any) -> Any:
     return np.max(np.abs(w), axis=-1, initial=0.0)[..., None, None]
 
 
-def _off_diagonal(n: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    return 1 - np.eye(n, dtype=dtype)
+def _off_diagonal(x: Any, dtype: Any = None) -> Any:
+    """Zeros on the diagonal, ones elsewhere; length and dtype as of `identity`."""
+    return 1 - identity(x, dtype)
 
 
 def _eigh_vjp(g: Any, out: Any, uplo: str) -> Any:
@@ -217,7 +220,7 @@ def _eigh_vjp(g: Any, out: Any, uplo: str) -> Any:
     inner = (v * w_bar[..., None, :]) @ adjoint(v)
     if not is_zero(v_bar):
         n = w.shape[-1]
-        off = _off_diagonal(n, w.dtype)
+        off = _off_diagonal(w)
         m = adjoint(v) @ v_bar
         evidence = _anisotropy(m, diagonal_of(m))
         turn = divided(m * off, _gaps(w), _largest(w), evidence, scaled_tolerance(n, w.dtype))
@@ -234,7 +237,7 @@ def _anisotropy(m: Any, shares: Any) -> Any:
     m, shares = ew.stop_gradient.call(m), ew.stop_gradient.call(shares)
     modulus = np.abs(m)
     unequal = np.abs(shares[..., None, :] - shares[..., :, None])
-    eye = np.eye(m.shape[-1], dtype=modulus.dtype)
+    eye = identity(modulus)
     pairs = (modulus + mT(modulus) + unequal) * (1 - eye)
     return pairs + eye * (
         _magnitude(m) + np.max(np.abs(shares), axis=-1, initial=0.0)[..., None, None]
@@ -252,7 +255,7 @@ def _eigh_jvp(t: Any, out: Any, uplo: str) -> Any:
     n = w.shape[-1]
     inner = adjoint(v) @ hermitian(t, uplo) @ v
     turn = divided(
-        inner * _off_diagonal(n, w.dtype),
+        inner * _off_diagonal(w),
         _gaps(w),
         _largest(w),
         np.abs(inner),
@@ -293,7 +296,7 @@ def _eig_vjp(g: Any, out: Any) -> Any:
     w_bar, v_bar = g
     inverse = inv(v)
     n = w.shape[-1]
-    inner = w_bar[..., None, :] * np.eye(n, dtype=w.dtype)
+    inner = w_bar[..., None, :] * identity(w)
     if not is_zero(v_bar):
         share = np.sum(v_bar * v, axis=-2, keepdims=True)
         v_bar = v_bar - np.real(share) * conj(v)
@@ -301,7 +304,7 @@ def _eig_vjp(g: Any, out: Any) -> Any:
             marks = _pivots(v)
             v_bar = v_bar - np.where(marks, np.imag(share) * 1j / np.where(marks, v, 1.0), 0.0)
         m = mT(v) @ v_bar
-        off = _off_diagonal(n, v.real.dtype)
+        off = _off_diagonal(v, v.real.dtype)
         evidence = _anisotropy(m, share[..., 0, :])
         turn = divided(m * off, _gaps(w), _largest(w), evidence, scaled_tolerance(n, w.dtype))
         inner = inner + turn
@@ -317,7 +320,7 @@ def _eig_jvp(t: Any, out: Any) -> Any:
     w, v = out
     n = w.shape[-1]
     inner = inv(v) @ t @ v
-    off = _off_diagonal(n, v.real.dtype)
+    off = _off_diagonal(v, v.real.dtype)
     turn = divided(inner * off, _gaps(w), _largest(w), np.abs(inner), scaled_tolerance(n, w.dtype))
     dv = v @ turn
     along = np.sum(np.real(conj(v) * dv), axis=-2, keepdims=True)
@@ -374,7 +377,7 @@ def _svd_vjp(g: Any, out: Any, x_spec: Spec, hermitian: bool) -> Any:
     u_bar, v_bar = conj(g[0]), mT(g[2])
     k = s.shape[-1]
     u, _, vh = _reduced(*out)
-    inner = s_bar[..., None, :] * np.eye(k, dtype=s.dtype)
+    inner = s_bar[..., None, :] * identity(s)
     total = 0.0
     if not (is_zero(u_bar) and is_zero(v_bar)):
         tolerance = scaled_tolerance(max(x_spec.shape[-2:]), s.dtype)
@@ -383,13 +386,13 @@ def _svd_vjp(g: Any, out: Any, x_spec: Spec, hermitian: bool) -> Any:
         v_bar = _without_null(adjoint(vh_full), v_bar, k)
         m, n = adjoint(u) @ u_bar, vh @ v_bar
         m_skew, n_skew = m - adjoint(m), n - adjoint(n)
-        off = _off_diagonal(k, s.dtype)
+        off = _off_diagonal(s)
         found = _anisotropy(m, diagonal_of(m)) + _anisotropy(n, diagonal_of(n))
         differences = divided((m_skew + n_skew) * off, _gaps(s), _largest(s), found, tolerance)
         opposed = divided((m_skew - n_skew) * off, _sums(s), _largest(s), found, tolerance)
         inner = inner + 0.5 * (differences + opposed)
         if x_spec.dtype.kind == "c":
-            phase = np.imag(diagonal_of(m))[..., None, :] * np.eye(k, dtype=s.dtype)
+            phase = np.imag(diagonal_of(m))[..., None, :] * identity(s)
             inner = inner + _inverse_values(phase, s, tolerance) * 1j
         if u.shape[-2] > k:
             outside = u_bar - u @ m
@@ -411,7 +414,7 @@ def _svd_jvp(t: Any, out: Any, x_spec: Spec, hermitian: bool) -> Any:
     tolerance = scaled_tolerance(max(x_spec.shape[-2:]), s.dtype)
     v = adjoint(vh)
     inner = adjoint(u) @ t @ v
-    off = _off_diagonal(k, s.dtype)
+    off = _off_diagonal(s)
     found = np.abs(inner) + mT(np.abs(inner))
     symmetric = (inner + adjoint(inner)) * off
     skew = (inner - adjoint(inner)) * off
@@ -419,7 +422,7 @@ def _svd_jvp(t: Any, out: Any, x_spec: Spec, hermitian: bool) -> Any:
     opposed = divided(skew, _sums(s), _largest(s), found, tolerance)
     turn_u, turn_v = 0.5 * (differences + opposed), 0.5 * (differences - opposed)
     if x_spec.dtype.kind == "c":
-        phase = np.imag(diagonal_of(inner))[..., None, :] * np.eye(k, dtype=s.dtype)
+        phase = np.imag(diagonal_of(inner))[..., None, :] * identity(s)
         turn_u = turn_u + _inverse_values(phase, s, tolerance) * 1j
     du, dv = u @ turn_u, v @ turn_v
     if u.shape[-2] > k:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.samples import Sample, Sampler
@@ -28,6 +29,7 @@ __all__ = [
     "divided",
     "from_triangle",
     "hermitian",
+    "identity",
     "is_zero",
     "require_square",
     "scaled_tolerance",
@@ -47,10 +49,16 @@ def adjoint(x: Any) -> Any:
     return mT(conj(x))
 
 
-def triangle(n: int, uplo: str, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Ones in a triangle, halves on the diagonal: keeps half of a Hermitian matrix."""
-    ones = np.tri(n, dtype=_real_dtype(dtype)) - 0.5 * np.eye(n, dtype=_real_dtype(dtype))
-    return ones if uplo == "L" else ones.T
+def identity(x: Any, dtype: Any = None) -> Any:
+    """Identity matrix of the length of the last axis of `x`, of its dtype if none is given."""
+    return as_array(np.eye(x.shape[-1], dtype=dtype or x.dtype), like=x)
+
+
+def triangle(x: Any, uplo: str) -> Any:
+    """Ones in a triangle, halves on the diagonal: keeps half of a Hermitian matrix like `x`."""
+    n, dtype = x.shape[-1], _real_dtype(x.dtype)
+    half = np.tri(n, dtype=dtype) - 0.5 * np.eye(n, dtype=dtype)
+    return as_array(half if uplo == "L" else half.T, like=x)
 
 
 def hermitian(x: Any, uplo: str) -> Any:
@@ -58,13 +66,13 @@ def hermitian(x: Any, uplo: str) -> Any:
 
     The imaginary part of the diagonal is not read either.
     """
-    half = x * triangle(x.shape[-1], uplo, x.dtype)
+    half = x * triangle(x, uplo)
     return half + adjoint(half)
 
 
 def from_triangle(bar: Any, uplo: str) -> Any:
     """Adjoint of `hermitian`: what a cotangent of the whole matrix means for the triangle read."""
-    return triangle(bar.shape[-1], uplo, bar.dtype) * (bar + adjoint(bar))
+    return triangle(bar, uplo) * (bar + adjoint(bar))
 
 
 def diagonal_of(x: Any) -> Any:
@@ -137,7 +145,7 @@ def as_matrices(function: str, x: Any) -> Any:
         Names the function and the shape.
     """
     if not isinstance(x, Box):
-        x = np.asarray(x)
+        x = as_array(x)
         if x.dtype.kind in "iub":
             x = x.astype(np.float64)
     if len(x.shape) < 2:

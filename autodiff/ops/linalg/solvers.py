@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array, empty
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import Sample
@@ -27,6 +28,7 @@ from autodiff.ops.linalg.matrices import (
     conj,
     diagonal_of,
     hermitian,
+    identity,
     require_square,
     square_matrices,
     stack_size,
@@ -149,8 +151,7 @@ def _products_without(s: Any, left_out: int) -> Any:
 
     The diagonal of the latter, where one entry would be left out twice, is 0.
     """
-    n = s.shape[-1]
-    eye = np.eye(n, dtype=bool)
+    eye = identity(s, bool)
     if left_out == 1:
         return np.prod(np.where(eye, 1.0, s[..., None, :]), axis=-1)
     skipped = eye[:, None, :] | eye[None, :, :]
@@ -168,7 +169,7 @@ def _cofactors_vjp(g: Any, x: Any, out: Any) -> Any:
     n = x.shape[-1]
     if n == 1:
         return 0.0 * g
-    if _inverse_if_regular(np.asarray(concrete(x))) is not None:
+    if _inverse_if_regular(as_array(concrete(x))) is not None:
         trace = sum_over(g * out, axis=(len(g.shape) - 2, len(g.shape) - 1), keepdims=True)
         return (trace * out - out @ mT(g) @ out) / det(x)[..., None, None]
     u, s, vh = np.linalg.svd(x)
@@ -176,7 +177,7 @@ def _cofactors_vjp(g: Any, x: Any, out: Any) -> Any:
     inner = scale * (adjoint(u) @ g @ adjoint(vh))
     pairs = _products_without(s, 2)
     off = -(pairs * mT(inner))
-    eye = np.eye(n, dtype=s.dtype)
+    eye = identity(s)
     on = (pairs @ diagonal_of(inner)[..., None]) * eye
     return conj(u) @ (off * (1 - eye) + on) @ conj(vh)
 
@@ -246,7 +247,8 @@ def _pinv_vjp(g: Any, x: Any, out: Any) -> Any:
     m, n = x.shape[-2:]
     bar, p_h = conj(g), adjoint(out)
     bar_h = adjoint(bar)
-    rows, columns = np.eye(m, dtype=x.dtype) - x @ out, np.eye(n, dtype=x.dtype) - out @ x
+    rows = as_array(np.eye(m, dtype=x.dtype), like=x) - x @ out
+    columns = as_array(np.eye(n, dtype=x.dtype), like=x) - out @ x
     outward = rows @ bar_h @ (out @ p_h) + (p_h @ out) @ bar_h @ columns
     return conj(outward - p_h @ bar @ p_h)
 
@@ -344,7 +346,7 @@ def _as_float(x: Any) -> Any:
     """Array of a constant; integers become float64."""
     if isinstance(x, Box):
         return x
-    array = np.asarray(x)
+    array = as_array(x)
     return array.astype(np.float64) if array.dtype.kind in "iub" else array
 
 
@@ -410,13 +412,13 @@ def lstsq_(a: Any, b: Any, rcond: float | None = None) -> Any:
     columns = reshape(b, shape=(m, 1)) if is_vector else b
     x = lstsq(a, columns, rcond=cutoff)
     s = np.linalg.svd(a, compute_uv=False)
-    plain = np.asarray(concrete(s))
+    plain = as_array(concrete(s))
     rank = _common_rank(plain > cutoff * np.max(plain, axis=-1, keepdims=True, initial=0.0))
     if rank == n and m > n:
         gap = columns - a @ x
         residuals = sum_over(ew.real.call(gap * conj(gap)), axis=(0,))
     else:
-        residuals = np.empty((0,), s.dtype)
+        residuals = empty((0,), s.dtype, like=s)
     return (reshape(x, shape=(n,)) if is_vector else x), residuals, rank, s
 
 
@@ -433,7 +435,8 @@ def matrix_power_(a: Any, n: int) -> Any:
     if count == 0:
         spec = spec_of(a)
         # A choice keeps the result a Tensor, so that programs need not treat n = 0 apart.
-        return np.where(np.True_, np.eye(spec.shape[-1], dtype=spec.dtype), a)
+        one = as_array(np.eye(spec.shape[-1], dtype=spec.dtype), like=a)
+        return np.where(np.True_, one, a)
     result: Any = None
     while count:
         if count & 1:

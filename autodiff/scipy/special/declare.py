@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array, as_value, scalar_form
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive, elementwise
 from autodiff.core.samples import Sample, Sampler, array
@@ -77,12 +78,12 @@ def declare_with_order(
     name = name or function.__name__
 
     def forward(order: Any, x: Any) -> Any:
-        order, x = np.asarray(order), np.asarray(x)
+        order, x = as_array(order), as_array(x)
         if x.dtype.kind not in "fc":
             x = x.astype(np.float64)
         if isinstance(function, np.ufunc):
             order = order.astype(_real(x.dtype))
-        return np.asarray(function(order, x)).astype(x.dtype, copy=False)[()]
+        return as_value(function(order, x), x.dtype)
 
     forward.__doc__ = f"``scipy.special.{name}``, elementwise."
     declared: Primitive = elementwise(name=name, inputs=inputs, constant=inputs[:1], **options)(
@@ -167,7 +168,11 @@ def orders(smallest: int, largest: int, low: float, high: float) -> Sampler:
         shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((2, 1), (3,)), ((), ())]
         return [
             Sample(
-                (rng.integers(smallest, largest + 1, first)[()], array(rng, second, low, high)), {}
+                (
+                    scalar_form(rng.integers(smallest, largest + 1, first)),
+                    array(rng, second, low, high),
+                ),
+                {},
             )
             for first, second in shapes
         ]

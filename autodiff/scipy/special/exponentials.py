@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
+from autodiff.core.arrays import has_memory, scalar_form
 from autodiff.core.primitive import Primitive
 from autodiff.core.samples import reals
 from autodiff.core.spec import spec_of
@@ -202,7 +203,7 @@ def logsumexp(
 def _without(x: Any, axis: Any) -> Any:
     """Drop the axes of length 1 that a reduction kept."""
     squeezed = np.squeeze(x) if axis is None else np.squeeze(x, axis)
-    return squeezed[()] if isinstance(squeezed, np.ndarray) else squeezed
+    return scalar_form(squeezed) if has_memory(squeezed) else squeezed
 
 
 def softmax(x: Any, axis: Any = None) -> Any:

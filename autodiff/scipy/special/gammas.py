@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
+from autodiff.core.arrays import as_array, zeros
 from autodiff.core.samples import reals
 from autodiff.scipy.special.declare import (
     as_factor,
@@ -34,10 +35,10 @@ def _complex_hurwitz(s: Any, q: Any) -> Any:
 
     The terms before the asymptotic series are summed until Re(q) > 20.
     """
-    s, q = np.broadcast_arrays(np.asarray(s, np.float64), q)
+    s, q = np.broadcast_arrays(as_array(s, np.float64, like=q), q)
     lowest = float(np.min(q.real, initial=0.0))
     steps = 20 + max(0, math.ceil(-lowest))
-    total = np.zeros(q.shape, q.dtype)
+    total = zeros(q.shape, q.dtype, like=q)
     for k in range(steps):
         total = total + (q + k) ** -s
     far = q + steps
@@ -51,13 +52,13 @@ def _complex_hurwitz(s: Any, q: Any) -> Any:
 
 def _polygamma_forward(n: Any, x: Any) -> Any:
     """``scipy.special.polygamma``; complex arguments too, which SciPy does not take."""
-    n, x = np.asarray(n), np.asarray(x)
+    n, x = as_array(n), as_array(x)
     if not np.all((n == np.floor(n)) & (n >= 0)):
         raise ValueError("polygamma: the order must be a nonnegative integer")
     if x.dtype.kind not in "fc":
         x = x.astype(np.float64)
     if x.dtype.kind == "f":
-        return np.asarray(sc.polygamma(n, x)).astype(x.dtype)
+        return as_array(sc.polygamma(n, x), x.dtype)
     order = np.where(n == 0, 1, n)
     higher = (-1.0) ** (order + 1) * sc.factorial(order) * _complex_hurwitz(order + 1, x)
     return np.where(n == 0, sc.psi(x), higher).astype(x.dtype)

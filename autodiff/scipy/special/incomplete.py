@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
+from autodiff.core.arrays import as_array, scalar_form
 from autodiff.core.primitive import elementwise
 from autodiff.core.samples import Sample, array
-from autodiff.core.spec import is_inexact
+from autodiff.core.spec import is_inexact, spec_of
 from autodiff.scipy.special.declare import declare, ranges
 from autodiff.scipy.special.exponentials import xlog1py, xlogy
 from autodiff.scipy.special.gammas import betaln, digamma, gammaln, polygamma
@@ -57,11 +58,11 @@ def _distances(length: Any, scale: Any) -> tuple[Any, Any]:
 
 def _prepared(*values: Any) -> tuple[list[Any], np.dtype[Any]]:
     """Broadcast arrays in double precision, and the precision of the result."""
-    dtype = np.result_type(*[v if hasattr(v, "dtype") else np.asarray(v) for v in values])
+    dtype = np.result_type(*[spec_of(v).dtype for v in values])
     if dtype.kind == "c":
         raise TypeError("moments of the gamma and beta distributions take real numbers only")
     dtype = dtype if is_inexact(dtype) else np.dtype(np.float64)
-    wide = [np.asarray(v, np.float64) for v in values]
+    wide = [as_array(v, np.float64) for v in values]
     return list(np.broadcast_arrays(*wide)), dtype
 
 
@@ -137,7 +138,8 @@ def gamma_moment(a: Any, x: Any, *, order: int, upper: bool) -> Any:
     """
     (a, x), dtype = _prepared(a, x)
     if order == 0:
-        return (sc.gammaincc if upper else sc.gammainc)(a, x).astype(dtype)[()]
+        function = sc.gammaincc if upper else sc.gammainc
+        return scalar_form(function(a, x).astype(dtype))
     valid = (a > 0) & (x >= 0) & np.isfinite(a)
     at_end = valid & ((x == 0) | np.isinf(x))
     inside = valid & ~at_end
@@ -147,7 +149,7 @@ def gamma_moment(a: Any, x: Any, *, order: int, upper: bool) -> Any:
     is_wanted = is_lower == (not upper)
     if not is_wanted.all():
         tail = np.where(is_wanted, tail, _whole_gamma_moment(safe_a, order) - tail)
-    return np.where(valid, tail, np.nan).astype(dtype)[()]
+    return scalar_form(np.where(valid, tail, np.nan).astype(dtype))
 
 
 _shapes = ranges((0.6, 3.0), (0.3, 4.0))
@@ -304,7 +306,7 @@ def beta_moment(a: Any, b: Any, x: Any, *, m: int, n: int, upper: bool) -> Any:
     (a, b, x), dtype = _prepared(a, b, x)
     if m == n == 0:
         lower = sc.betainc(a, b, x)
-        return (sc.betainc(b, a, 1 - x) if upper else lower).astype(dtype)[()]
+        return scalar_form((sc.betainc(b, a, 1 - x) if upper else lower).astype(dtype))
     valid = (a > 0) & (b > 0) & (x >= 0) & (x <= 1) & np.isfinite(a) & np.isfinite(b)
     at_end = valid & ((x == 0) | (x == 1))
     inside = valid & ~at_end
@@ -318,7 +320,7 @@ def beta_moment(a: Any, b: Any, x: Any, *, m: int, n: int, upper: bool) -> Any:
     is_wanted = is_lower == (not upper)
     if not is_wanted.all():
         tail = np.where(is_wanted, tail, _whole_beta_moment(a, b, m, n) - tail)
-    return np.where(valid, tail, np.nan).astype(dtype)[()]
+    return scalar_form(np.where(valid, tail, np.nan).astype(dtype))
 
 
 _beta_inputs = ("a", "b", "x")

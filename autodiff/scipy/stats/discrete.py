@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.dispatch import concrete
+from autodiff.ops.operands import operand
 from autodiff.scipy.special.declare import refuse_derivative
 from autodiff.scipy.special.exponentials import xlogy
 from autodiff.scipy.special.gammas import gammaln
@@ -40,7 +40,7 @@ class Poisson:
 
     def logpmf(self, k: Any, *args: Any, **keywords: Any) -> Any:
         """Logarithm of the probability of the count k; -inf if k is not a count."""
-        count, mu = self._bound("logpmf", _numbers(k), args, keywords)
+        count, mu = self._bound("logpmf", operand(k), args, keywords)
         is_count = np.logical_and(np.greater_equal(count, 0), np.equal(count, np.floor(count)))
         safe = np.where(is_count, count, 0.0)
         return np.where(is_count, xlogy(safe, mu) - mu - gammaln(safe + 1), -np.inf)
@@ -68,7 +68,7 @@ class Poisson:
     def _tail(
         self, method: str, function: Any, below: float, k: Any, args: Any, keywords: Any
     ) -> Any:
-        count, mu = self._bound(method, _numbers(k), args, keywords)
+        count, mu = self._bound(method, operand(k), args, keywords)
         is_count = np.greater_equal(count, 0)
         safe = np.where(is_count, np.floor(count), 0.0)
         return np.where(is_count, function(safe + 1, mu), below + 0.0 * mu)
@@ -76,15 +76,10 @@ class Poisson:
     def _log_tail(
         self, method: str, function: Any, below: float, k: Any, args: Any, keywords: Any
     ) -> Any:
-        count, mu = self._bound(method, _numbers(k), args, keywords)
+        count, mu = self._bound(method, operand(k), args, keywords)
         is_count = np.greater_equal(count, 0)
         safe = np.where(is_count, np.floor(count), 0.0)
         return np.where(is_count, logarithm(function(safe + 1, mu)), below + 0.0 * mu)
-
-
-def _numbers(k: Any) -> Any:
-    """Counts as an array or Tensor."""
-    return k if concrete(k) is not k else np.asarray(k)
 
 
 poisson = Poisson()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import ones, zeros
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import spec_of
 from autodiff.ops.operands import operand
@@ -67,7 +68,7 @@ class MultivariateNormal:
             )
         x, cov = operand(x), operand(cov)
         n = self._dimension(x, mean, cov)
-        mean = np.zeros(n) if mean is None else operand(mean)
+        mean = zeros((n,), np.float64, like=x) if mean is None else operand(mean)
         shape = spec_of(x).shape
         if n == 1 and (not shape or shape[-1] != 1):
             x = np.reshape(x, (*shape, 1))
@@ -79,7 +80,7 @@ class MultivariateNormal:
         if ndim < 2:
             if not np.all(concrete(cov) > 0):
                 raise np.linalg.LinAlgError("multivariate_normal: a variance is not positive")
-            root = np.sqrt(cov) * np.ones(n)
+            root = np.sqrt(cov) * ones((n,), np.float64, like=cov)
             z = (x - mean) / root
             return -0.5 * np.sum(np.square(z), axis=-1) - np.sum(np.log(root)) - n * LOG_ROOT_TWO_PI
         factor = np.linalg.cholesky(0.5 * (cov + np.transpose(cov)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_value, ones, scalar_form
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import is_inexact
 from autodiff.interpret.graph import Node
@@ -14,9 +15,17 @@ from autodiff.interpret.reverse import Reverse
 from autodiff.interpret.sweep import sweep
 
 if TYPE_CHECKING:
-    from autodiff.tape.ir import Constant, Entry, Tape, Variable
+    from autodiff.tape.ir import Entry, Operand, Tape, Variable
 
-__all__ = ["differentiated", "gradients_of", "saved_by", "saved_bytes", "values_of"]
+__all__ = [
+    "arguments_of",
+    "callee",
+    "differentiated",
+    "gradients_of",
+    "saved_by",
+    "saved_bytes",
+    "values_of",
+]
 
 
 def differentiated(
@@ -46,8 +55,8 @@ def values_of(tape: Tape, reader: str = "values") -> dict[Variable, Any]:
     """Value of every variable; `Tape.values` documents it."""
     # Whatever NumPy has to say was said when the tape was recorded
     with np.errstate(all="ignore"):
-        memory = tape.replay(_arguments(tape, reader))
-    return {variable: memory[id(variable)] for variable in tape.variables}
+        memory = tape.replay(arguments_of(tape, reader))
+    return {variable: memory[variable.slot] for variable in tape.variables}
 
 
 def gradients_of(tape: Tape) -> dict[Variable, Any]:
@@ -70,7 +79,7 @@ def gradients_of(tape: Tape) -> dict[Variable, Any]:
             f"gradients: the tape's first output must be a real scalar, {described}; record a "
             f"function that {remedy}"
         )
-    arguments = _arguments(tape, "gradients")
+    arguments = arguments_of(tape, "gradients")
     # A private interpreter without operators: the entries call primitives, never methods.
     reverse = Reverse(Box)
     boxes = [
@@ -79,33 +88,33 @@ def gradients_of(tape: Tape) -> dict[Variable, Any]:
     ]
     with np.errstate(all="ignore"):
         memory = tape.replay(boxes)
-        result = memory.get(id(output))
+        result = memory[output.slot]
         node = result._payload if isinstance(result, Box) else None
         if node is None:
             return {}
-        leaves = sweep([(node, np.ones((), output.spec.dtype)[()])], keep_grads=True)
+        leaves = sweep([(node, scalar_form(ones((), output.spec.dtype)))], keep_grads=True)
     gradients: dict[Variable, Any] = {}
     for variable in tape.variables:
-        box = memory[id(variable)]
+        box = memory[variable.slot]
         reached: Node | None = box._payload if isinstance(box, Box) else None
         if reached is not None:
             gradient = leaves.get(reached, getattr(reached, "grad", None))
             if gradient is not None:
-                gradients[variable] = np.asarray(gradient)[()]
+                gradients[variable] = as_value(gradient)
     return gradients
 
 
-def saved_by(tape: Tape) -> dict[Variable | Constant, tuple[Entry, ...]]:
+def saved_by(tape: Tape) -> dict[Operand, tuple[Entry, ...]]:
     """Values that reverse rules keep, and which entries keep them; see `Tape.saved`."""
-    pulled = {id(entry.pulls) for entry in tape.entries if entry.pulls is not None}
-    kept: dict[Variable | Constant, list[Entry]] = {}
+    pulled = {entry.pulls.position for entry in tape.entries if entry.pulls is not None}
+    kept: dict[Operand, list[Entry]] = {}
     for entry, pattern in differentiated(tape):
-        if entry.pulls is not None or (pulled and id(entry) not in pulled):
+        if entry.pulls is not None or (pulled and entry.position not in pulled):
             continue
         pullback = entry.primitive.pullbacks[pattern]
         if pullback is None:
             continue
-        saved: list[Variable | Constant] = [
+        saved: list[Operand] = [
             operand for operand, saves in zip(entry.inputs, pullback.saves, strict=True) if saves
         ]
         if "out" in pullback.names:
@@ -115,26 +124,17 @@ def saved_by(tape: Tape) -> dict[Variable | Constant, tuple[Entry, ...]]:
     return {operand: tuple(entries) for operand, entries in kept.items()}
 
 
-def saved_bytes(saved: dict[Variable | Constant, tuple[Entry, ...]]) -> dict[int, int]:
-    """Bytes that are saved, by identity of the first entry that keeps them.
-
-    An array counts once, also where it is a constant of several entries, as the weights of a
-    module that is called twice.
-    """
+def saved_bytes(saved: dict[Operand, tuple[Entry, ...]]) -> dict[int, int]:
+    """Bytes that are saved, by the position of the first entry that keeps them."""
     kept: dict[int, int] = {}
-    counted: set[int] = set()
     for operand, entries in saved.items():
-        value = getattr(operand, "value", None)
-        if isinstance(value, (np.ndarray, Box)):
-            if id(value) in counted:
-                continue
-            counted.add(id(value))
-        first = id(entries[0])
+        first = entries[0].position
         kept[first] = kept.get(first, 0) + operand.spec.nbytes
     return kept
 
 
-def _arguments(tape: Tape, reader: str) -> list[Any]:
+def arguments_of(tape: Tape, reader: str) -> list[Any]:
+    """Values of the inputs a tape was recorded for; `reader` is named where they are not had."""
     if tape.arguments is None:
         raise ValueError(
             f"{reader}: this tape was put together by hand and has no input values; "
@@ -148,3 +148,15 @@ def _arguments(tape: Tape, reader: str) -> list[Any]:
                 "ad.record(f)(x)"
             )
     return [concrete(value) for value in tape.arguments]
+
+
+def callee(tape: Tape, entry: Entry) -> Tape | None:
+    """Tape of what an entry calls; `Tape.callee` documents it."""
+    holder: Any = entry.primitive
+    if not hasattr(holder, "held_tape"):
+        return None
+    if holder.held_tape is None:
+        memory = tape.replay(arguments_of(tape, "callee"))
+        holder.stage_body([memory[operand.slot] for operand in entry.inputs])
+    held: Tape | None = holder.held_tape
+    return held

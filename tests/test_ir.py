@@ -1,0 +1,337 @@
+"""The tape as an intermediate representation: slots, constants, signature, rewriting, calls."""
+
+import gc
+
+import numpy as np
+import pytest
+
+import autodiff as ad
+from autodiff.core import arrays
+from autodiff.core.spec import Spec
+from autodiff.tape.builder import TapeBuilder
+from autodiff.tape.constants import Interner
+from autodiff.tape.ir import Constant, Tape, Variable
+
+NUMBER = Spec((), np.dtype(float))
+
+
+def constants(tape):
+    return [slot for slot in tape.slots if isinstance(slot, Constant)]
+
+
+def names(tape):
+    return [entry.primitive.name for entry in tape]
+
+
+class TestSlots:
+    def test_every_value_has_its_number(self):
+        tape = ad.record(lambda x: np.sum(np.sin(x) * 2.0 + x))(np.ones(3))
+        assert [slot.slot for slot in tape.slots] == list(range(len(tape.slots)))
+        for entry in tape:
+            for operand in (*entry.inputs, *entry.outputs):
+                assert tape.slots[operand.slot] is operand
+        assert [entry.position for entry in tape] == list(range(len(tape)))
+
+    def test_a_tape_does_not_change(self):
+        tape = ad.record(lambda x: x * 2.0)(1.0)
+        assert isinstance(tape.entries, tuple)
+        with pytest.raises(AttributeError):
+            tape[0].params = {}
+        with pytest.raises(TypeError):
+            tape.cotangents[tape.inputs[0]] = tape.inputs[0]
+        tape.names().clear()
+        assert len(tape.names()) == 2
+
+    def test_two_values_of_one_slot_are_refused(self):
+        x, y = Variable(0, NUMBER), Variable(0, NUMBER)
+        with pytest.raises(ad.TapeError, match="given twice"):
+            Tape([], [x, y], [x])
+        with pytest.raises(ad.TapeError, match="two values have the slot 0"):
+            Tape([], [x], [Constant(0, 1.0)])
+
+    def test_gaps_are_refused(self):
+        with pytest.raises(ad.TapeError, match="not numbered"):
+            Tape([], [Variable(3, NUMBER)], [])
+
+    def test_rules_of_entries_made_anew_are_those_of_the_tape(self):
+        tape = ad.record(ad.grad(lambda x: x * x))(3.0)
+        renewed = {}
+        for entry in tape:
+            pulls = None if entry.pulls is None else renewed[entry.pulls.position]
+            renewed[entry.position] = entry._replace(source="model.py:1", pulls=pulls)
+        again = Tape(list(renewed.values()), tape.inputs, tape.outputs)
+        for entry in again:
+            assert entry.pulls is None or entry.pulls is again[entry.pulls.position]
+
+
+class TestConstants:
+    def test_one_array_is_kept_once(self):
+        c = np.arange(1000.0)
+        tape = ad.record(lambda x: sum(x * c for _ in range(10)))(np.ones(1000))
+        assert len([k for k in constants(tape) if k.spec.shape == (1000,)]) == 1
+
+    def test_equal_arrays_made_anew_are_one(self):
+        tape = ad.record(lambda x: [x * np.arange(3.0) for _ in range(4)])(np.ones(3))
+        assert len(constants(tape)) == 1
+
+    def test_an_array_that_changes_between_two_uses_is_two(self):
+        c = np.ones(3)
+
+        def f(x):
+            y = x * c
+            c[1] = 5.0
+            return y + x * c
+
+        tape = ad.record(f)(np.ones(3))
+        np.testing.assert_array_equal(tape.evaluate(np.ones(3)), [2.0, 6.0, 2.0])
+        assert len(constants(tape)) == 2
+
+    @pytest.mark.parametrize(
+        "pair",
+        [
+            (1, 1.0),
+            (1, True),
+            (0.0, -0.0),
+            (1.0, np.float64(1.0)),
+            (np.float32(1.0), np.float64(1.0)),
+            (np.zeros(2), -np.zeros(2)),
+            (np.ones(2), np.ones(2, np.float32)),
+            (np.ones((2, 3)), np.ones((2, 3), order="F")),
+            (np.ones((1, 2)), np.ones((2, 1))),
+            (np.arange(100.0), np.arange(100.0) + (np.arange(100) == 51)),
+            (np.ones(3, complex), np.ones(3, complex) * (1 + 0j).conjugate() + 1e-300j),
+        ],
+    )
+    def test_what_differs_stays_apart(self, pair):
+        interner = Interner()
+        first, second = (interner.intern(value) for value in pair)
+        assert first is not second
+        assert type(second) is type(pair[1])
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: np.array([np.nan, 1.0]),
+            lambda: np.array([1 + 2j, np.nan]),
+            lambda: np.array(3),
+            lambda: np.zeros((0, 3)),
+            lambda: np.arange(12.0).reshape(3, 4)[:, ::2],
+            lambda: np.array([True, False]),
+            lambda: np.longdouble([1, 2]),
+            lambda: np.float16(2.0),
+            lambda: float("1e300"),
+            lambda: 10**20,
+            lambda: 2.0 + 1j,
+        ],
+    )
+    def test_what_is_equal_is_one(self, make):
+        interner = Interner()
+        assert interner.intern(make()) is interner.intern(make())
+
+    def test_reverse_mode_keeps_one_copy_of_a_large_array(self):
+        c = np.arange(float(arrays.LARGE))
+        w = ad.Tensor(np.ones(arrays.LARGE))
+        products = [w * c for _ in range(3)]
+        kept = [product._payload.saved for product in products]
+        copies = {id(value) for saved in kept for value in saved if arrays.has_memory(value)}
+        assert len(copies) == 1
+        c[7] = -1.0
+        changed = w * c
+        np.sum(products[0] + changed).backward()
+        np.testing.assert_array_equal(w.grad[6:9], [12.0, 6.0, 16.0])
+
+    def test_the_copy_goes_with_the_tapes_that_keep_it(self):
+        c = np.arange(float(arrays.LARGE))
+        before = len(arrays._copies)
+        ad.grad(lambda x: np.sum(x * c))(np.ones(arrays.LARGE))
+        gc.collect()
+        assert len(arrays._copies) <= before
+
+
+class TestSignature:
+    def test_equal_for_one_structure(self):
+        f = lambda x: np.sum(np.tanh(x) * np.array([1.0, 2.0]), axis=0)  # noqa: E731
+        one, other = ad.record(f)(np.ones(2)), ad.record(f)(np.zeros(2))
+        assert one.signature == other.signature
+        assert hash(one.signature) == hash(other.signature)
+
+    @pytest.mark.parametrize(
+        ("f", "g"),
+        [
+            (np.sin, np.cos),
+            (lambda x: np.sum(x, axis=0), lambda x: np.sum(x, axis=1)),
+            (lambda x: x * 2.0, lambda x: x * 2),
+            (lambda x: (x * x) + x, lambda x: x + (x * x)),
+            (lambda x: x[0], lambda x: x[1]),
+            (lambda x: x[np.array([0, 1])], lambda x: x[np.array([1, 0])]),
+            (lambda x: (x, np.sin(x)), lambda x: (np.sin(x), x)),
+        ],
+    )
+    def test_tells_programs_apart(self, f, g):
+        x = np.ones((2, 2))
+        assert ad.record(f)(x).signature != ad.record(g)(x).signature
+
+    def test_shapes_and_dtypes_count(self):
+        signatures = {
+            ad.record(np.sin)(x).signature
+            for x in (np.ones(2), np.ones(3), np.ones(2, np.float32), 1.0)
+        }
+        assert len(signatures) == 4
+
+
+class TestRewriting:
+    def test_dead_code_goes_and_guards_stay(self):
+        def f(x):
+            np.cos(x)
+            if np.sum(x) > 0:
+                return ad.name(np.sin(x), "kept") * 2.0
+            return x
+
+        tape = ad.record(f)(np.ones(2))
+        short = tape.pruned()
+        assert names(short) == ["sum", "greater", "sin", "multiply"]
+        assert [v.name for v in short.variables] == [
+            *["x" if v.name == "x" else v.name for v in tape.inputs],
+            None,
+            None,
+            "kept",
+            None,
+        ]
+        assert short[2].source == tape[3].source
+        np.testing.assert_array_equal(short.evaluate(np.ones(2)), tape.evaluate(np.ones(2)))
+        with pytest.raises(ad.TapeError, match="bool"):
+            short.evaluate(-np.ones(2))
+
+    def test_the_old_tape_stays(self):
+        tape = ad.record(lambda x: (np.sin(x), np.cos(x))[1])(1.0)
+        before = str(tape)
+        tape.pruned()
+        assert str(tape) == before
+
+    def test_backward_operations_stay_backward(self):
+        tape = ad.record(ad.grad(lambda x: np.sum(np.sin(x))))(np.ones(2))
+        short = tape.pruned()
+        assert "sum" not in names(short)
+        backward = [entry for entry in short if entry.pulls is not None]
+        assert len(backward) == len([entry for entry in tape if entry.pulls is not None])
+        for entry in backward:
+            assert entry.pulls.position == -1 or entry.pulls is short[entry.pulls.position]
+        assert "backward sweep" in str(short)
+        assert short.to_dot()
+        assert short.to_html()
+        assert short.cotangents
+
+    def test_part_from_the_middle(self):
+        tape = ad.record(lambda x: np.sum(np.tanh(x) * np.array([2.0, 3.0])))(np.ones(2))
+        part = tape.subtape([tape[2].output], [tape[0].output])
+        assert names(part) == ["multiply", "sum"]
+        assert part.evaluate(np.ones(2)) == 5.0
+        with pytest.raises(ad.TapeError, match="neither an input nor computed"):
+            tape.subtape([tape[1].output], [tape[2].output])
+
+    def test_replacement_by_a_tape(self):
+        tape = ad.record(lambda x: np.sum(np.square(x) * 3.0))(np.ones(2))
+        by_hand = ad.record(lambda x: x * x)(np.ones(2))
+        other = tape.replace({0: by_hand})
+        assert names(other) == ["multiply", "multiply", "sum"]
+        assert other[0].source == by_hand[0].source
+        assert other[0].scope is tape[0].scope
+        assert other.evaluate(np.array([1.0, 2.0])) == 15.0
+
+    def test_replacement_by_a_value(self):
+        tape = ad.record(lambda x: np.positive(np.sin(x)) + 1.0)(0.5)
+        short = tape.replace({1: tape[0].output}).pruned()
+        assert names(short) == ["sin", "add"]
+        constant = next(iter(constants(tape)))
+        assert tape.replace({1: constant}).pruned().evaluate(7.0) == 2.0
+
+    @pytest.mark.parametrize("shape", [(3,), ()])
+    def test_replacements_must_fit(self, shape):
+        tape = ad.record(np.sin)(np.ones(2))
+        with pytest.raises(ad.TapeError, match=r"replace: sin takes float64\[2\]"):
+            tape.replace({0: ad.record(np.sin)(np.ones(shape))})
+        wrong = ad.record(lambda x: np.sum(np.cos(x)))(np.ones(2))
+        with pytest.raises(ad.TapeError, match="replace"):
+            tape.replace({0: wrong})
+
+    def test_a_value_computed_later_is_refused(self):
+        tape = ad.record(lambda x: np.sin(np.cos(x)))(1.0)
+        with pytest.raises(ad.TapeError, match="before it is used"):
+            tape.replace({0: tape[1].output})
+
+    def test_rewriting_keeps_arguments_and_containers(self):
+        tape = ad.record(lambda p: {"a": p["x"] * 2})({"x": np.ones(2)})
+        again = tape.pruned()
+        assert again.evaluate({"x": np.ones(2)})["a"].tolist() == [2.0, 2.0]
+        assert list(again.values()) == list(again.variables)
+
+
+class TestCalls:
+    def test_a_checkpoint_holds_its_tape(self):
+        w = np.array([1.0, 2.0])
+        f = ad.checkpoint(lambda x: np.tanh(x) * w)
+        tape = ad.record(lambda x: np.sum(f(x)))(np.ones(2))
+        assert len(tape) == 2
+        held = tape.callee(tape[0])
+        assert names(held) == ["tanh", "multiply"]
+        assert tape.callee(tape[0]) is held
+        assert tape.callee(tape[1]) is None
+
+    def test_inlined_computes_the_same(self):
+        inner = ad.checkpoint(np.sin)
+        outer = ad.checkpoint(lambda x: inner(x) * x)
+        tape = ad.record(lambda x: np.sum(outer(x)))(np.ones(3))
+        flat = tape.inlined()
+        assert names(flat) == ["sin", "multiply", "sum"]
+        assert flat[0].scope.path == ("<lambda>", "sin")
+        x = np.array([0.1, 0.2, 0.3])
+        assert flat.evaluate(x) == tape.evaluate(x)
+
+    def test_inlined_backward_sweeps_stay_backward(self):
+        tape = ad.record(ad.grad(lambda x: np.sum(ad.checkpoint(np.sin)(x))))(np.ones(3))
+        assert any(name.endswith(".vjp") for name in names(tape))
+        flat = tape.inlined()
+        assert "cos" in names(flat)
+        cosine = next(entry for entry in flat if entry.primitive.name == "cos")
+        assert cosine.pulls is not None
+        np.testing.assert_allclose(flat.evaluate(np.zeros(3)), np.ones(3))
+
+    def test_a_custom_rule_holds_its_tape(self):
+        f = ad.custom_vjp(lambda x: np.exp(x) + 1, lambda x: (f(x), x), lambda x, g: (g,))
+        tape = ad.record(f)(1.0)
+        assert names(tape.callee(tape[0])) == ["exp", "add"]
+
+    def test_code_that_tensors_do_not_go_through_stays_a_call(self):
+        f = ad.custom_vjp(
+            lambda x: np.asarray([float(v) for v in x]), lambda x: (f(x), None), lambda r, g: (g,)
+        )
+        tape = ad.record(f)(np.ones(2))
+        assert tape.callee(tape[0]) is None
+        assert names(tape.inlined()) == names(tape)
+
+    def test_shown_on_demand(self):
+        f = ad.checkpoint(lambda x: np.tanh(x) * 2.0)
+        tape = ad.record(lambda x: np.sum(f(x)))(np.ones(2))
+        assert "tanh" not in str(tape)
+        assert "tanh" in tape.listing(calls=True)
+        assert "tanh" not in tape.to_dot()
+        assert "tanh" in tape.to_dot(calls=True)
+        assert "tanh" in tape.draw(format="dot", calls=True)
+        assert '"tanh"' not in tape.to_html()
+        assert '"tanh"' in tape.to_html(calls=True)
+
+    def test_without_inputs_it_says_so(self):
+        tape = ad.record(ad.checkpoint(np.sin))(1.0)
+        bare = Tape(tape.entries, tape.inputs, tape.outputs)
+        with pytest.raises(ValueError, match="callee"):
+            bare.callee(bare[0])
+
+
+def test_builder_gives_what_was_used():
+    builder = TapeBuilder()
+    x = builder.input(NUMBER, "x")
+    builder.constant(7.0)  # looked up, never used
+    (y,) = builder.emit(ad.REGISTRY["multiply"], (x, builder.constant(2.0)), (NUMBER,))
+    tape = builder.finish((y,))
+    assert len(tape.slots) == 3
+    assert tape.evaluate(4.0) == 8.0
