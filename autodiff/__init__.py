@@ -40,7 +40,14 @@ from autodiff.transforms.record import name, record
 from autodiff.transforms.tangent import hvp, jvp, linearize
 
 if TYPE_CHECKING:
-    from autodiff.flow import report
+    from autodiff import bench as bench
+    from autodiff import data as data
+    from autodiff import nn as nn
+    from autodiff import numpy as numpy
+    from autodiff import optim as optim
+    from autodiff import ordering as ordering
+    from autodiff import scipy as scipy
+    from autodiff.flow.gradient_report import report
 
 __all__ = [
     "REGISTRY",
@@ -96,10 +103,12 @@ _LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy")
 _LAZY_NAMES = {"report": "autodiff.flow"}
 
 
-def __getattr__(name: str) -> Any:
-    """Import the packages built on this one when they are first used."""
-    if name in _LAZY:
-        return import_module(f"autodiff.{name}")
-    if name in _LAZY_NAMES:
-        return getattr(import_module(_LAZY_NAMES[name]), name)
-    raise AttributeError(f"module 'autodiff' has no attribute {name!r}")
+if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is an error
+
+    def __getattr__(name: str) -> Any:
+        """Import the packages built on this one when they are first used."""
+        if name in _LAZY:
+            return import_module(f"autodiff.{name}")
+        if name in _LAZY_NAMES:
+            return getattr(import_module(_LAZY_NAMES[name]), name)
+        raise AttributeError(f"module 'autodiff' has no attribute {name!r}")

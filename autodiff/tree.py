@@ -22,6 +22,7 @@ __all__ = [
     "map_leaves",
     "paths",
     "register",
+    "spread",
     "unflatten",
 ]
 
@@ -202,6 +203,51 @@ def map_leaves(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
             raise ValueError(f"containers differ in structure: {spec} and {other_spec}")
         columns.append(values)
     return unflatten(spec, [function(*row) for row in zip(*columns, strict=True)])
+
+
+def spread(prefix: Any, spec: PyTreeSpec) -> list[Any]:
+    """Return an entry of `prefix` for each leaf of a structure, of which it is the beginning.
+
+    Parameters
+    ----------
+    prefix : container
+        Has the structure of `spec` but may end early: an entry stands for all leaves below its
+        place. None is an entry here. Lists, tuples and named tuples stand for one another.
+    spec : structure, as `flatten` returns it
+
+    Returns
+    -------
+    list
+
+    Raises
+    ------
+    ValueError
+        `prefix` is not the beginning of the structure.
+
+    Examples
+    --------
+    >>> spread({"w": None, "b": [0, 1]}, flatten({"w": [1.0, 2.0], "b": [3.0, 4.0]})[1])
+    [0, 1, None, None]
+    """
+    found: list[Any] = [None] * spec.num_leaves
+
+    def spread_over(entry: Any, numbers: Any) -> None:
+        for number in optree.tree_leaves(numbers, namespace=_NAMESPACE):
+            found[number] = entry
+
+    entries, own = optree.tree_flatten(prefix, none_is_leaf=True, namespace=_NAMESPACE)
+    optree.tree_map_(
+        spread_over,
+        own.traverse(entries, _as_tuple),
+        spec.traverse(range(spec.num_leaves), _as_tuple),
+        none_is_leaf=True,
+        namespace=_NAMESPACE,
+    )
+    return found
+
+
+def _as_tuple(node: Any) -> Any:
+    return tuple(node) if isinstance(node, (list, tuple)) else node
 
 
 def paths(spec: PyTreeSpec, root: str) -> list[str]:

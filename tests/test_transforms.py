@@ -505,6 +505,8 @@ def test_an_imperative_program_inside_every_transform():
         (lambda: ad.jacobian(np.sin, True), r"jacobian: argnums must be an int"),
         (lambda: ad.hessian([np.sin]), r"takes a function, got list"),
         (lambda: ad.vmap(2), r"vmap: takes a function, got int"),
+        (lambda: ad.record(2.0), r"record: takes a function, got float"),
+        (lambda: ad.checkpoint(X), r"checkpoint: takes a function, got ndarray"),
         (lambda: ad.grad(lambda x: [x, x])(1.0), r"it returned a list of 2 arrays; use has_aux"),
         (lambda: ad.grad(lambda x: None)(1.0), r"must return one scalar, it returned None"),
     ],

@@ -1,5 +1,8 @@
 """vmap: axes, containers, nesting, indexing, assignment, reductions, per-example gradients."""
 
+import dataclasses
+from collections import OrderedDict, namedtuple
+
 import numpy as np
 import pytest
 
@@ -139,6 +142,53 @@ def test_axes_in_containers():
     )(p, X[0])
     np.testing.assert_allclose(out["y"], np.stack([W @ X[0], 2 * W @ X[0] + 1], axis=1))
     np.testing.assert_allclose(out["z"], [0.0, 1.0])
+
+
+Pair = namedtuple("Pair", ["first", "second"])
+
+
+@dataclasses.dataclass
+class Point:
+    first: object
+    second: object
+
+
+@pytest.mark.parametrize(
+    ("argument", "axes", "batched"),
+    [
+        (Pair(X, W), Pair(0, None), [True, False]),
+        (Pair(X, W), (None, 1), [False, True]),
+        ([X, (W, X)], (0, [None, 0]), [True, False, True]),
+        ([X, (W, X)], [0, None], [True, False, False]),
+        (Point(X, W), Point(0, None), [True, False]),
+        (Point(X, [W, X]), Point(None, 0), [False, True, True]),
+        ({"a": X, "b": W}, OrderedDict(b=None, a=0), [True, False]),
+        (OrderedDict(b=W, a=X), {"a": 0, "b": None}, [False, True]),
+        ({"a": X, "n": None}, {"a": 0, "n": None}, [True]),
+        ({"a": X, "n": None}, {"a": 0, "n": 0}, [True]),
+        ((X, ()), (np.int64(0), ()), [True]),
+    ],
+)
+def test_axes_spread_over_containers(argument, axes, batched):
+    if isinstance(argument, Point) and batched[-1]:
+        argument.second = [STACK, STACK]  # as many examples in each
+    seen = []
+
+    def f(x):
+        seen.extend(isinstance(leaf, ad.Tensor) for leaf in ad.tree.leaves(x))
+        return ad.tree.leaves(x)[0] * 1.0
+
+    ad.vmap(f, in_axes=(axes,))(argument)
+    assert seen == batched
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [(0,), (0, 0, 0), {"first": 0, "second": 0}, (0, "x"), (0, 0.5), ((0,), 0), Pair(0, {})],
+)
+def test_axes_that_do_not_fit(axes):
+    with pytest.raises(ValueError, match=r"vmap: in_axes=.* does not fit the structure"):
+        ad.vmap(lambda p: p.first, in_axes=(axes,))(Pair(X, X))
 
 
 def test_unbatched_outputs_are_repeated():

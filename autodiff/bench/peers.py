@@ -37,7 +37,6 @@ class Peer:
 
     Examples
     --------
-    >>> import numpy as np
     >>> with Peer("numpy", Settings()) as peer:
     ...     peer.ask({"do": "hello"})["version"] == np.__version__
     True

@@ -92,6 +92,19 @@ class Interpreter:
         box._payload = payload
         return box
 
+    def unbox(self, value: Any) -> tuple[Any, Any]:
+        """Take apart what a function returned: the value below this level, and its payload.
+
+        The payload is None for a constant, and for what is no box of this interpreter.
+        """
+        while isinstance(value, Box):
+            if value._interpreter is self:
+                return value._value, value._payload
+            if value._interpreter.level <= self.level:
+                break
+            value = value._value
+        return value, None
+
     def expose(self, box: Box, reader: str) -> Any:
         """Return the plain array under a box, for a `reader` that leaves the program."""
         value = box._value
@@ -224,7 +237,8 @@ class OpenTransform:
 
     Variables made inside a transform (``Tensor(...)``) belong to an imperative interpreter of that
     scope: it is further inside than the transform, so the transform can differentiate through a
-    whole imperative program, its ``backward()`` included.
+    whole imperative program, its ``backward()`` included. A ``with`` block holds it open, and on
+    any way out closes the transform and what was made inside it.
     """
 
     __slots__ = ("imperative", "interpreter")
@@ -233,19 +247,18 @@ class OpenTransform:
         self.interpreter = interpreter
         self.imperative: Any = None
 
+    def __enter__(self) -> None:
+        thread_state.open_transforms.append(self)
 
-@contextmanager
-def open_scope(interpreter: Interpreter) -> Iterator[None]:
-    """Hold a transform open; closes it, and what was made inside it, on any way out."""
-    opened = OpenTransform(interpreter)
-    thread_state.open_transforms.append(opened)
-    try:
-        yield
-    finally:
-        thread_state.open_transforms.remove(opened)
-        interpreter.close()
-        if opened.imperative is not None:
-            opened.imperative.close()
+    def __exit__(self, *error: object) -> None:
+        thread_state.open_transforms.remove(self)
+        self.interpreter.close()
+        if self.imperative is not None:
+            self.imperative.close()
+
+
+open_scope = OpenTransform
+"""Hold a transform open for a ``with`` block."""
 
 
 def imperative_interpreter(root: R, make: Callable[[], R]) -> R:

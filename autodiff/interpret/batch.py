@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-import numpy as np
-
+from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box, Interpreter, modes
 from autodiff.core.primitive import Primitive
 from autodiff.ops.index import loop_over_batch
@@ -81,15 +80,13 @@ class Batch(Interpreter):
 
     def values(self, out: Any) -> Any:
         """Array with the batch axis first, of a result that may not depend on the batch."""
-        if isinstance(out, Box) and out._interpreter is self:
-            return out._value
-        array = as_array(out)
+        value, own = self.unbox(out)
+        return self.repeated(value) if own is None else value
+
+    def repeated(self, value: Any) -> Any:
+        """Array with the batch axis first, of a value that does not depend on the batch."""
+        array = value if isinstance(value, Box) else as_array(value)
         return broadcast_to(array, shape=(self.size, *array.shape))
-
-
-def as_array(value: Any) -> Any:
-    """Array or box of a result that may be a Python number."""
-    return value if isinstance(value, Box) else np.asarray(value)
 
 
 def _aligned(values: list[Any], batched: list[bool]) -> list[Any]:

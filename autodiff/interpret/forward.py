@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.dispatch import Box, Interpreter, modes, open_scope, thread_state
+from autodiff.core.arrays import as_array, is_array, is_number
+from autodiff.core.dispatch import Box, Interpreter, modes, thread_state
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Rule, available_names
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
+from autodiff.interpret.boxed import pull_back
 from autodiff.interpret.call_sites import check_finite, source_line
 from autodiff.interpret.cotangents import cast, keep_zero, zeros
-from autodiff.interpret.reverse import Reverse
-from autodiff.interpret.sweep import sweep
 from autodiff.ops.index import Scattered, gather_parts
 from autodiff.ops.protocol import as_input
 from autodiff.ops.shape import broadcast_to
@@ -108,7 +108,7 @@ class Forward(Interpreter):
                     names["t"] = tangent
                     term = primitive.forward_rules[name](names)
                 else:
-                    term = self._transposed(primitive, name, tangent, values[position], names, out)
+                    term = self._transposed(primitive, name, tangent, names, out)
             term = _fit(term, out, f"{primitive.name}: tangent for {name}")
             total = term if total is None else _sum(total, term)
         return total
@@ -118,40 +118,20 @@ class Forward(Interpreter):
         primitive: Primitive,
         name: str,
         tangent: Any,
-        value: Any,
         names: dict[str, Any],
         out: Any,
     ) -> Any:
         """JVP from a VJP alone: the VJP is linear in its cotangent, so its own VJP is the JVP."""
         rule = primitive.reverse_rules[name]
         assert isinstance(rule, Rule)
-        recorder = Reverse(self.box)
-        with open_scope(recorder):
-            if isinstance(out, tuple):
-                seed: Any = tuple(
-                    recorder.variable(zeros(spec_of(o)))
-                    if is_inexact(spec_of(o).dtype)
-                    else zeros(spec_of(o))
-                    for o in out
-                )
-                leaves = [s._payload if isinstance(s, Box) else None for s in seed]
-            else:
-                seed = recorder.variable(zeros(spec_of(out)))
-                leaves = [seed._payload]
-            cotangent = materialised(rule({**names, "g": seed}))
-            reached: dict[Any, Any] = {}
-            own = isinstance(cotangent, Box) and cotangent._interpreter is recorder
-            if own and cotangent._payload is not None:
-                # A real input's cotangent may still be complex here: then the tangent is, too.
-                is_complex = cotangent.dtype.kind == "c" or tangent.dtype.kind != "c"
-                seed_back = cast(tangent, cotangent.dtype) if is_complex else tangent
-                reached = sweep([(cotangent._payload, seed_back)])
-        outs = out if isinstance(out, tuple) else (out,)
-        parts = tuple(
-            reached[leaf] if leaf in reached else zeros(spec_of(o))
-            for leaf, o in zip(leaves, outs, strict=True)
-        )
-        return parts if isinstance(out, tuple) else parts[0]
+        several = isinstance(out, tuple)
+
+        def cotangent(*gs: Any) -> tuple[Any]:
+            return (materialised(rule({**names, "g": gs if several else gs[0]})),)
+
+        start = [zeros(spec_of(o)) for o in (out if several else (out,))]
+        parts = pull_back(self.box, cotangent, start, [tangent])
+        return tuple(parts) if several else parts[0]
 
 
 def materialised(cotangent: Any) -> Any:
@@ -188,10 +168,10 @@ def _fit(tangent: Any, out: Any, rule: str) -> Any:
             raise RuleError(f"{rule} must be a tuple of {len(out)} tangents, one per output")
         return tuple(_fit(t, o, rule) for t, o in zip(tangent, out, strict=True))
     spec: Spec = spec_of(out)
-    if not isinstance(tangent, (Box, np.ndarray, np.generic)):
-        if not isinstance(tangent, (int, float, complex)):
+    if not (isinstance(tangent, Box) or is_array(tangent)):
+        if not is_number(tangent):
             raise RuleError(f"{rule} is a {type(tangent).__name__}; it must be an array or Tensor")
-        tangent = np.asarray(tangent)
+        tangent = as_array(tangent)
     if tangent.shape != spec.shape:
         try:
             tangent = broadcast_to(tangent, shape=spec.shape)

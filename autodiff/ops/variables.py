@@ -17,7 +17,7 @@ _DTYPES = tuple(map(np.dtype, ("float16", "float32", "float64", "complex64", "co
 
 
 def variable_value(value: Any, level: int) -> Any:
-    """Check and copy what a variable of a level starts from.
+    """Check and copy what a variable of an interpreter starts from.
 
     A Tensor of the same or an inner level gives its numbers. One of an outer transform stays what
     it is, a value below this level: that transform can differentiate through whatever the
@@ -25,7 +25,7 @@ def variable_value(value: Any, level: int) -> Any:
 
     Returns
     -------
-    frozen array, or scalar for 0-d: of float or complex dtype
+    frozen ndarray, or NumPy scalar for 0-d: of float or complex dtype
 
     Raises
     ------

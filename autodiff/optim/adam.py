@@ -34,7 +34,9 @@ class Adam(Optimizer):
     Raises
     ------
     ValueError
-        A hyperparameter is out of range.
+        A hyperparameter is out of range, or `params` is empty.
+    TypeError
+        A hyperparameter is no number, or `params` is no list of Tensors.
 
     Examples
     --------

@@ -8,9 +8,10 @@ from typing import Any
 
 from autodiff import tree
 from autodiff.core.arrays import copied
-from autodiff.core.dispatch import Box, Interpreter, lower_to, modes, open_scope
+from autodiff.core.dispatch import Box, Interpreter, modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import spec_of
+from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.call_sites import source_line
 from autodiff.interpret.graph import Node
 from autodiff.ops.protocol import as_input
@@ -116,9 +117,8 @@ class Stage(Interpreter):
             self.builder.cotangents.setdefault(slot, cotangent)
 
     def _slot_of(self, value: Any) -> int | None:
-        value = lower_to(value, self.level)
-        ours = isinstance(value, Box) and value._interpreter is self
-        return value._payload if ours else None
+        slot: int | None = self.unbox(value)[1]
+        return slot
 
 
 def stage(
@@ -135,22 +135,16 @@ def stage(
     calls = interpreter.calls
     builder = interpreter.builder
     observing = nullcontext() if calls is None else modes.changed(observer=interpreter)
+    boxes = [interpreter.variable(v, n) for v, n in zip(values, names, strict=True)]
     try:
-        with open_scope(interpreter), observing:
-            boxes = [interpreter.variable(v, n) for v, n in zip(values, names, strict=True)]
-            outs, out_tree = tree.flatten(function(*tree.unflatten(structure, boxes)))
-            outputs: list[int] = []
-            results = []
-            for out in outs:
-                out = lower_to(out, interpreter.level)
-                if isinstance(out, Box) and out._interpreter is interpreter:
-                    outputs.append(out._payload)
-                    results.append(out._value)
-                else:
-                    outputs.append(builder.constant(out))
-                    results.append(out)
+        with observing:
+            outs, out_tree = run_flattened(
+                interpreter, lambda *leaves: function(*tree.unflatten(structure, leaves)), boxes
+            )
     finally:
         if calls is not None:
             calls.clear()
+    outputs = [builder.constant(out) if slot is None else slot for out, slot in outs]
     arguments = None if calls is None else values
-    return builder.finish(outputs, structure, out_tree, arguments), results
+    tape = builder.finish(outputs, structure, out_tree, arguments)
+    return tape, [out for out, _ in outs]

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import protected
-from autodiff.core.dispatch import Box, Interpreter, lower_to
+from autodiff.core.arrays import (
+    as_value,
+    is_array,
+    is_number,
+    protected,
+    scalar_form,
+)
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.interpret.cotangents import zeros
 from autodiff.ops import elementwise as ew
 
 __all__ = [
     "Argnums",
     "Function",
-    "as_value",
+    "P",
+    "R",
     "check_transform",
+    "checked_pair",
     "differentiable_leaf",
     "function_name",
     "positions_of",
+    "returned_value",
     "seeds_for",
-    "split_aux",
-    "unboxed",
+    "zero_value",
 ]
+
+P = ParamSpec("P")
+"""What a function takes. A transform keeps it, but for NumPy's ufuncs: of their overloaded types
+only the first would be left, which is the one of scalars."""
+
+R = TypeVar("R")
+"""What a function returns."""
 
 Function = Callable[..., Any]
 
-
 Argnums = int | Sequence[int]
+"""Number of a positional argument, or several."""
 
 
 def function_name(f: Function) -> str:
@@ -38,7 +54,17 @@ def function_name(f: Function) -> str:
 
 
 def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) -> Any:
-    """Check a leaf to differentiate with respect to; arrays are frozen or copied.
+    """Check a leaf to differentiate with respect to; an array that could change is copied.
+
+    Parameters
+    ----------
+    leaf : anything
+    path : how the leaf is reached, for the message
+    transform : the transform's name, for the message
+
+    Returns
+    -------
+    A Tensor or a frozen array, or a scalar for a number
 
     Raises
     ------
@@ -47,18 +73,18 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
     """
     if isinstance(leaf, Box):
         return leaf
-    if isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic):
-        return np.asarray(leaf)[()]
-    if isinstance(leaf, (np.ndarray, np.generic)):
+    if is_array(leaf):
         if is_inexact(leaf.dtype):
             # NumPy computes scalars from 0-d arrays: a derivative by one would have another form
-            return protected(leaf) if leaf.shape else np.asarray(leaf)[()]
+            return protected(leaf) if leaf.shape else as_value(leaf)
         what = f"an array of dtype {leaf.dtype}"
+    elif isinstance(leaf, (float, complex)):
+        return as_value(leaf)
     else:
         what = f"of type {type(leaf).__name__}"
     remedy = (
         "convert it to float (1.0 for 1, x.astype(float) for an array)"
-        if isinstance(leaf, (int, np.ndarray, np.generic))
+        if isinstance(leaf, int) or is_array(leaf)
         else "pass it as a keyword argument, or in an argument that is not differentiated"
     )
     raise TypeError(f"{transform}: {path} is {what}, which cannot carry a derivative; {remedy}")
@@ -86,7 +112,15 @@ def check_transform(f: Any, transform: str, argnums: Any = 0) -> None:
 
 
 def positions_of(argnums: Argnums, count: int, transform: str) -> tuple[int, ...]:
-    """Check argument numbers and make them non-negative."""
+    """Check argument numbers and make them non-negative.
+
+    Raises
+    ------
+    TypeError
+        One is no int.
+    ValueError
+        One is out of range, or given twice.
+    """
     given = (argnums,) if isinstance(argnums, (int, np.integer)) else tuple(argnums)
     positions = []
     for number in given:
@@ -103,46 +137,51 @@ def positions_of(argnums: Argnums, count: int, transform: str) -> tuple[int, ...
     return tuple(positions)
 
 
-def as_value(out: Any, path: str, transform: str) -> Any:
-    """Check a leaf that a function returned, and make an array of a Python number."""
-    if isinstance(out, (Box, np.ndarray, np.generic)):
-        value = out
-    elif isinstance(out, (bool, int, float, complex)):
-        value = np.asarray(out)[()]
-    else:
-        raise TypeError(
-            f"{transform}: {path} is a {type(out).__name__}; the function must return numbers, "
-            "arrays or Tensors, or containers of them (has_aux=True for anything else beside them)"
-        )
-    return value
+def returned_value(out: Any, path: str, transform: str) -> Any:
+    """Check a leaf that a function returned, and make a value of a Python number.
+
+    Raises
+    ------
+    TypeError
+        The leaf is neither a number nor an array or Tensor.
+    """
+    if isinstance(out, Box) or is_array(out):
+        return out
+    if is_number(out):
+        return as_value(out)
+    raise TypeError(
+        f"{transform}: {path} is a {type(out).__name__}; the function must return numbers, "
+        "arrays or Tensors, or containers of them (has_aux=True for anything else beside them)"
+    )
 
 
-def split_aux(out: Any, has_aux: bool, transform: str) -> tuple[Any, Any]:
-    """Take the auxiliary output off what a function returned; None where there is none."""
-    if not has_aux:
-        return out, None
+def checked_pair(out: Any, transform: str) -> tuple[Any, Any]:
+    """Refuse what is no pair of an output and what comes beside it.
+
+    Raises
+    ------
+    TypeError
+        The function returned something else.
+    """
     if not isinstance(out, tuple) or len(out) != 2:
         raise TypeError(
             f"{transform}: has_aux=True needs the function to return a pair (output, aux)"
         )
-    return out
+    return out[0], out[1]
 
 
-def unboxed(value: Any, interpreter: Interpreter) -> Any:
-    """Value below an interpreter's level, for what a function returns beside its output."""
-    value = lower_to(value, interpreter.level)
-    if isinstance(value, Box) and value._interpreter is interpreter:
-        return value._value
-    return value
+def zero_value(value: Any) -> Any:
+    """Zero cotangent or tangent of a value, a scalar for a scalar."""
+    return scalar_form(zeros(spec_of(value)))
 
 
 def _seed_of(g: Any, out: Any, path: str, transform: str) -> Any:
     """Check a cotangent or tangent against the value it belongs to, and cast it."""
     spec = spec_of(out)
-    if not isinstance(g, (Box, np.ndarray, np.generic)):
-        if not isinstance(g, (bool, int, float, complex, list, tuple)):
+    if not (isinstance(g, Box) or is_array(g)):
+        if not (is_number(g) or isinstance(g, (list, tuple))):
             raise TypeError(f"{transform}: {path} is a {type(g).__name__}; give an array")
-        g = np.asarray(g)[()]
+        g = as_value(g)
     if g.shape != spec.shape:
         raise ValueError(f"{transform}: {path} has shape {g.shape}, it must have {spec.shape}")
     if g.dtype.kind not in "fciub" or (g.dtype.kind == "c" and spec.dtype.kind != "c"):

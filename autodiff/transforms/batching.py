@@ -3,51 +3,38 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, overload
 
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.dispatch import lower_to, open_scope
+from autodiff.core.arrays import as_value
 from autodiff.core.spec import spec_of
 from autodiff.interpret.batch import Batch
+from autodiff.interpret.boxed import run_flattened
 from autodiff.ops.shape import moveaxis_
 from autodiff.tensor import Tensor
-from autodiff.transforms.arguments import Function, as_value, check_transform
+from autodiff.transforms.arguments import Function, P, R, check_transform, returned_value
 
 __all__ = ["vmap"]
 
 
-def _leaf_axes(axes: Any, values: Sequence[Any], structure: Any, what: str) -> list[Any]:
+def _is_axis(axis: Any) -> bool:
+    return axis is None or isinstance(axis, (int, np.integer))
+
+
+def _leaf_axes(axes: Any, structure: tree.PyTreeSpec, what: str) -> list[Any]:
     """Spread axes given for whole subtrees over the leaves below them."""
-    if axes is None or isinstance(axes, (int, np.integer)):
-        return [axes] * len(values)
+    if _is_axis(axes):
+        return [axes] * structure.num_leaves
     try:
-        flat: list[Any] = []
-        _spread_axes(axes, tree.unflatten(structure, list(range(len(values)))), flat)
-    except (TypeError, KeyError, ValueError, IndexError):
-        flat = []
-    if len(flat) != len(values):
+        spread = tree.spread(axes, structure)
+    except ValueError:
+        spread = None
+    if spread is None or not all(map(_is_axis, spread)):
         raise ValueError(f"vmap: {what}={axes!r} does not fit the structure {structure}")
-    return flat
-
-
-def _spread_axes(axes: Any, subtree: Any, flat: list[Any]) -> None:
-    """Walk two containers of one shape, the first of which may end early."""
-    pending = [(axes, subtree)]
-    while pending:
-        axis, node = pending.pop()
-        if axis is None or isinstance(axis, (int, np.integer)):
-            flat.extend((leaf, axis) for leaf in tree.leaves(node))
-        elif isinstance(axis, dict):
-            if set(axis) != set(node):
-                raise ValueError("keys differ")
-            pending.extend((axis[key], node[key]) for key in axis)
-        else:
-            pending.extend(zip(axis, node, strict=True))
-    flat.sort(key=lambda pair: pair[0])
-    flat[:] = [axis for _, axis in flat]
+    return spread
 
 
 def _batch_size(values: Sequence[Any], axes: Sequence[Any], paths: Sequence[str]) -> int:
@@ -72,6 +59,14 @@ def _batch_size(values: Sequence[Any], axes: Sequence[Any], paths: Sequence[str]
     return size
 
 
+@overload
+def vmap(f: np.ufunc, in_axes: Any = ..., out_axes: Any = ...) -> Callable[..., Any]: ...
+
+
+@overload
+def vmap(f: Callable[P, R], in_axes: Any = ..., out_axes: Any = ...) -> Callable[P, R]: ...
+
+
 def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     """Return a function that evaluates `f` on many examples at once.
 
@@ -84,10 +79,19 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     out_axes : int or a container of them
         Where the examples' axis goes in each output.
 
+    Returns
+    -------
+    callable
+        Takes what `f` takes, with an axis of examples more where `in_axes` says so. Keyword
+        arguments are the same for all examples.
+
     Raises
     ------
+    TypeError
+        `f` is no function, or returned something that is no array.
     ValueError
-        Arguments disagree on the number of examples, or an axis is out of range.
+        From the new function: arguments disagree on the number of examples, an axis is out of
+        range, or the axes do not fit the containers.
 
     Examples
     --------
@@ -110,22 +114,23 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
             raise ValueError(
                 f"vmap: in_axes has {len(axes_given)} entries for {len(args)} positional arguments"
             )
-        axes = _leaf_axes(axes_given, values, structure, "in_axes")
-        values = [v if hasattr(v, "shape") else np.asarray(v)[()] for v in values]
+        axes = _leaf_axes(axes_given, structure, "in_axes")
+        values = [v if hasattr(v, "shape") else as_value(v) for v in values]
         size = _batch_size(values, axes, tree.paths(structure, "args"))
         interpreter = Batch(Tensor, size)
-        with open_scope(interpreter):
-            boxes = [
-                value if axis is None else interpreter.make(_to_front(value, axis), size)
-                for value, axis in zip(values, axes, strict=True)
-            ]
-            outs, out_tree = tree.flatten(f(*tree.unflatten(structure, boxes), **keywords))
-            results = []
-            for i, (out, axis) in enumerate(
-                zip(outs, _leaf_axes(out_axes, outs, out_tree, "out_axes"), strict=True)
-            ):
-                out = lower_to(as_value(out, f"output {i}", "vmap"), interpreter.level)
-                results.append(_from_front(interpreter.values(out), axis))
+        boxes = [
+            value if axis is None else interpreter.make(_to_front(value, axis), size)
+            for value, axis in zip(values, axes, strict=True)
+        ]
+        outs, out_tree = run_flattened(
+            interpreter, lambda *leaves: f(*tree.unflatten(structure, leaves), **keywords), boxes
+        )
+        axes = _leaf_axes(out_axes, out_tree, "out_axes")
+        results = []
+        for i, ((out, own), axis) in enumerate(zip(outs, axes, strict=True)):
+            if own is None:
+                out = interpreter.repeated(returned_value(out, f"output {i}", "vmap"))
+            results.append(_from_front(out, axis))
         return tree.unflatten(out_tree, results)
 
     return batched

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.dispatch import Box, innermost, open_scope
+from autodiff.core.arrays import scalar_form
+from autodiff.core.dispatch import innermost
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.batch import Batch
-from autodiff.interpret.cotangents import cast, zeros
+from autodiff.interpret.boxed import pull_back, run, run_batched
+from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.forward import Forward
-from autodiff.interpret.reverse import Reverse
-from autodiff.interpret.sweep import sweep
 from autodiff.ops.index import loop_over_batch
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
@@ -73,7 +73,7 @@ def _kept(values: Values, positions: frozenset[int] | None) -> tuple[Any, ...]:
 def _stood_for(kept: Values) -> list[Any]:
     """Zeros that take no memory, in the place of the values that were not kept."""
     return [
-        np.broadcast_to(np.zeros((), value.dtype), value.shape)
+        np.broadcast_to(zeros(Spec((), value.dtype)), value.shape)
         if isinstance(value, Spec)
         else value
         for value in kept
@@ -193,27 +193,23 @@ class Call(Primitive):
     def _transposed_pull(self, xs: Values, ts: Values, outs: Values) -> tuple[Any, ...]:
         """JVP from the VJP, which is linear in the cotangents."""
         active = [t is not None for t in ts]
-        recorder = Reverse(Tensor)
-        with open_scope(recorder):
-            gs = _linear_variables(recorder, outs)
-            cotangents = self.pull(active, xs, outs, gs)
-            reached = _sweep_pairs(recorder, zip(cotangents, ts, strict=True))
-        return _collected(gs, outs, reached)
+
+        def pull(*gs: Any) -> tuple[Any, ...]:
+            return self.pull(active, xs, outs, gs)
+
+        return tuple(pull_back(Tensor, pull, _arbitrary(outs), ts))
 
     def _transposed_push(
         self, active: Sequence[bool], xs: Values, outs: Values, gs: Values
     ) -> Sequence[Any]:
         """VJP from the JVP, which is linear in the tangents."""
-        recorder = Reverse(Tensor)
-        with open_scope(recorder):
-            ts = [
-                variable if flag else None
-                for flag, variable in zip(active, _linear_variables(recorder, xs), strict=True)
-            ]
-            tangents = self._push(xs, ts, outs)
-            reached = _sweep_pairs(recorder, zip(tangents, gs, strict=True))
-        found = _collected(ts, xs, reached)
-        return [g if flag else None for flag, g in zip(active, found, strict=True)]
+        constants = [None] * len(xs)
+
+        def push(*ts: Any) -> tuple[Any, ...]:
+            return self._push(xs, _substituted(constants, active, ts), outs)
+
+        found = pull_back(Tensor, push, _arbitrary(_chosen(xs, active)), gs)
+        return _substituted(constants, active, found)
 
     def _batch(self, batched: Sequence[bool], inputs: Values, params: Any) -> Any:
         """Evaluate on a batch, as a call of the batched function with batched rules."""
@@ -262,91 +258,59 @@ class Call(Primitive):
         return push
 
 
-def _linear_variables(recorder: Reverse, values: Values) -> list[Any]:
-    """Variables of the shapes of values, for recording what is linear in them.
+def _chosen(values: Values, flags: Sequence[bool]) -> list[Any]:
+    """Values that are marked."""
+    return [value for value, flag in zip(values, flags, strict=True) if flag]
 
-    Their numbers are arbitrary but not zero: a rule may iterate until it has converged.
+
+def _substituted(values: Values, flags: Sequence[bool], others: Iterable[Any]) -> list[Any]:
+    """Values, with others in the places that are marked."""
+    following = iter(others)
+    return [next(following) if flag else value for value, flag in zip(values, flags, strict=True)]
+
+
+def _arbitrary(values: Values) -> list[Any]:
+    """Where to record what is linear in arrays of the shapes of these.
+
+    Their numbers are not zero: a rule may iterate until it has converged.
     """
-    return [
-        recorder.variable(_irregular(spec_of(value)))
-        if is_inexact(spec_of(value).dtype)
-        else zeros(spec_of(value))
-        for value in values
-    ]
+    specs = map(spec_of, values)
+    return [_irregular(spec) if is_inexact(spec.dtype) else zeros(spec) for spec in specs]
 
 
 def _irregular(spec: Spec) -> Any:
     """Array of different numbers between -1 and 1."""
     numbers = np.cos(np.arange(1.0, spec.size + 1.0)).reshape(spec.shape)
-    return numbers.astype(spec.dtype)[()]
-
-
-def _sweep_pairs(recorder: Reverse, pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    """Sweep back from recorded values, each with its cotangent."""
-    seeds = []
-    for value, g in pairs:
-        own = isinstance(value, Box) and value._interpreter is recorder
-        if own and value._payload is not None and g is not None:
-            seeds.append((value._payload, cast(g, value.dtype)))
-    return sweep(seeds)
-
-
-def _collected(variables: Values, values: Values, reached: dict[Any, Any]) -> tuple[Any, ...]:
-    """What a sweep brought to each variable, zeros where nothing."""
-    found = []
-    for variable, value in zip(variables, values, strict=True):
-        leaf = variable._payload if isinstance(variable, Box) else None
-        found.append(reached[leaf] if leaf in reached else zeros(spec_of(value)))
-    return tuple(found)
+    return scalar_form(numbers.astype(spec.dtype))
 
 
 def vjp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tuple[Any, ...]:
     """Run a function again, recording, and pull cotangents back through it."""
-    count = len(active)
-    recorder = Reverse(Tensor)
-    with open_scope(recorder):
-        inputs = [
-            recorder.variable(value) if flag else value
-            for flag, value in zip(active, values[:count], strict=True)
-        ]
-        outs = function(*inputs)
-        reached = _sweep_pairs(recorder, zip(outs, values[count:], strict=True))
-    chosen = [box for box, flag in zip(inputs, active, strict=True) if flag]
-    originals = [value for value, flag in zip(values, active, strict=False) if flag]
-    return _collected(chosen, originals, reached)
+    inputs, cotangents = values[: len(active)], values[len(active) :]
+
+    def of_active(*variables: Any) -> tuple[Any, ...]:
+        return function(*_substituted(inputs, active, variables))
+
+    return tuple(pull_back(Tensor, of_active, _chosen(inputs, active), cotangents))
 
 
 def _jvp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tuple[Any, ...]:
     """Run a function again with tangents."""
-    count = len(active)
+    inputs, tangents = values[: len(active)], values[len(active) :]
     pusher = Forward(Tensor)
-    tangents = iter(values[count:])
-    with open_scope(pusher):
-        inputs = [
-            pusher.make(value, next(tangents)) if flag else value
-            for flag, value in zip(active, values[:count], strict=True)
-        ]
-        outs = function(*inputs)
-        return tuple(
-            out._payload
-            if isinstance(out, Box) and out._interpreter is pusher and out._payload is not None
-            else zeros(spec_of(out))
-            for out in outs
-        )
+    moving = map(pusher.make, _chosen(inputs, active), tangents)
+    return tuple(
+        zeros(spec_of(out)) if tangent is None else tangent
+        for out, tangent in run(pusher, function, _substituted(inputs, active, moving))
+    )
 
 
 def _vectorized(
     function: FlatFunction, batched: Sequence[bool], size: int, loops: bool, *values: Any
 ) -> tuple[Any, ...]:
     """Evaluate a function on a batch at once, or else example by example."""
-    batch = Batch(Tensor, size)
     try:
-        with open_scope(batch):
-            inputs = [
-                batch.make(value, size) if flag else value
-                for flag, value in zip(batched, values, strict=True)
-            ]
-            return tuple(batch.values(out) for out in function(*inputs))
+        return tuple(run_batched(Tensor, size, function, batched, values))
     except Exception:
         # Code that Tensors do not go through, which compiled code reports in its own way; a fault
         # of the function itself shows again below.
@@ -371,8 +335,8 @@ def _example_by_example(rule: Callable[..., Sequence[Any]], *groups: Values) -> 
         batch = innermost(values)
         if not isinstance(batch, Batch) or batch.size == 0:
             raise
-    flags = [isinstance(value, Box) and value._interpreter is batch for value in values]
-    below = [value._value if flag else value for value, flag in zip(values, flags, strict=True)]
+    below, sizes = zip(*map(batch.unbox, values), strict=True)
+    flags = [size is not None for size in sizes]
     missing: list[bool] = []
 
     def present(*example: Any) -> tuple[Any, ...]:

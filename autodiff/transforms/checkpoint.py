@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, overload
 
-from autodiff.transforms.arguments import Function
+import numpy as np
+
+from autodiff.transforms.arguments import Function, P, R, check_transform, function_name
 from autodiff.transforms.call import Call
-from autodiff.transforms.closure import Closed, name_of
+from autodiff.transforms.closure import Closed
 
 __all__ = ["checkpoint"]
+
+
+@overload
+def checkpoint(f: np.ufunc) -> Callable[..., Any]: ...
+
+
+@overload
+def checkpoint(f: Callable[P, R]) -> Callable[P, R]: ...
 
 
 def checkpoint(f: Function) -> Function:
@@ -34,8 +45,10 @@ def checkpoint(f: Function) -> Function:
 
     Raises
     ------
+    TypeError
+        `f` is no function.
     TapeError
-        `f`, evaluated again, used other Tensors or returned other shapes.
+        In the backward sweep: `f`, evaluated again, used other Tensors or returned other shapes.
 
     Examples
     --------
@@ -50,7 +63,8 @@ def checkpoint(f: Function) -> Function:
     >>> [entry.primitive.name for entry in ad.record(loss)(np.zeros(2))]
     ['tanh', 'tanh', 'tanh', 'sum']
     """
-    name = name_of(f)
+    check_transform(f, "checkpoint")
+    name = function_name(f)
 
     def run(*args: Any, **keywords: Any) -> tuple[Any, ...]:
         return (f(*args, **keywords),)

@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from autodiff import tree
-from autodiff.core.arrays import protected
-from autodiff.core.dispatch import Box, Interpreter, lower_to, modes, open_scope, thread_state
+from autodiff.core.arrays import is_array, protected, read_only, scalar_form, zeros
+from autodiff.core.dispatch import Box, Interpreter, modes, open_scope, thread_state
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import TapeError
@@ -31,10 +29,8 @@ __all__ = [
     "Output",
     "Result",
     "example",
-    "is_array",
     "is_differentiated",
-    "name_of",
-    "read_only",
+    "is_operand",
 ]
 
 Values = Sequence[Any]
@@ -70,11 +66,9 @@ class Capture(Interpreter):
 
     def below(self, value: Any) -> Any:
         """Value below this level: a box's own, or what stands for an outside Tensor."""
-        value = lower_to(value, self.level)
-        if not isinstance(value, Box):
+        value, own = self.unbox(value)
+        if own is not None or not isinstance(value, Box):
             return value
-        if value._interpreter is self:
-            return value._value
         key = id(value)
         if key not in self.substitutes:
             self.substitutes[key] = self.unknown(value)
@@ -107,13 +101,8 @@ def example(box: Any) -> Any:
         return box
     value = example(box._value)
     if box._interpreter.leading:
-        return value[0] if len(value) else np.zeros(value.shape[1:], value.dtype)[()]
+        return value[0] if len(value) else scalar_form(zeros(value.shape[1:], value.dtype, value))
     return value
-
-
-def name_of(f: Callable[..., Any]) -> str:
-    """Name of a function, for messages and tapes."""
-    return getattr(f, "__name__", type(f).__name__)
 
 
 def is_differentiated(box: Any) -> bool:
@@ -128,17 +117,9 @@ def is_differentiated(box: Any) -> bool:
     return False
 
 
-def is_array(value: Any) -> bool:
-    """Whether a leaf of a container is an array: a Tensor, a NumPy array or scalar."""
-    return isinstance(value, (Box, np.ndarray, np.generic))
-
-
-def read_only(value: Any) -> Any:
-    """View of an array that cannot be written through; anything else as it is."""
-    if isinstance(value, np.ndarray):
-        value = value.view()
-        value.setflags(write=False)
-    return value
+def is_operand(value: Any) -> bool:
+    """Whether a leaf of a container can be computed with: a Tensor, an array or its scalar."""
+    return isinstance(value, Box) or is_array(value)
 
 
 class Output(NamedTuple):
@@ -173,7 +154,7 @@ class Result:
             for leaf in leaves:
                 if id(leaf) in known:
                     template.append(known[id(leaf)])
-                elif is_array(leaf):
+                elif is_operand(leaf):
                     template.append(Output(len(self.arrays)))
                     value = below(leaf)
                     self.arrays.append(value)
@@ -303,7 +284,7 @@ class Closed:
         capture = Capture(substitutes, unknown)
         with capture.opened():
             leaves = list(self.leaves)
-            places = {id(leaf): leaf for leaf in leaves if is_array(leaf)}
+            places = {id(leaf): leaf for leaf in leaves if is_operand(leaf)}
             for i, (slot, value) in enumerate(zip(self.slots, values, strict=True)):
                 boxed = self.boxed or isinstance(value, Box)
                 leaf = leaves[slot] = capture.own(value) if boxed else read_only(value)

@@ -1,70 +1,116 @@
-"""Functions with derivative rules of their own.
-
-A `CustomFunction` called on Tensors becomes a `Call` whose rules are the user's. Tensors from
-outside have no place in such rules, so a derivative with respect to one is refused; what the rules
-return is checked against what it stands for.
-"""
+"""Functions with derivative rules of their own."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 import numpy as np
 
-from autodiff import tree
-from autodiff.core.dispatch import Box
-from autodiff.core.spec import Spec, is_inexact, spec_of
-from autodiff.errors import RuleError
-from autodiff.interpret.batch import Batch
-from autodiff.interpret.cotangents import cast, zeros
-from autodiff.transforms.arguments import Function
-from autodiff.transforms.call import Call, vjp_of
-from autodiff.transforms.closure import (
-    Capture,
-    Closed,
-    Input,
-    Output,
-    is_array,
-    is_differentiated,
-    name_of,
-    read_only,
+from autodiff.transforms.arguments import Function, P, R, function_name
+from autodiff.transforms.custom_call import (
+    BackwardRule,
+    CustomCall,
+    ForwardRule,
+    TangentRule,
+    being_shown,
 )
 
 __all__ = ["CustomFunction", "custom_jvp", "custom_vjp"]
 
-Values = Sequence[Any]
+Instance = TypeVar("Instance")
+Q = ParamSpec("Q")
 
 
-_opened: ContextVar[frozenset[Any]] = ContextVar("opened", default=frozenset())
-"""Functions of which it is being recorded what they compute: a call of one of these is no call."""
+class CustomFunction(Generic[P, R]):
+    """A function with derivative rules of its own; made by `custom_vjp` and `custom_jvp`.
 
+    Called as the function is, under every transform. As an attribute of a class it is a method.
 
-class CustomFunction:
-    """A function with derivative rules of its own; made by `custom_vjp` and `custom_jvp`."""
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> class Model:
+    ...     scale = 2.0
+    ...
+    ...     @ad.custom_vjp
+    ...     def scaled(self, x):
+    ...         return self.scale * x
+    >>> Model().scaled(3.0)
+    6.0
+    """
 
-    def __init__(self, f: Function) -> None:
+    def __init__(self, f: Callable[P, R]) -> None:
         if not callable(f):
             raise TypeError(f"custom_vjp: {f!r} is not a function")
         functools.update_wrapper(self, f)
         self.f = f
-        self.name = name_of(f)
-        self.forward: Function | None = None
-        self.backward: Function | None = None
-        self.rule: Function | None = None
+        self.name = function_name(f)
+        self.forward: ForwardRule | None = None
+        self.backward: BackwardRule | None = None
+        self.rule: TangentRule | None = None
 
-    def def_vjp(self, forward: Function, backward: Function) -> CustomFunction:
-        """Set the reverse rule; see `custom_vjp`."""
+    def def_vjp(self, forward: ForwardRule, backward: BackwardRule) -> Self:
+        """Set the reverse rule.
+
+        Parameters
+        ----------
+        forward : function of what the function takes
+            Returns ``(output, residuals)``; see `custom_vjp`.
+        backward : function of ``(residuals, g)``
+            Returns a tuple with one cotangent per argument.
+
+        Returns
+        -------
+        CustomFunction
+            The function itself.
+
+        Raises
+        ------
+        TypeError
+            A rule is no function.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> square = ad.custom_vjp(lambda x: x * x)
+        >>> square = square.def_vjp(lambda x: (x * x, x), lambda x, g: (2 * x * g,))
+        >>> ad.grad(square)(3.0)
+        np.float64(6.0)
+        """
         for what, function in (("forward", forward), ("backward", backward)):
             if not callable(function):
                 raise TypeError(f"{self.name}.def_vjp: {what} is not a function: {function!r}")
         self.forward, self.backward = forward, backward
         return self
 
-    def def_jvp(self, rule: Function) -> CustomFunction:
-        """Set the forward rule; see `custom_jvp`."""
+    def def_jvp(self, rule: TangentRule) -> Self:
+        """Set the forward rule.
+
+        Parameters
+        ----------
+        rule : function of ``(primals, tangents)``
+            Returns ``(output, tangent)``; see `custom_jvp`.
+
+        Returns
+        -------
+        CustomFunction
+            The function itself.
+
+        Raises
+        ------
+        TypeError
+            The rule is no function.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> square = ad.custom_jvp(lambda x: x * x)
+        >>> square = square.def_jvp(lambda p, t: (p[0] * p[0], 2 * p[0] * t[0]))
+        >>> ad.jvp(square, (3.0,), (1.0,))
+        (np.float64(9.0), np.float64(6.0))
+        """
         if not callable(rule):
             raise TypeError(f"{self.name}.def_jvp: the rule is not a function: {rule!r}")
         self.rule = rule
@@ -73,291 +119,42 @@ class CustomFunction:
     def __repr__(self) -> str:
         return f"<function {self.name} with its own derivative>"
 
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(
+        self: CustomFunction[Concatenate[Instance, Q], R],
+        instance: Instance,
+        owner: type | None = None,
+    ) -> Callable[Q, R]: ...
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
+    def __call__(self, *args: P.args, **keywords: P.kwargs) -> R:
         """Evaluate on arrays, numbers or Tensors."""
-        if self in _opened.get():
+        if self in being_shown.get():
             return self.f(*args, **keywords)
-        return _CustomCall(self, args, keywords).evaluate()
+        out: R = CustomCall(self, args, keywords).evaluate()
+        return out
 
 
-class _CustomCall:
-    """One call of a `CustomFunction`."""
-
-    def __init__(
-        self, owner: CustomFunction, args: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> None:
-        self.owner = owner
-        self.name = owner.name
-        self.closed = Closed(owner.name, args, keywords, boxed=False)
-        self.arguments = [tree.flatten(argument)[1] for argument in args]
-        self.positional = sum(structure.num_leaves for structure in self.arguments)
-        self.paths = self.closed.paths()
-        for slot, box, path in zip(self.closed.slots, self.closed.boxes, self.paths, strict=True):
-            if slot >= self.positional and is_differentiated(box):
-                raise self._keyword_error(path)
-        wants_rule = not all(map(_only_batched, self.closed.boxes))
-        self.with_residuals = owner.forward is not None and wants_rule
-
-    def evaluate(self) -> Any:
-        """Outputs, with the rules attached."""
-        closed = self.closed
-        f, who = self.owner.f, f"{self.name}.forward"
-        forward = self.owner.forward if self.with_residuals else None
-
-        def run(*args: Any, **keywords: Any) -> tuple[Any, ...]:
-            if forward is None:
-                return (f(*args, **keywords),)
-            return _checked_pair(who, "residuals", forward(*args, **keywords))
-
-        result = closed.discover(run)
-        for box in closed.outside:
-            if is_differentiated(box):
-                raise self._outside_error(self.name, box)
-        if not closed.inputs():
-            return result.build(0, (), result.arrays)
-        self.paths = closed.paths()
-        self.visible = sum(isinstance(entry, Output) for entry in result.trees[0][1])
-        extras = range(self.visible, len(result.specs))
-        has_vjp = self.with_residuals
-        has_jvp = self.owner.rule is not None
-        derived = any(is_inexact(result.specs[i].dtype) for i in extras)
-        kept_inputs: frozenset[int] | None = None
-        kept_outputs: frozenset[int] | None = None
-        if has_vjp:
-            template = result.trees[1][1]
-            if not derived:
-                kept_inputs = frozenset(e.position for e in template if isinstance(e, Input))
-            kept_outputs = frozenset(e.position for e in template if isinstance(e, Output))
-        call = Call(
-            self.name,
-            closed,
-            self.paths,
-            pull_rule=self._pull if has_vjp or not has_jvp else None,
-            push_rule=self._push if has_jvp and not derived else None,
-            kept_inputs=kept_inputs,
-            kept_outputs=kept_outputs,
-            flops=closed.flops,
-            loops=True,
-            body=self._shown,
-        )
-        return closed.evaluate(call)
-
-    def _shown(self, *xs: Any) -> tuple[Any, ...]:
-        """What the function computes; rules call the function, which is then not a call again."""
-        former = _opened.set(_opened.get() | {self.owner})
-        try:
-            return self.closed(*xs)
-        finally:
-            _opened.reset(former)
-
-    def _keyword_error(self, path: str) -> TypeError:
-        return TypeError(
-            f"{self.name}: {path} is differentiated, but keyword arguments have no "
-            "derivative rule here; pass it by position"
-        )
-
-    def _outside_error(self, who: str, box: Any) -> TypeError:
-        return TypeError(
-            f"{who}: it uses a Tensor of shape {spec_of(box).shape} from outside, for which its "
-            f"rule gives no derivative; pass it as an argument of {self.name}, or use "
-            "stop_gradient on it if it is a constant"
-        )
-
-    def _guarded(self, who: str, rule: Callable[..., Any], *containers: Any) -> Any:
-        """Run a rule on values of the level at hand; Tensors from outside are refused."""
-
-        def unknown(box: Box) -> Any:
-            if is_differentiated(box):
-                raise self._outside_error(who, box)
-            return box
-
-        capture = Capture({}, unknown)
-
-        def inside(leaf: Any) -> Any:
-            return capture.own(leaf) if isinstance(leaf, Box) else read_only(leaf)
-
-        with capture.opened():
-            returned = rule(*[tree.map_leaves(inside, c) for c in containers])
-            return tree.map_leaves(capture.below, returned)
-
-    def _check_outside(self, active: Sequence[bool]) -> None:
-        for flag, box in zip(active[len(self.closed.boxes) :], self.closed.outside, strict=True):
-            if flag:
-                raise self._outside_error(self.name, box)
-        for flag, slot, path in zip(active, self.closed.slots, self.paths, strict=False):
-            if flag and slot >= self.positional:
-                raise self._keyword_error(path)
-
-    def _pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> Sequence[Any]:
-        """Cotangents of the inputs, from the user's backward rule."""
-        self._check_outside(active)
-        if not self.with_residuals:
-            raise TypeError(
-                f"{self.name} has no derivative rule yet; give it one with "
-                f"{self.name}.def_vjp(forward, backward) or {self.name}.def_jvp(rule)"
-            )
-        who = f"{self.name}.backward"
-        residuals = self.closed.result.build(1, xs, outs)
-        returned = self._guarded(who, self._backward, residuals, self._cotangent_tree(gs))
-        found = self._checked_cotangents(who, returned, active, xs)
-        extra = gs[self.visible :]
-        if any(isinstance(g, Box) or np.any(g) for g in extra):
-            self._add_residual_terms(found, active, xs, gs)
-        return found
-
-    def _backward(self, residuals: Any, g: Any) -> Any:
-        backward = self.owner.backward
-        assert backward is not None
-        return backward(residuals, g)
-
-    def _cotangent_tree(self, gs: Values) -> Any:
-        structure, template = self.closed.result.trees[0]
-        return tree.unflatten(
-            structure,
-            [
-                gs[entry.position]
-                if isinstance(entry, Output)
-                else 0.0
-                if isinstance(entry, (int, float, complex))
-                else None
-                for entry in template
-            ],
-        )
-
-    def _add_residual_terms(
-        self, found: list[Any], active: Sequence[bool], xs: Values, gs: Values
-    ) -> None:
-        """Higher derivatives reach the residuals: differentiate what computed them."""
-        derived = Call(
-            f"{self.name}.forward.vjp",
-            functools.partial(vjp_of, self.closed, tuple(active)),
-            [*self.paths, *[f"cotangent {i}" for i in range(len(gs))]],
-        )
-        outputs = [zeros(spec_of(g)) if i < self.visible else g for i, g in enumerate(gs)]
-        terms = iter(derived.call(*xs, *outputs))
-        for i, flag in enumerate(active):
-            if flag:
-                term = next(terms)
-                found[i] = term if found[i] is None else found[i] + term
-
-    def _checked_cotangents(
-        self, who: str, returned: Any, active: Sequence[bool], xs: Values
-    ) -> list[Any]:
-        """Check arity, structure, shape and dtype of what backward returned; flatten it."""
-        count = len(self.arguments)
-        if not isinstance(returned, tuple) or len(returned) != count:
-            raise RuleError(
-                f"{who} must return a tuple of {count} cotangents, one per argument; it returned "
-                f"{_described(returned)}"
-            )
-        by_leaf: list[Any] = []
-        for i, (cotangent, structure) in enumerate(zip(returned, self.arguments, strict=True)):
-            if cotangent is None:
-                by_leaf += [None] * structure.num_leaves
-                continue
-            leaves, own = tree.flatten(cotangent)
-            if own != structure:
-                raise RuleError(
-                    f"{who}: cotangent of args[{i}] has structure {own}, wanted {structure}"
-                )
-            by_leaf += leaves
-        found: list[Any] = [None] * len(xs)
-        for position, slot in enumerate(self.closed.slots):
-            if slot < self.positional and active[position]:
-                what = f"{who}: cotangent of {self.paths[position]}"
-                found[position] = _checked(what, by_leaf[slot], spec_of(xs[position]))
-        return found
-
-    def _push(self, xs: Values, ts: Values, outs: Values) -> Sequence[Any]:
-        """Tangents of the outputs, from the user's forward rule."""
-        self._check_outside([t is not None for t in ts])
-        rule = self.owner.rule
-        assert rule is not None
-        who = f"{self.name}.def_jvp rule"
-        primals, keywords = self._arguments(xs)
-        tangents = self._tangent_arguments(xs, ts)
-        returned = self._guarded(who, lambda p, t, k: rule(p, t, **k), primals, tangents, keywords)
-        out, tangent = _checked_pair(who, "tangent of the output", returned)
-        structure, template = self.closed.result.trees[0]
-        names = tree.paths(structure, "output")
-        found: list[Any] = [None] * len(outs)
-        for what, container in (("output", out), ("tangent of the output", tangent)):
-            leaves, own = tree.flatten(container)
-            if own != structure:
-                raise RuleError(f"{who}: {what} has structure {own}, wanted {structure}")
-            for leaf, entry, name in zip(leaves, template, names, strict=True):
-                if isinstance(entry, Output) and is_inexact(spec_of(outs[entry.position]).dtype):
-                    described = name if what == "output" else f"tangent of {name}"
-                    found[entry.position] = _checked(
-                        f"{who}: {described}", leaf, spec_of(outs[entry.position])
-                    )
-        return [zeros(spec_of(o)) if t is None else t for t, o in zip(found, outs, strict=True)]
-
-    def _arguments(self, xs: Values) -> Any:
-        leaves = list(self.closed.leaves)
-        for slot, x in zip(self.closed.slots, xs, strict=False):
-            leaves[slot] = x
-        return tree.unflatten(self.closed.structure, leaves)
-
-    def _tangent_arguments(self, xs: Values, ts: Values) -> Any:
-        """Tangents beside the arguments: zeros for constants, None for what is no float array."""
-        leaves = [
-            zeros(spec_of(leaf))
-            if isinstance(leaf, (float, complex, np.ndarray, np.generic))
-            and is_inexact(spec_of(leaf).dtype)
-            else None
-            for leaf in self.closed.leaves
-        ]
-        for slot, x, t in zip(self.closed.slots, xs, ts, strict=False):
-            leaves[slot] = zeros(spec_of(x)) if t is None else t
-        return tree.unflatten(self.closed.structure, leaves)[0]
+@overload
+def custom_vjp(
+    f: np.ufunc, forward: ForwardRule | None = ..., backward: BackwardRule | None = ...
+) -> CustomFunction[..., Any]: ...
 
 
-def _only_batched(box: Any) -> bool:
-    """Whether nothing but batches and plain evaluation look at a box."""
-    while isinstance(box, Box):
-        if not isinstance(box._interpreter, (Batch, Capture)):
-            return False
-        box = box._value
-    return True
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"a tuple of {len(value)}"
-    return f"a {type(value).__name__}"
-
-
-def _checked_pair(who: str, second: str, returned: Any) -> tuple[Any, Any]:
-    """Refuse what is no pair of the output and what a rule returns beside it."""
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise RuleError(
-            f"{who} must return a pair (output, {second}), it returned {_described(returned)}"
-        )
-    return returned
-
-
-def _checked(what: str, value: Any, spec: Spec) -> Any:
-    """Give a cotangent or tangent its dtype; refuse one of another shape or kind."""
-    if value is None:
-        return zeros(spec)
-    if not is_array(value):
-        if not isinstance(value, (bool, int, float, complex)):
-            raise RuleError(f"{what} is a {type(value).__name__}, wanted an array of {spec}")
-        value = np.asarray(value)
-    if value.shape != spec.shape:
-        raise RuleError(f"{what} has shape {value.shape}, wanted {spec.shape}")
-    if value.dtype.kind not in "fciub" or (value.dtype.kind == "c" and spec.dtype.kind != "c"):
-        raise RuleError(f"{what} has dtype {value.dtype}, wanted {spec.dtype}")
-    return cast(value, spec.dtype) if is_inexact(spec.dtype) else value
+@overload
+def custom_vjp(
+    f: Callable[P, R], forward: ForwardRule | None = ..., backward: BackwardRule | None = ...
+) -> CustomFunction[P, R]: ...
 
 
 def custom_vjp(
-    f: Function, forward: Function | None = None, backward: Function | None = None
-) -> CustomFunction:
+    f: Function, forward: ForwardRule | None = None, backward: BackwardRule | None = None
+) -> CustomFunction[..., Any]:
     """Give a whole function a reverse rule of its own.
 
     Use it as a decorator and set the rule with ``f.def_vjp(forward, backward)``, or pass both.
@@ -386,8 +183,8 @@ def custom_vjp(
         At the first use of a rule that returns the wrong number, structure, shape or dtype of
         cotangents; the message has the argument's path.
     TypeError
-        `f` or a rule uses a Tensor from outside that is being differentiated: its derivative would
-        be lost. Pass it as an argument.
+        `f` or a rule is no function, or uses a Tensor from outside that is being differentiated:
+        its derivative would be lost. Pass it as an argument.
 
     Notes
     -----
@@ -412,18 +209,23 @@ def custom_vjp(
     np.float64(0.5)
     """
     custom = CustomFunction(f)
+    if forward is not None and backward is not None:
+        return custom.def_vjp(forward, backward)
     if forward is not None or backward is not None:
-        custom.def_vjp(_given(forward, "forward"), _given(backward, "backward"))
+        missing = "forward" if forward is None else "backward"
+        raise TypeError(f"custom_vjp: give both forward and backward; {missing} is missing")
     return custom
 
 
-def _given(function: Function | None, what: str) -> Function:
-    if function is None:
-        raise TypeError(f"custom_vjp: give both forward and backward; {what} is missing")
-    return function
+@overload
+def custom_jvp(f: np.ufunc, rule: TangentRule | None = ...) -> CustomFunction[..., Any]: ...
 
 
-def custom_jvp(f: Function, rule: Function | None = None) -> CustomFunction:
+@overload
+def custom_jvp(f: Callable[P, R], rule: TangentRule | None = ...) -> CustomFunction[P, R]: ...
+
+
+def custom_jvp(f: Function, rule: TangentRule | None = None) -> CustomFunction[..., Any]:
     """Give a whole function a forward rule of its own.
 
     Use it as a decorator and set the rule with ``f.def_jvp(rule)``, or pass it. Reverse mode
@@ -445,7 +247,10 @@ def custom_jvp(f: Function, rule: Function | None = None) -> CustomFunction:
 
     Raises
     ------
-    RuleError, TypeError
+    RuleError
+        At the first use of a rule that does not return a pair, or a tangent of another structure,
+        shape or dtype than the output.
+    TypeError
         As for `custom_vjp`.
 
     Examples

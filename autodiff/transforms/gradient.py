@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import owned
-from autodiff.core.dispatch import Box, lower_to, open_scope
+from autodiff.core.arrays import ones, owned, scalar_form
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.graph import Node
 from autodiff.interpret.reverse import Reverse
@@ -20,14 +21,14 @@ from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import (
     Argnums,
     Function,
-    as_value,
+    P,
     check_transform,
+    checked_pair,
     differentiable_leaf,
     function_name,
     positions_of,
+    returned_value,
     seeds_for,
-    split_aux,
-    unboxed,
 )
 
 __all__ = ["Recorded", "elementwise_grad", "grad", "value_and_grad", "vjp"]
@@ -49,36 +50,37 @@ class Recorded:
     ) -> None:
         self.transform = transform
         interpreter = Reverse(Tensor)
-        with open_scope(interpreter):
+        boxes: list[Any] = []
+        self.trees: list[tree.PyTreeSpec] = []
+        for position in positions:
+            values, structure = tree.flatten(args[position])
+            for i, value in enumerate(values):
+                path = tree.LeafPath(structure, i, f"argument {position}")
+                boxes.append(interpreter.variable(differentiable_leaf(value, path, transform)))
+            self.trees.append(structure)
+        self.leaves: list[Node] = [box._payload for box in boxes]
+
+        def called(*leaves: Any) -> Any:
             arguments = list(args)
-            self.leaves: list[Node] = []
-            self.trees: list[tree.PyTreeSpec] = []
-            for position in positions:
-                values, structure = tree.flatten(args[position])
-                boxes = []
-                for i, value in enumerate(values):
-                    path = tree.LeafPath(structure, i, f"argument {position}")
-                    box = interpreter.variable(differentiable_leaf(value, path, transform))
-                    self.leaves.append(box._payload)
-                    boxes.append(box)
-                self.trees.append(structure)
-                arguments[position] = tree.unflatten(structure, boxes)
-            out, aux = split_aux(f(*arguments, **keywords), has_aux, transform)
-            outs, self.out_tree = tree.flatten(out)
-            self.nodes: list[Node | None] = []
-            self.outs: list[Any] = []
-            for i, leaf in enumerate(outs):
-                path_out = "the output" if len(outs) == 1 else f"output {i}"
-                leaf = lower_to(as_value(leaf, path_out, transform), interpreter.level)
-                if isinstance(leaf, Box) and leaf._interpreter is interpreter:
-                    self.nodes.append(leaf._payload)
-                    self.outs.append(leaf._value)
-                else:
-                    self.nodes.append(None)
-                    self.outs.append(leaf)
-            self.aux = aux
-            if has_aux:
-                self.aux = tree.map_leaves(lambda leaf: unboxed(leaf, interpreter), aux)
+            for position, container in zip(positions, self._grouped(leaves), strict=True):
+                arguments[position] = container
+            out = f(*arguments, **keywords)
+            return checked_pair(out, transform) if has_aux else out
+
+        outs, self.out_tree = run_flattened(interpreter, called, boxes)
+        self.aux: Any = None
+        if has_aux:
+            self.out_tree, aux_tree = self.out_tree.children()
+            beside = outs[self.out_tree.num_leaves :]
+            outs = outs[: self.out_tree.num_leaves]
+            self.aux = tree.unflatten(aux_tree, [value for value, _ in beside])
+        self.nodes: list[Node | None] = [node for _, node in outs]
+        self.outs: list[Any] = [
+            returned_value(out, "the output" if len(outs) == 1 else f"output {i}", transform)
+            if node is None
+            else out
+            for i, (out, node) in enumerate(outs)
+        ]
 
     def output(self) -> Any:
         """What the function returned, below the level it was recorded at."""
@@ -91,16 +93,42 @@ class Recorded:
         ]
         reached = sweep(seeds, keep_tape=keep_tape)
         given = {id(g) for g in cotangents}
-        pulled = iter(
+        return self._grouped(
             [
-                owned(reached[leaf], given) if leaf in reached else zeros(leaf.spec)[()]
+                owned(reached[leaf], given) if leaf in reached else scalar_form(zeros(leaf.spec))
                 for leaf in self.leaves
             ]
         )
+
+    def _grouped(self, values: Sequence[Any]) -> list[Any]:
+        """Values of the leaves, as containers like the arguments."""
+        if len(self.trees) == 1:
+            return [tree.unflatten(self.trees[0], values)]
+        following = iter(values)
         return [
-            tree.unflatten(structure, [next(pulled) for _ in range(structure.num_leaves)])
+            tree.unflatten(structure, list(itertools.islice(following, structure.num_leaves)))
             for structure in self.trees
         ]
+
+
+Pullback = Callable[[Any], tuple[Any, ...]]
+"""From a cotangent of the output to one cotangent per argument."""
+
+
+@overload
+def vjp(
+    f: Function, *xs: Any, has_aux: Literal[False] = False, **keywords: Any
+) -> tuple[Any, Pullback]: ...
+
+
+@overload
+def vjp(
+    f: Function, *xs: Any, has_aux: Literal[True], **keywords: Any
+) -> tuple[Any, Pullback, Any]: ...
+
+
+@overload
+def vjp(f: Function, *xs: Any, has_aux: bool, **keywords: Any) -> tuple[Any, ...]: ...
 
 
 def vjp(f: Function, *xs: Any, has_aux: bool = False, **keywords: Any) -> tuple[Any, ...]:
@@ -122,6 +150,15 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False, **keywords: Any) -> tuple[
     pullback : function of a cotangent of `out`'s structure and shapes
         Returns a tuple with one cotangent per argument; may be called any number of times.
     aux : only with ``has_aux=True``
+
+    Raises
+    ------
+    TypeError
+        An argument is not of a float or complex dtype, or `f` returned something that is no array;
+        from the pullback: a cotangent has another structure than the output, or a complex dtype
+        where the output has a real one.
+    ValueError
+        From the pullback: a cotangent has another shape than the output.
 
     Examples
     --------
@@ -183,6 +220,18 @@ def _scalar_seed(recorded: Recorded, f: Function, holomorphic: bool) -> Any:
 _LEAF = tree.flatten(0.0)[1]
 
 
+@overload
+def value_and_grad(
+    f: np.ufunc, argnums: Argnums = ..., has_aux: bool = ..., holomorphic: bool = ...
+) -> Callable[..., tuple[Any, Any]]: ...
+
+
+@overload
+def value_and_grad(
+    f: Callable[P, Any], argnums: Argnums = ..., has_aux: bool = ..., holomorphic: bool = ...
+) -> Callable[P, tuple[Any, Any]]: ...
+
+
 def value_and_grad(
     f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Function:
@@ -198,10 +247,19 @@ def value_and_grad(
     holomorphic : bool
         `f` is complex-differentiable, from complex to complex.
 
+    Returns
+    -------
+    callable
+        Takes what `f` takes; returns the value and the gradient, which is a container like the
+        argument.
+
     Raises
     ------
     TypeError
-        `f` does not return a real scalar, or an argument is not of a float or complex dtype.
+        `f` is no function; or, when the new function is called, `f` does not return a real scalar,
+        or an argument is not of a float or complex dtype.
+    ValueError
+        `argnums` names an argument that the call does not have, or one twice.
 
     Examples
     --------
@@ -224,14 +282,47 @@ def value_and_grad(
     return evaluate
 
 
+@overload
+def grad(
+    f: np.ufunc, argnums: Argnums = ..., has_aux: bool = ..., holomorphic: bool = ...
+) -> Callable[..., Any]: ...
+
+
+@overload
+def grad(
+    f: Callable[P, Any], argnums: Argnums = ..., has_aux: bool = ..., holomorphic: bool = ...
+) -> Callable[P, Any]: ...
+
+
 def grad(
     f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Function:
     """Return the gradient function of `f`.
 
-    Parameters are those of `value_and_grad`; with ``has_aux=True`` the new function returns
-    ``(gradient, aux)``. For complex z = x + iy the gradient of a real-valued function is
-    df/dx - i df/dy.
+    For complex z = x + iy the gradient of a real-valued function is df/dx - i df/dy.
+
+    Parameters
+    ----------
+    f : callable that returns a real scalar
+    argnums : int or tuple of int
+        Arguments to differentiate; a tuple gives a tuple of gradients.
+    has_aux : bool
+        `f` returns ``(scalar, aux)``; the new function returns ``(gradient, aux)``.
+    holomorphic : bool
+        `f` is complex-differentiable, from complex to complex.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes; returns the gradient, which is a container like the argument.
+
+    Raises
+    ------
+    TypeError
+        `f` is no function; or, when the new function is called, `f` does not return a real scalar,
+        or an argument is not of a float or complex dtype.
+    ValueError
+        `argnums` names an argument that the call does not have, or one twice.
 
     Examples
     --------
@@ -252,11 +343,38 @@ def grad(
     return gradient
 
 
+@overload
+def elementwise_grad(f: np.ufunc, argnums: Argnums = ...) -> Callable[..., Any]: ...
+
+
+@overload
+def elementwise_grad(f: Callable[P, Any], argnums: Argnums = ...) -> Callable[P, Any]: ...
+
+
 def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
     """Return the derivative of a function that acts on each element by itself.
 
     It is the gradient of the sum of the outputs; for a function that mixes elements that is the
     column sum of its Jacobian.
+
+    Parameters
+    ----------
+    f : callable on arrays, or containers of them
+    argnums : int or tuple of int
+        Arguments to differentiate; a tuple gives a tuple of derivatives.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes; returns the derivative, which is a container like the argument.
+
+    Raises
+    ------
+    TypeError
+        `f` is no function; or, when the new function is called, an argument is not of a float or
+        complex dtype.
+    ValueError
+        `argnums` names an argument that the call does not have, or one twice.
 
     Examples
     --------
@@ -271,7 +389,7 @@ def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
     def derivative(*args: Any, **keywords: Any) -> Any:
         positions = positions_of(argnums, len(args), "elementwise_grad")
         recorded = Recorded(f, args, keywords, positions, False, "elementwise_grad")
-        seeds = [np.ones(spec_of(out).shape, spec_of(out).dtype) for out in recorded.outs]
+        seeds = [ones(spec.shape, spec.dtype) for spec in map(spec_of, recorded.outs)]
         gradients = recorded.pull(seeds, keep_tape=False)
         return gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ContextDecorator
-from typing import Any
+from typing import Any, TypeVar
 
 from autodiff import tree
 from autodiff.core.dispatch import Box, modes, next_level
@@ -11,9 +11,25 @@ from autodiff.ops import elementwise as ew
 
 __all__ = ["debug", "no_grad", "stop_gradient", "strong_zero"]
 
+T = TypeVar("T")
 
-def stop_gradient(x: Any) -> Any:
+
+def stop_gradient(x: T) -> T:
     """Return `x` as a constant: no derivative passes, in any mode.
+
+    Parameters
+    ----------
+    x : Tensor, array, number or container of them
+        What is no Tensor is a constant already, and passes unchanged.
+
+    Returns
+    -------
+    Container like `x`, of the same values
+
+    Raises
+    ------
+    EscapedTensorError
+        A Tensor in `x` belongs to a transform that has returned.
 
     Examples
     --------
@@ -21,9 +37,10 @@ def stop_gradient(x: Any) -> Any:
     >>> ad.grad(lambda x: x * ad.stop_gradient(x))(3.0)
     np.float64(3.0)
     """
-    return tree.map_leaves(
+    constant: T = tree.map_leaves(
         lambda leaf: ew.stop_gradient(leaf) if isinstance(leaf, Box) else leaf, x
     )
+    return constant
 
 
 class _Mode(ContextDecorator):
@@ -52,7 +69,8 @@ class _Mode(ContextDecorator):
 class no_grad(_Mode):
     """Within it, operations on existing Tensors record nothing: results are constants.
 
-    Transforms opened inside work as ever.
+    Transforms opened inside work as ever. It is a ``with`` block or, as ``@ad.no_grad()``, a
+    decorator.
 
     Examples
     --------
@@ -79,7 +97,8 @@ class no_grad(_Mode):
 class strong_zero(_Mode):
     """Within it, a zero cotangent or tangent stays zero past an infinite or NaN partial.
 
-    The branch of ``np.where`` that was not taken then contributes nothing.
+    The branch of ``np.where`` that was not taken then contributes nothing. It is a ``with`` block
+    or, as ``@ad.strong_zero()``, a decorator.
 
     Examples
     --------
@@ -102,7 +121,13 @@ class strong_zero(_Mode):
 class debug(_Mode):
     """Within it, the first NaN or infinity, forward or backward, raises `FloatingPointError`.
 
-    The message names the primitive, the rule and the line of your program.
+    The message names the primitive, the rule and the line of your program. It is a ``with`` block
+    or, as ``@ad.debug()``, a decorator.
+
+    Raises
+    ------
+    NonFiniteError
+        A `FloatingPointError`: an operation, a rule or a tangent gave a NaN or an infinity.
 
     Examples
     --------

@@ -5,25 +5,50 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import protected
+from autodiff.core.arrays import as_value, protected
 from autodiff.core.dispatch import Box, set_name
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
+from autodiff.transforms.arguments import Function, P, check_transform
 
 __all__ = ["name", "record"]
 
-Function = Callable[..., Any]
+T = TypeVar("T")
 
 
-def record(f: Function) -> Function:
+@overload
+def record(f: np.ufunc) -> Callable[..., Tape]: ...
+
+
+@overload
+def record(f: Callable[P, Any]) -> Callable[P, Tape]: ...
+
+
+def record(f: Function) -> Callable[..., Tape]:
     """Return a function that records `f` for given arguments and returns the `Tape`.
+
+    Parameters
+    ----------
+    f : callable on containers of arrays
+        Run once at each recording. Where it looks at a value (``if x > 0``), the tape keeps a
+        guard.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes; returns the `Tape` of the operations that `f` did.
+
+    Raises
+    ------
+    TypeError
+        `f` is no function.
 
     Examples
     --------
@@ -35,6 +60,7 @@ def record(f: Function) -> Function:
     >>> tape.evaluate(np.zeros(3))
     np.float64(0.0)
     """
+    check_transform(f, "record")
 
     @functools.wraps(f)
     def recorder(*xs: Any, **keywords: Any) -> Tape:
@@ -42,8 +68,7 @@ def record(f: Function) -> Function:
         arguments = _argument_names(f, len(xs))
         names = [_short(path, arguments) for path in tree.paths(structure, "")]
         values = [
-            protected(value) if hasattr(value, "shape") else np.asarray(value)[()]
-            for value in values
+            protected(value) if hasattr(value, "shape") else as_value(value) for value in values
         ]
         tape, _ = stage(
             functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure
@@ -71,8 +96,8 @@ def _short(path: str, arguments: Sequence[str]) -> str:
     return arguments[int(position)] + rest
 
 
-def name(x: Any, name: str) -> Any:
-    """Name a value, for listings and pictures of tapes; returns `x`.
+def name(x: T, name: str) -> T:
+    """Name a value, for listings and pictures of tapes.
 
     Parameters
     ----------
@@ -80,6 +105,10 @@ def name(x: Any, name: str) -> Any:
         Under any transform. What is no Tensor has no place on a tape, and passes unchanged.
     name : str
         A second value of the same name shows as ``name_2``.
+
+    Returns
+    -------
+    `x` itself
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Forward mode on functions: tangents, linearization, Hessian-vector products."""
+"""Forward mode on functions: tangents, linearisation, products of Hessians with vectors."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.dispatch import Box, lower_to, open_scope
-from autodiff.core.spec import spec_of
-from autodiff.interpret.cotangents import zeros
+from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.forward import Forward
 from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
-from autodiff.transforms.arguments import Function, as_value, differentiable_leaf, seeds_for
+from autodiff.transforms.arguments import (
+    Function,
+    differentiable_leaf,
+    returned_value,
+    seeds_for,
+    zero_value,
+)
 from autodiff.transforms.gradient import grad
 
 __all__ = ["hvp", "jvp", "linearize", "push_tangents", "tangent_tape"]
@@ -44,17 +48,15 @@ def push_tangents(
 ) -> tuple[list[Any], list[Any], tree.PyTreeSpec]:
     """Evaluate `f` on values with tangents; returns flat outputs, flat tangents, structure."""
     interpreter = Forward(Tensor)
-    with open_scope(interpreter):
-        boxes = [interpreter.make(v, t) for v, t in zip(values, tangents, strict=True)]
-        outs, out_tree = tree.flatten(f(*tree.unflatten(structure, boxes), **keywords))
-        primals_out, tangents_out = [], []
-        for i, leaf in enumerate(outs):
-            leaf = lower_to(as_value(leaf, f"output {i}", transform), interpreter.level)
-            own = isinstance(leaf, Box) and leaf._interpreter is interpreter
-            primal = leaf._value if own else leaf
-            tangent = leaf._payload if own else None
-            primals_out.append(primal)
-            tangents_out.append(zeros(spec_of(primal))[()] if tangent is None else tangent)
+    boxes = [interpreter.make(v, t) for v, t in zip(values, tangents, strict=True)]
+    outs, out_tree = run_flattened(
+        interpreter, lambda *leaves: f(*tree.unflatten(structure, leaves), **keywords), boxes
+    )
+    primals_out, tangents_out = [], []
+    for i, (primal, tangent) in enumerate(outs):
+        primal = returned_value(primal, f"output {i}", transform)
+        primals_out.append(primal)
+        tangents_out.append(zero_value(primal) if tangent is None else tangent)
     return primals_out, tangents_out, out_tree
 
 
@@ -68,10 +70,20 @@ def jvp(
     f : callable
     primals, tangents : tuples of containers, one entry per argument of `f`
         Of the same structure and shapes.
+    **keywords
+        Passed to `f`, not differentiated.
 
     Returns
     -------
     out, tangent_out : of the structure that `f` returns
+
+    Raises
+    ------
+    TypeError
+        `primals` or `tangents` is no tuple, they differ in structure, a primal is not of a float
+        or complex dtype, or `f` returned something that is no array.
+    ValueError
+        A tangent has another shape than its primal.
 
     Examples
     --------
@@ -106,7 +118,7 @@ def tangent_tape(
         results.extend((outs, out_tree))
         return out_tangents
 
-    start = [zeros(spec_of(value))[()] for value in values]
+    start = [zero_value(value) for value in values]
     tape, _ = stage(tangent_program, Stage(Tensor), start, [None] * len(start), structure)
     outs, out_tree = results
     return outs, out_tree, tape
@@ -117,10 +129,26 @@ def linearize(f: Function, *xs: Any, **keywords: Any) -> tuple[Any, Function]:
 
     The derivative replays the recorded tangent operations, without running `f` again.
 
+    Parameters
+    ----------
+    f : callable
+    *xs : containers of arrays
+        Arguments; all of them are differentiated.
+    **keywords
+        Passed to `f`, not differentiated.
+
     Returns
     -------
     out : what `f` returned
     linear_f : function of one tangent per argument; returns a tangent of `out`
+
+    Raises
+    ------
+    TypeError
+        An argument is not of a float or complex dtype, or `f` returned something that is no array;
+        from `linear_f`: tangents of another structure than the arguments.
+    ValueError
+        From `linear_f`: a tangent has another shape than its argument.
 
     Examples
     --------
@@ -152,10 +180,21 @@ def hvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], **keyw
     ----------
     f : callable that returns a real scalar
     primals, tangents : tuples of containers, one entry per argument of `f`
+        Of the same structure and shapes.
+    **keywords
+        Passed to `f`, not differentiated.
 
     Returns
     -------
     For one argument its product; for several a tuple, one per argument.
+
+    Raises
+    ------
+    TypeError
+        `f` does not return a real scalar, `primals` or `tangents` is no tuple, they differ in
+        structure, or a primal is not of a float dtype.
+    ValueError
+        A tangent has another shape than its primal.
 
     Examples
     --------

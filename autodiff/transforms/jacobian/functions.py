@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, overload
+
+import numpy as np
 
 from autodiff import tree
 from autodiff.transforms.arguments import (
     Argnums,
     Function,
+    P,
     check_transform,
 )
 from autodiff.transforms.gradient import grad
@@ -16,6 +20,30 @@ from autodiff.transforms.jacobian.decision import check_order, execute
 from autodiff.transforms.jacobian.problem import Problem
 
 __all__ = ["hessian", "jacobian"]
+
+
+@overload
+def jacobian(
+    f: np.ufunc,
+    argnums: Argnums = ...,
+    order: Any = ...,
+    structure: str = ...,
+    *,
+    holomorphic: bool = ...,
+    chunk_bytes: int | None = ...,
+) -> Callable[..., Any]: ...
+
+
+@overload
+def jacobian(
+    f: Callable[P, Any],
+    argnums: Argnums = ...,
+    order: Any = ...,
+    structure: str = ...,
+    *,
+    holomorphic: bool = ...,
+    chunk_bytes: int | None = ...,
+) -> Callable[P, Any]: ...
 
 
 def jacobian(
@@ -115,6 +143,22 @@ def _jacobian(
         return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
 
     return evaluate
+
+
+@overload
+def hessian(
+    f: np.ufunc, argnums: Argnums = ..., structure: str = ..., *, chunk_bytes: int | None = ...
+) -> Callable[..., Any]: ...
+
+
+@overload
+def hessian(
+    f: Callable[P, Any],
+    argnums: Argnums = ...,
+    structure: str = ...,
+    *,
+    chunk_bytes: int | None = ...,
+) -> Callable[P, Any]: ...
 
 
 def hessian(
