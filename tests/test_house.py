@@ -25,11 +25,13 @@ DECLARATIONS = {"ops/linalg/decompositions.py", "ops/linalg/solvers.py"}
 """Longer modules that are tables of declarations: one primitive after another, with its rules."""
 
 PENDING_LONG = {
+    "core/primitive.py",
     "ordering/chain.py",
     "ordering/graph.py",
     "ordering/maps/all_.py",
     "ordering/patterns.py",
     "tape/ir.py",
+    "tape/readers.py",
 }
 """Longer modules that are still to be split."""
 
@@ -40,16 +42,13 @@ The fast path of reverse mode does not count: it says again, for one and two inp
 and `primitive` say for any number, because that is what nearly every operation has.
 """
 
-PENDING_CODE = 1720
+PENDING_CODE = 1850
 """What they have today, at most."""
 
 FAST_PATH = "interpret/fast.py"
 
 MOST_MODULES = 8
 """That ``np.tanh(x @ W)`` and its backward sweep enter: as many as a reader follows in one go."""
-
-PENDING_MODULES = 9
-"""That they enter today."""
 
 
 def lines_of(path: Path) -> int:
@@ -154,13 +153,12 @@ def test_one_operation_and_its_derivative_enter_few_modules() -> None:
     walk()  # rules are compiled when they are first used
     modules = entered(walk)
     assert weights.grad is not None
-    assert {"tensor.py", "interpret/reverse.py"} <= modules
-    assert len(modules) <= PENDING_MODULES, f"{len(modules)} modules: {sorted(modules)}"
+    assert {"tensor.py", FAST_PATH} <= modules
+    assert len(modules) <= MOST_MODULES, f"{len(modules)} modules: {sorted(modules)}"
 
 
 def test_what_is_pending_is_more_than_it_should_be() -> None:
     assert PENDING_CODE > MOST_CODE
-    assert PENDING_MODULES > MOST_MODULES
 
 
 def test_entered_modules_are_those_of_the_package() -> None:

@@ -1,7 +1,7 @@
 """Benchmarks against what a user would pick instead: the package behind ``autodiff bench``.
 
 Workloads are defined once (`workloads`, `formulas`), each engine computes them in its own words
-(`engines`) in a process of its own (`worker`, `peers`), and `harness` checks that all results are
+(`engines`) in a separate process (`worker`, `peers`), and `harness` checks that all results are
 equal before the processes take turns and are timed. `report` and `figures` show what came out.
 
 >>> from autodiff.bench import workloads

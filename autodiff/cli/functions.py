@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import scalar_form
+from autodiff.core.arrays import as_value
 
 __all__ = ["load", "load_function", "parse_input"]
 
@@ -53,7 +53,7 @@ def _load_from_file(path: Path, name: str) -> Callable[..., Any]:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    # What the file imports may lie beside it
+    # What the file imports may be in the same folder
     sys.path.insert(0, str(path.parent.resolve()))
     found: Any = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, found)
@@ -144,10 +144,10 @@ def parse_input(text: str, random: np.random.Generator) -> Any:
         )
     shape = tuple(map(int, parts))
     if dtype.kind == "b":
-        return scalar_form(random.integers(2, size=shape).astype(dtype))
+        return as_value(random.integers(2, size=shape), dtype)
     if dtype.kind in "iu":
-        return scalar_form(random.integers(_LARGEST_INTEGER, size=shape).astype(dtype))
+        return as_value(random.integers(_LARGEST_INTEGER, size=shape), dtype)
     drawn: Any = random.standard_normal(shape)
     if dtype.kind == "c":
         drawn = drawn + 1j * random.standard_normal(shape)
-    return scalar_form(drawn.astype(dtype))
+    return as_value(drawn, dtype)

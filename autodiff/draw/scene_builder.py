@@ -68,7 +68,7 @@ class _Builder:
         self.root = Group("tape", entries=outlined.entries)
         size = len(outlined.entries)
         self.node_of: list[Node] = [None] * size  # type: ignore[list-item]  # all filled by `_place`
-        # For each operation, which of the blocks it lies in, of each repeat around it
+        # For each operation, the block that holds it, of each repeat around it
         self.path_of: list[_Path] = [()] * size
         self.nodes: list[Node] = []
         self.edges: dict[Hashable, Edge] = {}

@@ -19,7 +19,7 @@ from autodiff.testing.point import Point, Vector
 __all__ = ["Differences", "Direction", "Mismatch", "Settings", "random_like"]
 
 _FULL = 40
-"""Up to so many real input numbers each one is checked by itself; beyond, random projections."""
+"""Up to this many real inputs each is checked separately; of more, random projections are."""
 
 _PROJECTIONS = 2
 """Random projections of each leaf of a large input."""
