@@ -8,8 +8,9 @@ import pytest
 import autodiff as ad
 from autodiff import ordering
 from autodiff.core.spec import spec_of
-from autodiff.ordering import calibration, execute, maps, planning
-from autodiff.ordering.tapegraph import of_tape
+from autodiff.ordering import calibration, execute, maps
+from autodiff.ordering.graph import planning
+from autodiff.ordering.graph.tapegraph import of_tape
 from autodiff.transforms.jacobian.decision import ORDERS
 from tests.registry import SMOOTH
 

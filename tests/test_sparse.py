@@ -12,15 +12,15 @@ import pytest
 
 import autodiff as ad
 from autodiff.ordering import patterns
-from autodiff.ordering.coloring import (
+from autodiff.ordering.patterns import Pattern, sparsity_pattern
+from autodiff.ordering.sparse.coloring import (
     VERTEX_ORDERS,
     column_coloring,
     is_column_coloring,
     is_star_coloring,
     star_coloring,
 )
-from autodiff.ordering.patterns import Pattern, sparsity_pattern
-from autodiff.ordering.sparse import compress
+from autodiff.ordering.sparse.recovery import compress
 
 pytest.importorskip("scipy.sparse")
 

@@ -17,7 +17,7 @@ from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import is_inexact
 from autodiff.draw import draw_tape
 from autodiff.draw.dot import DIRECTIONS
-from autodiff.ordering.explain import load_function
+from autodiff.parsing import load_function
 from autodiff.transforms.gradient import value_and_grad
 from autodiff.transforms.record import record
 

@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import Any
 
 from autodiff.ordering.calibration import Calibration, Rates, calibrate, rates, use_rates
-from autodiff.ordering.chain import CHAIN_ORDERS, Chain, Elemental
-from autodiff.ordering.elimination import EdgeMap
+from autodiff.ordering.chain.chain import CHAIN_ORDERS, Chain, Elemental
 from autodiff.ordering.execute import local_jacobians
-from autodiff.ordering.graph import GRAPH_ORDERS, JacobianGraph
+from autodiff.ordering.graph.elimination import EdgeMap
+from autodiff.ordering.graph.jacobian_graph import GRAPH_ORDERS, JacobianGraph
 from autodiff.ordering.local import LOCAL_JACOBIANS
 from autodiff.ordering.maps import (
     Block,
@@ -29,7 +29,8 @@ from autodiff.ordering.maps import (
     left_multiplication,
     right_multiplication,
 )
-from autodiff.ordering.plan import Memory, Plan, Step
+from autodiff.ordering.plan import Plan
+from autodiff.ordering.steps import Memory, Step
 
 __all__ = [
     "CHAIN_ORDERS",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autodiff.ordering.chain import Chain
-from autodiff.ordering.explain import load_function, parse_shape
+from autodiff.ordering.chain.chain import Chain
 from autodiff.ordering.plan import Plan
+from autodiff.parsing import load_function, parse_shape
 from autodiff.transforms.jacobian.functions import jacobian
 from autodiff.transforms.record import record
 

@@ -18,11 +18,11 @@ from autodiff.core.dispatch import Box, modes
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.cotangents import cast
 from autodiff.interpret.graph import Node, nodes_behind
-from autodiff.ordering.graph import JacobianGraph
+from autodiff.ordering.graph.jacobian_graph import JacobianGraph
+from autodiff.ordering.graph.planning import Decision, decide, eliminate
+from autodiff.ordering.graph.tapegraph import TapeGraph, of_nodes, of_tape, signature_of
 from autodiff.ordering.maps import Block, LinearMap, Product
 from autodiff.ordering.plan import Plan
-from autodiff.ordering.planning import Decision, decide, eliminate
-from autodiff.ordering.tapegraph import TapeGraph, of_nodes, of_tape, signature_of
 from autodiff.tape.ir import Tape
 from autodiff.transforms.gradient import Recorded
 from autodiff.transforms.jacobian.decision import ORDERS

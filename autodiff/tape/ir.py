@@ -23,7 +23,7 @@ from autodiff.errors import TapeError
 from autodiff.tape.calls import Scope
 
 if TYPE_CHECKING:
-    from autodiff.ordering.graph import JacobianGraph
+    from autodiff.ordering.graph.jacobian_graph import JacobianGraph
     from autodiff.tape.listing import Summary
 
 __all__ = [

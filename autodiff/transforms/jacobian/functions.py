@@ -103,7 +103,7 @@ def _jacobian(
     if structure not in ("dense", "sparse"):
         raise ValueError(f"{transform}: structure={structure!r} is not one of 'dense' and 'sparse'")
     if structure == "sparse":
-        from autodiff.ordering.sparse import sparse_jacobian
+        from autodiff.ordering.sparse.recovery import sparse_jacobian
 
         symmetric = transform == "hessian"
         return sparse_jacobian(f, argnums, order, holomorphic, chunk_bytes, transform, symmetric)

@@ -17,13 +17,13 @@ import numpy as np
 
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, spec_of
-from autodiff.ordering.coloring import (
+from autodiff.ordering.patterns import Integers, Pattern, sparsity_pattern
+from autodiff.ordering.sparse.coloring import (
     VERTEX_ORDERS,
     color_counts,
     column_coloring,
     star_coloring,
 )
-from autodiff.ordering.patterns import Integers, Pattern, sparsity_pattern
 from autodiff.tape.ir import Tape
 from autodiff.transforms.arguments import Argnums, Function, differentiable_leaf
 from autodiff.transforms.jacobian.forward import push_chunk, tape_bytes

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from autodiff.ordering.calibration import Rates, kind_of, rates
-from autodiff.ordering.elimination import Algebra, MappedState
+from autodiff.ordering.graph.elimination import Algebra, MappedState
+from autodiff.ordering.graph.search import markowitz
+from autodiff.ordering.graph.tapegraph import Edge, TapeGraph
 from autodiff.ordering.maps import Dense, LinearMap, multiply
-from autodiff.ordering.search import markowitz
-from autodiff.ordering.tapegraph import Edge, TapeGraph
 
 __all__ = ["Decision", "decide", "eliminate", "simulate", "waists"]
 
@@ -203,7 +203,7 @@ def waists(graph: TapeGraph) -> list[int]:
     --------
     >>> import numpy as np
     >>> import autodiff as ad
-    >>> from autodiff.ordering.tapegraph import of_tape
+    >>> from autodiff.ordering.graph.tapegraph import of_tape
     >>> tape = ad.record(lambda x: np.sum(np.sin(x) * x) ** 2)(np.ones(3))
     >>> waists(of_tape(tape))  # sin, multiply, sum, power
     [2, 3, 4]

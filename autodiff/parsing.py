@@ -1,4 +1,4 @@
-"""Functions and shapes from text, as the command ``autodiff order`` takes them."""
+"""Functions and shapes from text, as the commands take them."""
 
 from __future__ import annotations
 
