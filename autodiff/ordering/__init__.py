@@ -8,7 +8,7 @@
 from importlib import import_module
 from typing import Any
 
-from autodiff.ordering.calibration import Calibration, Rates, calibrate, rates, use_rates
+from autodiff.ordering.calibration import Calibration, calibrate
 from autodiff.ordering.chain.chain import CHAIN_ORDERS, Chain, Elemental
 from autodiff.ordering.execute import local_jacobians
 from autodiff.ordering.graph.elimination import EdgeMap
@@ -31,6 +31,7 @@ from autodiff.ordering.maps import (
 )
 from autodiff.ordering.plan import Plan
 from autodiff.ordering.steps import Memory, Step
+from autodiff.transforms.jacobian.rates import Rates, rates, use_rates
 
 __all__ = [
     "CHAIN_ORDERS",

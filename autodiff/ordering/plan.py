@@ -6,9 +6,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import ClassVar
 
 from autodiff.errors import DrawingError
 from autodiff.ordering.steps import Memory, Step, format_range
+from autodiff.transforms.jacobian.decision import GivenOrder
 
 __all__ = ["Plan"]
 
@@ -19,7 +21,7 @@ _ITEM_BYTES = 8
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(GivenOrder):
     """An order of multiplying local Jacobians, with its costs. Made by ``plan`` methods.
 
     Attributes
@@ -64,6 +66,8 @@ class Plan:
     total 432 fma; forward 800 (1.85 times as much), reverse 800 (1.85 times as much)
     peak  100 tape edges, 32 matrix elements (256 bytes)
     """
+
+    given: ClassVar[str] = "plan"
 
     kind: str
     name: str

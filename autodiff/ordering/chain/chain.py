@@ -11,6 +11,7 @@ from typing import Any, Protocol, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autodiff.core.arrays import as_array
 from autodiff.ordering.chain.bracketing import MULTIPLY, TANGENTS
 from autodiff.ordering.chain.steps import (
     ACCUMULATE_ADJOINTS,
@@ -346,7 +347,7 @@ def _sweep(number: int, entry: Any, shape: tuple[int, int]) -> Elemental:
     if callable(getattr(entry, "jvp", None)) and callable(getattr(entry, "vjp", None)):
         elemental: Elemental = entry
         return elemental
-    matrix = np.asarray(entry)
+    matrix = as_array(entry)
     if matrix.dtype == object:
         raise TypeError(
             f"elemental {number} is a {type(entry).__name__}; it must be a matrix or have the "

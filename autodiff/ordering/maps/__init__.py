@@ -12,7 +12,7 @@ from autodiff.ordering.maps.blocks import (
 from autodiff.ordering.maps.index import IndexMap
 from autodiff.ordering.maps.opaque import Opaque
 from autodiff.ordering.maps.product import Product
-from autodiff.ordering.maps.products import multiply
+from autodiff.ordering.maps.products import kind_of, multiply
 from autodiff.ordering.maps.scaled import Identity, Scaled
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Scaled",
     "Zero",
     "block_diagonal",
+    "kind_of",
     "left_multiplication",
     "multiply",
     "right_multiplication",

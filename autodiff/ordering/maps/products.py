@@ -23,7 +23,7 @@ from autodiff.ordering.maps.opaque import Opaque
 from autodiff.ordering.maps.product import Product
 from autodiff.ordering.maps.scaled import Scaled
 
-__all__ = ["multiply"]
+__all__ = ["kind_of", "multiply"]
 
 _THIN = 16
 """Columns up to which a left factor makes writing the product its main cost."""
@@ -36,6 +36,26 @@ def multiply(outer: LinearMap, inner: LinearMap) -> tuple[LinearMap, int]:
     """Return the product of two maps, and its fused multiply-adds."""
     work, fma = _product(outer, inner)
     return work(), fma
+
+
+def kind_of(outer: LinearMap, inner: LinearMap) -> str:
+    """Which rate of the cost model the product of two maps goes by."""
+    if isinstance(outer, Opaque) or isinstance(inner, Opaque):
+        return "opaque"
+    mixing = [own for own in (outer, inner) if _multiplies(own)]
+    return "dense" if len(mixing) == 2 and all(map(_is_large, mixing)) else "diagonal"
+
+
+def _is_large(chosen: LinearMap) -> bool:
+    """Whether its products are few and large (not many small ones, which take longer)."""
+    return isinstance(chosen, Block) and chosen.stored[0] == chosen.trail == 1
+
+
+def _multiplies(chosen: LinearMap) -> bool:
+    """Whether a map mixes elements (rather than scaling or moving them)."""
+    if isinstance(chosen, Product):
+        return any(_multiplies(factor) for factor in chosen.factors)
+    return chosen.structure not in ("diagonal", "identity", "scaled", "index", "sum", "zero")
 
 
 def _product(outer: LinearMap, inner: LinearMap) -> Pending:

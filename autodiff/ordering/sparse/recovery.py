@@ -199,7 +199,7 @@ def _forward(problem: Problem, plan: Compression, entries: _Entries, inp: Spec) 
 def _reverse(problem: Problem, plan: Compression, entries: _Entries, out: Spec) -> None:
     recorded = problem.record()
     nodes = recorded.nodes
-    measure = measure_sweep(nodes, price=False)
+    measure = measure_sweep(nodes)
     result = entries.values.nbytes
     size = problem.rows_per_chunk(plan.sweeps, measure.seed_bytes, measure.held_bytes, result)
     for start, seeds in plan.chunks(size, out.dtype):

@@ -12,7 +12,7 @@ from autodiff.transforms.arguments import (
     check_transform,
 )
 from autodiff.transforms.gradient import grad
-from autodiff.transforms.jacobian.decision import check_order, execute
+from autodiff.transforms.jacobian.decision import STRUCTURES, check_order, execute
 from autodiff.transforms.jacobian.problem import Problem
 
 __all__ = ["hessian", "jacobian"]
@@ -103,10 +103,11 @@ def _jacobian(
     if structure not in ("dense", "sparse"):
         raise ValueError(f"{transform}: structure={structure!r} is not one of 'dense' and 'sparse'")
     if structure == "sparse":
-        from autodiff.ordering.sparse.recovery import sparse_jacobian
-
         symmetric = transform == "hessian"
-        return sparse_jacobian(f, argnums, order, holomorphic, chunk_bytes, transform, symmetric)
+        sparse: Function = STRUCTURES[structure](
+            f, argnums, order, holomorphic, chunk_bytes, transform, symmetric
+        )
+        return sparse
 
     @functools.wraps(f)
     def evaluate(*args: Any, **keywords: Any) -> Any:

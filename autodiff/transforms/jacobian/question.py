@@ -1,0 +1,168 @@
+"""What is to be decided: a function, recorded when that is needed, and what its nodes say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from autodiff.core.dispatch import Box, modes
+from autodiff.core.rules import Pullback
+from autodiff.core.spec import Spec, spec_of
+from autodiff.interpret.graph import Node, Projection, nodes_behind
+from autodiff.transforms.gradient import Recorded
+from autodiff.transforms.jacobian.problem import Problem
+from autodiff.transforms.jacobian.rates import SweepEdge
+from autodiff.transforms.jacobian.reverse import Measure, measure_sweep
+
+__all__ = ["Question", "node_signature", "node_size", "sweep_edges"]
+
+
+class Question:
+    """A Jacobian to be accumulated, and what is known of it; found out when first asked for.
+
+    Attributes
+    ----------
+    problem : Problem
+    recorded : Recorded
+        The function, recorded for reverse mode.
+    rows, columns : int
+        Elements of the outputs and of the inputs.
+    nodes : list of Node
+        Recorded operations behind the outputs, in the order of evaluation.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    @cached_property
+    def recorded(self) -> Recorded:
+        """The function, recorded for reverse mode."""
+        return self.problem.record()
+
+    @cached_property
+    def rows(self) -> int:
+        """Elements of the outputs."""
+        return sum(spec_of(out).size for out in self.recorded.outs)
+
+    @cached_property
+    def columns(self) -> int:
+        """Elements of the inputs."""
+        return sum(node_size(leaf) for leaf in self.recorded.leaves)
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """Nodes behind the outputs, in the order of evaluation."""
+        return nodes_behind(self.recorded.nodes)
+
+    @cached_property
+    def measure(self) -> Measure:
+        """What a reverse sweep holds."""
+        return measure_sweep(self.recorded.nodes)
+
+    @cached_property
+    def elements(self) -> int:
+        """Elements of all recorded values together."""
+        return sum(map(node_size, self.nodes))
+
+    @cached_property
+    def signature(self) -> Hashable:
+        """What a decision depends on; two functions alike in this are decided alike."""
+        return node_signature(self.recorded.leaves, self.recorded.nodes, self.nodes)
+
+    @property
+    def needs_sweep(self) -> bool:
+        """Whether the rules have to be applied as they are, to values as they come.
+
+        So it is with values of an outer transform, with complex-differentiable functions, and
+        under ``strong_zero`` or ``debug``.
+        """
+        return (
+            bool(modes.open)
+            or self.problem.holomorphic
+            or any(isinstance(out, Box) for out in self.recorded.outs)
+        )
+
+    def release(self) -> None:
+        """Let go of what was recorded: a forward sweep makes its own, and memory may be short."""
+        for name in ("recorded", "nodes"):
+            self.__dict__.pop(name, None)
+
+
+def node_size(node: Node) -> int:
+    """Elements of a node's value: its form is a shape and dtype, or a scalar's type."""
+    return math.prod(node.form[0]) if type(node.form) is tuple else 1
+
+
+def sweep_edges(nodes: Sequence[Node]) -> Iterator[SweepEdge]:
+    """What a sweep does for each seed at each recorded operation's inputs.
+
+    An elementwise operation and a linear one touch each element, a multilinear one costs what its
+    declaration says, as does a general one.
+    """
+    for node in nodes:
+        pullback = node.pullback
+        if not isinstance(pullback, Pullback):
+            continue  # an input, or one result of several: free
+        size, nbytes = node_size(node), node.spec.nbytes
+        if hasattr(node, "outputs"):
+            size = sum(spec.size for spec in node.outputs)
+            nbytes = sum(spec.nbytes for spec in node.outputs)
+        primitive = pullback.primitive
+        cost: int | None = None
+        for parent in node.parents:
+            if not isinstance(parent, Node):
+                continue
+            moved = nbytes + parent.spec.nbytes
+            if primitive.kind in ("elementwise", "linear"):
+                yield "diagonal", max(size, node_size(parent)), moved
+                continue
+            if cost is None:
+                cost = operation_cost(node, pullback)
+            if primitive.kind == "multilinear":
+                yield "dense", cost // 2, moved
+            else:
+                yield "opaque", max(cost, size), moved
+
+
+def operation_cost(node: Node, pullback: Pullback) -> int:
+    """Floating-point operations of evaluating a recorded operation once."""
+    inputs = tuple(
+        parent.spec
+        if isinstance(parent, Node)
+        else parent
+        if isinstance(parent, Spec)
+        else spec_of(parent)
+        for parent in node.parents
+    )
+    out = node.outputs[0] if hasattr(node, "outputs") else node.spec
+    return pullback.primitive.cost(inputs, out, getattr(node, "params", {}))
+
+
+def node_signature(
+    leaves: Sequence[Node], outputs: Sequence[Node | None], nodes: Sequence[Node]
+) -> Hashable:
+    """What decisions depend on: operations, shapes and edges, read off the nodes.
+
+    Every call of a Jacobian that may gain by an order looks its decision up by this, so it builds
+    no graph and no `Spec`: forms stand for the shapes and dtypes of nodes, and types for those of
+    numbers.
+    """
+    numbers: dict[Any, int] = {leaf: -1 - i for i, leaf in enumerate(leaves)}
+    operations = []
+    for i, node in enumerate(nodes):
+        numbers.setdefault(node, i)
+        pullback = node.pullback
+        kind: Any = None
+        if isinstance(pullback, Pullback):
+            kind = pullback.primitive
+        elif isinstance(pullback, Projection):
+            kind = pullback.position, node.parents[0].outputs
+        sources = [
+            numbers[p] if isinstance(p, Node) else p if isinstance(p, Spec) else type(p)
+            for p in node.parents
+        ]
+        operations.append((kind, node.form, *sources))
+    ends = tuple([None if node is None else numbers[node] for node in outputs])
+    return tuple([leaf.form for leaf in leaves]), tuple(operations), ends
