@@ -244,7 +244,7 @@ def test_methods_that_are_registered_take_part(forgetful, monkeypatch):
     )
     for table, function in (
         (decision.PRICES, lambda question, best: decision.Choice("free", 0.0)),
-        (decision.RUNS, lambda question, choice: decision.RUNS["forward"](question, choice)),
+        (decision.RUNS, lambda problem, *chosen: decision.RUNS["forward"](problem, *chosen)),
     ):
         monkeypatch.setattr(table, "_names", {**table._names, "free": None})
         monkeypatch.setitem(table._functions, "free", function)

@@ -72,18 +72,20 @@ def price(question: Question, best: Choice) -> Choice | None:
     return Choice("cross-country", decision.seconds, decision.order, decision.sweep_seconds)
 
 
-def cross_country(question: Question, choice: Choice | None) -> Blocks | None:
+def cross_country(
+    problem: Problem, question: Question | None = None, choice: Choice | None = None
+) -> Blocks | None:
     """Carry out the order that was chosen, or the best one that planning finds.
 
     A choice that turns out not to serve gives None; asked for by name, elimination gives way to the
     reverse sweep there.
     """
+    question = question or Question(problem)
     graph = _graph(question)
-    if choice is not None:
-        return None if graph is None else _carry_out(question, graph, choice.detail)
     if graph is None:
-        return _swept(question)
-    return _carry_out(question, graph, _decision(question, graph).order)
+        return _swept(question) if choice is None else None
+    order = _decision(question, graph).order if choice is None else choice.detail
+    return _carry_out(question, graph, order)
 
 
 def execute_plan(problem: Problem, plan: Plan) -> Blocks:

@@ -41,9 +41,9 @@ __all__ = [
 
 _GAIN = 0.8
 """A way that starts afresh is taken where its price is below this share of a reverse sweep's."""
-_WORTH_PRICING = 2**14
-"""Bytes of the cotangents of one sweep below which evaluating the function once more, for the
-forward order, takes longer than the whole sweep back."""
+_WORTH_PRICING = 2**17
+"""Bytes of the cotangents of one sweep below which starting a forward sweep, which evaluates the
+function once more, takes longer than the whole sweep back."""
 _FEWEST_SEEDS = 16
 """Rows or columns below which no order can gain much on a reverse sweep."""
 _FEWEST_ELEMENTS = 100_000
@@ -102,8 +102,9 @@ PRICES = Deferred("the price of an order")
 where the way cannot serve."""
 
 RUNS = Deferred("an order of accumulating a Jacobian")
-"""By name, functions of a `Question` and the `Choice`, or None where the order was asked for by
-name. They return `Blocks`, or for a `Choice` None where the way turns out not to serve."""
+"""By name, functions of a `Problem`, and where the way was chosen, not asked for by name, of the
+`Question` and the `Choice`. They return `Blocks`; or None where a chosen way turns out not to
+serve."""
 
 GIVEN = Deferred("a kind of given order")
 """By the `GivenOrder.kind` of an order, functions of a `Problem` and the order."""
@@ -132,7 +133,10 @@ _choices: OrderedDict[Hashable, Choice] = OrderedDict()
 
 def _choose(question: Question) -> Choice:
     """Decide once for all functions that are alike."""
-    if not any(method.worth(question) for method in METHODS.values()):
+    for method in METHODS.values():
+        if method.worth(question):
+            break
+    else:
         return _REVERSE
     # Hooks stand in no signature: a way that cannot serve because of them says so when it is run
     key = (question.signature, question.problem.chunk_bytes, question.needs_sweep, rates())
@@ -172,8 +176,8 @@ def _auto(problem: Problem) -> Blocks:
     """Record, compare what the orders cost, and go the cheapest way."""
     question = Question(problem)
     choice = _choose(question)
-    blocks: Blocks | None = RUNS[choice.name](question, choice)
-    return _run_reverse(question, None) if blocks is None else blocks
+    blocks: Blocks | None = RUNS[choice.name](problem, question, choice)
+    return _run_reverse(problem, question) if blocks is None else blocks
 
 
 # --- sweeps ---------------------------------------------------------------------------------------
@@ -187,8 +191,12 @@ def _price_reverse(question: Question, best: Choice) -> Choice:
     return Choice("reverse", _sweep_seconds(question)[1])
 
 
-def _run_reverse(question: Question, choice: Choice | None) -> Blocks:
-    return reverse(question.problem, question.recorded, question.__dict__.get("measure"))
+def _run_reverse(
+    problem: Problem, question: Question | None = None, choice: Choice | None = None
+) -> Blocks:
+    if question is None:
+        return reverse(problem)
+    return reverse(problem, question.recorded, question.__dict__.get("measure"))
 
 
 def _worth_forward(question: Question) -> bool:
@@ -206,9 +214,12 @@ def _price_forward(question: Question, best: Choice) -> Choice:
     return Choice("forward", _sweep_seconds(question)[0])
 
 
-def _run_forward(question: Question, choice: Choice | None) -> Blocks:
-    question.release()
-    return forward(question.problem)
+def _run_forward(
+    problem: Problem, question: Question | None = None, choice: Choice | None = None
+) -> Blocks:
+    if question is not None:
+        question.release()
+    return forward(problem)
 
 
 # --- elimination: priced and run from above -------------------------------------------------------
@@ -256,7 +267,7 @@ def execute(order: Any, problem: Problem) -> Blocks:
         return given
     if order == "auto":
         return _auto(problem)
-    blocks: Blocks = RUNS[order](Question(problem), None)
+    blocks: Blocks = RUNS[order](problem)
     return blocks
 
 

@@ -20,7 +20,7 @@ __all__ = ["Question", "node_signature", "node_size", "sweep_edges"]
 
 
 class Question:
-    """A Jacobian to be accumulated, and what is known of it; found out when first asked for.
+    """A function recorded for its Jacobian; more is found out of it when first asked for.
 
     Attributes
     ----------
@@ -29,27 +29,13 @@ class Question:
         The function, recorded for reverse mode.
     rows, columns : int
         Elements of the outputs and of the inputs.
-    nodes : list of Node
-        Recorded operations behind the outputs, in the order of evaluation.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-
-    @cached_property
-    def recorded(self) -> Recorded:
-        """The function, recorded for reverse mode."""
-        return self.problem.record()
-
-    @cached_property
-    def rows(self) -> int:
-        """Elements of the outputs."""
-        return sum(spec_of(out).size for out in self.recorded.outs)
-
-    @cached_property
-    def columns(self) -> int:
-        """Elements of the inputs."""
-        return sum(node_size(leaf) for leaf in self.recorded.leaves)
+        self.recorded: Recorded = problem.record()
+        self.rows = sum([spec_of(out).size for out in self.recorded.outs])
+        self.columns = sum([node_size(leaf) for leaf in self.recorded.leaves])
 
     @cached_property
     def nodes(self) -> list[Node]:
@@ -86,8 +72,8 @@ class Question:
 
     def release(self) -> None:
         """Let go of what was recorded: a forward sweep makes its own, and memory may be short."""
-        for name in ("recorded", "nodes"):
-            self.__dict__.pop(name, None)
+        del self.recorded
+        self.__dict__.pop("nodes", None)
 
 
 def node_size(node: Node) -> int:
