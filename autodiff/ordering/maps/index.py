@@ -172,7 +172,7 @@ def _taken(rows: Array, index: Array) -> Array:
     missing = index.min() < 0
     chosen = np.maximum(index, 0) if missing else index
     # Along the axis that lies together in memory whole rows are copied
-    if rows.flags.f_contiguous and not rows.flags.c_contiguous:
+    if np.isfortran(rows):
         read = np.take(rows.T, chosen, axis=0).T
     else:
         read = np.take(rows, chosen, axis=1)

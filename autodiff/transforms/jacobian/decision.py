@@ -3,9 +3,9 @@
 Ways to accumulate register here, and all are priced in seconds by one cost model
 (`transforms.jacobian.rates`). The reverse sweep is what the others are compared with, for the
 function is recorded already. Another way is asked three questions, from the cheapest to the
-dearest: whether sizes alone leave hope (`Method.worth`), what it takes at least, as the recorded
-nodes tell (`Method.bound`), and what it takes (`PRICES`). Prices and ways to run may be loaded when
-they are first asked for. So elimination, which registers from above, is loaded only where its bound
+dearest: whether sizes leave hope (`Method.worth`), what it takes at least, as the recorded nodes
+tell (`Method.bound`), and what it takes (`PRICES`). Prices and ways to run may be loaded when they
+are first asked for. So elimination, which registers from above, is loaded only where its bound
 beats the sweeps, and functions for which it cannot pay never load it.
 """
 
@@ -83,15 +83,14 @@ class Method(NamedTuple):
 
     Attributes
     ----------
-    worth : function of a Question
-        Whether sizes leave hope of a gain on the reverse sweep. Asked at every call: it looks at
-        counts only.
-    bound : function of a Question and the best Choice so far
-        Seconds that it takes at least; infinite where it cannot serve.
+    worth : function of a Question and the best Choice so far
+        Whether it can serve, and sizes leave hope of a gain. Asked at every call: it counts.
+    bound : function of a Question
+        Seconds that it takes at least.
     """
 
-    worth: Callable[[Question], bool]
-    bound: Callable[[Question, Choice], float]
+    worth: Callable[[Question, Choice], bool]
+    bound: Callable[[Question], float]
 
 
 METHODS: dict[str, Method] = {}
@@ -128,13 +127,14 @@ class GivenOrder:
 
 # --- the decision ---------------------------------------------------------------------------------
 
+_REVERSE = Choice("reverse", math.inf)
 _choices: OrderedDict[Hashable, Choice] = OrderedDict()
 
 
 def _choose(question: Question) -> Choice:
     """Decide once for all functions that are alike."""
     for method in METHODS.values():
-        if method.worth(question):
+        if method.worth(question, _REVERSE):
             break
     else:
         return _REVERSE
@@ -148,9 +148,6 @@ def _choose(question: Question) -> Choice:
     return found
 
 
-_REVERSE = Choice("reverse", math.inf)
-
-
 def decide(question: Question) -> Choice:
     """Return the cheapest way, pricing only those whose bound leaves hope.
 
@@ -160,7 +157,7 @@ def decide(question: Question) -> Choice:
     """
     best: Choice = PRICES["reverse"](question, _REVERSE)
     for name, method in METHODS.items():
-        if method.bound(question, best) >= best.to_beat:
+        if not method.worth(question, best) or method.bound(question) >= best.to_beat:
             continue
         found: Choice | None = PRICES[name](question, best)
         if found is None:
@@ -199,15 +196,15 @@ def _run_reverse(
     return reverse(problem, question.recorded, question.__dict__.get("measure"))
 
 
-def _worth_forward(question: Question) -> bool:
+def _worth_forward(question: Question, best: Choice) -> bool:
     """Whether there are fewer columns than rows, and enough work to evaluate once more."""
     if question.rows <= question.columns:
         return False
     return question.rows * question.measure.held_bytes >= _WORTH_PRICING
 
 
-def _bound_forward(question: Question, best: Choice) -> float:
-    return _sweep_seconds(question)[0] if _worth_forward(question) else math.inf
+def _bound_forward(question: Question) -> float:
+    return _sweep_seconds(question)[0]
 
 
 def _price_forward(question: Question, best: Choice) -> Choice:
@@ -225,8 +222,16 @@ def _run_forward(
 # --- elimination: priced and run from above -------------------------------------------------------
 
 
-def _worth_eliminating(question: Question) -> bool:
-    """Whether a reverse sweep moves enough for planning to pay."""
+def _worth_eliminating(question: Question, best: Choice) -> bool:
+    """Whether there is enough for planning to pay, and nothing that needs sweeps."""
+    # A forward sweep is slow to start: what beats it need not be large
+    if best.name == "reverse" and not _moves_much(question):
+        return False
+    return not question.needs_sweep and 0 < len(question.nodes) <= _MOST_VERTICES
+
+
+def _moves_much(question: Question) -> bool:
+    """Whether a reverse sweep has much to move."""
     rows, columns = question.rows, question.columns
     fewest = min(rows, columns)
     if fewest < _FEWEST_SEEDS:
@@ -235,12 +240,7 @@ def _worth_eliminating(question: Question) -> bool:
     return rows * columns >= _FEWEST_ELEMENTS or fewest * question.elements >= _FEWEST_ELEMENTS
 
 
-def _bound_elimination(question: Question, best: Choice) -> float:
-    if question.needs_sweep or not 0 < len(question.nodes) <= _MOST_VERTICES:
-        return math.inf
-    # A forward sweep is slow to start: what beats it need not be large
-    if best.name == "reverse" and not _worth_eliminating(question):
-        return math.inf
+def _bound_elimination(question: Question) -> float:
     return least_elimination_seconds(question.nodes, question.recorded.nodes, rates())
 
 
