@@ -15,8 +15,9 @@ import autodiff as ad
 from autodiff.ordering import execute
 from autodiff.transforms.jacobian import bounds, decision
 from autodiff.transforms.jacobian.problem import Problem
-from autodiff.transforms.jacobian.question import Question, sweep_edges
+from autodiff.transforms.jacobian.question import Question
 from autodiff.transforms.jacobian.rates import Rates, rates, sweep_seconds, use_rates
+from autodiff.transforms.jacobian.work import sweep_edges, tape_edges
 
 rng = np.random.default_rng(5)
 
@@ -298,6 +299,13 @@ def test_two_primitives_of_one_name_are_decided_apart(forgetful):
     finally:
         for name in set(ad.REGISTRY) - set(former):
             del ad.REGISTRY[name]
+
+
+def test_tapes_tell_of_sweeps_what_nodes_tell():
+    for name in ("network with biases", "recurrent", "attention", "loop", "several results"):
+        function, x = GRAPHS[name]
+        by_nodes = sorted(sweep_edges(question_of(function, x).nodes))
+        assert sorted(tape_edges(ad.record(function)(x))) == by_nodes
 
 
 # --- what is loaded when --------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 
 from autodiff.core.rules import Pullback
 from autodiff.interpret.graph import Node, Projection
-from autodiff.transforms.jacobian.question import node_size, operation_cost
 from autodiff.transforms.jacobian.rates import Rates
+from autodiff.transforms.jacobian.work import node_size, operation_cost
 
 __all__ = ["least_elimination_seconds"]
 

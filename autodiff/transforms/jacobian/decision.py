@@ -20,9 +20,10 @@ from autodiff.core.deferred import Deferred
 from autodiff.transforms.jacobian.bounds import least_elimination_seconds
 from autodiff.transforms.jacobian.forward import forward
 from autodiff.transforms.jacobian.problem import Blocks, Problem
-from autodiff.transforms.jacobian.question import Question, sweep_edges
+from autodiff.transforms.jacobian.question import Question
 from autodiff.transforms.jacobian.rates import rates, sweep_seconds
 from autodiff.transforms.jacobian.reverse import reverse
+from autodiff.transforms.jacobian.work import sweep_edges
 
 __all__ = [
     "GIVEN",
@@ -106,7 +107,7 @@ RUNS = Deferred("an order of accumulating a Jacobian")
 serve."""
 
 GIVEN = Deferred("a kind of given order")
-"""By the `GivenOrder.kind` of an order, functions of a `Problem` and the order."""
+"""By the `GivenOrder.given` of an order, functions of a `Problem` and the order."""
 
 STRUCTURES = Deferred("a structure of Jacobians")
 """By name, what makes the function for ``jacobian(structure=...)``, for results that are not

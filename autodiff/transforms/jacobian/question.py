@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,10 +12,10 @@ from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.transforms.gradient import Recorded
 from autodiff.transforms.jacobian.problem import Problem
-from autodiff.transforms.jacobian.rates import SweepEdge
 from autodiff.transforms.jacobian.reverse import Measure, measure_sweep
+from autodiff.transforms.jacobian.work import node_size
 
-__all__ = ["Question", "node_signature", "node_size", "sweep_edges"]
+__all__ = ["Question", "node_signature"]
 
 
 class Question:
@@ -74,56 +73,6 @@ class Question:
         """Let go of what was recorded: a forward sweep makes its own, and memory may be short."""
         del self.recorded
         self.__dict__.pop("nodes", None)
-
-
-def node_size(node: Node) -> int:
-    """Elements of a node's value: its form is a shape and dtype, or a scalar's type."""
-    return math.prod(node.form[0]) if type(node.form) is tuple else 1
-
-
-def sweep_edges(nodes: Sequence[Node]) -> Iterator[SweepEdge]:
-    """What a sweep does for each seed at each recorded operation's inputs.
-
-    An elementwise operation and a linear one touch each element, a multilinear one costs what its
-    declaration says, as does a general one.
-    """
-    for node in nodes:
-        pullback = node.pullback
-        if not isinstance(pullback, Pullback):
-            continue  # an input, or one result of several: free
-        size, nbytes = node_size(node), node.spec.nbytes
-        if hasattr(node, "outputs"):
-            size = sum(spec.size for spec in node.outputs)
-            nbytes = sum(spec.nbytes for spec in node.outputs)
-        primitive = pullback.primitive
-        cost: int | None = None
-        for parent in node.parents:
-            if not isinstance(parent, Node):
-                continue
-            moved = nbytes + parent.spec.nbytes
-            if primitive.kind in ("elementwise", "linear"):
-                yield "diagonal", max(size, node_size(parent)), moved
-                continue
-            if cost is None:
-                cost = operation_cost(node, pullback)
-            if primitive.kind == "multilinear":
-                yield "dense", cost // 2, moved
-            else:
-                yield "opaque", max(cost, size), moved
-
-
-def operation_cost(node: Node, pullback: Pullback) -> int:
-    """Floating-point operations of evaluating a recorded operation once."""
-    inputs = tuple(
-        parent.spec
-        if isinstance(parent, Node)
-        else parent
-        if isinstance(parent, Spec)
-        else spec_of(parent)
-        for parent in node.parents
-    )
-    out = node.outputs[0] if hasattr(node, "outputs") else node.spec
-    return pullback.primitive.cost(inputs, out, getattr(node, "params", {}))
 
 
 def node_signature(
