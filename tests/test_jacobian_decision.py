@@ -270,6 +270,12 @@ def test_a_way_that_cannot_serve_gives_way(ungated, monkeypatch):
     np.testing.assert_allclose(ad.jacobian(hooked)(plain), 3.0 * np.eye(3))
 
 
+def test_real_functions_are_no_holomorphic_ones_in_any_order():
+    for order in ("auto", "cross-country", "reverse"):
+        with pytest.raises(TypeError, match="holomorphic=True needs complex inputs"):
+            ad.jacobian(lambda x: np.sin(x) * x, order=order, holomorphic=True)(np.ones(400))
+
+
 def test_decisions_follow_rates_and_bounds_of_memory(forgetful):
     function, x = network(160, 160, 4, 160, 160)
     assert decision._choose(question_of(function, x)).name == "cross-country"
@@ -377,6 +383,10 @@ def test_nothing_of_ordering_is_loaded_where_a_sweep_wins():
         for order in ("forward", "reverse"):
             ad.jacobian(layers(160, 160, 4, 160, 160)[0], order=order)(np.ones(160))
         ad.hessian(lambda x: np.sum(x**3))(np.ones(200))
+        ad.jacobian(lambda z: z * z, holomorphic=True)(np.ones(400, complex))
+        ad.jacobian(lambda x: x * (1 + 2j))(np.ones(400))
+        with ad.strong_zero():
+            ad.jacobian(lambda x: np.sin(x) * x)(np.ones(400))
         try:
             ad.jacobian(np.sin, order="sideways")
         except ValueError:

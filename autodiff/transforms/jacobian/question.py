@@ -60,13 +60,15 @@ class Question:
     def needs_sweep(self) -> bool:
         """Whether the rules have to be applied as they are, to values as they come.
 
-        So it is with values of an outer transform, with complex-differentiable functions, and
+        So it is with values of an outer transform, with complex inputs or outputs, and
         under ``strong_zero`` or ``debug``.
         """
+        outs = self.recorded.outs
         return (
             bool(modes.open)
             or self.problem.holomorphic
-            or any(isinstance(out, Box) for out in self.recorded.outs)
+            or any(isinstance(out, Box) or spec_of(out).dtype.kind == "c" for out in outs)
+            or any(leaf.spec.dtype.kind == "c" for leaf in self.recorded.leaves)
         )
 
     def release(self) -> None:
