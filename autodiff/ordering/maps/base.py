@@ -196,6 +196,7 @@ class LinearMap:
         Examples
         --------
         >>> import numpy as np
+        >>> from autodiff.ordering import Diagonal
         >>> Diagonal(np.array([1.0, 2.0])).compose(Diagonal(np.array([3.0, 4.0]))).structure
         'diagonal'
         """

@@ -56,12 +56,12 @@ class Question:
         """What a decision depends on; two functions alike in this are decided alike."""
         return node_signature(self.recorded.leaves, self.recorded.nodes, self.nodes)
 
-    @property
+    @cached_property
     def needs_sweep(self) -> bool:
         """Whether the rules have to be applied as they are, to values as they come.
 
-        So it is with values of an outer transform, with complex inputs or outputs, and
-        under ``strong_zero`` or ``debug``.
+        So it is with values of an outer transform, with complex inputs or outputs, and under
+        ``strong_zero`` or ``debug``.
         """
         outs = self.recorded.outs
         return (
