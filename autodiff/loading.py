@@ -8,125 +8,55 @@ which the package imports, says where the answers are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
+from autodiff.core.deferred import Deferred
 from autodiff.tape.readers import READERS
+from autodiff.transforms.jacobian import decision
 
-__all__ = ["readers_of_tapes"]
+__all__ = ["ANSWERS"]
 
-Function = Callable[..., Any]
-
-
-def _values() -> Function:
-    from autodiff.tape.values import values_of
-
-    return values_of
-
-
-def _gradients() -> Function:
-    from autodiff.tape.values import gradients_of
-
-    return gradients_of
-
-
-def _saved() -> Function:
-    from autodiff.tape.values import saved_by
-
-    return saved_by
-
-
-def _callee() -> Function:
-    from autodiff.tape.values import callee
-
-    return callee
-
-
-def _inlined() -> Function:
-    from autodiff.tape.rewrite import inlined
-
-    return inlined
+ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
+    (
+        READERS,
+        {
+            "values": "autodiff.tape.values:values_of",
+            "gradients": "autodiff.tape.values:gradients_of",
+            "saved": "autodiff.tape.values:saved_by",
+            "callee": "autodiff.tape.values:callee",
+            "inlined": "autodiff.tape.rewrite:inlined",
+            "pruned": "autodiff.tape.rewrite:pruned",
+            "replace": "autodiff.tape.rewrite:replaced",
+            "subtape": "autodiff.tape.rewrite:subtape",
+            "listing": "autodiff.tape.listing:listing",
+            "summary": "autodiff.tape.summary:summarize",
+            "to_dot": "autodiff.draw.dot:tape_to_dot",
+            "draw": "autodiff.draw.picture:draw_tape",
+            "notebook_svg": "autodiff.draw.picture:notebook_svg",
+            "to_html": "autodiff.draw.page:tape_to_html",
+            "jacobian_graph": "autodiff.ordering.execute:jacobian_graph",
+        },
+    ),
+    (decision.PRICES, {"cross-country": "autodiff.ordering.execute:price"}),
+    (decision.RUNS, {"cross-country": "autodiff.ordering.execute:cross_country"}),
+    (decision.GIVEN, {"plan": "autodiff.ordering.execute:execute_plan"}),
+    (decision.STRUCTURES, {"sparse": "autodiff.ordering.sparse.recovery:sparse_jacobian"}),
+)
+"""Who is asked, and for each question the module and function that answer."""
 
 
-def _pruned() -> Function:
-    from autodiff.tape.rewrite import pruned
+def _from(place: str) -> Callable[[], Callable[..., Any]]:
+    """Return what imports a function when it is called."""
 
-    return pruned
+    def load() -> Callable[..., Any]:
+        module, _, name = place.partition(":")
+        function: Callable[..., Any] = getattr(import_module(module), name)
+        return function
 
-
-def _replace() -> Function:
-    from autodiff.tape.rewrite import replaced
-
-    return replaced
-
-
-def _subtape() -> Function:
-    from autodiff.tape.rewrite import subtape
-
-    return subtape
+    return load
 
 
-def _listing() -> Function:
-    from autodiff.tape.listing import listing
-
-    return listing
-
-
-def _summary() -> Function:
-    from autodiff.tape.summary import summarize
-
-    return summarize
-
-
-def _to_dot() -> Function:
-    from autodiff.draw import tape_to_dot
-
-    return tape_to_dot
-
-
-def _draw() -> Function:
-    from autodiff.draw import draw_tape
-
-    return draw_tape
-
-
-def _notebook_svg() -> Function:
-    from autodiff.draw import notebook_svg
-
-    return notebook_svg
-
-
-def _to_html() -> Function:
-    from autodiff.draw.page import tape_to_html
-
-    return tape_to_html
-
-
-def _jacobian_graph() -> Function:
-    from autodiff.ordering.execute import jacobian_graph
-
-    return jacobian_graph
-
-
-def readers_of_tapes() -> dict[str, Callable[[], Function]]:
-    """Return who answers what a tape is asked, by the name of the question."""
-    return {
-        "values": _values,
-        "gradients": _gradients,
-        "saved": _saved,
-        "callee": _callee,
-        "inlined": _inlined,
-        "pruned": _pruned,
-        "replace": _replace,
-        "subtape": _subtape,
-        "listing": _listing,
-        "summary": _summary,
-        "to_dot": _to_dot,
-        "draw": _draw,
-        "notebook_svg": _notebook_svg,
-        "to_html": _to_html,
-        "jacobian_graph": _jacobian_graph,
-    }
-
-
-for _name, _load in readers_of_tapes().items():
-    READERS.defer(_name, _load)
+for _questions, _places in ANSWERS:
+    for _name, _place in _places.items():
+        _questions.defer(_name, _from(_place))

@@ -8,9 +8,13 @@ import pytest
 import autodiff as ad
 from autodiff import ordering
 from autodiff.core.spec import spec_of
-from autodiff.ordering import calibration, execute, maps, planning
-from autodiff.ordering.tapegraph import of_tape
-from autodiff.transforms.jacobian.decision import ORDERS
+from autodiff.ordering import calibration, execute, maps
+from autodiff.ordering.graph import planning
+from autodiff.ordering.graph.tapegraph import of_tape
+from autodiff.transforms.jacobian import decision
+from autodiff.transforms.jacobian.problem import Problem
+from autodiff.transforms.jacobian.question import Question
+from autodiff.transforms.jacobian.rates import Rates, rates, use_rates
 from tests.registry import SMOOTH
 
 rng = np.random.default_rng(11)
@@ -108,13 +112,14 @@ def test_cross_country_and_auto_against_the_sweeps(name, monkeypatch):
     tolerance = {"rtol": 2e-5, "atol": 1e-6} if name == "float32" else {}
     assert_same(ad.jacobian(function, order="cross-country")(*args), wanted, **tolerance)
     # Small as they are, these would be left to the sweeps
-    monkeypatch.setattr(execute, "_FEWEST_ELEMENTS", 0)
-    monkeypatch.setattr(execute, "_GAIN", np.inf)
-    problem = execute.Problem(function, 0, args, {}, False, None, "jacobian")
-    blocks = execute.auto(problem, problem.record())
-    assert blocks is not None
-    found = [ad.tree.unflatten(blocks.in_tree, row) for row in blocks.blocks]
-    assert_same(ad.tree.unflatten(blocks.out_tree, found), wanted, **tolerance)
+    monkeypatch.setattr(decision, "_FEWEST_SEEDS", 0)
+    monkeypatch.setattr(decision, "_FEWEST_ELEMENTS", 0)
+    monkeypatch.setattr(decision, "_GAIN", np.inf)
+    decision._choices.clear()
+    problem = Problem(function, 0, args, {}, False, None, "jacobian")
+    assert decision._choose(Question(problem)).name == "cross-country"
+    assert_same(ad.jacobian(function)(*args), wanted, **tolerance)
+    decision._choices.clear()
 
 
 @pytest.mark.parametrize(("name", "planner"), list(itertools.product(ZOO, PLANNERS)))
@@ -189,21 +194,22 @@ def test_auto_eliminates_at_a_waist_and_plans_once(monkeypatch):
     original = planning.decide
     monkeypatch.setattr(execute, "decide", lambda graph: decided.append(1) or original(graph))
     execute._decisions.clear()
+    decision._choices.clear()
     calls = []
     carry_out = execute._carry_out
-    monkeypatch.setattr(execute, "_carry_out", lambda *a: calls.append(a[3]) or carry_out(*a))
+    monkeypatch.setattr(execute, "_carry_out", lambda *a: calls.append(a[2]) or carry_out(*a))
     wanted = ad.jacobian(function, order="reverse")(x)
     for _ in range(3):
         assert_same(ad.jacobian(function)(x), wanted)
     assert len(decided) == 1
     assert len(calls) == 3
-    decision = next(iter(execute._decisions.values()))
-    assert decision.name == "bracketed"
+    planned = next(iter(execute._decisions.values()))
+    assert planned.name == "bracketed"
     # Three products of a wide layer's with four columns or rows of the waist, and the last one
-    assert decision.fma < 6 * 160 * 160 * 4
+    assert planned.fma < 6 * 160 * 160 * 4
     tape = ad.record(function)(x)
     plans = {name: tape.jacobian_graph().plan(name).cost for name in ("forward", "reverse")}
-    assert min(plans.values()) > 5 * decision.fma
+    assert min(plans.values()) > 5 * planned.fma
 
 
 def test_auto_leaves_to_the_sweeps_what_gains_nothing(monkeypatch):
@@ -250,7 +256,7 @@ def test_orders_that_fill_in_are_given_up():
         return [y * total for y in middle]
 
     xs = [np.float64(x) for x in normal(40)]
-    execute._decisions.clear()
+    decision._choices.clear()
     wanted = ad.jacobian(function, order="reverse")(xs)
     assert_same(ad.jacobian(function)(xs), wanted)
     graph = of_tape(ad.record(function)(xs))
@@ -258,7 +264,7 @@ def test_orders_that_fill_in_are_given_up():
         planning.simulate(graph.with_sinks(graph.maps(known=False)), graph.middle(), most=1000)
         is None
     )
-    assert len(graph) > execute._MOST_VERTICES
+    assert len(graph) > decision._MOST_VERTICES
 
 
 def test_waists_of_branches():
@@ -355,7 +361,7 @@ def test_transforms_around_and_inside():
         return np.sin(x) * x[0]
 
     wanted = ad.jacobian(ad.jacobian(f, order="forward"), order="forward")(x)
-    for outer, inner in itertools.product(ORDERS, ORDERS):
+    for outer, inner in itertools.product(decision.orders(), repeat=2):
         assert_same(ad.jacobian(ad.jacobian(f, order=inner), order=outer)(x), wanted)
     plan = ad.record(f)(x).jacobian_graph().plan("markowitz")
     stacked = ad.vmap(ad.jacobian(f, order=plan))(np.stack([x, 2 * x]))
@@ -385,7 +391,7 @@ def test_hooks_and_complex_values_go_by_sweeps():
 
 
 def test_calibration_finds_the_rates_behind_the_times():
-    true = planning.Rates(dense=2e-10, diagonal=7e-10, opaque=3e-9, byte=1e-10, call=5e-6)
+    true = Rates(dense=2e-10, diagonal=7e-10, opaque=3e-9, byte=1e-10, call=5e-6)
     measurements = [
         (kind, fma, nbytes, true.seconds(kind, fma, nbytes))
         for kind in ("dense", "diagonal", "opaque")
@@ -398,17 +404,17 @@ def test_calibration_finds_the_rates_behind_the_times():
 
 
 def test_calibration_prints_its_error_and_is_used_if_asked():
-    before = calibration.rates()
+    before = rates()
     found = calibration.calibrate(sizes=(8, 32), seconds=1e-4, use=False)
-    assert calibration.rates() is before
+    assert rates() is before
     assert "rms error" in str(found)
     assert len(found.measurements) == 14
     assert all(getattr(found.rates, n) >= 0 for n in ("dense", "diagonal", "opaque", "byte"))
     try:
-        calibration.use_rates(found.rates)
-        assert calibration.rates() is found.rates
+        use_rates(found.rates)
+        assert rates() is found.rates
     finally:
-        calibration.use_rates(before)
+        use_rates(before)
     with pytest.raises(ValueError, match="must be positive"):
         calibration.calibrate(sizes=())
 

@@ -12,15 +12,16 @@ import pytest
 
 import autodiff as ad
 from autodiff.ordering import patterns
-from autodiff.ordering.coloring import (
+from autodiff.ordering.patterns import Pattern, sparsity_pattern
+from autodiff.ordering.sparse import recovery
+from autodiff.ordering.sparse.coloring import (
     VERTEX_ORDERS,
     column_coloring,
     is_column_coloring,
     is_star_coloring,
     star_coloring,
 )
-from autodiff.ordering.patterns import Pattern, sparsity_pattern
-from autodiff.ordering.sparse import compress
+from autodiff.ordering.sparse.recovery import compress
 
 pytest.importorskip("scipy.sparse")
 
@@ -278,6 +279,36 @@ def test_number_of_colors() -> None:
     assert compress(Pattern.of(np.ones((2, 9)))).direction == "reverse"
     assert compress(Pattern.of(np.ones((9, 2)))).direction == "forward"
     assert compress(Pattern.empty(3, 4)).sweeps == 0
+
+
+def test_the_direction_follows_the_prices() -> None:
+    pattern = Pattern.of(np.concatenate([np.eye(6), np.eye(6), np.eye(6, k=1)]))  # 2 and 3 colours
+    assert compress(pattern).direction == "forward"
+    assert compress(pattern, prices=lambda columns, rows: (9.0 * columns, rows)).sweeps == 3
+    assert compress(pattern.transposed()).direction == "reverse"
+    swapped = compress(pattern.transposed(), prices=lambda columns, rows: (columns, 9.0 * rows))
+    assert (swapped.direction, swapped.sweeps) == ("forward", 3)
+    even = compress(pattern, prices=lambda columns, rows: (5.0, 5.0))
+    assert even.direction == "reverse"
+
+
+@pytest.mark.parametrize(("size", "direction"), [(20, "reverse"), (100_000, "forward")])
+def test_fewer_sweeps_forward_must_pay_for_evaluating_once_more(
+    size: int, direction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+    for name in ("_forward", "_reverse"):
+        sweep = getattr(recovery, name)
+        monkeypatch.setattr(
+            recovery, name, lambda *a, name=name, sweep=sweep: (taken.append(name), sweep(*a))
+        )
+
+    def function(x):  # one entry in a row, three in a column
+        return np.concatenate([np.sin(x), np.cos(x), x * x])
+
+    found = ad.jacobian(function, structure="sparse")(np.zeros(size))
+    assert found.nnz == 3 * size
+    assert taken == [f"_{direction}"]
 
 
 def test_largest_first_begins_with_the_most_neighbours() -> None:

@@ -5,11 +5,11 @@
 600
 """
 
-from autodiff.ordering.calibration import Calibration, Rates, calibrate, rates, use_rates
-from autodiff.ordering.chain import CHAIN_ORDERS, Chain, Elemental
-from autodiff.ordering.elimination import EdgeMap
+from autodiff.ordering.calibration import Calibration, calibrate
+from autodiff.ordering.chain.chain import CHAIN_ORDERS, Chain, Elemental
 from autodiff.ordering.execute import local_jacobians
-from autodiff.ordering.graph import GRAPH_ORDERS, JacobianGraph
+from autodiff.ordering.graph.elimination import EdgeMap
+from autodiff.ordering.graph.jacobian_graph import GRAPH_ORDERS, JacobianGraph
 from autodiff.ordering.local import LOCAL_JACOBIANS
 from autodiff.ordering.maps import (
     Block,
@@ -26,7 +26,9 @@ from autodiff.ordering.maps import (
     left_multiplication,
     right_multiplication,
 )
-from autodiff.ordering.plan import Memory, Plan, Step
+from autodiff.ordering.plan import Plan
+from autodiff.ordering.steps import Memory, Step
+from autodiff.transforms.jacobian.rates import Rates, rates, use_rates
 
 __all__ = [
     "CHAIN_ORDERS",

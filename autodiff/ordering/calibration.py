@@ -1,94 +1,18 @@
-"""Seconds per fused multiply-add and per byte: what turns counts into predicted time.
-
-A product of Jacobians takes
-
-    seconds = per_call + per_fma[kind] * fma + per_byte * bytes
-
-with the kind of its work: "dense" (matrix products), "diagonal" (one factor or one move per
-element) or "opaque" (VJPs and JVPs of primitives). `calibrate` measures the products that the
-library itself carries out and fits the rates to them.
-"""
+"""The rates of the cost model, measured: products that the library carries out, and a fit."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from autodiff.core.primitive import REGISTRY
-from autodiff.ordering.maps import Block, Dense, Diagonal, IndexMap, LinearMap, Opaque, Product
+from autodiff.ordering.local import local_jacobian, operation_at
+from autodiff.ordering.maps import Dense, Diagonal, IndexMap, LinearMap, kind_of
+from autodiff.transforms.jacobian.rates import Rates, use_rates
 
-__all__ = ["Calibration", "Rates", "calibrate", "rates", "use_rates"]
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Seconds of the parts of a product.
-
-    Attributes
-    ----------
-    dense, diagonal, opaque : float
-        Seconds per fused multiply-add.
-    byte : float
-        Seconds per byte read or written.
-    call : float
-        Seconds per product, whatever its size.
-    """
-
-    dense: float = 4.5e-11
-    diagonal: float = 1.5e-10
-    opaque: float = 2e-9
-    byte: float = 8e-11
-    call: float = 9e-6
-
-    def seconds(self, kind: str, fma: int, nbytes: int) -> float:
-        """Predicted time of one product.
-
-        Examples
-        --------
-        >>> round(Rates(dense=1e-9, byte=0.0, call=0.0).seconds("dense", 3_000_000_000, 0), 6)
-        3.0
-        """
-        return self.call + float(getattr(self, kind)) * fma + self.byte * nbytes
-
-
-_current = [Rates()]
-
-
-def rates() -> Rates:
-    """Return the rates that plans are made with: of an ordinary core, until others are set."""
-    return _current[0]
-
-
-def use_rates(chosen: Rates) -> None:
-    """Plan with these rates from now on."""
-    _current[0] = chosen
-
-
-def kind_of(outer: LinearMap, inner: LinearMap) -> str:
-    """Which rate the product of two maps goes by."""
-    if _is_opaque(outer) or _is_opaque(inner):
-        return "opaque"
-    mixing = [own for own in (outer, inner) if _multiplies(own)]
-    return "dense" if len(mixing) == 2 and all(map(_is_large, mixing)) else "diagonal"
-
-
-def _is_opaque(chosen: LinearMap) -> bool:
-    return isinstance(chosen, Opaque)
-
-
-def _is_large(chosen: LinearMap) -> bool:
-    """Whether its products are few and large (not many small ones, which take longer)."""
-    return isinstance(chosen, Block) and chosen.stored[0] == chosen.trail == 1
-
-
-def _multiplies(chosen: LinearMap) -> bool:
-    """Whether a map mixes elements (rather than scaling or moving them)."""
-    if isinstance(chosen, Product):
-        return any(_multiplies(factor) for factor in chosen.factors)
-    return chosen.structure not in ("diagonal", "identity", "scaled", "index", "sum", "zero")
+__all__ = ["Calibration", "calibrate"]
 
 
 class Calibration:
@@ -140,8 +64,6 @@ def _best_time(work: Callable[[], object], seconds: float) -> float:
 
 def _cases(sizes: Sequence[int]) -> list[tuple[LinearMap, LinearMap]]:
     """Pairs to multiply, of all kinds and over the sizes."""
-    from autodiff.ordering.local import local_jacobian, operation_at
-
     generator = np.random.default_rng(0)
     pairs: list[tuple[LinearMap, LinearMap]] = []
     for size in sizes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Protocol
 
 import graphviz
 from graphviz import nohtml
 
-from autodiff.ordering.plan import Plan, format_range
+from autodiff.ordering.steps import Step, format_range
 
-__all__ = ["bracketing_dot", "elimination_dot"]
+__all__ = ["Drawn", "bracketing_dot", "elimination_dot"]
 
 # The hues are those of the colour-blind-safe palette of Okabe and Ito (2008), lightened for text;
 # shapes differ too, for print without colour
@@ -24,7 +25,46 @@ _FACTOR = ("box", "#f2f2f2", "#767676")
 _FONT = "Helvetica"
 
 
-def bracketing_dot(plan: Plan) -> str:
+class Drawn(Protocol):
+    """What a picture shows of a plan."""
+
+    @property
+    def name(self) -> str:
+        """Of the order."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """In the order in which they are taken."""
+
+    @property
+    def cost(self) -> int:
+        """Of all steps."""
+
+    @property
+    def forward_cost(self) -> int:
+        """What the forward order would cost."""
+
+    @property
+    def reverse_cost(self) -> int:
+        """What the reverse order would cost."""
+
+    @property
+    def edges(self) -> tuple[tuple[Hashable, Hashable], ...]:
+        """Of the graph."""
+
+    @property
+    def inputs(self) -> tuple[Hashable, ...]:
+        """Of the graph."""
+
+    @property
+    def outputs(self) -> tuple[Hashable, ...]:
+        """Of the graph."""
+
+    def vertex_text(self, vertex: Hashable) -> str:
+        """Return a vertex with its name."""
+
+
+def bracketing_dot(plan: Drawn) -> str:
     """The tree of a chain's plan: what each step makes, and out of what.
 
     Examples
@@ -60,7 +100,7 @@ def bracketing_dot(plan: Plan) -> str:
     return _text(dot)
 
 
-def elimination_dot(plan: Plan) -> str:
+def elimination_dot(plan: Drawn) -> str:
     """The graph of a plan; each vertex tells when it is eliminated and at what cost."""
     dot = _digraph(plan, "TB")
     step_of = {step.operands[0]: (number, step) for number, step in enumerate(plan.steps, 1)}
@@ -90,7 +130,7 @@ def elimination_dot(plan: Plan) -> str:
     return _text(dot)
 
 
-def _digraph(plan: Plan, direction: str) -> graphviz.Digraph:
+def _digraph(plan: Drawn, direction: str) -> graphviz.Digraph:
     dot = graphviz.Digraph("plan")
     title = f"{plan.name}: {plan.cost:,} fma\n"
     title += f"forward {plan.forward_cost:,}\nreverse {plan.reverse_cost:,}"

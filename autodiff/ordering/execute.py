@@ -1,121 +1,91 @@
 """Jacobians by elimination: plans carried out on recorded functions.
 
-What ``ad.jacobian`` calls for ``order="cross-country"``, for a `Plan`, and for ``order="auto"``
-where eliminating is predicted to beat the batched sweeps.
+What `transforms.jacobian.decision` prices for ``order="auto"`` and runs where that is predicted to
+beat the batched sweeps, for ``order="cross-country"``, and for a `Plan`.
 """
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-import numpy as np
-
 from autodiff import tree
-from autodiff.core.dispatch import Box, modes
+from autodiff.core.arrays import copied, memory_of, scalar_form, writeable
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.cotangents import cast
-from autodiff.interpret.graph import Node, nodes_behind
-from autodiff.ordering.graph import JacobianGraph
+from autodiff.ordering.graph.jacobian_graph import JacobianGraph
+from autodiff.ordering.graph.planning import Decision, decide, eliminate
+from autodiff.ordering.graph.tapegraph import TapeGraph, of_nodes, of_tape
 from autodiff.ordering.maps import Block, LinearMap, Product
 from autodiff.ordering.plan import Plan
-from autodiff.ordering.planning import Decision, decide, eliminate
-from autodiff.ordering.tapegraph import TapeGraph, of_nodes, of_tape, signature_of
 from autodiff.tape.ir import Tape
-from autodiff.transforms.gradient import Recorded
-from autodiff.transforms.jacobian.decision import ORDERS
-from autodiff.transforms.jacobian.problem import Blocks, Problem
+from autodiff.transforms.jacobian.decision import Choice
+from autodiff.transforms.jacobian.problem import Blocks, Problem, zero_block
+from autodiff.transforms.jacobian.question import Question
+from autodiff.transforms.jacobian.rates import rates
+from autodiff.transforms.jacobian.reverse import reverse
 
-__all__ = ["auto", "cross_country", "execute_plan", "jacobian_graph", "local_jacobians"]
+__all__ = ["cross_country", "execute_plan", "jacobian_graph", "local_jacobians", "price"]
 
-_FEWEST_ELEMENTS = 100_000
-"""Elements that a sweep would move, below which planning does not pay."""
-_GAIN = 0.8
-"""Eliminate where the prediction is below this share of the sweeps'."""
-_MOST_VERTICES = 1000
-"""Longer graphs are left to the sweeps: planning them would take longer than it may save."""
 _SMALLEST_BOUND = 64 * 2**20
 _MOST_DECISIONS = 512
 _decisions: OrderedDict[Hashable, Decision] = OrderedDict()
 
 
-def _decision(signature: Hashable, graph: TapeGraph) -> Decision:
-    """Plan once per signature."""
-    found = _decisions.get(signature)
+def _decision(question: Question, graph: TapeGraph) -> Decision:
+    """Plan once for all functions that are alike."""
+    key = question.signature, rates()
+    found = _decisions.get(key)
     if found is None:
-        found = _decisions[signature] = decide(graph)
+        found = _decisions[key] = decide(graph)
         if len(_decisions) > _MOST_DECISIONS:
             _decisions.popitem(last=False)
     return found
 
 
-def _graph(recorded: Recorded, nodes: Sequence[Node] | None = None) -> TapeGraph | None:
-    """Graph of a recorded function, where elimination can handle it.
-
-    None for values of an outer transform, complex ones, hooks, and under ``strong_zero`` or
-    ``debug``: those need sweeps.
-    """
-    if modes.open or any(isinstance(out, Box) for out in recorded.outs):
+def _graph(question: Question) -> TapeGraph | None:
+    """Graph of a recorded function; None where values are complex or hooks wait for cotangents."""
+    if question.needs_sweep or not question.nodes:
         return None
-    graph = of_nodes(recorded.leaves, recorded.nodes, nodes)
+    recorded = question.recorded
+    graph = of_nodes(recorded.leaves, recorded.nodes, question.nodes)
     return graph if graph is not None and graph.is_real() else None
 
 
-def _elements(nodes: Sequence[Node]) -> int:
-    """Elements of all recorded values together."""
-    return sum(
-        math.prod(node.form[0]) if type(node.form) is tuple else 1  # else a NumPy scalar's type
-        for node in nodes
-    )
+def price(question: Question, best: Choice) -> Choice | None:
+    """Price the best elimination order that planning finds; None where sweeps are needed.
 
-
-def auto(problem: Problem, recorded: Recorded, forward: bool = False) -> Blocks | None:
-    """Carry out the best elimination order; None where the sweeps are expected to be as good.
-
-    `forward`: the other way is a forward sweep, which would evaluate the function again.
+    Its detail is the order. The local maps tell more of a sweep than the nodes did, so the choice
+    says what the better sweep takes by them.
     """
-    nodes = nodes_behind(recorded.nodes)
-    if not nodes or len(nodes) > _MOST_VERTICES or problem.holomorphic:
-        return None
-    rows = sum(spec_of(out).size for out in recorded.outs)
-    inputs = [leaf.spec for leaf in recorded.leaves]
-    columns = sum(spec.size for spec in inputs)
-    # Inputs and outputs alone are counted first: where they suffice the nodes are left alone
-    few = not forward and rows * columns < _FEWEST_ELEMENTS
-    if few and min(rows, columns) * _elements(nodes) < _FEWEST_ELEMENTS:
-        return None
-    # The decision is known before there is a graph: where it is for sweeps none is built
-    signature = signature_of(recorded.leaves, recorded.nodes, nodes)
-    decision = _decisions.get(signature)
-    graph = None
-    if decision is None:
-        graph = _graph(recorded, nodes)
-        if graph is None:
-            return None
-        decision = _decision(signature, graph)
-    bound = problem.chunk_bytes
-    if bound is None:
-        itemsize = max(spec.dtype.itemsize for spec in inputs)
-        bound = max(_SMALLEST_BOUND, 4 * rows * columns * itemsize)
-    gain = 1.0 if forward else _GAIN
-    if decision.seconds > gain * decision.sweep_seconds or decision.peak_bytes > bound:
-        return None
-    # Hooks and modes stand in no signature, so what is known of it does not make a graph eligible
-    graph = graph or _graph(recorded, nodes)
-    return None if graph is None else _carry_out(problem, recorded, graph, decision.order)
-
-
-def cross_country(problem: Problem) -> Blocks:
-    """Carry out the best elimination order that planning finds."""
-    recorded = problem.record()
-    nodes = nodes_behind(recorded.nodes)
-    graph = None if problem.holomorphic else _graph(recorded, nodes)
+    graph = _graph(question)
     if graph is None:
-        return _swept(problem, recorded)
-    signature = signature_of(recorded.leaves, recorded.nodes, nodes)
-    return _carry_out(problem, recorded, graph, _decision(signature, graph).order)
+        return None
+    decision = _decision(question, graph)
+    bound = question.problem.chunk_bytes
+    if bound is None:
+        itemsize = max(leaf.spec.dtype.itemsize for leaf in question.recorded.leaves)
+        bound = max(_SMALLEST_BOUND, 4 * question.rows * question.columns * itemsize)
+    if decision.peak_bytes > bound:
+        return None
+    return Choice("cross-country", decision.seconds, decision.order, decision.sweep_seconds)
+
+
+def cross_country(
+    problem: Problem, question: Question | None = None, choice: Choice | None = None
+) -> Blocks | None:
+    """Carry out the order that was chosen, or the best one that planning finds.
+
+    A choice that turns out not to serve gives None; asked for by name, elimination gives way to the
+    reverse sweep there.
+    """
+    question = question or Question(problem)
+    graph = _graph(question)
+    if graph is None:
+        return _swept(question) if choice is None else None
+    order = _decision(question, graph).order if choice is None else choice.detail
+    return _carry_out(question, graph, order)
 
 
 def execute_plan(problem: Problem, plan: Plan) -> Blocks:
@@ -131,34 +101,33 @@ def execute_plan(problem: Problem, plan: Plan) -> Blocks:
             f"jacobian: the plan (order {plan.name!r}) was made for {plan.subject}; a function "
             "needs the plan of its tape, ad.record(f)(x).jacobian_graph().plan(...)"
         )
-    recorded = problem.record()
-    graph = of_nodes(recorded.leaves, recorded.nodes)
+    question = Question(problem)
+    recorded = question.recorded
+    graph = of_nodes(recorded.leaves, recorded.nodes, question.nodes)
     if graph is None:
-        return _swept(problem, recorded)
+        return _swept(question)
     own = _as_jacobian_graph(graph)
     plan.check(own.signature, own.subject)
-    if problem.holomorphic or _graph(recorded) is None:
-        return _swept(problem, recorded)
+    if question.needs_sweep or not graph.is_real():
+        return _swept(question)
     order = [int(vertex) for vertex in plan.order]  # type: ignore[call-overload]  # vertices of tapes are numbers
     done = set(order)
     # Outputs that lead on to other outputs stay in a plan; their sinks take their place
     rest = [vertex for vertex in graph.middle() if vertex not in done]
-    return _carry_out(problem, recorded, graph, [*order, *reversed(rest)])
+    return _carry_out(question, graph, [*order, *reversed(rest)])
 
 
-def _swept(problem: Problem, recorded: Recorded) -> Blocks:
-    blocks: Blocks = ORDERS["reverse"](problem, recorded)
-    return blocks
+def _swept(question: Question) -> Blocks:
+    return reverse(question.problem, question.recorded)
 
 
-def _carry_out(
-    problem: Problem, recorded: Recorded, graph: TapeGraph, order: Sequence[int]
-) -> Blocks:
+def _carry_out(question: Question, graph: TapeGraph, order: Sequence[int]) -> Blocks:
     """Eliminate with numbers and cut the result into blocks."""
+    recorded = question.recorded
     local = graph.maps()
     # Arrays of the local maps belong to the tape, or to the caller: they are not handed out
     lent = {
-        id(_root(factor.array))
+        id(memory_of(factor.array))
         for own in local.values()
         for factor in (own.factors if isinstance(own, Product) else (own,))
         if isinstance(factor, Block) and factor.array is not None
@@ -171,28 +140,20 @@ def _carry_out(
             own = None if last is None else left.get((number, last))
             row.append(_block(own, leaf.spec, spec_of(out), lent))
         blocks.append(row)
-    return Blocks(recorded.out_tree, problem.in_tree, blocks)
-
-
-def _root(array: Any) -> Any:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+    return Blocks(recorded.out_tree, question.problem.in_tree, blocks)
 
 
 def _block(own: LinearMap | None, inp: Spec, out: Spec, lent: set[int]) -> Any:
     """Array of shape output + input, of the input's dtype, that the caller may write to."""
     shape = (*out.shape, *inp.shape)
     if own is None:
-        return np.zeros(shape, inp.dtype)[()]
+        return zero_block(inp, out)
     matrix = own.matrix()
-    root = _root(matrix)
-    if id(root) in lent or not matrix.flags.writeable:
-        matrix = np.array(matrix)
-        root = matrix
+    if id(memory_of(matrix)) in lent or not writeable(matrix):
+        matrix = copied(matrix)
     block = cast(matrix.reshape(shape), inp.dtype)
-    lent.add(id(root))
-    return block if shape else block[()]
+    lent.add(id(memory_of(matrix)))
+    return block if shape else scalar_form(block)
 
 
 # --- graphs of tapes ------------------------------------------------------------------------------

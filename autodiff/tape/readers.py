@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autodiff.core.deferred import Deferred
 
 if TYPE_CHECKING:
-    from autodiff.ordering.graph import JacobianGraph
+    from autodiff.ordering.graph.jacobian_graph import JacobianGraph
     from autodiff.tape.ir import Entry, Operand, Tape, Variable
     from autodiff.tape.summary import Summary
 

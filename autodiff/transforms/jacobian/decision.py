@@ -1,85 +1,286 @@
-"""Which order a Jacobian is accumulated in."""
+"""In which order a Jacobian is accumulated: the one place that decides.
+
+Ways to accumulate register here, and all are priced in seconds by one cost model
+(`transforms.jacobian.rates`). The reverse sweep is what the others are compared with, for the
+function is recorded already. Another way is asked three questions, from the cheapest to the
+dearest: whether sizes leave hope (`Method.worth`), what it takes at least, as the recorded nodes
+tell (`Method.bound`), and what it takes (`PRICES`). Prices and ways to run may be loaded when they
+are first asked for. So elimination, which registers from above, is loaded only where its bound
+beats the sweeps, and functions for which it cannot pay never load it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, ClassVar, NamedTuple
 
-from autodiff.core.spec import spec_of
-from autodiff.transforms.jacobian.forward import forward as sweep_forward
+from autodiff.core.deferred import Deferred
+from autodiff.transforms.jacobian.bounds import least_elimination_seconds
+from autodiff.transforms.jacobian.forward import forward
 from autodiff.transforms.jacobian.problem import Blocks, Problem
-from autodiff.transforms.jacobian.reverse import measure_sweep
-from autodiff.transforms.jacobian.reverse import reverse as sweep_reverse
+from autodiff.transforms.jacobian.question import Question
+from autodiff.transforms.jacobian.rates import rates, sweep_seconds
+from autodiff.transforms.jacobian.reverse import reverse
+from autodiff.transforms.jacobian.work import sweep_edges
 
-__all__ = ["ORDERS", "check_order", "execute"]
+__all__ = [
+    "GIVEN",
+    "METHODS",
+    "PRICES",
+    "RUNS",
+    "STRUCTURES",
+    "Choice",
+    "GivenOrder",
+    "Method",
+    "check_order",
+    "decide",
+    "execute",
+    "orders",
+]
 
+_GAIN = 0.8
+"""A way that starts afresh is taken where its price is below this share of a reverse sweep's."""
+_WORTH_PRICING = 2**17
+"""Bytes of the cotangents of one sweep below which starting a forward sweep, which evaluates the
+function once more, takes longer than the whole sweep back."""
 _FEWEST_SEEDS = 16
-"""Rows or columns below which no order can gain much on a sweep."""
+"""Rows or columns below which no order can gain much on a reverse sweep."""
+_FEWEST_ELEMENTS = 100_000
+"""Elements that a reverse sweep would move, below which planning does not pay."""
+_MOST_VERTICES = 1000
+"""Longer graphs are left to the sweeps: planning them would take longer than it may save."""
+_MOST_REMEMBERED = 512
 
 
-_WORTH_PRICING = 2**14
-"""Bytes of the cotangents of one sweep below which evaluating the function once more, for the
-forward order, takes longer than the whole sweep back."""
+class Choice(NamedTuple):
+    """A way to accumulate, and its price.
+
+    Attributes
+    ----------
+    name : str
+    seconds : float
+    detail : object
+        What the way needs to know to be run, such as an order of elimination.
+    instead_of : float or None
+        What the best way so far takes, where pricing this one has told more of it than was known:
+        the two are then compared by the same facts.
+    """
+
+    name: str
+    seconds: float
+    detail: Any = None
+    instead_of: float | None = None
+
+    @property
+    def to_beat(self) -> float:
+        """Seconds below which another way is taken instead."""
+        return self.seconds * (_GAIN if self.name == "reverse" else 1.0)
+
+
+class Method(NamedTuple):
+    """What a way to accumulate says of itself without being loaded.
+
+    Attributes
+    ----------
+    worth : function of a Question and the best Choice so far
+        Whether it can serve, and sizes leave hope of a gain. Asked at every call: it counts.
+    bound : function of a Question
+        Seconds that it takes at least.
+    """
+
+    worth: Callable[[Question, Choice], bool]
+    bound: Callable[[Question], float]
+
+
+METHODS: dict[str, Method] = {}
+"""Ways beside the reverse sweep, in the order in which they are asked."""
+
+PRICES = Deferred("the price of an order")
+"""By name, functions of a `Question` and the best `Choice` so far; they return a `Choice`, or None
+where the way cannot serve."""
+
+RUNS = Deferred("an order of accumulating a Jacobian")
+"""By name, functions of a `Problem`, and where the way was chosen, not asked for by name, of the
+`Question` and the `Choice`. They return `Blocks`; or None where a chosen way turns out not to
+serve."""
+
+GIVEN = Deferred("a kind of given order")
+"""By the `GivenOrder.given` of an order, functions of a `Problem` and the order."""
+
+STRUCTURES = Deferred("a structure of Jacobians")
+"""By name, what makes the function for ``jacobian(structure=...)``, for results that are not
+dense."""
+
+
+class GivenOrder:
+    """An order that somebody made and hands to `jacobian`: what plans are.
+
+    Attributes
+    ----------
+    given : str
+        Who carries it out: a name in `GIVEN`.
+    """
+
+    given: ClassVar[str]
+
+
+# --- the decision ---------------------------------------------------------------------------------
+
+_REVERSE = Choice("reverse", math.inf)
+_choices: OrderedDict[Hashable, Choice] = OrderedDict()
+
+
+def _choose(question: Question) -> Choice:
+    """Decide once for all functions that are alike."""
+    for method in METHODS.values():
+        if method.worth(question, _REVERSE):
+            break
+    else:
+        return _REVERSE
+    # Hooks stand in no signature: a way that cannot serve because of them says so when it is run
+    key = (question.signature, question.problem.chunk_bytes, question.needs_sweep, rates())
+    found = _choices.get(key)
+    if found is None:
+        found = _choices[key] = decide(question)
+        if len(_choices) > _MOST_REMEMBERED:
+            _choices.popitem(last=False)
+    return found
+
+
+def decide(question: Question) -> Choice:
+    """Return the cheapest way, pricing only those whose bound leaves hope.
+
+    Parameters
+    ----------
+    question : Question
+    """
+    best: Choice = PRICES["reverse"](question, _REVERSE)
+    for name, method in METHODS.items():
+        if not method.worth(question, best) or method.bound(question) >= best.to_beat:
+            continue
+        found: Choice | None = PRICES[name](question, best)
+        if found is None:
+            continue
+        if found.instead_of is not None:
+            best = best._replace(seconds=found.instead_of)
+        if found.seconds < best.to_beat:
+            best = found
+    return best
 
 
 def _auto(problem: Problem) -> Blocks:
     """Record, compare what the orders cost, and go the cheapest way."""
-    recorded = problem.record()
-    rows = sum(spec_of(out).size for out in recorded.outs)
-    columns = sum(leaf.spec.size for leaf in recorded.leaves)
-    forward = False
-    measure = None
-    if rows > columns:
-        measure = measure_sweep(recorded.nodes, price=False)
-    if measure is not None and rows * measure.held_bytes >= _WORTH_PRICING:
-        measure = measure_sweep(recorded.nodes, price=True)
-        forward = (columns + 1) * measure.tangent_flops < rows * measure.adjoint_flops
-    if forward or min(rows, columns) >= _FEWEST_SEEDS:
-        from autodiff.ordering.execute import auto
-
-        blocks = auto(problem, recorded, forward)
-        if blocks is not None:
-            return blocks
-    if forward:
-        del recorded
-        return sweep_forward(problem)
-    return sweep_reverse(problem, recorded, measure)
+    question = Question(problem)
+    choice = _choose(question)
+    blocks: Blocks | None = RUNS[choice.name](problem, question, choice)
+    return _run_reverse(problem, question) if blocks is None else blocks
 
 
-def _cross_country(problem: Problem) -> Blocks:
-    """Eliminate vertices of the recorded graph in the order that planning finds."""
-    from autodiff.ordering.execute import cross_country
-
-    return cross_country(problem)
+# --- sweeps ---------------------------------------------------------------------------------------
 
 
-ORDERS: dict[str, Callable[..., Blocks]] = {
-    "auto": _auto,
-    "forward": sweep_forward,
-    "reverse": sweep_reverse,
-    "cross-country": _cross_country,
-}
-"""How each order is carried out: a function of the problem."""
+def _sweep_seconds(question: Question) -> tuple[float, float]:
+    return sweep_seconds(sweep_edges(question.nodes), question.rows, question.columns, rates())
+
+
+def _price_reverse(question: Question, best: Choice) -> Choice:
+    return Choice("reverse", _sweep_seconds(question)[1])
+
+
+def _run_reverse(
+    problem: Problem, question: Question | None = None, choice: Choice | None = None
+) -> Blocks:
+    if question is None:
+        return reverse(problem)
+    return reverse(problem, question.recorded, question.__dict__.get("measure"))
+
+
+def _worth_forward(question: Question, best: Choice) -> bool:
+    """Whether there are fewer columns than rows, and enough work to evaluate once more."""
+    if question.rows <= question.columns:
+        return False
+    return question.rows * question.measure.held_bytes >= _WORTH_PRICING
+
+
+def _bound_forward(question: Question) -> float:
+    return _sweep_seconds(question)[0]
+
+
+def _price_forward(question: Question, best: Choice) -> Choice:
+    return Choice("forward", _sweep_seconds(question)[0])
+
+
+def _run_forward(
+    problem: Problem, question: Question | None = None, choice: Choice | None = None
+) -> Blocks:
+    if question is not None:
+        question.release()
+    return forward(problem)
+
+
+# --- elimination: priced and run from above -------------------------------------------------------
+
+
+def _worth_eliminating(question: Question, best: Choice) -> bool:
+    """Whether there is enough for planning to pay, and nothing that needs sweeps."""
+    # A forward sweep is slow to start: what beats it need not be large
+    if best.name == "reverse" and not _moves_much(question):
+        return False
+    return not question.needs_sweep and 0 < len(question.nodes) <= _MOST_VERTICES
+
+
+def _moves_much(question: Question) -> bool:
+    """Whether a reverse sweep has much to move."""
+    rows, columns = question.rows, question.columns
+    fewest = min(rows, columns)
+    if fewest < _FEWEST_SEEDS:
+        return False
+    # Inputs and outputs alone are counted first: where they suffice the nodes are left alone
+    return rows * columns >= _FEWEST_ELEMENTS or fewest * question.elements >= _FEWEST_ELEMENTS
+
+
+def _bound_elimination(question: Question) -> float:
+    return least_elimination_seconds(question.nodes, question.recorded.nodes, rates())
+
+
+PRICES.register("reverse", _price_reverse)
+PRICES.register("forward", _price_forward)
+RUNS.register("forward", _run_forward)
+RUNS.register("reverse", _run_reverse)
+METHODS["forward"] = Method(_worth_forward, _bound_forward)
+METHODS["cross-country"] = Method(_worth_eliminating, _bound_elimination)
+
+
+# --- orders by name, and given ones ---------------------------------------------------------------
+
+
+def orders() -> tuple[str, ...]:
+    """Names that ``jacobian(order=...)`` takes."""
+    return ("auto", *RUNS)
 
 
 def execute(order: Any, problem: Problem) -> Blocks:
-    """Accumulate a Jacobian in an order: one of `ORDERS`, or a plan."""
-    if isinstance(order, str):
-        return ORDERS[order](problem)
-    from autodiff.ordering.execute import execute_plan
-
-    return execute_plan(problem, order)
-
-
-def _is_plan(order: Any) -> bool:
-    from autodiff.ordering.plan import Plan
-
-    return isinstance(order, Plan)
+    """Accumulate a Jacobian in an order: one of `orders`, or a given one."""
+    if not isinstance(order, str):
+        given: Blocks = GIVEN[order.given](problem, order)
+        return given
+    if order == "auto":
+        return _auto(problem)
+    blocks: Blocks = RUNS[order](problem)
+    return blocks
 
 
 def check_order(order: Any) -> None:
-    """Refuse what is no order."""
-    known = order in ORDERS if isinstance(order, str) else _is_plan(order)
+    """Refuse what is no order.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    known = order in orders() if isinstance(order, str) else isinstance(order, GivenOrder)
     if not known:
-        names = ", ".join(map(repr, ORDERS))
+        names = ", ".join(map(repr, orders()))
         raise ValueError(f"jacobian: order={order!r} is not one of {names}, nor a plan")

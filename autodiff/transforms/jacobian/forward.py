@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
+from autodiff.core.arrays import zeros
 from autodiff.core.dispatch import modes, open_scope, thread_state
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.batch import Batch
@@ -97,7 +98,7 @@ def push_chunk(
     interpreter = Batch(Tensor, size)
     with open_scope(interpreter):
         tangents = [
-            np.zeros(spec.shape, spec.dtype) if seed is None else interpreter.make(seed, size)
+            zeros(spec.shape, spec.dtype) if seed is None else interpreter.make(seed, size)
             for seed, spec in zip(chunk, inputs, strict=True)
         ]
         structure = tape.in_tree

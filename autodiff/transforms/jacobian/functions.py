@@ -16,7 +16,7 @@ from autodiff.transforms.arguments import (
     check_transform,
 )
 from autodiff.transforms.gradient import grad
-from autodiff.transforms.jacobian.decision import check_order, execute
+from autodiff.transforms.jacobian.decision import STRUCTURES, check_order, execute
 from autodiff.transforms.jacobian.problem import Problem
 
 __all__ = ["hessian", "jacobian"]
@@ -66,11 +66,11 @@ def jacobian(
         Multiply Jacobians from the inputs (one tangent per input element), from the outputs (one
         cotangent per output element), or in another order: "cross-country" eliminates the vertices
         of the recorded graph one by one, in the order with the least predicted time, and a plan
-        from ``ad.record(f)(x).jacobian_graph().plan(...)`` in its own. "auto" does so where that is
-        predicted to be faster than sweeps (as where values between inputs and outputs are small);
-        else it goes forward where ``(inputs + 1) * flops(tangent) < outputs * flops(cotangent)``,
-        the 1 for evaluating `f` once more, and in reverse otherwise. Complex values, values of an
-        outer transform, hooks, ``strong_zero()`` and ``debug()`` need sweeps, in every order.
+        from ``ad.record(f)(x).jacobian_graph().plan(...)`` in its own. "auto" takes the way that is
+        predicted to be the fastest: elimination as a rule where values between inputs and outputs
+        are small or operations elementwise, and the forward order where inputs are fewer than
+        outputs by so much that evaluating `f` once more pays. Complex values, values of an outer
+        transform, hooks, ``strong_zero()`` and ``debug()`` need sweeps, in every order.
     structure : "dense" or "sparse"
         "dense": blocks are plain arrays. "sparse": the sparsity pattern is propagated through the
         recorded tape, columns or rows that do not meet are swept together, and the result is a
@@ -131,10 +131,11 @@ def _jacobian(
     if structure not in ("dense", "sparse"):
         raise ValueError(f"{transform}: structure={structure!r} is not one of 'dense' and 'sparse'")
     if structure == "sparse":
-        from autodiff.ordering.sparse import sparse_jacobian
-
         symmetric = transform == "hessian"
-        return sparse_jacobian(f, argnums, order, holomorphic, chunk_bytes, transform, symmetric)
+        sparse: Function = STRUCTURES[structure](
+            f, argnums, order, holomorphic, chunk_bytes, transform, symmetric
+        )
+        return sparse
 
     @functools.wraps(f)
     def evaluate(*args: Any, **keywords: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff import tree
+from autodiff.core.arrays import copied, memory_of, scalar_form, writeable, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec
 from autodiff.interpret.cotangents import cast
@@ -154,7 +155,7 @@ class Seeds:
         last = min(stop, own + spec.size * len(phases))
         if first >= last:
             return None
-        seeds = np.zeros((stop - start, spec.size), spec.dtype)
+        seeds = zeros((stop - start, spec.size), spec.dtype)
         rows = np.arange(first, last)
         phase, column = np.divmod(rows - own, max(spec.size, 1))
         seeds[rows - start, column] = np.array(phases, spec.dtype)[phase]
@@ -182,12 +183,9 @@ def owned_block(array: Any, given: set[int]) -> Any:
     """Array that the caller may write to, sharing no memory with another block or the tape."""
     if isinstance(array, Box):
         return array
-    root = array
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    if not array.flags.writeable or id(root) in given:
-        array = root = np.array(array)
-    given.add(id(root))
+    if not writeable(array) or id(memory_of(array)) in given:
+        array = copied(array)
+    given.add(id(memory_of(array)))
     return array
 
 
@@ -200,7 +198,7 @@ def concatenated(parts: Sequence[Any]) -> Any:
 
 def zero_block(inp: Spec, out: Spec) -> Any:
     """Block of an output that does not depend on an input."""
-    return np.zeros((*out.shape, *inp.shape), _block_dtype(inp, out))[()]
+    return scalar_form(zeros((*out.shape, *inp.shape), _block_dtype(inp, out)))
 
 
 def finished(block: Any, inp: Spec, out: Spec) -> Any:
@@ -208,4 +206,4 @@ def finished(block: Any, inp: Spec, out: Spec) -> Any:
     shape = (*out.shape, *inp.shape)
     block = block.reshape(shape)
     block = cast(block, _block_dtype(inp, out))
-    return block if shape else block[()]
+    return block if shape else scalar_form(block)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from autodiff.core.arrays import zeros
 from autodiff.core.dispatch import open_scope
-from autodiff.core.spec import Spec, spec_of
+from autodiff.core.spec import spec_of
 from autodiff.interpret.batch import Batch
-from autodiff.interpret.graph import Node, Projection
+from autodiff.interpret.graph import Node, nodes_behind
 from autodiff.interpret.sweep import sweep
 from autodiff.tensor import Tensor
 from autodiff.transforms.gradient import Recorded
@@ -29,75 +28,43 @@ __all__ = ["Measure", "measure_sweep", "pull_chunk", "reverse"]
 
 
 class Measure(NamedTuple):
-    """What a recorded graph says of a sweep through it."""
+    """What a sweep through a recorded graph holds.
+
+    Attributes
+    ----------
+    held_bytes : int
+        What the recorded values take.
+    seed_bytes : int
+        The most that one seed's cotangents take at one time.
+    """
 
     held_bytes: int
     seed_bytes: int
-    tangent_flops: int
-    adjoint_flops: int
 
 
-def _reached(outputs: Sequence[Node | None]) -> list[Node]:
-    """Nodes that the outputs depend on, latest first."""
-    seen = {node for node in outputs if node is not None}
-    stack = list(seen)
-    while stack:
-        for parent in stack.pop().parents:
-            if isinstance(parent, Node) and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return sorted(seen, key=lambda node: -node.sequence)
-
-
-def measure_sweep(outputs: Sequence[Node | None], price: bool) -> Measure:
-    """Bytes that the values take, the most that one cotangent's sweep holds, and flops per seed.
+def measure_sweep(outputs: Sequence[Node | None]) -> Measure:
+    """Bytes that the values take, and the most that one cotangent's sweep holds.
 
     A cotangent lives from the last operation that uses its value to the one that made it; so does
     a tangent, the other way, and the two peaks are the same.
     """
-    nodes = _reached(outputs)
-    held = live = peak = tangent = adjoint = 0
+    held = live = peak = 0
     waiting: set[Node] = set()
     for node in outputs:
         if node is not None and node not in waiting:
             waiting.add(node)
             live += node.spec.nbytes
-    for node in nodes:
-        held += node.spec.nbytes
+    for node in reversed(nodes_behind(outputs)):
+        nbytes = node.spec.nbytes
+        held += nbytes
         for parent in node.parents:
             if isinstance(parent, Node) and parent not in waiting:
                 waiting.add(parent)
                 live += parent.spec.nbytes
-            elif price and isinstance(parent, Node):
-                adjoint += parent.spec.size
         peak = max(peak, live)
         if node.pullback is not None:
-            live -= node.spec.nbytes
-        if price:
-            work, sums = _flops(node)
-            tangent += work + sums
-            adjoint += work
-    return Measure(held, max(peak, live), tangent, adjoint)
-
-
-def _flops(node: Node) -> tuple[int, int]:
-    """Work of one tangent or adjoint through a node, and of summing the terms of its tangent."""
-    pullback = node.pullback
-    if pullback is None or isinstance(pullback, Projection):
-        return 0, 0
-    active = sum(isinstance(parent, Node) for parent in node.parents)
-    specs = getattr(node, "outputs", (node.spec,))
-    inputs = tuple(
-        parent.spec
-        if isinstance(parent, Node)
-        else parent
-        if isinstance(parent, Spec)
-        else spec_of(parent)
-        for parent in node.parents
-    )
-    size = sum(spec.size for spec in specs)
-    once = pullback.primitive.cost(inputs, specs[0], getattr(node, "params", {}))
-    return active * max(once, size), (active - 1) * size
+            live -= nbytes
+    return Measure(held, max(peak, live))
 
 
 def reverse(
@@ -116,7 +83,7 @@ def reverse(
     seeds = Seeds(specs, phases(specs, both, -1j))
     rows: list[Any] = [[] for _ in inputs]
     if seeds.count and any(spec.size for spec in inputs):
-        measure = measure or measure_sweep(nodes, price=False)
+        measure = measure or measure_sweep(nodes)
         result = seeds.count * sum(spec.nbytes for spec in inputs)
         size = problem.rows_per_chunk(seeds.count, measure.seed_bytes, measure.held_bytes, result)
         for chunk in seeds.chunks(size):
@@ -155,4 +122,4 @@ def pull_chunk(
                 parts.append(interpreter.values(reached[leaf]))
             else:
                 spec = leaf.spec
-                parts.append(np.zeros((size, *spec.shape), spec.dtype))
+                parts.append(zeros((size, *spec.shape), spec.dtype))

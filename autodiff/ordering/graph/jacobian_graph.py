@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from heapq import heapify, heappop, heappush
-from itertools import pairwise
-from operator import index
 from typing import Any
 
-from autodiff.ordering.bracketing import MULTIPLY, bracket
-from autodiff.ordering.elimination import (
+from autodiff.ordering.graph.elimination import (
     Algebra,
     EdgeMap,
     MappedState,
@@ -22,9 +18,18 @@ from autodiff.ordering.elimination import (
     bits,
     evaluate,
 )
-from autodiff.ordering.exact import components, least_costs, prove, prove_orders
-from autodiff.ordering.plan import Memory, Plan, Step
-from autodiff.ordering.search import anneal, markowitz, min_fill
+from autodiff.ordering.graph.exact import components, least_costs, prove, prove_orders
+from autodiff.ordering.graph.search import anneal, markowitz, min_fill
+from autodiff.ordering.graph.segments import bracketed, exactly_bracketed, segments
+from autodiff.ordering.graph.topology import (
+    Vertex,
+    check_distinct,
+    live_vertices,
+    size_of,
+    topological,
+)
+from autodiff.ordering.plan import Plan
+from autodiff.ordering.steps import Memory, Step
 
 __all__ = ["GRAPH_ORDERS", "JacobianGraph"]
 
@@ -34,8 +39,6 @@ _BOUNDED = 400
 _SMALL = 10
 _FEW_STATES = 2_000
 _POLISH = 4_000
-
-Vertex = Hashable
 
 
 class JacobianGraph:
@@ -108,10 +111,10 @@ class JacobianGraph:
                 raise ValueError(f"{name} has {len(flags)} entries for {len(self.edges)} edges")
         if unit is not None and maps is not None:
             raise ValueError("give unit or maps, not both: maps say what products cost")
-        _check_distinct("edge", self.edges)
-        _check_distinct("input", self.inputs)
-        _check_distinct("output", self.outputs)
-        order = _topological(self.edges, self.inputs, self.outputs)
+        check_distinct("edge", self.edges)
+        check_distinct("input", self.inputs)
+        check_distinct("output", self.outputs)
+        order = topological(self.edges, self.inputs, self.outputs)
         place = {vertex: at for at, vertex in enumerate(order)}
         arcs = [(place[s], place[t]) for s, t in self.edges]
         given = {place[v] for v in self.inputs}
@@ -122,11 +125,11 @@ class JacobianGraph:
                     "nothing"
                 )
         wanted = {place[v] for v in self.outputs}
-        live = _live(len(order), arcs, given, wanted, order)
+        live = live_vertices(len(order), arcs, given, wanted, order)
         # Numbers of the bits: live vertices, in topological order
         self._labels: list[Vertex] = [v for at, v in enumerate(order) if live[at]]
         self._number = {vertex: at for at, vertex in enumerate(self._labels)}
-        self._sizes = [_size(vertex, sizes) for vertex in self._labels]
+        self._sizes = [size_of(vertex, sizes) for vertex in self._labels]
         lasting = {*self.inputs, *self.outputs}
         self._inner = [at for at, v in enumerate(self._labels) if v not in lasting]
         kept = [at for at, (s, t) in enumerate(arcs) if live[s] and live[t]]
@@ -246,7 +249,7 @@ class JacobianGraph:
             )
         chosen = [self._number[v] for v in vertices]
         if len(set(chosen)) < len(chosen):
-            _check_distinct("vertex of the order", vertices)
+            check_distinct("vertex of the order", vertices)
         inner = set(self._inner)
         for number in chosen:
             if number not in inner:
@@ -316,7 +319,7 @@ class JacobianGraph:
 
     def _segments_first(self, state: State) -> list[int]:
         """Chain segments in their best order, then the rest by Markowitz's rule."""
-        first = [v for part in _segments(state, self._inner) for v in _bracketed(state, part)]
+        first = [v for part in segments(state, self._inner) for v in bracketed(state, part)]
         rest = state.copy()
         for vertex in first:
             rest.eliminate(vertex)
@@ -343,8 +346,8 @@ class JacobianGraph:
                     order, _, low, _ = prove_orders(state, order, _FEW_STATES)
                 else:
                     order, _, low, _ = prove(state, order, least, _FEW_STATES)
-            elif _segments(state, part) == [part] and _exactly_bracketed(state):
-                order = _bracketed(state, part)
+            elif segments(state, part) == [part] and exactly_bracketed(state):
+                order = bracketed(state, part)
                 low = evaluate(state, order)
             if evaluate(state, order) > low:
                 open_parts.append((order, low))
@@ -372,8 +375,8 @@ class JacobianGraph:
         for part in components(state, self._inner):
             members = set(part)
             order = [v for v in start if v in members]
-            if _segments(state, part) == [part] and _exactly_bracketed(state):
-                order = _bracketed(state, part)
+            if segments(state, part) == [part] and exactly_bracketed(state):
+                order = bracketed(state, part)
                 low = evaluate(state, order)
             else:
                 low = sum(least[v] for v in part)
@@ -449,139 +452,6 @@ class JacobianGraph:
             outputs=self.outputs,
             names=self.names,
         )
-
-
-# --- checks ---------------------------------------------------------------------------------------
-
-
-def _check_distinct(what: str, values: Iterable[Hashable]) -> None:
-    seen: set[Hashable] = set()
-    for value in values:
-        if value in seen:
-            raise ValueError(f"{what} {value!r} is given twice")
-        seen.add(value)
-
-
-def _size(vertex: Vertex, sizes: Mapping[Any, int] | None) -> int:
-    value = 1 if sizes is None else sizes.get(vertex, 1)
-    try:
-        size = index(value)
-    except TypeError:
-        raise TypeError(f"vertex {vertex!r}: size is {value!r}; it must be an integer") from None
-    if size < 0:
-        raise ValueError(f"vertex {vertex!r}: size is {size}; it cannot be negative")
-    return size
-
-
-def _topological(
-    edges: Sequence[tuple[Vertex, Vertex]], inputs: Sequence[Vertex], outputs: Sequence[Vertex]
-) -> list[Vertex]:
-    """Vertices so that edges lead forward; by number, or as they first appear, where free."""
-    vertices = dict.fromkeys([*inputs, *(v for edge in edges for v in edge), *outputs])
-    names: list[Any] = list(vertices)
-    if all(isinstance(vertex, int) for vertex in names):
-        names.sort()
-    rank = {vertex: at for at, vertex in enumerate(names)}
-    waiting = [0] * len(names)
-    after: list[list[int]] = [[] for _ in names]
-    for s, t in edges:
-        after[rank[s]].append(rank[t])
-        waiting[rank[t]] += 1
-    ready = [at for at, count in enumerate(waiting) if not count]
-    heapify(ready)
-    order = []
-    while ready:
-        at = heappop(ready)
-        order.append(names[at])
-        for other in after[at]:
-            waiting[other] -= 1
-            if not waiting[other]:
-                heappush(ready, other)
-    if len(order) < len(names):
-        raise ValueError(f"edges form a cycle: {_cycle(names, after, waiting)}")
-    return order
-
-
-def _cycle(names: Sequence[Vertex], after: Sequence[Sequence[int]], waiting: Sequence[int]) -> str:
-    """One of the cycles among vertices that wait for each other."""
-    before = {other: at for at, others in enumerate(after) if waiting[at] for other in others}
-    at = next(at for at, count in enumerate(waiting) if count)
-    path: list[int] = []
-    while at not in path:
-        path.append(at)
-        at = before[at]
-    loop = [*path[path.index(at) :], at]
-    return " -> ".join(repr(names[at]) for at in reversed(loop))
-
-
-def _live(
-    count: int,
-    arcs: Sequence[tuple[int, int]],
-    inputs: set[int],
-    outputs: set[int],
-    names: Sequence[Vertex],
-) -> list[bool]:
-    """Which vertices lie between inputs and outputs, themselves included."""
-    before: list[list[int]] = [[] for _ in range(count)]
-    after: list[list[int]] = [[] for _ in range(count)]
-    for s, t in arcs:
-        before[t].append(s)
-        after[s].append(t)
-    reached = [at in inputs for at in range(count)]
-    for at in range(count):
-        reached[at] = reached[at] or any(reached[s] for s in before[at])
-    for at in sorted(outputs):
-        if not reached[at]:
-            raise ValueError(f"output {names[at]!r} is reached by no input")
-    needed = [at in outputs for at in range(count)]
-    for at in reversed(range(count)):
-        needed[at] = needed[at] or any(needed[t] for t in after[at])
-    return [(reached[at] and needed[at]) or at in inputs for at in range(count)]
-
-
-# --- chain segments -------------------------------------------------------------------------------
-
-
-def _segments(state: State, vertices: Sequence[int]) -> list[list[int]]:
-    """Longest runs of vertices that each have one predecessor and one successor."""
-    single = {
-        v for v in vertices if state.pred[v].bit_count() == 1 and state.succ[v].bit_count() == 1
-    }
-    runs = []
-    for vertex in vertices:
-        if vertex not in single or state.pred[vertex].bit_length() - 1 in single:
-            continue
-        run = [vertex]
-        while (following := state.succ[run[-1]].bit_length() - 1) in single:
-            run.append(following)
-        runs.append(run)
-    return runs
-
-
-def _exactly_bracketed(state: State) -> bool:
-    """Whether the chain programme knows the costs of this graph's products."""
-    return not isinstance(state, MappedState)
-
-
-def _bracketed(state: State, run: Sequence[int]) -> list[int]:
-    """A segment in the order of the best bracketing, by dynamic programming."""
-    if not isinstance(state, WeightedState):
-        return list(run)
-    vertices = [state.pred[run[0]].bit_length() - 1, *run, state.succ[run[-1]].bit_length() - 1]
-    sizes = [state.sizes[v] for v in vertices]
-    factors = len(run) + 1
-    unit = [bool(state.unit_pred[t] >> s & 1) for s, t in pairwise(vertices)]
-    tables = bracket(sizes[1:], sizes[:-1], [0] * factors, [0] * factors, (MULTIPLY,), unit=unit)
-    order = []
-    stack = [(0, factors - 1)]
-    while stack:
-        first, last = stack.pop()
-        if first < last:
-            split = tables.node(first, last).split
-            order.append(run[split])
-            stack += [(first, split), (split + 1, last)]
-    order.reverse()
-    return order
 
 
 # --- words ----------------------------------------------------------------------------------------

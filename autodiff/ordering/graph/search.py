@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 from random import Random
 from typing import Any
 
-from autodiff.ordering.elimination import State, bits, evaluate
+from autodiff.ordering.graph.elimination import State, bits, evaluate
 
 __all__ = ["anneal", "markowitz", "min_fill"]
 

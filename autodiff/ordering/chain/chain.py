@@ -11,21 +11,22 @@ from typing import Any, Protocol, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autodiff.ordering.bracketing import ADJOINTS, MULTIPLY, TANGENTS, bracket
-from autodiff.ordering.plan import Memory, Plan, Step, format_range
+from autodiff.core.arrays import as_array
+from autodiff.ordering.chain.bracketing import MULTIPLY, TANGENTS
+from autodiff.ordering.chain.steps import (
+    ACCUMULATE_ADJOINTS,
+    ACCUMULATE_TANGENTS,
+    STEP_NAMES,
+    PlanBuilder,
+    Range,
+    range_of,
+)
+from autodiff.ordering.plan import Plan
+from autodiff.ordering.steps import format_range
 
 __all__ = ["CHAIN_ORDERS", "Chain", "Elemental"]
 
 CHAIN_ORDERS = ("forward", "reverse", "preaccumulate", "optimal", "worst")
-_ITEM_BYTES = 8
-_ACCUMULATE_TANGENTS = "accumulate tangents"
-_ACCUMULATE_ADJOINTS = "accumulate adjoints"
-_STEP_NAMES = {
-    MULTIPLY: "multiply",
-    TANGENTS: "push tangents through",
-    ADJOINTS: "pull adjoints through",
-}
-_Range = tuple[int, int]
 
 
 class Elemental(Protocol):
@@ -181,7 +182,7 @@ class Chain:
             memory = index(memory)
             if memory < 0:
                 raise ValueError(f"memory is {memory}; it cannot be negative")
-        builder = _PlanBuilder(self, memory)
+        builder = PlanBuilder(self.factors, self.explicit, memory)
         proven = False
         makespan: int | None = None
         if order == "forward":
@@ -268,7 +269,7 @@ class Chain:
                 zip(elementals, self.factors, strict=True), 1
             )
         ]
-        matrices: dict[_Range, NDArray[Any]] = {}
+        matrices: dict[Range, NDArray[Any]] = {}
         if self.explicit:
             for number, sweep in enumerate(sweeps, 1):
                 if not isinstance(sweep, _Matrix):
@@ -277,18 +278,18 @@ class Chain:
                     )
                 matrices[number, number] = sweep.matrix
         for step in plan.steps:
-            result = _range(step.result)
-            if step.operation == _ACCUMULATE_TANGENTS:
+            result = range_of(step.result)
+            if step.operation == ACCUMULATE_TANGENTS:
                 factor = sweeps[result[0] - 1]
                 value = factor.jvp(np.eye(self._columns[result[0] - 1]))
-            elif step.operation == _ACCUMULATE_ADJOINTS:
+            elif step.operation == ACCUMULATE_ADJOINTS:
                 factor = sweeps[result[0] - 1]
                 value = factor.vjp(np.eye(self._rows[result[0] - 1]))
             else:
-                outer, inner = map(_range, step.operands)
-                if step.operation == _STEP_NAMES[MULTIPLY]:
+                outer, inner = map(range_of, step.operands)
+                if step.operation == STEP_NAMES[MULTIPLY]:
                     value = matrices.pop(outer) @ matrices.pop(inner)
-                elif step.operation == _STEP_NAMES[TANGENTS]:
+                elif step.operation == STEP_NAMES[TANGENTS]:
                     value = matrices.pop(inner)
                     for number in range(outer[0], outer[1] + 1):
                         value = sweeps[number - 1].jvp(value)
@@ -303,178 +304,6 @@ class Chain:
                 )
             matrices[result] = value
         return matrices[1, len(self)]
-
-
-class _PlanBuilder:
-    """Collects the steps of a chain's plan."""
-
-    def __init__(self, chain: Chain, memory: int | None) -> None:
-        self.chain = chain
-        self.limit = memory
-        self.steps: list[Step] = []
-        self.rows, self.columns, self.edges = chain._rows, chain._columns, chain._edges
-        self.count = len(chain)
-        self.total = [0]
-        for edges in self.edges:
-            self.total.append(self.total[-1] + edges)
-
-    def sum_edges(self, first: int, last: int) -> int:
-        """Edges of the tape of a range of factors, counted from 0."""
-        return self.total[last + 1] - self.total[first]
-
-    def fits(self, first: int, last: int) -> bool:
-        return self.limit is None or self.sum_edges(first, last) <= self.limit
-
-    def add(
-        self, operation: str, operands: tuple[_Range, ...], result: _Range, fma: int, start: int
-    ) -> None:
-        first, last = result
-        shape = (self.rows[last], self.columns[first])
-        self.steps.append(
-            Step(
-                operation,
-                tuple((low + 1, high + 1) for low, high in operands),
-                (first + 1, last + 1),
-                shape,
-                "dense",
-                fma,
-                _ITEM_BYTES * shape[0] * shape[1],
-                start,
-            )
-        )
-
-    def accumulate(self, number: int, adjoints: bool, start: int) -> None:
-        if self.chain.explicit:
-            return
-        seeds = self.rows[number] if adjoints else self.columns[number]
-        operation = _ACCUMULATE_ADJOINTS if adjoints else _ACCUMULATE_TANGENTS
-        here = (number, number)
-        self.add(operation, (here,), here, seeds * self.edges[number], start)
-
-    def join(self, move: int, first: int, split: int, last: int, start: int) -> int:
-        """Put F_first..F_split and the factors up to F_last together; return what it costs."""
-        m, n = self.rows[last], self.columns[first]
-        if move == MULTIPLY:
-            fma = m * self.rows[split] * n
-        elif move == TANGENTS:
-            fma = n * self.sum_edges(split + 1, last)
-        else:
-            fma = m * self.sum_edges(first, split)
-        operands = ((split + 1, last), (first, split))
-        self.add(_STEP_NAMES[move], operands, (first, last), fma, start)
-        return fma
-
-    def forward(self) -> None:
-        """Tangents of all inputs through all factors; of matrices, products from the right."""
-        last = self.count - 1
-        self.accumulate(0, False, 0)
-        spent = self.steps[-1].fma if self.steps else 0
-        if self.chain.explicit:
-            for number in range(1, self.count):
-                spent += self.join(MULTIPLY, 0, number - 1, number, spent)
-        elif last:
-            self.join(TANGENTS, 0, 0, last, spent)
-
-    def reverse(self) -> None:
-        """Adjoints of all outputs through all factors, in parts that fit the memory."""
-        last = self.count - 1
-        if self.chain.explicit:
-            spent = 0
-            for number in range(last - 1, -1, -1):
-                spent += self.join(MULTIPLY, number, number, last, spent)
-            return
-        for number in range(last, -1, -1):
-            if not self.fits(number, number):
-                raise ValueError(
-                    f"reverse needs adjoints of factor {number + 1}, whose tape has "
-                    f"{self.edges[number]:,} edges, more than memory={self.limit:,}; "
-                    "order 'optimal' keeps to any memory"
-                )
-        self.accumulate(last, True, 0)
-        spent = self.steps[-1].fma
-        split = last - 1
-        while split >= 0:
-            first = split
-            while first > 0 and self.fits(first - 1, split):
-                first -= 1
-            spent += self.join(ADJOINTS, first, split, last, spent)
-            split = first - 1
-
-    def bracketed(self, order: str, machines: int) -> int:
-        """Steps of the best or worst bracketing; returns its makespan."""
-        worst = order == "worst"
-        adjoint = []
-        leaves = []
-        for number in range(self.count):
-            m, n = self.rows[number], self.columns[number]
-            chosen = self.fits(number, number) and (m > n if worst else m < n)
-            adjoint.append(chosen)
-            cost = (m if chosen else n) * self.edges[number]
-            leaves.append(0 if self.chain.explicit else cost)
-        moves: tuple[int, ...] = (MULTIPLY, TANGENTS, ADJOINTS)
-        if self.chain.explicit or order == "preaccumulate":
-            moves = (MULTIPLY,)
-        if worst:
-            machines = 1
-        machines = min(machines, self.count)
-        tables = bracket(
-            self.rows, self.columns, self.edges, leaves, moves, self.limit, machines, worst
-        )
-        # Ranges still to be made, then joined: (first, last, machines, start, seen)
-        last = self.count - 1
-        stack: list[tuple[int, int, int, int, bool]] = [(0, last, machines, 0, False)]
-        while stack:
-            first, last, share, start, seen = stack.pop()
-            if first == last:
-                self.accumulate(first, adjoint[first], start)
-                continue
-            node = tables.node(first, last, share)
-            left = (first, node.split, node.left_machines)
-            right = (node.split + 1, last, node.right_machines)
-            wanted = {MULTIPLY: (left, right), TANGENTS: (left,), ADJOINTS: (right,)}[node.move]
-            if seen:
-                values = [tables.value(*part) for part in wanted]
-                ready = start + (max(values) if node.side_by_side else sum(values))
-                self.join(node.move, first, node.split, last, ready)
-                continue
-            stack.append((first, last, share, start, True))
-            begin = start
-            for part in wanted:
-                stack.append((*part, begin, False))
-                if not node.side_by_side:
-                    begin += tables.value(*part)
-        return tables.value(0, self.count - 1, machines)
-
-    def memory(self) -> Memory:
-        """Largest tape of a step, and most elements of matrices held at once."""
-        tape = 0
-        held: dict[Any, int] = {}
-        peak = 0
-        if self.chain.explicit:
-            held = {(i, i): m * n for i, (m, n, _) in enumerate(self.chain.factors, 1)}
-            peak = sum(held.values())
-        now = peak
-        for step in self.steps:
-            if step.operation == _ACCUMULATE_ADJOINTS:
-                swept = _range(step.operands[0])
-            elif step.operation == _STEP_NAMES[ADJOINTS]:
-                swept = _range(step.operands[1])
-            else:
-                swept = None
-            if swept is not None:
-                tape = max(tape, self.sum_edges(swept[0] - 1, swept[1] - 1))
-            held[step.result] = step.shape[0] * step.shape[1]
-            now += held[step.result]
-            peak = max(peak, now)
-            if not step.operation.startswith("accumulate"):
-                for operand in step.operands:
-                    now -= held.pop(operand, 0)
-        return Memory(tape, peak)
-
-
-def _range(factors: Any) -> _Range:
-    first, last = factors
-    return int(first), int(last)
 
 
 def _factor(number: int, entry: Sequence[Any]) -> tuple[int, int, int]:
@@ -518,7 +347,7 @@ def _sweep(number: int, entry: Any, shape: tuple[int, int]) -> Elemental:
     if callable(getattr(entry, "jvp", None)) and callable(getattr(entry, "vjp", None)):
         elemental: Elemental = entry
         return elemental
-    matrix = np.asarray(entry)
+    matrix = as_array(entry)
     if matrix.dtype == object:
         raise TypeError(
             f"elemental {number} is a {type(entry).__name__}; it must be a matrix or have the "

@@ -7,7 +7,7 @@ gives the same graph, so a plan made for one serves the other.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from autodiff.ordering.maps import Identity, LinearMap
 from autodiff.tape.ir import Constant, Entry, Tape, Variable
 from autodiff.tape.values import differentiated
 
-__all__ = ["Made", "TapeGraph", "of_nodes", "of_tape", "signature_of"]
+__all__ = ["Made", "TapeGraph", "of_nodes", "of_tape"]
 
 Edge = tuple[int, int]
 
@@ -128,33 +128,6 @@ class TapeGraph:
                 spec = self.specs[vertex]
                 complete[vertex, last] = Identity(spec.shape, dtype=spec.dtype)
         return complete
-
-
-def signature_of(
-    leaves: Sequence[Node], outputs: Sequence[Node | None], nodes: Sequence[Node]
-) -> Hashable:
-    """What plans depend on: operations, shapes and edges, read off the nodes behind the outputs.
-
-    Every call of a Jacobian looks its plan up by this, so it builds no graph and no `Spec`: forms
-    stand for the shapes and dtypes of nodes, and types for those of numbers.
-    """
-    numbers: dict[Any, int] = {leaf: -1 - i for i, leaf in enumerate(leaves)}
-    operations = []
-    for i, node in enumerate(nodes):
-        numbers.setdefault(node, i)
-        pullback = node.pullback
-        kind: Any = None
-        if isinstance(pullback, Pullback):
-            kind = pullback.primitive.name
-        elif isinstance(pullback, Projection):
-            kind = pullback.position, node.parents[0].outputs
-        sources = [
-            numbers[p] if isinstance(p, Node) else p if isinstance(p, Spec) else type(p)
-            for p in node.parents
-        ]
-        operations.append((kind, node.form, *sources))
-    ends = tuple([None if node is None else numbers[node] for node in outputs])
-    return tuple([leaf.form for leaf in leaves]), tuple(operations), ends
 
 
 def of_nodes(

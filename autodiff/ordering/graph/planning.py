@@ -14,11 +14,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from autodiff.ordering.calibration import Rates, kind_of, rates
-from autodiff.ordering.elimination import Algebra, MappedState
-from autodiff.ordering.maps import Dense, LinearMap, multiply
-from autodiff.ordering.search import markowitz
-from autodiff.ordering.tapegraph import Edge, TapeGraph
+from autodiff.ordering.graph.elimination import Algebra, MappedState
+from autodiff.ordering.graph.search import markowitz
+from autodiff.ordering.graph.tapegraph import Edge, TapeGraph
+from autodiff.ordering.maps import Dense, LinearMap, kind_of, multiply
+from autodiff.transforms.jacobian.rates import Rates, rates, sweep_seconds
 
 __all__ = ["Decision", "decide", "eliminate", "simulate", "waists"]
 
@@ -27,12 +27,6 @@ _MOST_GREEDY = 64
 _PRODUCTS_PER_EDGE = 8
 """Orders that take more products than this, times the edges, are given up: following them would
 take longer than it may save, and sweeps do better where so many edges fill in."""
-_SWEEP_CALLS = 2.0
-"""A batched sweep spends about twice the fixed time of a product on each operation."""
-_FORWARD_CALLS = 2.5
-_FORWARD_START = 16.0
-"""A forward sweep evaluates the function again, batched: more on each operation, and opening the
-transforms, in fixed times of a product (fitted to tanh networks of 2 to 6 layers)."""
 
 Observer = Callable[[LinearMap, LinearMap, int, LinearMap, LinearMap | None], None]
 
@@ -182,18 +176,11 @@ def _sweep_seconds(graph: TapeGraph, maps: dict[Edge, LinearMap], chosen: Rates)
     specs = graph.specs
     columns = sum(spec.size for spec in specs[: graph.count_inputs])
     rows = sum(specs[v].size for v in graph.outputs if v is not None)
-    times = []
-    for seeds, calls, start in (
-        (columns, _FORWARD_CALLS, _FORWARD_START),
-        (rows, _SWEEP_CALLS, 0.0),
-    ):
-        total = chosen.call * start
-        for own in maps.values():
-            kind = kind_of(own, own)
-            moved = seeds * own.dtype.itemsize * (own.in_size + own.out_size)
-            total += chosen.seconds(kind, seeds * own.fma_apply, moved)
-        times.append(total + (calls - 1) * chosen.call * len(maps))
-    return min(times)
+    edges = (
+        (kind_of(own, own), own.fma_apply, own.dtype.itemsize * (own.in_size + own.out_size))
+        for own in maps.values()
+    )
+    return min(sweep_seconds(edges, rows, columns, chosen))
 
 
 def waists(graph: TapeGraph) -> list[int]:
@@ -203,7 +190,7 @@ def waists(graph: TapeGraph) -> list[int]:
     --------
     >>> import numpy as np
     >>> import autodiff as ad
-    >>> from autodiff.ordering.tapegraph import of_tape
+    >>> from autodiff.ordering.graph.tapegraph import of_tape
     >>> tape = ad.record(lambda x: np.sum(np.sin(x) * x) ** 2)(np.ones(3))
     >>> waists(of_tape(tape))  # sin, multiply, sum, power
     [2, 3, 4]

@@ -17,18 +17,20 @@ import numpy as np
 
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, spec_of
-from autodiff.ordering.coloring import (
+from autodiff.ordering.patterns import Integers, Pattern, sparsity_pattern
+from autodiff.ordering.sparse.coloring import (
     VERTEX_ORDERS,
     color_counts,
     column_coloring,
     star_coloring,
 )
-from autodiff.ordering.patterns import Integers, Pattern, sparsity_pattern
 from autodiff.tape.ir import Tape
 from autodiff.transforms.arguments import Argnums, Function, differentiable_leaf
 from autodiff.transforms.jacobian.forward import push_chunk, tape_bytes
 from autodiff.transforms.jacobian.problem import Problem
+from autodiff.transforms.jacobian.rates import SweepEdge, rates, sweep_seconds
 from autodiff.transforms.jacobian.reverse import measure_sweep, pull_chunk
+from autodiff.transforms.jacobian.work import tape_edges
 from autodiff.transforms.record import record
 
 if TYPE_CHECKING:
@@ -113,19 +115,31 @@ def _symmetric(pattern: Pattern) -> Compression:
     return Compression("forward", best, count, sweep, np.where(alone, rows, columns))
 
 
-def compress(pattern: Pattern, order: str = "auto", symmetric: bool = False) -> Compression:
+Prices = Callable[[int, int], tuple[float, float]]
+"""What a forward sweep for some number of colours takes, and a reverse one for another."""
+
+
+def _counted(columns: int, rows: int) -> tuple[float, float]:
+    return columns, rows
+
+
+def compress(
+    pattern: Pattern, order: str = "auto", symmetric: bool = False, prices: Prices = _counted
+) -> Compression:
     """Choose the sweeps for a matrix of a known pattern.
 
     Parameters
     ----------
     pattern : Pattern
     order : "auto", "forward" or "reverse"
-        "auto" colours the side with the shorter longest row or column first, which bounds the
-        number of its colours from below, and the other only where its bound leaves hope; a tie goes
-        to reverse, because the forward order evaluates the function once more.
+        "auto" colours the side that promises the cheaper sweep first, for the longest row or column
+        bounds the number of colours from below, and the other only where its bound leaves hope; a
+        tie goes to reverse, because the forward order evaluates the function once more.
     symmetric : bool
         The matrix is symmetric: forward, by the fewer of column and star colours. Where the pattern
         is not symmetric, by columns.
+    prices : function of two numbers of colours, optional
+        What the sweeps take; by default it is the number of colours that counts.
 
     Examples
     --------
@@ -143,19 +157,22 @@ def compress(pattern: Pattern, order: str = "auto", symmetric: bool = False) -> 
         return _by_columns(pattern)
     if order == "reverse":
         return _by_rows(pattern)
-    most_in_row = int(pattern.counts().max(initial=0))
-    most_in_column = int(np.bincount(pattern.indices, minlength=1).max())
-    if most_in_row < most_in_column:
-        first = _by_columns(pattern)
-        if first.sweeps < most_in_column:
-            return first
-        second = _by_rows(pattern)
-        return first if first.sweeps < second.sweeps else second
-    first = _by_rows(pattern)
-    if first.sweeps <= most_in_row:
-        return first
-    second = _by_columns(pattern)
-    return second if second.sweeps < first.sweeps else first
+    columns = int(pattern.counts().max(initial=0))
+    rows = int(np.bincount(pattern.indices, minlength=1).max())
+    forward, reverse = prices(columns, rows)
+    if forward < reverse:
+        by_columns = _by_columns(pattern)
+        forward = prices(by_columns.sweeps, rows)[0]
+        if forward < reverse:
+            return by_columns
+        by_rows = _by_rows(pattern)
+        return by_columns if forward < prices(columns, by_rows.sweeps)[1] else by_rows
+    by_rows = _by_rows(pattern)
+    reverse = prices(columns, by_rows.sweeps)[1]
+    if reverse <= forward:
+        return by_rows
+    by_columns = _by_columns(pattern)
+    return by_columns if prices(by_columns.sweeps, rows)[0] < reverse else by_rows
 
 
 # --- sweeps ---------------------------------------------------------------------------------------
@@ -199,7 +216,7 @@ def _forward(problem: Problem, plan: Compression, entries: _Entries, inp: Spec) 
 def _reverse(problem: Problem, plan: Compression, entries: _Entries, out: Spec) -> None:
     recorded = problem.record()
     nodes = recorded.nodes
-    measure = measure_sweep(nodes, price=False)
+    measure = measure_sweep(nodes)
     result = entries.values.nbytes
     size = problem.rows_per_chunk(plan.sweeps, measure.seed_bytes, measure.held_bytes, result)
     for start, seeds in plan.chunks(size, out.dtype):
@@ -323,10 +340,12 @@ def sparse_jacobian(
         tape, out = _record(problem, value)
         inp = spec_of(value)
         pattern = sparsity_pattern(tape)
-        del tape
         plan = next((plan for known, plan in latest if known.equals(pattern)), None)
+        edges = list(tape_edges(tape)) if plan is None else []
+        del tape
         if plan is None:
-            plan = compress(pattern, order, symmetric)
+            prices = functools.partial(_prices, edges)
+            plan = compress(pattern, order, symmetric, prices)
             latest[:] = [(pattern, plan)]
         entries = _Entries(plan, inp.dtype)
         if plan.sweeps and plan.direction == "forward":
@@ -339,6 +358,11 @@ def sparse_jacobian(
         return matrix
 
     return evaluate
+
+
+def _prices(edges: list[SweepEdge], columns: int, rows: int) -> tuple[float, float]:
+    """Predicted time of sweeps with so many seeds, by the cost model of all orders."""
+    return sweep_seconds(edges, rows, columns, rates())
 
 
 def _index_arrays(pattern: Pattern) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array
 from autodiff.ordering.patterns import Integers, Pattern
 
 __all__ = [
@@ -108,7 +109,7 @@ def is_column_coloring(pattern: Pattern, colors: Any) -> bool:
     >>> is_column_coloring(Pattern.of(np.array([[1, 1]])), np.array([0, 0]))
     False
     """
-    colors = np.asarray(colors)
+    colors = as_array(colors)
     entry_colors = colors[pattern.indices]
     if (entry_colors < 0).any():
         return False
@@ -224,7 +225,7 @@ def is_star_coloring(pattern: Pattern, colors: Any) -> bool:
     >>> is_star_coloring(path, [0, 1, 0, 1]), is_star_coloring(path, [0, 1, 0, 2])
     (False, True)
     """
-    colors = np.asarray(colors)
+    colors = as_array(colors)
     rows, columns = pattern.row_indices(), pattern.indices
     off = rows != columns
     rows, columns = rows[off], columns[off]

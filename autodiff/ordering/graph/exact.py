@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
 
-from autodiff.ordering.elimination import ScalarState, State, WeightedState, bits, evaluate
+from autodiff.ordering.graph.elimination import ScalarState, State, WeightedState, bits, evaluate
 
 __all__ = ["components", "least_costs", "prove", "prove_orders"]
 

@@ -1,0 +1,1 @@
+"""Chains of Jacobians, and how to bracket their products."""

@@ -1,0 +1,1 @@
+"""Graphs of local Jacobians, and in which order to eliminate their vertices."""

@@ -1,0 +1,98 @@
+"""Multiples of the identity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autodiff.core.spec import Shape
+from autodiff.ordering.maps.base import FLOAT, Array, LinearMap
+
+__all__ = ["Identity", "Scaled"]
+
+
+class Scaled(LinearMap):
+    """A number times the elements in their order; the shapes may differ (reshape).
+
+    Without its number (`factor` None) it stands for any.
+    """
+
+    def __init__(
+        self,
+        factor: float | None,
+        in_shape: Shape,
+        out_shape: Shape | None = None,
+        dtype: np.dtype[Any] = FLOAT,
+    ) -> None:
+        super().__init__(in_shape, in_shape if out_shape is None else out_shape, dtype)
+        if self.in_size != self.out_size:
+            raise ValueError(
+                f"a multiple of the identity from shape {self.in_shape} to {self.out_shape}: the "
+                "sizes differ"
+            )
+        self.factor = factor
+
+    @property
+    def structure(self) -> str:  # type: ignore[override]  # depends on the number
+        """Whether it is the identity."""
+        return "identity" if self.factor == 1 else "scaled"
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether products with it need no multiplication."""
+        return self.factor in (1, -1)
+
+    @property
+    def known(self) -> bool:
+        """Whether the number is known."""
+        return self.factor is not None
+
+    @property
+    def fma_apply(self) -> int:
+        """One product per element, none for a factor of 1 or -1."""
+        return 0 if self.is_unit else self.in_size
+
+    @property
+    def nbytes(self) -> int:
+        """One number."""
+        return self.dtype.itemsize
+
+    def push_rows(self, rows: Array) -> Array:
+        """Rows times the factor."""
+        if self.factor == 1:
+            return rows
+        # A Python number leaves float32 rows float32
+        return -rows if self.factor == -1 else rows * self.factor
+
+    pull_rows = push_rows
+
+    def matrix(self) -> Array:
+        """Diagonal matrix."""
+        return self.push_rows(np.eye(self.in_size, dtype=self.dtype))
+
+    def transpose(self) -> LinearMap:
+        """Return the same multiple the other way."""
+        return Scaled(self.factor, self.out_shape, self.in_shape, self.dtype)
+
+    def abstract(self) -> LinearMap:
+        """Keep the number only where it is 1 or -1."""
+        if self.is_unit:
+            return self
+        return Scaled(None, self.in_shape, self.out_shape, self.dtype)
+
+    def rescaled(self, factor: float | None, in_shape: Shape, out_shape: Shape) -> LinearMap:
+        """Multiply the numbers."""
+        product = None
+        if factor is not None and self.factor is not None:
+            product = self.factor * factor
+        return Scaled(product, in_shape, out_shape, self.dtype)
+
+
+class Identity(Scaled):
+    """The identity; with two shapes of one size, a reshape."""
+
+    def __init__(
+        self, in_shape: Shape, out_shape: Shape | None = None, dtype: np.dtype[Any] = FLOAT
+    ) -> None:
+        super().__init__(1, in_shape, out_shape, dtype)

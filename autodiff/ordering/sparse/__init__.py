@@ -1,0 +1,1 @@
+"""Sparse Jacobians: the columns that may be swept together, and how entries are found again."""
