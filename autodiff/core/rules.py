@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autodiff.core import arrays
 from autodiff.core.arrays import scaled
 from autodiff.core.spec import spec_of
 from autodiff.errors import DeclarationError
@@ -23,7 +24,7 @@ from autodiff.errors import DeclarationError
 if TYPE_CHECKING:
     from autodiff.core.primitive import Primitive
 
-__all__ = ["Pullback", "Rule", "compile_pullback", "signature_of"]
+__all__ = ["Pullback", "Rule", "compile_pullback", "required_positional", "signature_of"]
 
 
 _PASS_ON = (lambda x: x).__code__.co_code
@@ -127,6 +128,20 @@ def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     return copy
 
 
+def required_positional(function: Callable[..., Any]) -> int | None:
+    """How many arguments a function must be given by position, None where it does not tell."""
+    if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
+        return function.__code__.co_argcount - len(function.__defaults__ or ())
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return None
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in positional and p.default is p.empty for p in parameters)
+
+
 def signature_of(
     function: Callable[..., Any], name: str
 ) -> tuple[tuple[str, ...], dict[str, Any], bool]:
@@ -224,7 +239,7 @@ def _keeps_dtype(function: Any) -> bool:
 
 def zero_like(g: Any) -> Any:
     """Zero of a cotangent's shape and dtype, for partials that are 0 everywhere."""
-    return np.zeros(g.shape, g.dtype)
+    return arrays.zeros(g.shape, g.dtype, like=g)
 
 
 def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:

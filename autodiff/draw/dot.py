@@ -42,15 +42,6 @@ __all__ = ["DIRECTIONS", "Look", "scene_to_dot", "tape_to_dot"]
 
 DIRECTIONS = ("TB", "LR", "BT", "RL")
 
-# Operations whose inputs may change places
-_SYMMETRIC = {"add", "multiply", "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp"} | {
-    "equal",
-    "not_equal",
-    "logical_and",
-    "logical_or",
-    "logical_xor",
-}
-
 _SWATCHES = 6
 
 
@@ -392,7 +383,9 @@ class _Writer:
             return ""
         entry = edge.target.entries[0]
         # x @ W is not W @ x, and layout is free to put either on the left
-        ordered = entry.primitive.name not in _SYMMETRIC and len(set(map(id, entry.inputs))) > 1
+        primitive = entry.primitive
+        fixed = primitive.input_name(edge.slot) not in primitive.symmetric
+        ordered = fixed and len(set(map(id, entry.inputs))) > 1
         return f"{_ordinal(edge.slot + 1)} " if ordered else ""
 
     # --- legend ---

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.core.primitive import REGISTRY
 from autodiff.core.spec import Spec
 from autodiff.draw.outline import Block, Item, Outline, entries_of
 from autodiff.tape.ir import Constant, Entry, Tape, Variable
@@ -387,16 +386,13 @@ def _type_of(block: Block) -> Hashable:
 def _signature(entry: Entry) -> tuple[Hashable, list[int]]:
     """What an operation is, whatever it works on; and the places in its index, if it has one."""
     primitive = entry.primitive
-    known = REGISTRY.get(primitive.name) is primitive
     indices: list[int] = []
     params = tuple(
         (name, _frozen(value, indices if name == "template" else None))
         for name, value in entry.params.items()
     )
     specs: list[Spec] = [operand.spec for operand in (*entry.inputs, *entry.outputs)]
-    # A function made into a primitive is made anew at each call
-    identity = (primitive.name, "" if known else type(primitive).__name__)
-    return (identity, len(entry.inputs), tuple(specs), params), indices
+    return (primitive.identity, len(entry.inputs), tuple(specs), params), indices
 
 
 def _frozen(value: Any, indices: list[int] | None) -> Hashable:

@@ -13,7 +13,6 @@ from autodiff.ordering.chain import CHAIN_ORDERS, Chain, Elemental
 from autodiff.ordering.elimination import EdgeMap
 from autodiff.ordering.execute import local_jacobians
 from autodiff.ordering.graph import GRAPH_ORDERS, JacobianGraph
-from autodiff.ordering.local import LOCAL_JACOBIANS
 from autodiff.ordering.maps import (
     Block,
     Dense,
@@ -34,7 +33,6 @@ from autodiff.ordering.plan import Memory, Plan, Step
 __all__ = [
     "CHAIN_ORDERS",
     "GRAPH_ORDERS",
-    "LOCAL_JACOBIANS",
     "Block",
     "Calibration",
     "Chain",

@@ -145,7 +145,7 @@ def signature_of(
         pullback = node.pullback
         kind: Any = None
         if isinstance(pullback, Pullback):
-            kind = pullback.primitive.name
+            kind = pullback.primitive.identity
         elif isinstance(pullback, Projection):
             kind = pullback.position, node.parents[0].outputs
         sources = [

@@ -21,6 +21,7 @@ from autodiff.core.primitive import primitive
 from autodiff.core.samples import Sample
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import NonDifferentiableError
+from autodiff.ops import structures
 from autodiff.ops.index import loop_over_batch
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import as_matrices, batch_stack, require_square, square_matrices
@@ -146,6 +147,7 @@ def _triangular_samples(rng: np.random.Generator) -> list[Sample]:
     batch=_batch_triangular,
     cost=lambda a_spec, b_spec: a_spec.shape[-1] * max(b_spec.size, _stack_size(a_spec)),
     sample=_triangular_samples,
+    pattern=structures.systems,
 )
 def triangular_solve(a: Any, b: Any, *, lower: bool, transposed: bool, unit_diagonal: bool) -> Any:
     """Solution of a x = b, or a^T x = b, for triangular a and a matrix of right-hand sides.
@@ -326,6 +328,7 @@ def _banded_samples(rng: np.random.Generator) -> list[Sample]:
     ),
     cost=lambda ab_spec, b_spec, lower: 2 * ab_spec.size * (lower + b_spec.shape[-1]),
     sample=_banded_samples,
+    pattern=structures.systems,
 )
 def banded_solve(ab: Any, b: Any, *, lower: int, upper: int) -> Any:
     """Solution of a x = b for a banded matrix given by its diagonals; `b` is a matrix."""
@@ -409,6 +412,7 @@ def _batch_sylvester(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
         25 * (a_spec.shape[-1] ** 3 + b_spec.shape[-1] ** 3) * _stack_size(a_spec)
     ),
     sample=_sylvester_samples,
+    pattern=structures.stacks,
 )
 def sylvester(a: Any, b: Any, q: Any) -> Any:
     """Solution of a x + x b = q for square matrices a and b, or for stacks of one shape."""
@@ -484,6 +488,7 @@ def _each(function: Any, x: Any) -> Any:
     batch=batch_stack(lambda: _expm),
     cost=_matrix_cost(40),
     sample=square_matrices((2, 2), (2, 2, 2)),
+    pattern=structures.stacks,
 )
 def _expm(x: Any) -> Any:
     """Exponential of square matrices."""
@@ -498,6 +503,7 @@ def _expm(x: Any) -> Any:
     batch=batch_stack(lambda: _logm),
     cost=_matrix_cost(80),
     sample=square_matrices((2, 2), (2, 2, 2)),
+    pattern=structures.stacks,
 )
 def _logm(x: Any) -> Any:
     """Principal logarithm of square matrices."""
@@ -515,6 +521,7 @@ def _logm(x: Any) -> Any:
     batch=batch_stack(lambda: _sqrtm),
     cost=_matrix_cost(30),
     sample=square_matrices((2, 2), (2, 2, 2)),
+    pattern=structures.stacks,
 )
 def _sqrtm(x: Any) -> Any:
     """Principal square root of square matrices; out dx + dx out = dA."""
