@@ -92,7 +92,7 @@ __all__ = [
     "vmap",
 ]
 
-_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy")
+_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy", "structure")
 _LAZY_NAMES = {"report": "autodiff.flow"}
 
 

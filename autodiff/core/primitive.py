@@ -89,6 +89,8 @@ class Primitive:
 
     joint_jvp: Callable[[Sequence[Any], Sequence[Any], Any], Any] | None = None
     registered = False
+    gives_tuple = False
+    """Whether one output, too, comes as a tuple."""
 
     def __init__(
         self,

@@ -261,13 +261,19 @@ class Operation:
     @cached_property
     def partials(self) -> tuple[Any, ...]:
         """Cotangents of ones: the partials, where no element belongs to two results."""
+        return self.pull(arrays.ones(self.out.shape, self.out.dtype))
+
+    def pull(self, g: Any) -> tuple[Any, ...]:
+        """Cotangent of each input for one of the output that is asked about."""
         assert self.saved is not None
         assert self.pullback is not None
-        seeds = tuple(
-            (arrays.ones if position == self.output else arrays.zeros)(spec.shape, spec.dtype)
-            for position, spec in enumerate(self.outputs)
-        )
-        return self.pullback.pull(seeds[0] if len(seeds) == 1 else seeds, self.saved)
+        seed = g
+        if len(self.outputs) > 1 or self.primitive.gives_tuple:
+            seed = tuple(
+                g if position == self.output else arrays.zeros(spec.shape, spec.dtype)
+                for position, spec in enumerate(self.outputs)
+            )
+        return self.pullback.pull(seed, self.saved)
 
     @cached_property
     def places(self) -> Integers:

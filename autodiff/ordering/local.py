@@ -204,22 +204,13 @@ def _fma(operation: Operation, position: int) -> int:
 
 
 def _opaque(operation: Operation, position: int) -> LinearMap:
-    inp, out, output = operation.inputs[position], operation.out, operation.output
+    inp, out = operation.inputs[position], operation.out
     fma = _fma(operation, position)
     if not operation.known:
         return Opaque(None, None, fma, inp.shape, out.shape, inp.dtype)
-    saved = operation.saved
-    pullback = operation.pullback
-    assert saved is not None
-    assert pullback is not None
 
     def cotangent_of(g: Any) -> Any:
-        seed = g
-        if len(operation.outputs) > 1:
-            seed = tuple(
-                g if i == output else zeros(spec) for i, spec in enumerate(operation.outputs)
-            )
-        cotangent = materialised(pullback.pull(seed, saved)[position])
+        cotangent = materialised(operation.pull(g)[position])
         if not isinstance(cotangent, Box) and not is_array(cotangent):
             cotangent = as_array(cotangent)
         return conform(cotangent, inp.shape, inp.dtype)

@@ -95,6 +95,8 @@ class Call(Primitive):
         Whether a function that cannot take batches is evaluated example by example.
     """
 
+    gives_tuple = True
+
     def __init__(
         self,
         name: str,
