@@ -40,6 +40,7 @@ from autodiff.transforms.record import name, record
 from autodiff.transforms.tangent import hvp, jvp, linearize
 
 if TYPE_CHECKING:
+    from autodiff import structure
     from autodiff.flow import report
 
 __all__ = [
@@ -86,6 +87,7 @@ __all__ = [
     "softplus",
     "stop_gradient",
     "strong_zero",
+    "structure",
     "tree",
     "value_and_grad",
     "vjp",

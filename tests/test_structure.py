@@ -10,7 +10,7 @@ import pytest
 from registry import CASES, PRIMITIVES, SMOOTH, Case
 
 import autodiff as ad
-from autodiff import ordering, structure, tree
+from autodiff import nn, ordering, structure, tree
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.errors import DeclarationError, RuleError
@@ -111,12 +111,20 @@ INEXACT = {
 """Primitives whose Jacobian has zeros, by chance or by choice, that no pattern tells of."""
 
 
-@pytest.mark.parametrize("case", SMOOTH, ids=repr)
+LOSSES = [
+    Case(loss, number, sample.inputs, sample.params)
+    for loss in (nn.losses._softmax_cross_entropy, nn.losses._softmax_excess)
+    for number, sample in enumerate(loss.sample(np.random.default_rng(0)))
+]
+"""Of a package that the registry's tests do not load."""
+
+
+@pytest.mark.parametrize("case", [*SMOOTH, *LOSSES], ids=repr)
 def test_pattern_of_every_primitive(case: Case) -> None:
     check_pattern(case, case.primitive.name not in INEXACT)
 
 
-@pytest.mark.parametrize("case", [case for case in SMOOTH if is_real(case)], ids=repr)
+@pytest.mark.parametrize("case", [case for case in (*SMOOTH, *LOSSES) if is_real(case)], ids=repr)
 def test_map_of_every_primitive(case: Case) -> None:
     check_map(case)
 
