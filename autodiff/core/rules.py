@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Pullback", "Rule", "compile_pullback", "required_positional", "signature_of"]
 
 
+_COLLECTS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 _PASS_ON = (lambda x: x).__code__.co_code
 
 
@@ -102,6 +103,15 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def _named(function: Callable[..., Any], allowed: Sequence[str]) -> tuple[str, ...]:
     """Parameter names, less those at the end that bind a variable (``lambda x, k=k: ...``)."""
+    if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
+        code = function.__code__
+        if not code.co_kwonlyargcount and not code.co_flags & _COLLECTS:
+            count = code.co_argcount
+            required = count - len(function.__defaults__ or ())
+            names = code.co_varnames
+            while count > required and names[count - 1] not in allowed:
+                count -= 1
+            return names[:count]
     parameters = _parameters(function)
     while parameters:
         last = parameters[-1]

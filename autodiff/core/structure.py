@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,21 +65,24 @@ class Nothing:
     __slots__ = ()
 
 
-class Same(NamedTuple):
+class Same:
     """The elements in their order (the shapes may differ), times a factor.
 
-    Attributes
+    Parameters
     ----------
     factor : number, or function that returns one number per element
     """
 
-    factor: Factor = 1.0
+    __slots__ = ("factor",)
+
+    def __init__(self, factor: Factor = 1.0) -> None:
+        self.factor = factor
 
 
-class Reads(NamedTuple):
+class Reads:
     """Each result reads one element.
 
-    Attributes
+    Parameters
     ----------
     sources : function that returns an array of integers
         For each result the number of the element it reads, -1 for none.
@@ -89,33 +92,44 @@ class Reads(NamedTuple):
         one input after the other; 0 for none. It spares one pass over the result per input.
     """
 
-    sources: Callable[[], Any]
-    factor: Factor = 1.0
-    jointly: Callable[[], Any] | None = None
+    __slots__ = ("factor", "jointly", "sources")
+
+    def __init__(
+        self,
+        sources: Callable[[], Any],
+        factor: Factor = 1.0,
+        jointly: Callable[[], Any] | None = None,
+    ) -> None:
+        self.sources = sources
+        self.factor = factor
+        self.jointly = jointly
 
 
-class Sums(NamedTuple):
+class Sums:
     """Each element is added to one result.
 
-    Attributes
+    Parameters
     ----------
     targets : function that returns an array of integers
         For each element the number of the result it is added to.
     factor : number, or function that returns one number per element
     """
 
-    targets: Callable[[], Any]
-    factor: Factor = 1.0
+    __slots__ = ("factor", "targets")
+
+    def __init__(self, targets: Callable[[], Any], factor: Factor = 1.0) -> None:
+        self.targets = targets
+        self.factor = factor
 
 
-class Blocks(NamedTuple):
+class Blocks:
     """The same small matrices along the axes: dense, block-diagonal, Kronecker products.
 
     With the input seen as (lead, columns, trail) and the result as (lead, rows, trail),
 
         out[l, p, r] = sum over q of array[l, p, q, r] * x[l, q, r]
 
-    Attributes
+    Parameters
     ----------
     shape : (lead or 1, rows, columns, trail or 1)
         Of the array; 1 where the block is the same for all.
@@ -126,17 +140,27 @@ class Blocks(NamedTuple):
         Large blocks that would be made are not: the map stays known by its VJP.
     """
 
-    shape: tuple[int, int, int, int]
-    array: Callable[[], Any]
-    lead: int = 1
-    trail: int = 1
-    kept: bool = False
+    __slots__ = ("array", "kept", "lead", "shape", "trail")
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int],
+        array: Callable[[], Any],
+        lead: int = 1,
+        trail: int = 1,
+        kept: bool = False,
+    ) -> None:
+        self.shape = shape
+        self.array = array
+        self.lead = lead
+        self.trail = trail
+        self.kept = kept
 
 
-class Groups(NamedTuple):
+class Groups:
     """Each result may depend on all elements of its group. A pattern, no map.
 
-    Attributes
+    Parameters
     ----------
     elements : function that returns an array of integers
         Group of each element.
@@ -146,15 +170,18 @@ class Groups(NamedTuple):
         Number of groups.
     """
 
-    elements: Callable[[], Any]
-    results: Callable[[], Any]
-    total: int
+    __slots__ = ("elements", "results", "total")
+
+    def __init__(self, elements: Callable[[], Any], results: Callable[[], Any], total: int) -> None:
+        self.elements = elements
+        self.results = results
+        self.total = total
 
 
-class Pairs(NamedTuple):
+class Pairs:
     """The places of the matrix that may differ from zero. A pattern, no map.
 
-    Attributes
+    Parameters
     ----------
     places : function that returns two arrays of integers, of results and of elements
     total : int
@@ -163,9 +190,14 @@ class Pairs(NamedTuple):
         A coarser one, for where these are too many to list.
     """
 
-    places: Callable[[], tuple[Any, Any]]
-    total: int
-    within: Groups | None = None
+    __slots__ = ("places", "total", "within")
+
+    def __init__(
+        self, places: Callable[[], tuple[Any, Any]], total: int, within: Groups | None = None
+    ) -> None:
+        self.places = places
+        self.total = total
+        self.within = within
 
 
 Description = Nothing | Same | Reads | Sums | Blocks | Groups | Pairs

@@ -88,20 +88,20 @@ def elementwise(operation: Operation, position: int) -> Description:
     """
     inp, out = operation.inputs[position], operation.out
     rule = operation.primitive.reverse_rules[operation.primitive.input_name(position)]
-    zero: Any = False
+    zero: Any = None
     if isinstance(rule, Rule):
         if rule.passes_on and rule.needs[0] in operation.primitive.inputs:
             factor = operation.constant(operation.primitive.inputs.index(rule.needs[0]))
-            zero = factor is not None and np.equal(factor, 0)
+            if factor is not None and not np.all(factor):
+                zero = np.equal(factor, 0)
     elif rule == 0:
         return Nothing()
-    some_zero = bool(np.any(zero))
-    if inp.shape == out.shape and not some_zero:
+    if inp.shape == out.shape and zero is None:
         return Same()
 
     def sources() -> Any:
         places = np.broadcast_to(numbered(inp.shape), out.shape)
-        return np.where(zero, -1, places) if some_zero else places
+        return places if zero is None else np.where(zero, -1, places)
 
     return Reads(sources)
 

@@ -271,10 +271,11 @@ def result_pattern(operation: Operation, patterns: Sequence[Pattern | None]) -> 
     Pattern or None
         None where no input that carries a derivative depends on the tape's.
     """
+    fixed = operation.fixed if operation.primitive.constant else ()
     active = [
         (position, pattern)
         for position, pattern in enumerate(patterns)
-        if pattern is not None and position not in operation.fixed
+        if pattern is not None and position not in fixed
     ]
     if not active:
         return None
