@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, is_array
+from autodiff.core.arrays import as_array, full, is_array
+from autodiff.core.arrays import zeros as no_rows
 from autodiff.core.dispatch import Box, open_scope
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Rule
@@ -167,7 +168,7 @@ def _elementwise(operation: Operation, position: int) -> LinearMap:
     if inp.size == 1:
         column = operation.array(
             (out.size, 1),
-            partial if factor is None else lambda: np.full(out.shape, factor, inp.dtype),
+            partial if factor is None else lambda: full(out.shape, factor, inp.dtype),
         )
         return Dense(column, inp.shape, out.shape, inp.dtype)
     spread = IndexMap(
@@ -218,7 +219,7 @@ def _opaque(operation: Operation, position: int) -> LinearMap:
     def pull(rows: Any) -> Any:
         count = len(rows)
         if not count:
-            return np.zeros((0, inp.size), inp.dtype)
+            return no_rows((0, inp.size), inp.dtype)
         interpreter = Batch(Tensor, count)
         with open_scope(interpreter):
             g = rows.reshape((count, *out.shape)).astype(out.dtype, copy=False)
@@ -228,7 +229,7 @@ def _opaque(operation: Operation, position: int) -> LinearMap:
     def push(rows: Any) -> Any:
         count = len(rows)
         if not count:
-            return np.zeros((0, out.size), out.dtype)
+            return no_rows((0, out.size), out.dtype)
         interpreter = Batch(Tensor, count)
         with open_scope(interpreter):
             values = rows.reshape((count, *inp.shape)).astype(inp.dtype, copy=False)
