@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from autodiff import optim as optim
     from autodiff import ordering as ordering
     from autodiff import scipy as scipy
+    from autodiff import structure as structure
     from autodiff.flow.gradient_report import report
 
 __all__ = [
@@ -93,13 +94,14 @@ __all__ = [
     "softplus",
     "stop_gradient",
     "strong_zero",
+    "structure",
     "tree",
     "value_and_grad",
     "vjp",
     "vmap",
 ]
 
-_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy")
+_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy", "structure")
 _LAZY_NAMES = {"report": "autodiff.flow"}
 
 

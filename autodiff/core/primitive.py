@@ -1,8 +1,8 @@
-"""Primitives, the kinds of declaration, and the registry.
+"""Primitives and the kinds of declaration.
 
 A `Primitive` is a NumPy function with everything the library knows about it, declared once: its
-derivative rules, how it batches, what it costs, how to draw inputs for its tests. The kind says
-which rules a declaration must give and which follow:
+derivative rules, their structure, how it batches, what it costs, how to draw inputs for its tests.
+The kind says which rules a declaration must give and which follow:
 
 ``elementwise``
     ``d_<input>``: the local partial, a number or a rule; a rule that names ``g`` returns the
@@ -20,21 +20,22 @@ which rules a declaration must give and which follow:
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import is_array
 from autodiff.core.dispatch import Box, innermost
+from autodiff.core.registry import REGISTRY, restored
 from autodiff.core.rules import Pullback, Rule, compile_pullback, signature_of
 from autodiff.core.samples import Sampler
 from autodiff.core.spec import Spec, spec_of
+from autodiff.core.structure import StructureRule, checked_rule, checked_symmetry
 from autodiff.errors import DeclarationError
 
 __all__ = ["REGISTRY", "Primitive", "elementwise", "linear", "multilinear", "primitive"]
-
-REGISTRY: dict[str, Primitive] = {}
-"""Every primitive by name, in order of declaration; the test-suite walks it."""
 
 Number = int | float
 RuleSource = Callable[..., Any] | Number
@@ -87,7 +88,8 @@ class Primitive:
 
     Attributes
     ----------
-    name : str
+    name, module : str
+        What it is known by: the module is the one that declares it.
     kind : str
         "elementwise", "linear", "multilinear" or "general".
     forward : callable
@@ -100,6 +102,8 @@ class Primitive:
         without parameters also as ``pullback_unary``, ``pullback_both``, ``pullback_first`` and
         ``pullback_second``, None until first used.
     constant : inputs that carry no derivative (conditions, indices).
+    local, pattern : rules of structure (`autodiff.structure`), None where the kind says it all.
+    symmetric : frozenset of inputs that may change places.
     closed : whether operands that broadcast to one shape and dtype are sure to give that shape and
         dtype: arithmetic, and ufuncs of one input (as far as the dtype stays; an absolute value
         is real).
@@ -127,6 +131,9 @@ class Primitive:
     """
 
     joint_jvp: Callable[[Sequence[Any], Sequence[Any], Any], Any] | None = None
+    registered = False
+    gives_tuple = False
+    """Whether one output, too, comes as a tuple."""
 
     def __init__(
         self,
@@ -135,14 +142,19 @@ class Primitive:
         rules: Mapping[str, RuleSource],
         *,
         name: str | None = None,
+        module: str | None = None,
         inputs: tuple[str, ...] | None = None,
         label: str | None = None,
         constant: tuple[str, ...] = (),
+        local: StructureRule | None = None,
+        pattern: StructureRule | None = None,
+        symmetric: Sequence[str] = (),
         batch: Callable[..., Any] | None = None,
         cost: RuleSource | None = None,
         sample: Sampler | None = None,
     ) -> None:
         self.name = self.__name__ = self.__qualname__ = name or function.__name__.rstrip("_")
+        self.module = self.__module__ = module or getattr(function, "__module__", None) or ""
         self.__doc__ = function.__doc__
         self.kind = kind
         self.forward = function
@@ -174,6 +186,9 @@ class Primitive:
         self._check_complete()
         self.differentiable = bool(self.reverse_rules)
         self.cost_rule = self._cost_rule(cost)
+        self.local = checked_rule(self, "local", local)
+        self.pattern = checked_rule(self, "pattern", pattern)
+        self.symmetric = checked_symmetry(self, symmetric)
         self.call = self._make_call()
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
@@ -195,12 +210,20 @@ class Primitive:
         return self.name
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        """Copy and pickle by name: rules are code, and code lives in the registry."""
-        if REGISTRY.get(self.name) is self:
-            return _lookup, (self.name,)
-        raise TypeError(
-            f"primitive {self.name!r} is not registered and cannot be copied or pickled"
-        )
+        """Copy and pickle by module and name: rules are code, and code lives in the registry."""
+        if REGISTRY.knows(self):
+            return restored, (self.module, self.name)
+        what = "has been declared again since" if self.registered else "is not registered"
+        raise TypeError(f"primitive {self.name!r} {what} and cannot be copied or pickled")
+
+    @property
+    def identity(self) -> Any:
+        """What tells it from others, hashable.
+
+        Itself if it was declared; for functions made into primitives, which are made anew at each
+        call, their kind of primitive and name.
+        """
+        return self if self.registered else (type(self), self.name)
 
     def input_name(self, position: int) -> str:
         """Name of the input at a position; the inputs from ``*name`` on share that name.
@@ -436,9 +459,7 @@ class Primitive:
         """
         if type(error) not in (TypeError, ValueError, IndexError):
             return error
-        specs = ", ".join(
-            str(spec_of(x)) if isinstance(x, (np.ndarray, np.generic)) else repr(x) for x in inputs
-        )
+        specs = ", ".join(str(spec_of(x)) if is_array(x) else repr(x) for x in inputs)
         return type(error)(f"{self.name}({specs}): {str(error).strip()}")
 
     def _refuse_boxed_params(self, params: Mapping[str, Any]) -> None:
@@ -475,34 +496,35 @@ _PREFIXES = {
     "general": ("vjp", "jvp"),
 }
 
+_SETTINGS = (
+    "name",
+    "module",
+    "inputs",
+    "label",
+    "constant",
+    "batch",
+    "cost",
+    "sample",
+    "local",
+    "pattern",
+    "symmetric",
+)
+
 Decorator = Callable[[Callable[..., Any]], Primitive]
 
 
-def _lookup(name: str) -> Primitive:
-    return REGISTRY[name]
-
-
-def _register(declared: Primitive) -> Primitive:
-    """Add to the registry; a name stands for one thing only.
-
-    A function of ``__main__`` may be declared again: that is a notebook cell run twice.
-    """
-    former = REGISTRY.get(declared.name)
-    if former is not None:
-        modules = {former.forward.__module__, declared.forward.__module__}
-        if modules != {"__main__"}:
-            raise DeclarationError(
-                f"a primitive named {declared.name!r} is declared already: {former!r}; give this "
-                "one another name with name=..."
-            )
-    REGISTRY[declared.name] = declared
-    return declared
-
-
 def _kind(kind: str, options: dict[str, Any]) -> Decorator:
-    reserved = ("name", "inputs", "label", "constant", "batch", "cost", "sample")
-    settings = {key: options.pop(key) for key in reserved if key in options}
-    return lambda function: _register(Primitive(function, kind, options, **settings))
+    settings = {key: options.pop(key) for key in _SETTINGS if key in options}
+    # As collections.namedtuple has it: C functions say nothing of who declares them
+    settings.setdefault("module", sys._getframe(2).f_globals.get("__name__", "__main__"))
+
+    def declare(function: Callable[..., Any]) -> Primitive:
+        declared = Primitive(function, kind, options, **settings)
+        REGISTRY.add(declared)
+        declared.registered = True
+        return declared
+
+    return declare
 
 
 def elementwise(**options: Any) -> Decorator:
@@ -520,6 +542,19 @@ def elementwise(**options: Any) -> Decorator:
     inputs : tuple of str
         Names of the inputs of a C function (a ufunc, or one of ``operator``), which does not tell
         them; calling it directly saves a Python frame per operation.
+    symmetric : tuple of str
+        Inputs that may change places.
+    local, pattern : function of an operation and the position of an input
+        The linear map of the input, and which elements depend on which, where they have more
+        structure than partials on a diagonal: descriptions of `autodiff.structure`.
+    module : str
+        Instead of the module that calls the decorator, for helpers that declare for others.
+
+    Raises
+    ------
+    DeclarationError
+        A rule is missing, is none of this kind, or names what it cannot have; or the module has
+        declared another primitive of this name.
 
     Returns
     -------
@@ -554,9 +589,10 @@ def linear(**options: Any) -> Decorator:
         For one input. A function jointly linear in several inputs gives ``transpose_<input>`` for
         each; a variadic one (``*xs``) gives ``transpose_xs``, which may name ``index``, the
         position of the input it is asked for.
-    constant, name, label, batch, cost, sample
-        As in `elementwise`; ``batch(batched, inputs, params)`` evaluates on inputs whose leading
-        axis is the batch where ``batched`` says so.
+    constant, name, label, batch, cost, sample, symmetric, local, pattern, module
+        As in `elementwise`, but that without `local` and `pattern` the map is known by its VJP
+        alone and each result depends on every element; ``batch(batched, inputs, params)``
+        evaluates on inputs whose leading axis is the batch where ``batched`` says so.
 
     Returns
     -------
@@ -587,7 +623,7 @@ def multilinear(**options: Any) -> Decorator:
     Parameters
     ----------
     vjp_<input> : rule naming ``g``
-    constant, name, label, batch, cost, sample
+    constant, name, label, batch, cost, sample, symmetric, local, pattern, module
         As in `linear`.
 
     Returns
@@ -623,7 +659,7 @@ def primitive(**options: Any) -> Decorator:
     jvp_<input> : rule naming ``t``
         Optional: the output's tangent for the input's tangent ``t``. Derived by transposing the
         VJP if left out.
-    constant, name, label, batch, cost, sample
+    constant, name, label, batch, cost, sample, symmetric, local, pattern, module
         As in `linear`.
 
     Returns

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autodiff.core import arrays
 from autodiff.core.arrays import scaled
 from autodiff.core.spec import spec_of
 from autodiff.errors import DeclarationError
@@ -23,9 +24,10 @@ from autodiff.errors import DeclarationError
 if TYPE_CHECKING:
     from autodiff.core.primitive import Primitive
 
-__all__ = ["Pullback", "Rule", "compile_pullback", "signature_of"]
+__all__ = ["Pullback", "Rule", "compile_pullback", "required_positional", "signature_of"]
 
 
+_COLLECTS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 _PASS_ON = (lambda x: x).__code__.co_code
 
 
@@ -101,6 +103,15 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def _named(function: Callable[..., Any], allowed: Sequence[str]) -> tuple[str, ...]:
     """Parameter names, less those at the end that bind a variable (``lambda x, k=k: ...``)."""
+    if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
+        code = function.__code__
+        if not code.co_kwonlyargcount and not code.co_flags & _COLLECTS:
+            count = code.co_argcount
+            required = count - len(function.__defaults__ or ())
+            names = code.co_varnames
+            while count > required and names[count - 1] not in allowed:
+                count -= 1
+            return names[:count]
     parameters = _parameters(function)
     while parameters:
         last = parameters[-1]
@@ -125,6 +136,20 @@ def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     copy.__qualname__ = name
     copy.__module__ = function.__module__
     return copy
+
+
+def required_positional(function: Callable[..., Any]) -> int | None:
+    """How many arguments a function must be given by position, None where it does not tell."""
+    if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
+        return function.__code__.co_argcount - len(function.__defaults__ or ())
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return None
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in positional and p.default is p.empty for p in parameters)
 
 
 def signature_of(
@@ -224,7 +249,7 @@ def _keeps_dtype(function: Any) -> bool:
 
 def zero_like(g: Any) -> Any:
     """Zero of a cotangent's shape and dtype, for partials that are 0 everywhere."""
-    return np.zeros(g.shape, g.dtype)
+    return arrays.zeros(g.shape, g.dtype, like=g)
 
 
 def compile_pullback(primitive: Primitive, active: Sequence[bool]) -> Pullback:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from autodiff.core.arrays import as_array
+
 if TYPE_CHECKING:
     from numpy.random import Generator
 
@@ -55,7 +57,7 @@ def array(
     margin: float = 0.1,
 ) -> np.ndarray[Any, Any]:
     """Uniform values in [low, high), moved at least `margin` away from the given points."""
-    values = np.asarray(rng.uniform(low, high, tuple(shape)))
+    values: np.ndarray[Any, Any] = as_array(rng.uniform(low, high, tuple(shape)))
     for point in away_from:
         near = np.abs(values - point) < margin
         values = np.where(near, point + np.where(values < point, -margin, margin) * 1.5, values)

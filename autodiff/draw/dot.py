@@ -42,15 +42,6 @@ from autodiff.tape.texts import params_text, short_source
 
 __all__ = ["scene_to_dot", "tape_to_dot"]
 
-# Operations whose inputs may change places
-_SYMMETRIC = {"add", "multiply", "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp"} | {
-    "equal",
-    "not_equal",
-    "logical_and",
-    "logical_or",
-    "logical_xor",
-}
-
 
 def tape_to_dot(
     tape: Tape,
@@ -405,7 +396,9 @@ class _Writer:
             return ""
         entry = edge.target.entries[0]
         # x @ W is not W @ x, and layout is free to put either on the left
-        ordered = entry.primitive.name not in _SYMMETRIC and len(set(entry.inputs)) > 1
+        primitive = entry.primitive
+        fixed = primitive.input_name(edge.slot) not in primitive.symmetric
+        ordered = fixed and len(set(entry.inputs)) > 1
         return f"{_ordinal(edge.slot + 1)} " if ordered else ""
 
 

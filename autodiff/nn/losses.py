@@ -162,6 +162,25 @@ def _push(t: Any, logits: Any, labels: Any, reduction: str) -> Any:
     return np.sum(product) * _weight(logits, reduction)
 
 
+def _row_per_loss(operation: ad.structure.Operation, position: int) -> ad.structure.Blocks:
+    count = operation.out.size
+    columns = operation.inputs[position].size // max(count, 1)
+    return ad.structure.Blocks(
+        (count, 1, columns, 1), lambda: operation.partials[position], lead=count
+    )
+
+
+def _block_per_example(operation: ad.structure.Operation, position: int) -> ad.structure.Blocks:
+    *lead, classes = operation.out.shape
+    count = math.prod(lead)
+
+    def blocks() -> Any:
+        shares = ad.softmax(operation.values["logits"]).reshape((count, classes, 1))
+        return shares * (np.eye(classes, dtype=shares.dtype) - shares.swapaxes(1, 2))
+
+    return ad.structure.Blocks((count, classes, classes, 1), blocks, lead=count)
+
+
 @ad.primitive(
     name="softmax_excess",
     vjp_logits=lambda g, logits: _through_softmax(g, ad.softmax(logits)),
@@ -169,6 +188,7 @@ def _push(t: Any, logits: Any, labels: Any, reduction: str) -> Any:
     constant=("labels",),
     batch=_batch_excess,
     cost=lambda logits_spec: 12 * logits_spec.size,
+    local=_block_per_example,
     sample=_excess_samples,
 )
 def _softmax_excess(logits: Any, labels: Any) -> Any:
@@ -195,6 +215,7 @@ def _through_softmax(t: Any, shares: Any) -> Any:
     constant=("labels",),
     batch=_batch,
     cost=lambda logits_spec: 12 * logits_spec.size,
+    local=_row_per_loss,
     sample=_samples,
 )
 def _softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none") -> Any:

@@ -14,6 +14,8 @@ import numpy as np
 from autodiff.core.arrays import ARRAY, as_array, copied_value, scalar_form
 from autodiff.core.primitive import REGISTRY, elementwise, linear
 from autodiff.core.samples import Sample, array, cases, reals
+from autodiff.core.structure import Description, Nothing, Operation
+from autodiff.ops import structures
 from autodiff.ops.protocol import UFUNCS
 
 LOG_2 = float(np.log(2.0))
@@ -24,12 +26,20 @@ XY = ("x", "y")
 
 # --- arithmetic -------------------------------------------------------------------------------
 
-add = elementwise(name="add", inputs=XY, d_x=1, d_y=1, label="+", sample=reals(2))(operator.add)
+add = elementwise(name="add", inputs=XY, symmetric=XY, d_x=1, d_y=1, label="+", sample=reals(2))(
+    operator.add
+)
 subtract = elementwise(name="subtract", inputs=XY, d_x=1, d_y=-1, label="−", sample=reals(2))(
     operator.sub
 )
 multiply = elementwise(
-    name="multiply", inputs=XY, d_x=lambda y: y, d_y=lambda x: x, label="×", sample=reals(2)
+    name="multiply",
+    inputs=XY,
+    symmetric=XY,
+    d_x=lambda y: y,
+    d_y=lambda x: x,
+    label="×",
+    sample=reals(2),
 )(operator.mul)
 divide = elementwise(
     name="divide",
@@ -138,6 +148,7 @@ def _logaddexp_share(x: Any, out: Any) -> Any:
 logaddexp = elementwise(
     name="logaddexp",
     inputs=XY,
+    symmetric=XY,
     d_x=lambda x, out: _logaddexp_share(x, out),
     d_y=lambda y, out: _logaddexp_share(y, out),
     cost=16,
@@ -218,6 +229,7 @@ def _over_radius(x: Any, radius: Any) -> Any:
 hypot = elementwise(
     name="hypot",
     inputs=XY,
+    symmetric=XY,
     d_x=lambda x, out: _over_radius(x, out),
     d_y=lambda y, out: _over_radius(y, out),
     cost=4,
@@ -237,6 +249,7 @@ def _share_of_larger(g: Any, larger: Any, smaller: Any) -> Any:
 maximum = elementwise(
     name="maximum",
     inputs=XY,
+    symmetric=XY,
     d_x=lambda g, x, y: _share_of_larger(g, x, y),
     d_y=lambda g, x, y: _share_of_larger(g, y, x),
     label="max",
@@ -245,6 +258,7 @@ maximum = elementwise(
 minimum = elementwise(
     name="minimum",
     inputs=XY,
+    symmetric=XY,
     d_x=lambda g, x, y: _share_of_larger(g, y, x),
     d_y=lambda g, x, y: _share_of_larger(g, x, y),
     label="min",
@@ -398,16 +412,28 @@ def _leading_batch(forward: Any) -> Any:
     return lambda batched, inputs, params: forward(*inputs, **params)
 
 
-@linear(transpose=lambda g: g, batch=_leading_batch(lambda x: real(x)), sample=_complexes)
+@linear(
+    transpose=lambda g: g,
+    batch=_leading_batch(lambda x: real(x)),
+    local=structures.real_same,
+    pattern=structures.same,
+    sample=_complexes,
+)
 def real(x: Any) -> Any:
     """Real part."""
     return np.real(x)
+
+
+def _no_imaginary_part(operation: Operation, position: int) -> Description | None:
+    return None if operation.inputs[position].dtype.kind == "c" else Nothing()
 
 
 @linear(
     transpose=lambda g, x_spec: g * -1j if x_spec.dtype.kind == "c" else 0.0 * g,
     batch=_leading_batch(lambda x: imag(x)),
     sample=_complexes,
+    local=_no_imaginary_part,
+    pattern=structures.same,
 )
 def imag(x: Any) -> Any:
     """Imaginary part."""
@@ -418,6 +444,8 @@ def imag(x: Any) -> Any:
     transpose=lambda g: np.conjugate(g),
     batch=_leading_batch(lambda x: conjugate(x)),
     sample=_complexes,
+    local=structures.real_same,
+    pattern=structures.same,
 )
 def conjugate(x: Any) -> Any:
     """Complex conjugate."""
@@ -431,6 +459,8 @@ def conjugate(x: Any) -> Any:
         (((2, 3),), {"dtype": np.dtype("complex128")}),
         ((((),)), {"dtype": np.dtype("float64")}),
     ),
+    local=structures.real_same,
+    pattern=structures.same,
 )
 def convert(x: Any, *, dtype: np.dtype[Any]) -> Any:
     """Cast to another dtype; complex to real keeps the real part."""
@@ -445,12 +475,17 @@ def convert(x: Any, *, dtype: np.dtype[Any]) -> Any:
 # --- functions without a derivative -------------------------------------------------------------
 
 
-def _discrete(function: Any, label: str | None = None) -> Any:
+def _discrete(function: Any, label: str | None = None, symmetric: tuple[str, ...] = ()) -> Any:
     """Declare a ufunc whose values are booleans: no input carries a derivative."""
     names = XY if function.nin == 2 else X
     sample = reals(function.nin, distinct=True)
     return elementwise(
-        name=function.__name__, inputs=names, constant=names, label=label, sample=sample
+        name=function.__name__,
+        inputs=names,
+        constant=names,
+        symmetric=symmetric,
+        label=label,
+        sample=sample,
     )(function)
 
 
@@ -463,7 +498,12 @@ def _discrete_logical(function: Any, label: str | None = None) -> Any:
         return [Sample(bits[: function.nin], {})]
 
     return elementwise(
-        name=function.__name__, inputs=names, constant=names, label=label, sample=sample
+        name=function.__name__,
+        inputs=names,
+        constant=names,
+        symmetric=names if function.nin == 2 else (),
+        label=label,
+        sample=sample,
     )(function)
 
 
@@ -471,8 +511,8 @@ greater = _discrete(np.greater, ">")
 greater_equal = _discrete(np.greater_equal, "≥")
 less = _discrete(np.less, "<")
 less_equal = _discrete(np.less_equal, "≤")
-equal = _discrete(np.equal, "=")
-not_equal = _discrete(np.not_equal, "≠")
+equal = _discrete(np.equal, "=", XY)
+not_equal = _discrete(np.not_equal, "≠", XY)
 isnan = _discrete(np.isnan)
 isinf = _discrete(np.isinf)
 isfinite = _discrete(np.isfinite)

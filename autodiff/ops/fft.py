@@ -18,6 +18,7 @@ from autodiff.core.primitive import linear
 from autodiff.core.samples import Sample, Sampler, array
 from autodiff.core.spec import Spec, spec_of
 from autodiff.ops import elementwise as ew
+from autodiff.ops import structures
 from autodiff.ops.linalg.matrices import conj
 from autodiff.ops.operands import operand
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
@@ -58,6 +59,7 @@ _complex_calls = (
     label="fft",
     cost=_cost,
     sample=_samples(_complex_calls, True),
+    pattern=structures.along,
 )
 def dft(x: Any, *, axis: int, norm: Any = "backward") -> Any:
     """Discrete Fourier transform along an axis, of real or complex numbers."""
@@ -70,6 +72,7 @@ def dft(x: Any, *, axis: int, norm: Any = "backward") -> Any:
     label="ifft",
     cost=_cost,
     sample=_samples(_complex_calls, True),
+    pattern=structures.along,
 )
 def inverse_dft(x: Any, *, axis: int, norm: Any = "backward") -> Any:
     """Inverse discrete Fourier transform along an axis, of real or complex numbers."""
@@ -92,6 +95,7 @@ def inverse_dft(x: Any, *, axis: int, norm: Any = "backward") -> Any:
         ),
         False,
     ),
+    pattern=structures.along,
 )
 def real_dft(x: Any, *, axis: int, norm: Any = "backward") -> Any:
     """The first n // 2 + 1 terms of the transform of real numbers: the others mirror them."""
@@ -126,6 +130,7 @@ def _inverse_real_transpose(g: Any, n: int, axis: int, norm: str) -> Any:
         ),
         True,
     ),
+    pattern=structures.along,
 )
 def inverse_real_dft(x: Any, *, n: int, axis: int, norm: Any = "backward") -> Any:
     """`n` real numbers, of the first n // 2 + 1 terms of their transform."""

@@ -30,6 +30,8 @@ from autodiff.core.dispatch import Box
 from autodiff.core.primitive import linear
 from autodiff.core.samples import Sample, array
 from autodiff.core.spec import Shape, Spec, spec_of
+from autodiff.core.structure import Description, Operation, Sums
+from autodiff.ops import structures
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, unbroadcast
 
 Template = tuple[Any, ...]
@@ -170,6 +172,7 @@ def _index_samples(rng: np.random.Generator) -> list[Sample]:
     batch=_batch_index,
     label="[ ]",
     sample=_index_samples,
+    local=structures.moves,
 )
 def index(x: Any, *arrays: Any, template: Template) -> Any:
     """Read through an index."""
@@ -201,11 +204,18 @@ def _scatter_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
+def _scattered(operation: Operation, position: int) -> Description:
+    """Each element is added where its template says."""
+    template = operation.params["templates"][position]
+    return Sums(lambda: operation.places[template])
+
+
 @linear(
     transpose_gs=lambda g, templates, index: read_template(g, templates[index]),
     batch=_batch_scatter,
     cost=lambda gs_spec: sum(spec.size for spec in gs_spec),
     sample=_scatter_samples,
+    local=_scattered,
 )
 def scatter(*gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.dtype[Any]) -> Any:
     """Zeros of a shape, with each array added at its index: the transpose of several reads."""
@@ -223,6 +233,15 @@ def _dynamic_samples(rng: np.random.Generator) -> list[Sample]:
     return [Sample((array(rng, (2, 2)), np.array([2, 2])), params)]
 
 
+def _scattered_dynamically(operation: Operation, position: int) -> Description | None:
+    """As `_scattered`, where the arrays of the index are known."""
+    arrays = list(operation.fixed.values())
+    if any(array is None for array in arrays):
+        return None
+    template = _filled(operation.params["template"], arrays)
+    return Sums(lambda: operation.places[template])
+
+
 @linear(
     transpose_g=lambda g, arrays, template: index(g, *arrays, template=template),
     constant=("arrays",),
@@ -231,6 +250,7 @@ def _dynamic_samples(rng: np.random.Generator) -> list[Sample]:
     ),
     cost=lambda g_spec: g_spec.size,
     sample=_dynamic_samples,
+    local=_scattered_dynamically,
 )
 def scatter_dynamic(
     g: Any, *arrays: Any, template: Template, shape: Shape, dtype: np.dtype[Any]
@@ -316,6 +336,7 @@ def _assign_samples(rng: np.random.Generator) -> list[Sample]:
     batch=_batch_assign,
     label="[ ]=",
     sample=_assign_samples,
+    local=structures.moves,
 )
 def assign(x: Any, v: Any, *arrays: Any, template: Template) -> Any:
     """Copy of `x` with `v` written at an index; of values written to one place the last stays."""

@@ -12,6 +12,8 @@ from autodiff.core.arrays import ARRAY, full, ones
 from autodiff.core.primitive import linear, primitive
 from autodiff.core.samples import Sample, cases
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
+from autodiff.core.structure import Description, Operation, Pairs
+from autodiff.ops import structures
 from autodiff.ops.elementwise import convert
 from autodiff.ops.protocol import OUT_REMEDY, REDUCTIONS, implements, refuse_keywords
 from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose
@@ -72,6 +74,7 @@ _reductions = (
     label="Σ",
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
+    local=structures.reduced,
 )
 def sum(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Sum over axes."""
@@ -83,6 +86,11 @@ def _count(shape: Shape, axis: Shape) -> int:
     return math.prod(shape[i] for i in axis)
 
 
+def _averaged(operation: Operation, position: int) -> Description:
+    factor = operation.out.size / operation.inputs[position].size
+    return structures.reduced(operation, position, factor)
+
+
 @linear(
     transpose=lambda g, x_spec, axis: broadcast_to(
         spread(g / _count(x_spec.shape, axis), x_spec, axis), shape=x_spec.shape
@@ -90,6 +98,7 @@ def _count(shape: Shape, axis: Shape) -> int:
     batch=batch_reduction(lambda: mean),
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
+    local=_averaged,
 )
 def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes."""
@@ -139,6 +148,7 @@ def products_of_others(x: Any, axis: Shape) -> Any:
     label="Π",
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions, (((1,),), {"axis": (0,)})),
+    local=structures.one_row,
 )
 def prod(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Product over axes; derivatives hold for any number of zeros."""
@@ -175,16 +185,29 @@ def _extremum_rules() -> dict[str, Any]:
     }
 
 
-@primitive(**_extremum_rules(), batch=batch_reduction(lambda: max))
+@primitive(**_extremum_rules(), batch=batch_reduction(lambda: max), local=structures.one_row)
 def max(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Largest value over axes; equal largest ones share the derivative evenly."""
     return _maximum_reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(**_extremum_rules(), batch=batch_reduction(lambda: min))
+@primitive(**_extremum_rules(), batch=batch_reduction(lambda: min), local=structures.one_row)
 def min(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Smallest value over axes; equal smallest ones share the derivative evenly."""
     return _minimum_reduce(x, axis=axis, keepdims=keepdims)
+
+
+def _running(operation: Operation, position: int) -> Description:
+    """A result depends on the elements up to it along the axis."""
+    shape, axis = operation.inputs[position].shape, operation.params["axis"]
+    length = shape[axis]
+
+    def places() -> tuple[Any, Any]:
+        lanes = np.moveaxis(operation.places, axis, -1).reshape(-1, length)
+        later, earlier = np.tril_indices(length)
+        return lanes[:, later], lanes[:, earlier]
+
+    return Pairs(places, operation.out.size * (length + 1) // 2)
 
 
 def _reversed(x: Any, axis: int) -> Any:
@@ -196,6 +219,7 @@ def _reversed(x: Any, axis: int) -> Any:
     batch=batch_scan(lambda: cumsum),
     cost=lambda x_spec: x_spec.size,
     sample=cases((((4,),), {"axis": 0}), (((2, 3),), {"axis": 1})),
+    pattern=_running,
 )
 def cumsum(x: Any, *, axis: int) -> Any:
     """Running sum along an axis."""

@@ -13,6 +13,7 @@ from autodiff.core.arrays import SCALAR, as_array, repeated
 from autodiff.core.primitive import linear
 from autodiff.core.samples import cases
 from autodiff.core.spec import Shape, axes_to_sum, spec_of
+from autodiff.ops import structures
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
 
 Axes = int | Sequence[int]
@@ -26,6 +27,7 @@ Axes = int | Sequence[int]
         inputs[0], shape=(inputs[0].shape[0], *params["shape"])
     ),
     sample=cases((((2, 3),), {"shape": (3, 2)}), (((6,),), {"shape": (1, 6)})),
+    local=structures.same,
 )
 def reshape(x: Any, *, shape: Shape) -> Any:
     """Give an array another shape of the same size (C order)."""
@@ -42,6 +44,7 @@ def _inverse(axes: Shape) -> Shape:
         inputs[0], axes=(0, *(axis + 1 for axis in params["axes"]))
     ),
     sample=cases((((2, 3),), {"axes": (1, 0)}), (((2, 3, 4),), {"axes": (1, 2, 0)})),
+    local=structures.moves,
 )
 def transpose(x: Any, *, axes: Shape) -> Any:
     """Permute axes."""
@@ -60,6 +63,7 @@ def _batch_broadcast_to(batched: Any, inputs: Any, params: dict[str, Any]) -> An
     transpose=lambda g, x_spec: unbroadcast(g, shape=x_spec.shape),
     batch=_batch_broadcast_to,
     sample=cases((((3,),), {"shape": (2, 3)}), (((2, 1),), {"shape": (4, 2, 3)})),
+    local=structures.moves,
 )
 def broadcast_to(x: Any, *, shape: Shape) -> Any:
     """Repeat along new and length-1 axes, as a read-only view."""
@@ -82,6 +86,7 @@ def _batch_unbroadcast(batched: Any, inputs: Any, params: dict[str, Any]) -> Any
     batch=_batch_unbroadcast,
     cost=lambda x_spec: x_spec.size,
     sample=cases((((2, 3),), {"shape": (3,)}), (((4, 2, 3),), {"shape": (2, 1)})),
+    local=structures.unbroadcast,
 )
 def unbroadcast(x: Any, *, shape: Shape) -> Any:
     """Sum over the axes that broadcasting from `shape` would make: its transpose."""
@@ -122,6 +127,7 @@ def _piece(g: Any, xs_spec: Any, axis: int, index: int) -> Any:
         (((2, 1), (2, 3), (2, 2)), {"axis": 1}),
         (((2,),), {"axis": 0}),
     ),
+    local=structures.moves,
 )
 def concatenate(*xs: Any, axis: int) -> Any:
     """Join arrays along an existing axis (non-negative)."""
@@ -132,6 +138,7 @@ def concatenate(*xs: Any, axis: int) -> Any:
     transpose_xs=lambda g, axis, index: g[(slice(None),) * axis + (index,)],
     batch=_batch_joined(lambda: stack),
     sample=cases((((2, 3), (2, 3)), {"axis": 1}), (((), ()), {"axis": 0})),
+    local=structures.moves,
 )
 def stack(*xs: Any, axis: int) -> Any:
     """Join arrays of one shape along a new axis (non-negative)."""
@@ -148,6 +155,7 @@ def _inside(widths: tuple[tuple[int, int], ...], shape: Shape) -> tuple[slice, .
     transpose=lambda g, x_spec, widths: g[_inside(widths, x_spec.shape)],
     batch=lambda batched, inputs, params: pad_zeros(inputs[0], widths=((0, 0), *params["widths"])),
     sample=cases((((2, 3),), {"widths": ((1, 0), (0, 2))}), (((3,),), {"widths": ((0, 0),)})),
+    local=structures.moves,
 )
 def pad_zeros(x: Any, *, widths: tuple[tuple[int, int], ...]) -> Any:
     """Surround with zeros: (before, after) widths per axis."""

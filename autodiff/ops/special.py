@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from autodiff.core.arrays import scalar_form
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import cases
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
+from autodiff.core.structure import Blocks, Operation
+from autodiff.ops import structures
 from autodiff.ops.elementwise import LOG_2
 from autodiff.ops.protocol import refuse_keywords
 from autodiff.ops.reduce import Axis, batch_reduction, spread
@@ -33,6 +36,21 @@ def _shares(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
 _rows = cases((((3, 4),), {"axis": (1,)}), (((2, 3),), {"axis": (0, 1)}), (((3,),), {"axis": (0,)}))
 
 
+def _row_blocks(operation: Operation, values: Callable[[Any, Any], Any]) -> Blocks | None:
+    """One square block per row, made of the row's results (as a column) and the unit matrix."""
+    out = operation.out
+    group = structures.group_of_axes(out.shape, operation.params["axis"])
+    if group is None:
+        return None
+    lead, length, trail = group
+
+    def blocks() -> Any:
+        column = operation.values["out"].reshape((lead, length, 1, trail))
+        return values(column, np.eye(length, dtype=out.dtype).reshape((1, length, length, 1)))
+
+    return Blocks((lead, length, length, trail), blocks, lead, trail)
+
+
 @primitive(
     name="logsumexp",
     vjp_x=lambda g, x, out, x_spec, axis: spread(g, x_spec, axis) * _shares(x, out, x_spec, axis),
@@ -42,6 +60,7 @@ _rows = cases((((3, 4),), {"axis": (1,)}), (((2, 3),), {"axis": (0, 1)}), (((3,)
     batch=batch_reduction(lambda: _logsumexp),
     cost=lambda x_spec: 10 * x_spec.size,
     sample=_rows,
+    local=structures.one_row,
 )
 def _logsumexp(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """log(sum(exp(x))) over axes."""
@@ -58,6 +77,10 @@ def _logsumexp(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     batch=batch_reduction(lambda: _softmax),
     cost=lambda x_spec: 12 * x_spec.size,
     sample=_rows,
+    local=lambda operation, position: _row_blocks(
+        operation, lambda out, eye: out * (eye - out.swapaxes(1, 2))
+    ),
+    pattern=structures.along,
 )
 def _softmax(x: Any, *, axis: Shape) -> Any:
     """exp(x) / sum(exp(x)) over axes."""
@@ -73,6 +96,10 @@ def _softmax(x: Any, *, axis: Shape) -> Any:
     batch=batch_reduction(lambda: _log_softmax),
     cost=lambda x_spec: 12 * x_spec.size,
     sample=_rows,
+    local=lambda operation, position: _row_blocks(
+        operation, lambda out, eye: eye - np.exp(out).swapaxes(1, 2)
+    ),
+    pattern=structures.along,
 )
 def _log_softmax(x: Any, *, axis: Shape) -> Any:
     """Logarithm of softmax."""

@@ -57,6 +57,7 @@ def _share_past_nan(g: Any, chosen: Any, other: Any) -> Any:
 fmax = elementwise(
     name="fmax",
     inputs=XY,
+    symmetric=XY,
     d_x=lambda g, x, y: _share_past_nan(g, x, y),
     d_y=lambda g, x, y: np.where(np.isnan(y), 0.0, _share_past_nan(g, y, x)),
     sample=reals(2, distinct=True),
@@ -64,6 +65,7 @@ fmax = elementwise(
 fmin = elementwise(
     name="fmin",
     inputs=XY,
+    symmetric=XY,
     d_x=lambda g, x, y: _share_past_nan(g, -x, -y),
     d_y=lambda g, x, y: np.where(np.isnan(y), 0.0, _share_past_nan(g, -y, -x)),
     sample=reals(2, distinct=True),
@@ -78,6 +80,7 @@ def _logaddexp2_share(x: Any, out: Any) -> Any:
 logaddexp2 = elementwise(
     name="logaddexp2",
     inputs=XY,
+    symmetric=XY,
     d_x=lambda x, out: _logaddexp2_share(x, out),
     d_y=lambda y, out: _logaddexp2_share(y, out),
     cost=16,

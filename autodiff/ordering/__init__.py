@@ -10,7 +10,6 @@ from autodiff.ordering.chain.chain import CHAIN_ORDERS, Chain, Elemental
 from autodiff.ordering.execute import local_jacobians
 from autodiff.ordering.graph.elimination import EdgeMap
 from autodiff.ordering.graph.jacobian_graph import GRAPH_ORDERS, JacobianGraph
-from autodiff.ordering.local import LOCAL_JACOBIANS
 from autodiff.ordering.maps import (
     Block,
     Dense,
@@ -33,7 +32,6 @@ from autodiff.transforms.jacobian.rates import Rates, rates, use_rates
 __all__ = [
     "CHAIN_ORDERS",
     "GRAPH_ORDERS",
-    "LOCAL_JACOBIANS",
     "Block",
     "Calibration",
     "Chain",

@@ -1,9 +1,9 @@
 """Sparsity patterns, propagated through a tape.
 
 Each value on the tape has, for each of its elements, the set of input elements that it may depend
-on. Operations that move elements, elementwise ones, reductions and products with constant matrices
-propagate these sets exactly; an operation that has no rule here makes each of its results depend
-on everything that any of its inputs depends on. So a pattern never lacks an entry, and it is the
+on. What an operation does to these sets follows from its declaration (``pattern=``, ``local=``, the
+kind); one of which nothing is known makes each of its results depend on everything that any of its
+inputs depends on. So a pattern never lacks an entry, and it is the
 same for all inputs for which the function takes the same path: an entry that is zero by chance
 belongs to it, and so do both branches of ``np.where`` and of ``np.maximum``.
 """
@@ -11,15 +11,26 @@ belongs to it, and so do both branches of ``np.where`` and of ``np.maximum``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box
-from autodiff.core.primitive import Primitive
-from autodiff.core.spec import Shape, Spec, is_inexact
-from autodiff.ops import elementwise, index, reduce, shape, special
-from autodiff.ops.linalg import contractions
+from autodiff.core.spec import Shape, is_inexact
+from autodiff.core.structure import (
+    Blocks,
+    Description,
+    Groups,
+    Nothing,
+    Operation,
+    Pairs,
+    Reads,
+    Same,
+    Sums,
+)
+from autodiff.ops.structures import elementwise
 from autodiff.tape.ir import Entry, Tape, Variable
 
 __all__ = ["MAX_NONZEROS", "Pattern", "sparsity_pattern"]
@@ -27,7 +38,7 @@ __all__ = ["MAX_NONZEROS", "Pattern", "sparsity_pattern"]
 MAX_NONZEROS = 50_000_000
 """Most entries that one pattern may have: what comes near it is not sparse."""
 
-Integers = np.ndarray[Any, np.dtype[np.intp]]
+Integers = NDArray[np.intp]
 
 
 class _OverfullError(Exception):
@@ -77,7 +88,7 @@ class Pattern:
     @staticmethod
     def of(matrix: Any) -> Pattern:
         """Pattern of the nonzeros of a dense matrix."""
-        rows, indices = np.nonzero(np.asarray(matrix))
+        rows, indices = np.nonzero(as_array(matrix))
         count, columns = np.shape(matrix)
         return Pattern(np.searchsorted(rows, np.arange(count + 1)), indices, columns)
 
@@ -123,7 +134,7 @@ class Pattern:
         indptr = np.concatenate(([0], np.cumsum(np.bincount(self.indices, minlength=self.columns))))
         return Pattern(indptr, self.row_indices()[order], self.rows)
 
-    def dense(self) -> np.ndarray[Any, Any]:
+    def dense(self) -> NDArray[np.bool_]:
         """Boolean matrix."""
         matrix = np.zeros(self.shape, bool)
         matrix[self.row_indices(), self.indices] = True
@@ -182,300 +193,122 @@ def united(patterns: Sequence[Pattern]) -> Pattern:
 # --- one operation --------------------------------------------------------------------------------
 
 
-class Operation(NamedTuple):
-    """An entry of a tape as the rules see it.
+def _described(operation: Operation, position: int) -> Description | None:
+    """What the declaration says of one input: its pattern, its map, or what follows from the kind.
 
-    ``patterns`` has None for inputs that do not depend on the tape's; ``values`` has None for
-    values that are computed on the tape.
+    None stands for a result that depends on every element.
     """
-
-    primitive: Primitive
-    specs: tuple[Spec, ...]
-    patterns: tuple[Pattern | None, ...]
-    values: tuple[Any, ...]
-    params: dict[str, Any]
-    out: Spec
-
-    def active(self) -> list[tuple[int, Pattern]]:
-        """Position and pattern of each input that the result depends on differentiably."""
-        return [
-            (position, pattern)
-            for position, pattern in enumerate(self.patterns)
-            if pattern is not None
-            and self.primitive.input_name(position) not in self.primitive.constant
-        ]
+    primitive = operation.primitive
+    found = None
+    if primitive.pattern is not None:
+        found = primitive.pattern(operation, position)
+    if found is None and primitive.local is not None:
+        found = primitive.local(operation, position)
+    if found is None and primitive.kind == "elementwise":
+        found = elementwise(operation, position)
+    return found
 
 
-PatternRule = Callable[[Operation], Pattern]
+def _grouped(pattern: Pattern, groups: Groups) -> Pattern:
+    united_groups = pattern.sum_rows(_flat(groups.elements()), groups.total)
+    return united_groups.take(_flat(groups.results()))
 
 
-def _places(spec_shape: Shape, start: int = 0) -> Integers:
-    """Consecutive numbers in the shape of an array."""
-    size = int(np.prod(spec_shape, dtype=np.intp))
-    return np.arange(start, start + size).reshape(spec_shape)
+def _listed(pattern: Pattern, pairs: Pairs, rows: int) -> Pattern:
+    """Pattern by its places; by the coarser description where they take too long."""
+    coarse = pairs.within
+    limit = MAX_NONZEROS if coarse is None else MAX_NONZEROS // 4
+    if pairs.total <= limit:
+        targets, sources = map(_flat, pairs.places())
+        if coarse is None or int(pattern.counts()[sources].sum()) <= limit:
+            return pattern.take(sources).sum_rows(targets, rows)
+    if coarse is None:
+        raise _OverfullError
+    return _grouped(pattern, coarse)
 
 
-def _dense(op: Operation) -> Pattern:
-    """Each result depends on everything: right for any primitive."""
-    rows = stacked([pattern for _, pattern in op.active()])
-    row = rows.sum_rows(np.zeros(rows.rows, np.intp), 1)
-    return row.take(np.zeros(op.out.size, np.intp))
+def _in_blocks(blocks: Blocks) -> Groups:
+    """Each result depends on the elements of its block."""
+    (_, rows, columns, _), lead, trail = blocks.shape, blocks.lead, blocks.trail
+    places = np.arange(lead * trail).reshape((lead, 1, trail))
+    return Groups(
+        lambda: np.broadcast_to(places, (lead, columns, trail)),
+        lambda: np.broadcast_to(places, (lead, rows, trail)),
+        lead * trail,
+    )
 
 
-def _elementwise(op: Operation) -> Pattern:
-    """Union over the operands, broadcast."""
-    terms = []
-    for position, pattern in op.active():
-        if op.primitive.reverse_rules.get(op.primitive.input_name(position)) == 0:
-            continue
-        factor = op.values[1 - position] if op.primitive is elementwise.multiply else None
-        zero = None if factor is None else np.asarray(factor) == 0
-        own = op.specs[position].shape
-        if own == op.out.shape and (zero is None or not zero.any()):
-            terms.append(pattern)
-            continue
-        places = np.broadcast_to(_places(own), op.out.shape)
-        if zero is not None:
-            places = np.where(zero, -1, places)
-        terms.append(pattern.take(places.ravel()))
-    return united(terms) if terms else Pattern.empty(op.out.size, op.active()[0][1].columns)
+def _flat(integers: Any) -> Integers:
+    flat: Integers = as_array(integers, np.intp).reshape(-1)
+    return flat
 
 
-def _same_places(op: Operation) -> Pattern:
-    """Linear functions of single elements (casts, real and imaginary parts)."""
-    ((_, pattern),) = op.active()
-    return pattern
-
-
-def _moved(op: Operation) -> Pattern:
-    """Functions that put elements elsewhere: run them on the elements' numbers.
-
-    Numbers start at 1; a 0 marks what does not depend on an input.
-    """
-    operands: list[Any] = []
-    patterns: list[Pattern] = []
-    start = 1
-    for position, (spec, pattern) in enumerate(zip(op.specs, op.patterns, strict=True)):
-        if op.primitive.input_name(position) in op.primitive.constant:
-            if op.values[position] is None:
-                return _dense(op)
-            operands.append(op.values[position])
-        elif pattern is None:
-            operands.append(np.zeros(spec.shape, np.intp))
-        else:
-            operands.append(_places(spec.shape, start))
-            patterns.append(pattern)
-            start += spec.size
-    moved = np.asarray(op.primitive.forward(*operands, **op.params))
-    return stacked(patterns).take(moved.ravel() - 1)
-
-
-def _into(pattern: Pattern, own: Shape, kept: Shape) -> Pattern:
-    """Unite what is summed when an array is reduced to a shape that broadcasts to its own."""
-    targets = np.broadcast_to(_places(kept), own)
-    return pattern.sum_rows(targets.ravel(), int(np.prod(kept, dtype=np.intp)))
-
-
-def _reduced(op: Operation) -> Pattern:
-    """Functions of all elements along axes."""
-    ((position, pattern),) = op.active()
-    own = op.specs[position].shape
-    return _into(pattern, own, reduce.kept_shape(own, op.params["axis"]))
-
-
-def _normalized(op: Operation) -> Pattern:
-    """Reductions whose result is spread over the axes again."""
-    ((position, pattern),) = op.active()
-    own = op.specs[position].shape
-    kept = reduce.kept_shape(own, op.params["axis"])
-    back = np.broadcast_to(_places(kept), own).ravel()
-    return _into(pattern, own, kept).take(back)
-
-
-def _unbroadcast(op: Operation) -> Pattern:
-    ((position, pattern),) = op.active()
-    own, kept = op.specs[position].shape, tuple(op.params["shape"])
-    return _into(pattern, own, (1,) * (len(own) - len(kept)) + kept)
-
-
-def _running(op: Operation) -> Pattern:
-    """Scans: an element depends on those before it along the axis."""
-    ((position, pattern),) = op.active()
-    own, axis = op.specs[position].shape, op.params["axis"]
-    length = own[axis]
-    lanes = np.moveaxis(_places(own), axis, -1).reshape(-1, length)
-    _check_room(len(lanes) * length * (length + 1) // 2)
-    later, earlier = np.tril_indices(length)
-    terms = pattern.take(lanes[:, earlier].ravel())
-    return terms.sum_rows(lanes[:, later].ravel(), op.out.size)
-
-
-def _scattered(op: Operation) -> Pattern:
-    """Sums of arrays added into zeros through an index."""
-    if op.primitive is index.scatter:
-        templates = op.params["templates"]
-    elif any(value is None for value in op.values[1:]):
-        return _dense(op)
-    else:
-        templates = (index._filled(op.params["template"], op.values[1:]),)
-    buffer = _places(op.params["shape"])
-    patterns, targets = [], []
-    for position, pattern in op.active():
-        written = buffer[templates[position]]
-        read = np.broadcast_to(_places(op.specs[position].shape), written.shape)
-        patterns.append(pattern.take(read.ravel()))
-        targets.append(written.ravel())
-    return stacked(patterns).sum_rows(np.concatenate(targets), op.out.size)
-
-
-Labels = tuple[int, ...]
-"""An operand's axes by number, as letters name them in `np.einsum`."""
-
-
-def _coordinates(labels: Labels, at: dict[int, Integers], lengths: dict[int, int]) -> Integers:
-    """Place in an array of the elements at given positions along each of its axes."""
-    place = np.zeros(1, np.intp)
-    for label in labels:
-        place = place * lengths[label] + at[label]
-    return place
-
-
-def _through_constant(
-    pattern: Pattern, own: Labels, out: Labels, lengths: dict[int, int], value: Any, term: Labels
-) -> Pattern | None:
-    """Pattern of a product with a constant array, by its nonzeros; None where that takes long."""
-    nonzero = np.nonzero(value)
-    count = len(nonzero[0])
-    free = [label for label in dict.fromkeys((*own, *out)) if label not in term]
-    repeats = int(np.prod([lengths[label] for label in free], dtype=np.intp))
-    if count * repeats > MAX_NONZEROS // 4:
-        return None
-    at = {label: np.repeat(values, repeats) for label, values in zip(term, nonzero, strict=True)}
-    if free:
-        positions = np.unravel_index(np.arange(repeats), [lengths[label] for label in free])
-        at |= {label: np.tile(values, count) for label, values in zip(free, positions, strict=True)}
-    zero = np.zeros(count * repeats, np.intp)
-    sources = _coordinates(own, at, lengths) + zero
-    targets = _coordinates(out, at, lengths) + zero
-    if int(pattern.counts()[sources].sum()) > MAX_NONZEROS // 4:
-        return None
-    rows = int(np.prod([lengths[label] for label in out], dtype=np.intp))
-    return pattern.take(sources).sum_rows(targets, rows)
-
-
-def _contracted(op: Operation, terms: Sequence[Labels], out: Labels) -> Pattern:
-    """Sums of products: union over the axes that are summed, repeated over those of the others.
-
-    Each label stands for one length; of the constant factors with zeros, the one with the most is
-    taken into account.
-    """
-    lengths: dict[int, int] = {}
-    for spec, term in zip(op.specs, terms, strict=True):
-        lengths.update(zip(term, spec.shape, strict=True))
-    sparse = [
-        (np.count_nonzero(value) / value.size, position)
-        for position, value in enumerate(map(np.asarray, op.values))
-        if op.values[position] is not None and value.size and np.count_nonzero(value) < value.size
+def _all_moved(
+    operation: Operation, patterns: Sequence[Pattern | None], jointly: Callable[[], Any]
+) -> Pattern:
+    """Pattern of elements moved from several inputs, in one pass over the result."""
+    columns = next(pattern.columns for pattern in patterns if pattern is not None)
+    parts = [
+        Pattern.empty(spec.size, columns) if pattern is None else pattern
+        for position, (spec, pattern) in enumerate(zip(operation.inputs, patterns, strict=True))
+        if position not in operation.fixed
     ]
-    parts: list[Pattern] = []
-    for position, pattern in op.active():
-        own = terms[position]
-        if sparse:
-            _, best = min(sparse)
-            through = _through_constant(
-                pattern, own, out, lengths, np.asarray(op.values[best]), terms[best]
-            )
-            if through is not None:
-                parts.append(through)
-                continue
-        kept = tuple(lengths[label] if label in out else 1 for label in own)
-        summed = _into(pattern, tuple(lengths[label] for label in own), kept)
-        places = _places(kept)
-        axes = [own.index(label) for label in out if label in own]
-        lonely = [axis for axis, label in enumerate(own) if label not in out]
-        places = places.transpose((*lonely, *axes)).reshape([kept[axis] for axis in axes])
-        places = places.reshape([lengths[label] if label in own else 1 for label in out])
-        parts.append(summed.take(np.broadcast_to(places, op.out.shape).ravel()))
-    return united(parts)
+    return stacked(parts).take(_flat(jointly()) - 1)
 
 
-def _matmul(op: Operation) -> Pattern:
-    """Matrix products, with NumPy's rules for vectors and stacks of matrices."""
-    x, y = (spec.shape for spec in op.specs)
-    summed, row, column = -1, -2, -3
-    depth = max(len(x), len(y), 2) - 2
-    stack = tuple(range(depth))
-    stack_shape = np.broadcast_shapes(x[:-2], y[:-2])
-    left: Labels = (*stack, row, summed) if len(x) > 1 else (summed,)
-    right: Labels = (*stack, summed, column) if len(y) > 1 else (summed,)
-    ends = ((row,) if len(x) > 1 else ()) + ((column,) if len(y) > 1 else ())
-    specs, patterns, values = [], [], []
-    for spec, pattern, value in zip(op.specs, op.patterns, op.values, strict=True):
-        full = (*stack_shape, *spec.shape[-2:]) if spec.ndim > 1 else spec.shape
-        if spec.shape != full:
-            if pattern is not None:
-                places = np.broadcast_to(_places(spec.shape), full)
-                pattern = pattern.take(places.ravel())
-            value = None if value is None else np.broadcast_to(value, full)
-        specs.append(Spec(full, spec.dtype))
-        patterns.append(pattern)
-        values.append(value)
-    op = op._replace(specs=tuple(specs), patterns=tuple(patterns), values=tuple(values))
-    return _contracted(op, (left, right), (*stack, *ends))
+def result_pattern(operation: Operation, patterns: Sequence[Pattern | None]) -> Pattern | None:
+    """Pattern of the result of an operation.
 
+    Parameters
+    ----------
+    operation : Operation
+        Its shapes, what is constant, and which output is asked about.
+    patterns : sequence
+        One per input, None for inputs that do not depend on the tape's.
 
-def _einsum(op: Operation) -> Pattern:
-    inputs, _, out = op.params["subscripts"].partition("->")
-    terms = [tuple(map(ord, term)) for term in inputs.split(",")]
-    return _contracted(op, terms, tuple(map(ord, out)))
-
-
-RULES: dict[Primitive, PatternRule] = {
-    **dict.fromkeys(
-        (elementwise.real, elementwise.imag, elementwise.conjugate, elementwise.convert),
-        _same_places,
-    ),
-    **dict.fromkeys(
-        (
-            shape.reshape,
-            shape.transpose,
-            shape.broadcast_to,
-            shape.concatenate,
-            shape.stack,
-            shape.pad_zeros,
-            index.index,
-            index.assign,
-        ),
-        _moved,
-    ),
-    **dict.fromkeys(
-        (
-            reduce.sum,
-            reduce.mean,
-            reduce.prod,
-            reduce.max,
-            reduce.min,
-            special._logsumexp,
-        ),
-        _reduced,
-    ),
-    special._softmax: _normalized,
-    special._log_softmax: _normalized,
-    shape.unbroadcast: _unbroadcast,
-    reduce.cumsum: _running,
-    index.scatter: _scattered,
-    index.scatter_dynamic: _scattered,
-    contractions.matmul: _matmul,
-    contractions.einsum: _einsum,
-}
-"""Rules of the primitives whose results depend on some of the elements alone. Elementwise ones
-follow from their kind; all others are taken to depend on every element."""
-
-
-def _rule(primitive: Primitive) -> PatternRule:
-    if primitive in RULES:
-        return RULES[primitive]
-    return _elementwise if primitive.kind == "elementwise" else _dense
+    Returns
+    -------
+    Pattern or None
+        None where no input that carries a derivative depends on the tape's.
+    """
+    fixed = operation.fixed if operation.primitive.constant else ()
+    active = [
+        (position, pattern)
+        for position, pattern in enumerate(patterns)
+        if pattern is not None and position not in fixed
+    ]
+    if not active:
+        return None
+    rows, columns = operation.out.size, active[0][1].columns
+    terms: list[Pattern] = []  # patterns of the result
+    added: list[tuple[Pattern, Integers]] = []  # patterns of inputs, and where their elements go
+    all_of: list[Pattern] = []  # patterns of inputs each of whose elements goes everywhere
+    for position, pattern in active:
+        described = _described(operation, position)
+        if isinstance(described, Reads):
+            if described.jointly is not None and len(active) > 1:
+                return _all_moved(operation, patterns, described.jointly)
+            terms.append(pattern.take(_flat(described.sources())))
+        elif isinstance(described, Same):
+            terms.append(pattern)
+        elif isinstance(described, Sums):
+            added.append((pattern, _flat(described.targets())))
+        elif isinstance(described, Blocks):
+            terms.append(_grouped(pattern, _in_blocks(described)))
+        elif isinstance(described, Groups):
+            terms.append(_grouped(pattern, described))
+        elif isinstance(described, Pairs):
+            terms.append(_listed(pattern, described, rows))
+        elif not isinstance(described, Nothing):
+            all_of.append(pattern)
+    if added:
+        sources = stacked([pattern for pattern, _ in added])
+        terms.append(sources.sum_rows(np.concatenate([into for _, into in added]), rows))
+    if all_of:
+        every = stacked(all_of)
+        row = every.sum_rows(np.zeros(every.rows, np.intp), 1)
+        terms.append(row.take(np.zeros(rows, np.intp)))
+    return united(terms) if terms else Pattern.empty(rows, columns)
 
 
 # --- the tape -------------------------------------------------------------------------------------
@@ -506,18 +339,15 @@ def _propagated(entry: Entry, known: dict[int, Pattern | None]) -> list[Pattern 
         else operand.value
         for operand in entry.inputs
     )
-    specs = tuple(operand.spec for operand in entry.inputs)
-    rule = _rule(entry.primitive)
-    results: list[Pattern | None] = []
-    for variable in entry.outputs:
-        op = Operation(entry.primitive, specs, patterns, values, entry.params, variable.spec)
-        if not op.active() or not entry.primitive.differentiable:
-            results.append(None)
-        elif is_inexact(variable.spec.dtype):
-            results.append(rule(op))
-        else:
-            results.append(None)
-    return results
+    inputs = [operand.spec for operand in entry.inputs]
+    outputs = [variable.spec for variable in entry.outputs]
+    operation = Operation(entry.primitive, None, None, inputs, outputs, entry.params, values)
+    return [
+        result_pattern(operation.at(output), patterns)
+        if entry.primitive.differentiable and is_inexact(spec.dtype)
+        else None
+        for output, spec in enumerate(outputs)
+    ]
 
 
 def sparsity_pattern(tape: Tape) -> Pattern:

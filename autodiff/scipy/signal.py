@@ -14,6 +14,7 @@ from autodiff.core.primitive import multilinear
 from autodiff.core.samples import cases
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.index import loop_over_batch
+from autodiff.ops.linalg.contracted import convolution_pattern
 from autodiff.ops.operands import operand
 
 __all__ = ["convolve", "correlate", "fftconvolve"]
@@ -51,6 +52,7 @@ def _vjp_short(g: Any, x: Any, mode: str, method: str) -> Any:
         (((4, 3), (2, 2)), {"mode": "valid"}),
         (((5,), (3,)), {"mode": "full", "method": "fft"}),
     ),
+    pattern=convolution_pattern,
 )
 def convolve_nd(x: Any, y: Any, *, mode: str, method: str = "direct") -> Any:
     """Sum of products over all (full) or all complete (valid) overlaps, in every axis.

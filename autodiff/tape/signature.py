@@ -12,14 +12,9 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from autodiff.core.arrays import has_memory
-from autodiff.core.primitive import REGISTRY, Primitive
+from autodiff.core.primitive import Primitive
 
-__all__ = ["digest", "operation_key", "params_key", "primitive_key", "value_key"]
-
-
-def primitive_key(primitive: Primitive) -> Hashable:
-    """Key of a primitive: itself; of a function made into one for a single call, its name."""
-    return primitive if primitive.name in REGISTRY else (type(primitive), primitive.name)
+__all__ = ["digest", "operation_key", "params_key", "value_key"]
 
 
 def value_key(value: Any, integers: list[int] | None = None) -> Hashable:
@@ -79,7 +74,7 @@ def operation_key(
         Takes the integers of an index, which then do not count: a loop that reads ``x[i]`` does
         the same thing each time, somewhere else.
     """
-    return (primitive_key(primitive), params_key(params, places), operands, results)
+    return (primitive.identity, params_key(params, places), operands, results)
 
 
 def digest(signature: Hashable) -> str:

@@ -107,6 +107,8 @@ class Call(Primitive):
         What the function computes, once somebody asked for it: see `stage_body`.
     """
 
+    gives_tuple = True
+
     def __init__(
         self,
         name: str,

@@ -14,6 +14,7 @@ from autodiff.core.primitive import multilinear
 from autodiff.core.samples import cases
 from autodiff.core.spec import Spec, normalize_axes, spec_of
 from autodiff.ops.index import getitem
+from autodiff.ops.linalg.contracted import einsum_pattern, matmul_map, matmul_pattern
 from autodiff.ops.operands import operand
 from autodiff.ops.protocol import OUT_REMEDY, UFUNCS, implements, refuse_keywords
 from autodiff.ops.reduce import sum as sum_over
@@ -124,6 +125,8 @@ _matrix_pairs = cases(
     label="@",
     cost=lambda x_spec, out_spec: 2 * out_spec.size * x_spec.shape[-1],
     sample=_matrix_pairs,
+    local=matmul_map,
+    pattern=matmul_pattern,
 )
 def matmul(x: Any, y: Any) -> Any:
     """Matrix product, with NumPy's rules for vectors and stacks of matrices."""
@@ -182,6 +185,7 @@ def _einsum_cost(xs_spec: Any, subscripts: str) -> int:
         (((2, 3), (3,), (2,)), {"subscripts": "ij,j,i->"}),
         (((2, 3), (2, 3)), {"subscripts": "ij,ij->ji"}),
     ),
+    pattern=einsum_pattern,
 )
 def einsum(*xs: Any, subscripts: str, optimize: Any = False) -> Any:
     """Sum of products by explicit labels."""

@@ -42,6 +42,7 @@ from autodiff.core.samples import Sample
 from autodiff.core.spec import Spec
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops import elementwise as ew
+from autodiff.ops import structures
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import (
     adjoint,
@@ -102,6 +103,7 @@ def _cholesky_jvp(t: Any, out: Any) -> Any:
     batch=batch_stack(lambda: cholesky),
     cost=lambda x_spec: stack_size(x_spec) * (x_spec.shape[-1] ** 3 // 3),
     sample=square_matrices((3, 3), (2, 2, 2), kind="definite"),
+    pattern=structures.stacks,
 )
 def cholesky(x: Any) -> Any:
     """Lower Cholesky factor of Hermitian positive definite matrices; reads the lower triangle.
@@ -174,6 +176,7 @@ def _tall(rng: np.random.Generator) -> list[Sample]:
     batch=batch_stack(lambda: qr),
     cost=lambda x_spec: 4 * stack_size(x_spec) * x_spec.shape[-2] * x_spec.shape[-1] ** 2,
     sample=_tall,
+    pattern=structures.stacks,
 )
 def qr(x: Any, *, mode: Any = "reduced") -> Any:
     """QR factorisation of matrices with at least as many rows as columns, of full column rank.
@@ -272,6 +275,7 @@ def _eigh_jvp(t: Any, out: Any, uplo: str) -> Any:
     sample=square_matrices(
         (3, 3), (2, 2, 2), kind="definite", params=({"uplo": "L"}, {"uplo": "U"})
     ),
+    pattern=structures.stacks,
 )
 def eigh(x: Any, *, uplo: Any = "L") -> Any:
     """Eigenvalues, ascending, and eigenvectors of Hermitian matrices, read from one triangle."""
@@ -337,6 +341,7 @@ def _eig_jvp(t: Any, out: Any) -> Any:
     batch=batch_stack(lambda: eig),
     cost=_cubed(25),
     sample=square_matrices((3, 3), (2, 2, 2)),
+    pattern=structures.stacks,
 )
 def eig(x: Any) -> Any:
     """Eigenvalues and eigenvectors of square matrices; complex where those of a real one are."""
@@ -470,6 +475,7 @@ def _svd_samples(rng: np.random.Generator) -> list[Sample]:
         + stack_size(x_spec) * 20 * min(x_spec.shape[-2:]) ** 3
     ),
     sample=_svd_samples,
+    pattern=structures.stacks,
 )
 def svd(x: Any, *, full_matrices: bool = True, hermitian: bool = False) -> Any:
     """Singular value decomposition, U diag(s) V^H.

@@ -15,7 +15,9 @@ from autodiff.core.dispatch import Box, concrete
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import cases
 from autodiff.core.spec import Shape, Spec, spec_of
+from autodiff.core.structure import Description, Operation
 from autodiff.ops import elementwise as ew
+from autodiff.ops import structures
 from autodiff.ops.linalg.decompositions import svd_
 from autodiff.ops.linalg.matrices import as_matrices, conj, require_square
 from autodiff.ops.linalg.solvers import inv
@@ -43,6 +45,13 @@ def _batch_norm(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
     return euclidean_norm(*inputs, **{**params, "axis": axis})
 
 
+def _unless_complex(operation: Operation, position: int) -> Description | None:
+    """A norm of complex numbers has no complex derivative."""
+    if operation.inputs[position].dtype.kind == "c":
+        return None
+    return structures.one_row(operation, position)
+
+
 @primitive(
     vjp_x=lambda g, x, out, x_spec, axis: (
         spread(g, x_spec, axis) * _direction(x, out, x_spec, axis)
@@ -58,6 +67,8 @@ def _batch_norm(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
         (((2, 3, 4),), {"axis": (1,), "keepdims": True}),
         (((2, 3, 4),), {"axis": (0, 2)}),
     ),
+    local=_unless_complex,
+    pattern=structures.reduced,
 )
 def euclidean_norm(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Square root of the sum of squared moduli over axes; the derivative at zero is 0."""

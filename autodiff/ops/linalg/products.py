@@ -10,6 +10,7 @@ from autodiff.core.primitive import multilinear
 from autodiff.core.samples import cases
 from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem, loop_over_batch
+from autodiff.ops.linalg.contracted import convolution_pattern
 from autodiff.ops.linalg.contractions import matmul
 from autodiff.ops.operands import existing, one_axis, operand
 from autodiff.ops.protocol import UFUNCS, implements
@@ -133,6 +134,7 @@ def _vjp_short(g: Any, x: Any, mode: str) -> Any:
         (((5,), (2,)), {"mode": "valid"}),
         (((3,), (3,)), {"mode": "valid"}),
     ),
+    pattern=convolution_pattern,
 )
 def convolve(x: Any, y: Any, *, mode: Any) -> Any:
     """Sum of products over all (full) or all complete (valid) overlaps.

@@ -19,7 +19,9 @@ from autodiff.core.dispatch import Box, concrete
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import Sample
 from autodiff.core.spec import Spec, spec_of
+from autodiff.core.structure import Blocks, Description, Nothing, Operation
 from autodiff.ops import elementwise as ew
+from autodiff.ops import structures
 from autodiff.ops.linalg.contractions import matmul, mT
 from autodiff.ops.linalg.matrices import (
     adjoint,
@@ -69,6 +71,7 @@ def _lu_cost(x_spec: Spec) -> int:
     label="A⁻¹",
     cost=lambda x_spec: 3 * _lu_cost(x_spec),
     sample=square_matrices((3, 3), (2, 2, 2)),
+    pattern=structures.stacks,
 )
 def inv(x: Any) -> Any:
     """Inverse of square matrices: d(A^-1) = -A^-1 dA A^-1 (Giles 2008, section 2.2.3)."""
@@ -121,6 +124,7 @@ def _systems(rng: np.random.Generator) -> list[Sample]:
         _lu_cost(a_spec) + 2 * a_spec.shape[-1] * max(b_spec.size, stack_size(a_spec))
     ),
     sample=_systems,
+    pattern=structures.systems,
 )
 def solve(a: Any, b: Any) -> Any:
     """Solution of a x = b for a matrix of right-hand sides; stacks broadcast.
@@ -187,6 +191,7 @@ def _cofactors_vjp(g: Any, x: Any, out: Any) -> Any:
     batch=batch_stack(lambda: cofactors),
     cost=lambda x_spec: 3 * _lu_cost(x_spec),
     sample=square_matrices((3, 3), (2, 2, 2), (1, 1)),
+    pattern=structures.stacks,
 )
 def cofactors(x: Any) -> Any:
     """Cofactors of square matrices, det(A) A^-T; finite and right for singular ones, too."""
@@ -198,12 +203,20 @@ def cofactors(x: Any) -> Any:
     return scale * (u.conj() * _products_without(s, 1)[..., None, :]) @ vh.conj()
 
 
+def _row_of_partials(operation: Operation, position: int) -> Description:
+    """Each matrix gives one number."""
+    inp = operation.inputs[position]
+    count = stack_size(inp)
+    return Blocks((count, 1, inp.shape[-1] ** 2, 1), lambda: operation.partials[position], count)
+
+
 @primitive(
     vjp_x=lambda g, x: g[..., None, None] * cofactors(x),
     jvp_x=lambda t, x: sum_over(t * cofactors(x), axis=(len(x.shape) - 2, len(x.shape) - 1)),
     batch=batch_stack(lambda: det),
     cost=lambda x_spec: _lu_cost(x_spec),
     sample=square_matrices((3, 3), (2, 2, 2), (1, 1)),
+    local=_row_of_partials,
 )
 def det(x: Any) -> Any:
     """Determinant: d det(A) = tr(cof(A)^T dA) (Jacobi), for singular matrices as well.
@@ -211,6 +224,13 @@ def det(x: Any) -> Any:
     Giles (2008, section 2.2.4) gives det(A) tr(A^-1 dA), which is the same for regular ones.
     """
     return np.linalg.det(x)
+
+
+def _slogdet_map(operation: Operation, position: int) -> Description | None:
+    """The sign of a real determinant is a step; a complex one turns with the matrix."""
+    if operation.inputs[position].dtype.kind == "c":
+        return None
+    return Nothing() if operation.output == 0 else _row_of_partials(operation, position)
 
 
 def _slogdet_vjp(g: Any, x: Any, out: Any) -> Any:
@@ -227,6 +247,8 @@ def _slogdet_vjp(g: Any, x: Any, out: Any) -> Any:
     batch=batch_stack(lambda: slogdet),
     cost=lambda x_spec: _lu_cost(x_spec),
     sample=square_matrices((3, 3), (2, 2, 2)),
+    pattern=structures.stacks,
+    local=_slogdet_map,
 )
 def slogdet(x: Any) -> Any:
     """Sign, and logarithm of the absolute value, of the determinant (Giles 2008, section 2.2.4).
@@ -270,6 +292,7 @@ def _rectangles(params: dict[str, Any]) -> Any:
     label="A⁺",
     cost=lambda x_spec: stack_size(x_spec) * 14 * x_spec.shape[-2] * x_spec.shape[-1] ** 2,
     sample=_rectangles({}),
+    pattern=structures.stacks,
 )
 def pinv(x: Any, *, rcond: Any = 1e-15) -> Any:
     """Moore-Penrose pseudo-inverse; derivatives hold where the rank is constant nearby."""
@@ -315,6 +338,7 @@ def _fits(rng: np.random.Generator) -> list[Sample]:
         14 * a_spec.shape[-2] * a_spec.shape[-1] ** 2 + 4 * a_spec.shape[-1] * b_spec.size
     ),
     sample=_fits,
+    pattern=structures.systems,
 )
 def lstsq(a: Any, b: Any, *, rcond: float = 1e-15) -> Any:
     """Solution of least norm among those of least squares, for a matrix of right-hand sides."""

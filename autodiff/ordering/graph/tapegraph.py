@@ -207,7 +207,8 @@ def of_tape(
         if values is not None:
             operands = [_value(operand, memory) for operand in entry.inputs]
             outs = tuple(memory[variable.slot] for variable in entry.outputs)
-            saved = pullback.save(outs if len(outs) > 1 else outs[0], entry.params, *operands)
+            several = len(outs) > 1 or entry.primitive.gives_tuple
+            saved = pullback.save(outs if several else outs[0], entry.params, *operands)
         sources = tuple(
             (i, numbers[id(operand)])
             for i, (operand, flag) in enumerate(zip(entry.inputs, pattern, strict=True))

@@ -10,6 +10,7 @@ import scipy.linalg
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import Sample
 from autodiff.core.spec import spec_of
+from autodiff.ops import structures
 from autodiff.ops.index import loop_over_batch
 from autodiff.ops.linalg.matrices import as_matrices
 from autodiff.ops.operands import operand
@@ -59,6 +60,7 @@ def _banded_samples(rng: np.random.Generator) -> list[Sample]:
     ),
     cost=lambda ab_spec, b_spec, lower: 2 * ab_spec.size * (lower + b_spec.shape[-1]),
     sample=_banded_samples,
+    pattern=structures.systems,
 )
 def banded_solve(ab: Any, b: Any, *, lower: int, upper: int) -> Any:
     """Solution of a x = b for a banded matrix given by its diagonals; `b` is a matrix."""

@@ -10,6 +10,7 @@ import scipy.linalg
 from autodiff.core.arrays import as_array
 from autodiff.core.primitive import primitive
 from autodiff.errors import NonDifferentiableError
+from autodiff.ops import structures
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import batch_stack, square_matrices, stack_size
 from autodiff.scipy.linalg.inputs import refuse_half, same_precision, square
@@ -53,6 +54,7 @@ def _each(function: Any, x: Any) -> Any:
     batch=batch_stack(lambda: _expm),
     cost=_matrix_cost(40),
     sample=square_matrices((2, 2), (2, 2, 2)),
+    pattern=structures.stacks,
 )
 def _expm(x: Any) -> Any:
     """Exponential of square matrices."""
@@ -67,6 +69,7 @@ def _expm(x: Any) -> Any:
     batch=batch_stack(lambda: _logm),
     cost=_matrix_cost(80),
     sample=square_matrices((2, 2), (2, 2, 2)),
+    pattern=structures.stacks,
 )
 def _logm(x: Any) -> Any:
     """Principal logarithm of square matrices."""
@@ -84,6 +87,7 @@ def _logm(x: Any) -> Any:
     batch=batch_stack(lambda: _sqrtm),
     cost=_matrix_cost(30),
     sample=square_matrices((2, 2), (2, 2, 2)),
+    pattern=structures.stacks,
 )
 def _sqrtm(x: Any) -> Any:
     """Principal square root of square matrices; out dx + dx out = dA."""

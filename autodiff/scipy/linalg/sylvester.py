@@ -10,6 +10,7 @@ import scipy.linalg
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import Sample
 from autodiff.core.spec import spec_of
+from autodiff.ops import structures
 from autodiff.ops.index import loop_over_batch
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import as_matrices, require_square, stack_size
@@ -51,6 +52,7 @@ def _batch_sylvester(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
         25 * (a_spec.shape[-1] ** 3 + b_spec.shape[-1] ** 3) * stack_size(a_spec)
     ),
     sample=_sylvester_samples,
+    pattern=structures.stacks,
 )
 def sylvester(a: Any, b: Any, q: Any) -> Any:
     """Solution of a x + x b = q for square matrices a and b, or for stacks of one shape."""

@@ -10,6 +10,7 @@ import scipy.linalg
 from autodiff.core.primitive import primitive
 from autodiff.core.samples import Sample
 from autodiff.core.spec import Spec, spec_of
+from autodiff.ops import structures
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import as_matrices, require_square, stack_size
 from autodiff.ops.operands import operand
@@ -93,6 +94,7 @@ def _triangular_samples(rng: np.random.Generator) -> list[Sample]:
     batch=_batch_triangular,
     cost=lambda a_spec, b_spec: a_spec.shape[-1] * max(b_spec.size, stack_size(a_spec)),
     sample=_triangular_samples,
+    pattern=structures.systems,
 )
 def triangular_solve(a: Any, b: Any, *, lower: bool, transposed: bool, unit_diagonal: bool) -> Any:
     """Solution of a x = b, or a^T x = b, for triangular a and a matrix of right-hand sides.

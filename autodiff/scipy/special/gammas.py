@@ -86,6 +86,7 @@ gammasgn = declare(sc.gammasgn, d_x=0, cost=2, sample=reals(low=0.5, high=2.0))
 beta = declare(
     sc.beta,
     inputs=("a", "b"),
+    symmetric=("a", "b"),
     d_a=lambda a, b, out: out * (digamma(a) - digamma(a + b)),
     d_b=lambda a, b, out: out * (digamma(b) - digamma(a + b)),
     cost=80,
@@ -94,6 +95,7 @@ beta = declare(
 betaln = declare(
     sc.betaln,
     inputs=("a", "b"),
+    symmetric=("a", "b"),
     d_a=lambda a, b: digamma(a) - digamma(a + b),
     d_b=lambda a, b: digamma(b) - digamma(a + b),
     cost=80,
