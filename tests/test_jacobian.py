@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+from autodiff.interpret.batch import Batch
 from autodiff.transforms.jacobian import decision
-from autodiff.transforms.jacobian import reverse as jacobians
 
 ORDERS = ("auto", "forward", "reverse", "cross-country")
 rng = np.random.default_rng(0)
@@ -181,13 +181,13 @@ def test_auto_goes_the_cheap_way(monkeypatch):
 
 def test_chunks_bound_the_batch(monkeypatch):
     sizes = []
-    original = jacobians.Batch.__init__
+    original = Batch.__init__
 
     def spy(self, box, size):
         sizes.append(size)
         original(self, box, size)
 
-    monkeypatch.setattr(jacobians.Batch, "__init__", spy)
+    monkeypatch.setattr(Batch, "__init__", spy)
     x = np.ones(10)
     for order in ("forward", "reverse"):
         sizes.clear()

@@ -304,7 +304,7 @@ def test_two_primitives_of_one_name_are_decided_apart(forgetful):
         assert len(signatures) == 2
     finally:
         for name in set(ad.REGISTRY) - set(former):
-            del ad.REGISTRY[name]
+            ad.REGISTRY.pop(name)
 
 
 def test_tapes_tell_of_sweeps_what_nodes_tell():

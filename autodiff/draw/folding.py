@@ -85,7 +85,7 @@ class _Folding:
         self.places: list[tuple[int, int]] = []
         uses: dict[Variable, list[int]] = {}
         for rank, entry in enumerate(outline.entries):
-            indices: list[int] = []
+            indices: list[Any] = []
             self.leaves.append(self.number(entry.key(indices)))
             sources = []
             for operand in entry.inputs:

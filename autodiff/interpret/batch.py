@@ -78,11 +78,6 @@ class Batch(Interpreter):
             "has no single value; use np.where instead of if, and return arrays"
         )
 
-    def values(self, out: Any) -> Any:
-        """Array with the batch axis first, of a result that may not depend on the batch."""
-        value, own = self.unbox(out)
-        return self.repeated(value) if own is None else value
-
     def repeated(self, value: Any) -> Any:
         """Array with the batch axis first, of a value that does not depend on the batch."""
         array = value if isinstance(value, Box) else as_array(value)

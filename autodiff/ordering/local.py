@@ -15,7 +15,7 @@ import numpy as np
 
 from autodiff.core.arrays import as_array, full, is_array
 from autodiff.core.arrays import zeros as no_rows
-from autodiff.core.dispatch import Box, open_scope
+from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Rule
 from autodiff.core.spec import axes_to_sum, is_inexact, spec_of
@@ -29,11 +29,9 @@ from autodiff.core.structure import (
     Sums,
 )
 from autodiff.errors import RuleError
-from autodiff.interpret.batch import Batch
-from autodiff.interpret.cotangents import cast, conform, zeros
+from autodiff.interpret.boxed import pull_back, run_batched
+from autodiff.interpret.cotangents import conform, zeros
 from autodiff.interpret.forward import materialised
-from autodiff.interpret.reverse import Reverse
-from autodiff.interpret.sweep import sweep
 from autodiff.ops.structures import group_of_axes
 from autodiff.ordering.maps import (
     Block,
@@ -220,21 +218,17 @@ def _opaque(operation: Operation, position: int) -> LinearMap:
         count = len(rows)
         if not count:
             return no_rows((0, inp.size), inp.dtype)
-        interpreter = Batch(Tensor, count)
-        with open_scope(interpreter):
-            g = rows.reshape((count, *out.shape)).astype(out.dtype, copy=False)
-            result = interpreter.values(cotangent_of(interpreter.make(g, count)))
-        return result.reshape((count, inp.size))
+        g = rows.reshape((count, *out.shape)).astype(out.dtype, copy=False)
+        (found,) = run_batched(Tensor, count, lambda g: (cotangent_of(g),), [True], [g])
+        return found.reshape((count, inp.size))
 
     def push(rows: Any) -> Any:
         count = len(rows)
         if not count:
             return no_rows((0, out.size), out.dtype)
-        interpreter = Batch(Tensor, count)
-        with open_scope(interpreter):
-            values = rows.reshape((count, *inp.shape)).astype(inp.dtype, copy=False)
-            result = interpreter.values(pushed(interpreter.make(values, count)))
-        return result.reshape((count, out.size))
+        t = rows.reshape((count, *inp.shape)).astype(inp.dtype, copy=False)
+        (found,) = run_batched(Tensor, count, lambda t: (pushed(t),), [True], [t])
+        return found.reshape((count, out.size))
 
     def pushed(tangent: Any) -> Any:
         primitive = operation.primitive
@@ -242,16 +236,7 @@ def _opaque(operation: Operation, position: int) -> LinearMap:
             seeds = [tangent if i == position else zeros(s) for i, s in enumerate(operation.inputs)]
             return primitive.call(*seeds, **operation.params)
         # The pullback is linear in the cotangent, so its own pullback pushes tangents forward
-        recorder = Reverse(Tensor)
-        with open_scope(recorder):
-            seed = recorder.variable(zeros(out))
-            cotangent = cotangent_of(seed)
-            leaf = seed._payload
-            reached: dict[Any, Any] = {}
-            own = isinstance(cotangent, Box) and cotangent._interpreter is recorder
-            if own and cotangent._payload is not None:
-                reached = sweep([(cotangent._payload, cast(tangent, cotangent.dtype))])
-        return reached[leaf] if leaf in reached else zeros(out)
+        return pull_back(Tensor, lambda g: (cotangent_of(g),), [zeros(out)], [tangent])[0]
 
     return Opaque(push, pull, fma, inp.shape, out.shape, inp.dtype)
 

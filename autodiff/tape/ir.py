@@ -147,10 +147,10 @@ class Entry(NamedTuple):
         operands = (*self.inputs, *self.outputs)
         return sum(operand.spec.nbytes for operand in operands)
 
-    def key(self, places: list[int] | None = None) -> Hashable:
+    def key(self, places: list[Any] | None = None) -> Hashable:
         """What the operation is, whatever it works on: part of every signature.
 
-        A list for `places` takes the integers of an index, which then do not count.
+        A list for `places` takes the places of an index, which then do not count.
         """
         return operation_key(
             self.primitive,

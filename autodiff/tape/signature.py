@@ -3,35 +3,44 @@
 Two programs with one signature have the same structure, primitives, parameters and specs, so what
 was decided for one (an order of elimination, a plan, a fold in a picture, a compiled program) holds
 for the other. Every cache and check of the library goes by the keys made here.
+
+Orders and plans need less than the whole program: the graph of values that depend on the inputs
+differentiably, and of an index its shape, not its places. `vertex_key` is an operation as they see
+it, the same off the nodes of reverse mode and off a tape.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from autodiff.core.arrays import has_memory
+from autodiff.core.arrays import as_numpy, has_memory
 from autodiff.core.primitive import Primitive
 
-__all__ = ["digest", "operation_key", "params_key", "value_key"]
+__all__ = ["digest", "operation_key", "params_key", "value_key", "vertex_key"]
 
 
-def value_key(value: Any, integers: list[int] | None = None) -> Hashable:
+def value_key(value: Any, places: list[Any] | None = None) -> Hashable:
     """Hashable stand-in for a parameter's value: equal for equal ones, arrays by their content.
 
-    Where there is a list for `integers`, they go there, and any integer is as good as another.
+    Of an index with a list for its `places` the integers and the contents of arrays go there, and
+    any place is as good as another.
     """
     if isinstance(value, (tuple, list)):
-        return (type(value), *[value_key(item, integers) for item in value])
+        return (type(value), *[value_key(item, places) for item in value])
     if isinstance(value, slice):
         parts = (value.start, value.stop, value.step)
-        return (slice, *[value_key(part, integers) for part in parts])
-    if integers is not None and type(value) is int:
-        integers.append(value)
+        return (slice, *[value_key(part, places) for part in parts])
+    if places is not None and type(value) is int:
+        places.append(value)
         return int
     if has_memory(value):
-        return (value.dtype.str, value.shape, value.tobytes())
+        content = as_numpy(value).tobytes()
+        if places is not None:
+            places.append(content)
+            return (value.dtype.str, value.shape)
+        return (value.dtype.str, value.shape, content)
     if isinstance(value, (float, complex)):
         return (type(value), repr(value))  # tells -0.0 from 0.0, and NaN is NaN
     try:
@@ -41,16 +50,20 @@ def value_key(value: Any, integers: list[int] | None = None) -> Hashable:
     return (type(value), value)
 
 
-def params_key(params: Mapping[str, Any], places: list[int] | None = None) -> Hashable:
+def params_key(params: Mapping[str, Any], places: list[Any] | None = None) -> Hashable:
     """Key of the keyword parameters of an operation."""
     if not params:
         return ()
     return tuple(
         [
-            (name, value_key(params[name], places if name == "template" else None))
+            (name, value_key(params[name], places if name in _INDICES else None))
             for name in sorted(params)
         ]
     )
+
+
+_INDICES = frozenset({"template", "templates"})
+"""Parameters that say which elements are read or written."""
 
 
 def operation_key(
@@ -58,7 +71,7 @@ def operation_key(
     params: Mapping[str, Any],
     operands: Hashable,
     results: Hashable,
-    places: list[int] | None = None,
+    places: list[Any] | None = None,
 ) -> Hashable:
     """Key of one operation.
 
@@ -71,10 +84,33 @@ def operation_key(
     results : hashable
         Specs of the outputs.
     places : list, optional
-        Takes the integers of an index, which then do not count: a loop that reads ``x[i]`` does
+        Takes the places of an index, which then do not count: a loop that reads ``x[i]`` does
         the same thing each time, somewhere else.
     """
     return (primitive.identity, params_key(params, places), operands, results)
+
+
+def vertex_key(
+    primitive: Primitive,
+    params: Mapping[str, Any],
+    sources: Sequence[Hashable],
+    results: Hashable,
+    output: int,
+) -> Hashable:
+    """Key of one vertex of a graph of local Jacobians: an output of an operation.
+
+    Parameters
+    ----------
+    primitive : Primitive
+    params : mapping
+    sources : sequence
+        For each input the number of its vertex, or the spec of what carries no derivative.
+    results : hashable
+        Specs of the operation's outputs.
+    output : int
+        Which of them it is.
+    """
+    return (operation_key(primitive, params, tuple(sources), results, []), output)
 
 
 def digest(signature: Hashable) -> str:
@@ -87,7 +123,7 @@ def digest(signature: Hashable) -> str:
 
 def _text(part: Any) -> str:
     if isinstance(part, Primitive):
-        return f"{part.forward.__module__}:{part.name}"
+        return f"{part.module}:{part.name}"
     if isinstance(part, type):
         return f"{part.__module__}:{part.__qualname__}"
     if isinstance(part, tuple):

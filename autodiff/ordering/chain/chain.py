@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import index
@@ -23,6 +22,7 @@ from autodiff.ordering.chain.steps import (
 )
 from autodiff.ordering.plan import Plan
 from autodiff.ordering.steps import format_range
+from autodiff.tape.signature import digest
 
 __all__ = ["CHAIN_ORDERS", "Chain", "Elemental"]
 
@@ -129,8 +129,7 @@ class Chain:
         self._rows = [m for m, _, _ in factors]
         self._columns = [n for _, n, _ in factors]
         self._edges = [edges for _, _, edges in factors]
-        text = f"chain {explicit} {factors}"
-        self.signature = hashlib.sha256(text.encode()).hexdigest()
+        self.signature = digest(("chain", explicit, self.factors))
 
     def __len__(self) -> int:
         return len(self.factors)

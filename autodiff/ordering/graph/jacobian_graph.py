@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -30,6 +29,7 @@ from autodiff.ordering.graph.topology import (
 )
 from autodiff.ordering.plan import Plan
 from autodiff.ordering.steps import Memory, Step
+from autodiff.tape.signature import digest
 
 __all__ = ["GRAPH_ORDERS", "JacobianGraph"]
 
@@ -66,6 +66,8 @@ class JacobianGraph:
         ``structure`` and ``nbytes``. It takes the place of `unit`.
     names : mapping of vertex to str, optional
         Stand beside the vertices in the tables and pictures of plans.
+    signature : str, optional
+        What plans of this graph are known by; by default a digest of all the above.
 
     Raises
     ------
@@ -96,7 +98,9 @@ class JacobianGraph:
         unit: Sequence[Any] | None = None,
         maps: Sequence[EdgeMap] | Mapping[Any, EdgeMap] | None = None,
         names: Mapping[Any, str] | None = None,
+        signature: str | None = None,
     ) -> None:
+        self._signature = signature
         self.edges: tuple[tuple[Vertex, Vertex], ...] = tuple((s, t) for s, t in edges)
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
@@ -158,9 +162,11 @@ class JacobianGraph:
     @cached_property
     def signature(self) -> str:
         """Digest of all that plans depend on."""
+        if self._signature is not None:
+            return self._signature
         maps = [f"{edge!r} {edge.structure} {edge.nbytes}" for edge in self._maps or ()]
         parts = (self._labels, self.inputs, self.outputs, self._arcs, self._sizes, self._unit, maps)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        return digest(repr(parts))
 
     # --- planning ---------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ gives the same graph, so a plan made for one serves the other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.ordering.local import Operation, local_jacobian
 from autodiff.ordering.maps import Identity, LinearMap
 from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.signature import vertex_key
 from autodiff.tape.values import differentiated
 
 __all__ = ["Made", "TapeGraph", "of_nodes", "of_tape"]
@@ -77,6 +79,18 @@ class TapeGraph:
 
     def __len__(self) -> int:
         return len(self.specs)
+
+    @cached_property
+    def signature(self) -> Hashable:
+        """What plans depend on: equal for the nodes and the tape of one function."""
+        rows: list[Hashable] = []
+        for entry in self.made:
+            sources: list[Hashable] = list(entry.inputs)
+            for position, source in entry.sources:
+                sources[position] = source
+            key = vertex_key(entry.primitive, entry.params, sources, entry.outputs, entry.output)
+            rows.append(key)
+        return tuple(self.specs[: self.count_inputs]), tuple(rows), tuple(self.outputs)
 
     def is_real(self) -> bool:
         """Whether no value is complex."""
@@ -191,13 +205,13 @@ def of_tape(
     """
     chosen = _chosen_inputs(tape, argnums)
     memory = [] if values is None else _evaluated(tape, values)
-    needed = {id(output) for output in tape.outputs}
+    needed = {output.slot for output in tape.outputs}
     kept: list[tuple[Entry, tuple[bool, ...]]] = []
     for entry, pattern in reversed(list(differentiated(tape, chosen))):
-        if any(id(variable) in needed for variable in entry.outputs):
+        if any(variable.slot in needed for variable in entry.outputs):
             kept.append((entry, pattern))
-            needed |= {id(o) for o, flag in zip(entry.inputs, pattern, strict=True) if flag}
-    numbers = {id(variable): i for i, variable in enumerate(chosen)}
+            needed |= {o.slot for o, flag in zip(entry.inputs, pattern, strict=True) if flag}
+    numbers = {variable.slot: i for i, variable in enumerate(chosen)}
     made: list[Made] = []
     names = [variable.name or "input" for variable in chosen]
     for entry, pattern in reversed(kept):
@@ -210,13 +224,13 @@ def of_tape(
             several = len(outs) > 1 or entry.primitive.gives_tuple
             saved = pullback.save(outs if several else outs[0], entry.params, *operands)
         sources = tuple(
-            (i, numbers[id(operand)])
+            (i, numbers[operand.slot])
             for i, (operand, flag) in enumerate(zip(entry.inputs, pattern, strict=True))
             if flag
         )
         for output, variable in enumerate(entry.outputs):
-            if id(variable) in needed and is_inexact(variable.spec.dtype):
-                numbers[id(variable)] = len(chosen) + len(made)
+            if variable.slot in needed and is_inexact(variable.spec.dtype):
+                numbers[variable.slot] = len(chosen) + len(made)
                 names.append(variable.name or entry.primitive.name)
                 made.append(
                     Made(
@@ -230,7 +244,7 @@ def of_tape(
                         sources,
                     )
                 )
-    ends = [numbers.get(id(output)) for output in tape.outputs]
+    ends = [numbers.get(output.slot) for output in tape.outputs]
     return TapeGraph([variable.spec for variable in chosen], made, ends, names)
 
 

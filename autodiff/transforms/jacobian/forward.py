@@ -10,10 +10,10 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import zeros
-from autodiff.core.dispatch import modes, open_scope, thread_state
+from autodiff.core.dispatch import modes, thread_state
 from autodiff.core.spec import Spec, is_inexact, spec_of
-from autodiff.interpret.batch import Batch
-from autodiff.tape.ir import Tape, Variable
+from autodiff.interpret.boxed import run_batched
+from autodiff.tape.ir import Constant, Tape
 from autodiff.tensor import Tensor
 from autodiff.transforms.jacobian.problem import (
     Blocks,
@@ -31,26 +31,13 @@ __all__ = ["forward", "push_chunk", "tape_bytes"]
 
 def tape_bytes(tape: Tape) -> tuple[int, int]:
     """Bytes of the constants on a tape, and the most that its values take at one time."""
-    last: dict[int, int] = {}
-    held = 0
-    for position, entry in enumerate(tape):
-        for operand in (*entry.inputs, *entry.outputs):
-            if isinstance(operand, Variable):
-                last[id(operand)] = position
-            else:
-                held += operand.spec.nbytes
-    for output in tape.outputs:
-        last[id(output)] = len(tape)
-    live = peak = sum(variable.spec.nbytes for variable in tape.inputs)
-    released: dict[int, int] = {}
-    variables = [v for entry in tape for v in entry.outputs]
-    for variable in (*tape.inputs, *variables):
-        end = last.get(id(variable), 0)
-        released[end] = released.get(end, 0) + variable.spec.nbytes
-    for position, entry in enumerate(tape):
-        live += sum(variable.spec.nbytes for variable in entry.outputs)
+    sizes = [slot.spec.nbytes for slot in tape.slots]
+    held = sum(slot.spec.nbytes for slot in tape.slots if isinstance(slot, Constant))
+    live = peak = sum(sizes[variable.slot] for variable in tape.inputs)
+    for entry, released in zip(tape, tape.last_uses, strict=True):
+        live += sum(sizes[variable.slot] for variable in entry.outputs)
         peak = max(peak, live)
-        live -= released.get(position, 0)
+        live -= sum(sizes[slot] for slot in released)
     return held, peak
 
 
@@ -95,17 +82,20 @@ def push_chunk(
 ) -> None:
     """Replay the tape of the tangents on one batch of them."""
     size = next(len(seed) for seed in chunk if seed is not None)
-    interpreter = Batch(Tensor, size)
-    with open_scope(interpreter):
-        tangents = [
-            zeros(spec.shape, spec.dtype) if seed is None else interpreter.make(seed, size)
-            for seed, spec in zip(chunk, inputs, strict=True)
-        ]
-        structure = tape.in_tree
+    structure = tape.in_tree
+
+    def replay(*tangents: Any) -> list[Any]:
         arguments = tangents if structure is None else tree.unflatten(structure, tangents)
-        # Where strong zeros stand in, NumPy need not warn of the 0/0 they replace.
-        strong = modes.open and thread_state.strong_zero
-        with np.errstate(divide="ignore", invalid="ignore") if strong else nullcontext():
-            results = tree.leaves(tape.evaluate(*arguments))
-        for result, parts in zip(results, columns, strict=True):
-            parts.append(interpreter.values(result))
+        return tree.leaves(tape.evaluate(*arguments))
+
+    seeds = [
+        zeros(spec.shape, spec.dtype) if seed is None else seed
+        for seed, spec in zip(chunk, inputs, strict=True)
+    ]
+    moving = [seed is not None for seed in chunk]
+    # Where strong zeros stand in, NumPy need not warn of the 0/0 they replace.
+    strong = modes.open and thread_state.strong_zero
+    with np.errstate(divide="ignore", invalid="ignore") if strong else nullcontext():
+        results = run_batched(Tensor, size, replay, moving, seeds)
+    for result, parts in zip(results, columns, strict=True):
+        parts.append(result)

@@ -6,10 +6,12 @@ from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
+from autodiff.core.arrays import SCALARS
 from autodiff.core.dispatch import Box, modes
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.graph import Node, Projection, nodes_behind
+from autodiff.tape.signature import vertex_key
 from autodiff.transforms.gradient import Recorded
 from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.reverse import Measure, measure_sweep
@@ -80,26 +82,41 @@ class Question:
 def node_signature(
     leaves: Sequence[Node], outputs: Sequence[Node | None], nodes: Sequence[Node]
 ) -> Hashable:
-    """What decisions depend on: operations, shapes and edges, read off the nodes.
+    """What decisions depend on, read off the nodes: the signature of the graph behind the outputs.
 
     Every call of a Jacobian that may gain by an order looks its decision up by this, so it builds
-    no graph and no `Spec`: forms stand for the shapes and dtypes of nodes, and types for those of
-    numbers.
+    no graph: what it gives is what ``TapeGraph.signature`` gives, of nodes or of a tape.
     """
-    numbers: dict[Any, int] = {leaf: -1 - i for i, leaf in enumerate(leaves)}
-    operations = []
-    for i, node in enumerate(nodes):
-        numbers.setdefault(node, i)
+    numbers: dict[Node, int] = {leaf: i for i, leaf in enumerate(leaves)}
+    rows: list[Hashable] = []
+    for node in nodes:
         pullback = node.pullback
-        kind: Any = None
-        if isinstance(pullback, Pullback):
-            kind = pullback.primitive
-        elif isinstance(pullback, Projection):
-            kind = pullback.position, node.parents[0].outputs
+        maker, output = node, 0
+        if isinstance(pullback, Projection):
+            maker, output = node.parents[0], pullback.position
+            pullback = maker.pullback
+        if not isinstance(pullback, Pullback) or (maker is node and hasattr(node, "outputs")):
+            continue
+        numbers[node] = len(leaves) + len(rows)
+        form = node.form
+        results = getattr(maker, "outputs", None) or (_FORMS.get(form, form),)
         sources = [
-            numbers[p] if isinstance(p, Node) else p if isinstance(p, Spec) else type(p)
-            for p in node.parents
+            numbers[parent] if isinstance(parent, Node) else _constant_spec(parent)
+            for parent in maker.parents
         ]
-        operations.append((kind, node.form, *sources))
+        params = getattr(maker, "params", _NO_PARAMS)
+        rows.append(vertex_key(pullback.primitive, params, sources, results, output))
     ends = tuple([None if node is None else numbers[node] for node in outputs])
-    return tuple([leaf.form for leaf in leaves]), tuple(operations), ends
+    return tuple([_FORMS.get(leaf.form, leaf.form) for leaf in leaves]), tuple(rows), ends
+
+
+_NO_PARAMS: dict[str, Any] = {}
+_FORMS: dict[Any, Spec] = {kind: spec_of(kind(0)) for kind in (*SCALARS, int, float, complex, bool)}
+"""Specs of numbers, by their types: a node's form, and what it keeps of a constant number."""
+
+
+def _constant_spec(parent: Any) -> Spec:
+    if isinstance(parent, Spec):
+        return parent
+    known = _FORMS.get(type(parent))
+    return spec_of(parent) if known is None else known

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from autodiff.core.arrays import zeros
-from autodiff.core.dispatch import open_scope
 from autodiff.core.spec import spec_of
-from autodiff.interpret.batch import Batch
+from autodiff.interpret.boxed import run_batched
 from autodiff.interpret.graph import Node, nodes_behind
 from autodiff.interpret.sweep import sweep
 from autodiff.tensor import Tensor
@@ -108,18 +107,21 @@ def pull_chunk(
     chunk: Sequence[Any], nodes: Sequence[Node | None], leaves: Sequence[Node], rows: list[Any]
 ) -> None:
     """Sweep one batch of cotangents; adds an array, batch axis first, to each leaf's list."""
-    size = next(len(seed) for seed in chunk if seed is not None)
-    interpreter = Batch(Tensor, size)
-    with open_scope(interpreter):
-        pairs = [
-            (node, interpreter.make(seed, size))
-            for node, seed in zip(nodes, chunk, strict=True)
-            if seed is not None and node is not None
+    pairs = [
+        (node, seed)
+        for node, seed in zip(nodes, chunk, strict=True)
+        if seed is not None and node is not None
+    ]
+
+    def pull(*seeds: Any) -> list[Any]:
+        seeded = [(node, seed) for (node, _), seed in zip(pairs, seeds, strict=True)]
+        reached = sweep(seeded, keep_tape=True)
+        return [
+            reached[leaf] if leaf in reached else zeros(leaf.spec.shape, leaf.spec.dtype)
+            for leaf in leaves
         ]
-        reached = sweep(pairs, keep_tape=True)
-        for leaf, parts in zip(leaves, rows, strict=True):
-            if leaf in reached:
-                parts.append(interpreter.values(reached[leaf]))
-            else:
-                spec = leaf.spec
-                parts.append(zeros((size, *spec.shape), spec.dtype))
+
+    size = next(len(seed) for seed in chunk if seed is not None)
+    found = run_batched(Tensor, size, pull, [True] * len(pairs), [seed for _, seed in pairs])
+    for part, parts in zip(found, rows, strict=True):
+        parts.append(part)
