@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from autodiff import loading as loading  # who answers what is asked later
 from autodiff import tree
-from autodiff.core.primitive import REGISTRY, Primitive, elementwise, linear, multilinear, primitive
-from autodiff.core.samples import Sample
+from autodiff.core.declare import elementwise, linear, multilinear, primitive
+from autodiff.core.primitive import Primitive
+from autodiff.core.registry import REGISTRY
 from autodiff.errors import (
     AutodiffError,
     DeclarationError,
@@ -26,6 +27,7 @@ from autodiff.errors import (
     TapeReleasedError,
 )
 from autodiff.ops.elementwise import relu, sigmoid, softplus
+from autodiff.ops.samples import Sample
 from autodiff.ops.special import log_softmax, logsumexp, softmax
 from autodiff.tape.ir import Tape
 from autodiff.tensor import Tensor

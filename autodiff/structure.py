@@ -20,7 +20,7 @@ Examples
 {(0, 1): <index map [3] -> [3]>}
 """
 
-from autodiff.core.structure import (
+from autodiff.ops.descriptions import (
     Blocks,
     Description,
     Groups,

@@ -359,3 +359,58 @@ def available_names(
     if not isinstance(out, tuple):
         names["out_spec"] = spec_of(out)
     return names
+
+
+def checked_rule(primitive: Primitive, what: str, rule: Any) -> Callable[..., Any] | None:
+    """Return a primitive's ``local`` or ``pattern`` rule, refused where it could not be called.
+
+    Raises
+    ------
+    DeclarationError
+        It is not a function of an operation and the position of an input, or no input carries a
+        derivative.
+    """
+    if rule is None:
+        return None
+    name = f"{primitive.name}.{what}"
+    if not callable(rule):
+        raise DeclarationError(
+            f"{name}: a rule of structure must be a function of an operation and the position of "
+            f"an input, got {rule!r}"
+        )
+    count = required_positional(rule)
+    if count is not None and count != 2:
+        raise DeclarationError(
+            f"{name}: a rule of structure takes an operation and the position of an input; this "
+            f"one takes {count} argument{'' if count == 1 else 's'}"
+        )
+    if not primitive.differentiable:
+        raise DeclarationError(f"{name}: no input carries a derivative, so there is no structure")
+    found: Callable[..., Any] = rule
+    return found
+
+
+def checked_symmetry(primitive: Primitive, symmetric: Any) -> frozenset[str]:
+    """Return the names of the inputs that may change places.
+
+    Raises
+    ------
+    DeclarationError
+        They are not inputs, or fewer than two.
+    """
+    if not symmetric:
+        return frozenset()
+    names = (symmetric,) if isinstance(symmetric, str) else tuple(symmetric)
+    for name in names:
+        if name not in primitive.inputs:
+            raise DeclarationError(
+                f"{primitive.name}.symmetric: {name!r} is not an input; the inputs are "
+                f"{', '.join(primitive.inputs)}"
+            )
+    several = primitive.variadic and primitive.inputs[-1] in names
+    if len(set(names)) < 2 and not several:
+        raise DeclarationError(
+            f"{primitive.name}.symmetric: inputs that may change places are two at least, got "
+            f"{names[0]!r} alone"
+        )
+    return frozenset(names)

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import ARRAY, as_array, copied_value, scalar_form
-from autodiff.core.primitive import REGISTRY, elementwise, linear
-from autodiff.core.samples import Sample, array, cases, reals
-from autodiff.core.structure import Description, Nothing, Operation
+from autodiff.core.declare import elementwise, linear
+from autodiff.core.registry import REGISTRY
 from autodiff.ops import structures
+from autodiff.ops.descriptions import Description, Nothing, Operation
 from autodiff.ops.protocol import UFUNCS
+from autodiff.ops.samples import Sample, array, cases, reals
 
 LOG_2 = float(np.log(2.0))
 LOG_10 = float(np.log(10.0))

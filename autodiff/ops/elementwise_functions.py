@@ -9,7 +9,7 @@ import numpy as np
 
 from autodiff.core.arrays import empty, full, ones, zeros
 from autodiff.core.dispatch import Box
-from autodiff.core.primitive import REGISTRY
+from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops.protocol import (

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_array
-from autodiff.core.primitive import linear
-from autodiff.core.samples import Sample, Sampler, array
+from autodiff.core.declare import linear
 from autodiff.core.spec import Spec, spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops import structures
@@ -23,6 +22,7 @@ from autodiff.ops.linalg.matrices import conj
 from autodiff.ops.operands import operand
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
 from autodiff.ops.reduce import batch_scan
+from autodiff.ops.samples import Sample, Sampler, array
 from autodiff.ops.shape import concatenate, pad_zeros
 
 __all__ = ["dft", "inverse_dft", "inverse_real_dft", "real_dft"]

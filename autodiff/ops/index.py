@@ -26,12 +26,12 @@ from autodiff.core.arrays import (
     scatter_add,
     zeros,
 )
+from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box
-from autodiff.core.primitive import linear
-from autodiff.core.samples import Sample, array
 from autodiff.core.spec import Shape, Spec, spec_of
-from autodiff.core.structure import Description, Operation, Sums
 from autodiff.ops import structures
+from autodiff.ops.descriptions import Description, Operation, Sums
+from autodiff.ops.samples import Sample, array
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, unbroadcast
 
 Template = tuple[Any, ...]

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_array, ones, zeros
-from autodiff.core.primitive import primitive
-from autodiff.core.samples import Sample, array
+from autodiff.core.declare import primitive
 from autodiff.core.spec import spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, loop_over_batch
@@ -17,6 +16,7 @@ from autodiff.ops.joining import atleast_1d_
 from autodiff.ops.linalg.products import convolve_
 from autodiff.ops.operands import operand, plain
 from autodiff.ops.protocol import implements
+from autodiff.ops.samples import Sample, array
 from autodiff.ops.shape import concatenate, concatenate_, pad_zeros, reshape
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import ARRAY, full, ones
-from autodiff.core.primitive import linear, primitive
-from autodiff.core.samples import Sample, cases
+from autodiff.core.declare import linear, primitive
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
-from autodiff.core.structure import Description, Operation, Pairs
 from autodiff.ops import structures
+from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
 from autodiff.ops.protocol import OUT_REMEDY, REDUCTIONS, implements, refuse_keywords
+from autodiff.ops.samples import Sample, cases
 from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose
 
 Axis = int | Sequence[int] | None

@@ -10,11 +10,11 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from autodiff.core.arrays import SCALAR, as_array, repeated
-from autodiff.core.primitive import linear
-from autodiff.core.samples import cases
+from autodiff.core.declare import linear
 from autodiff.core.spec import Shape, axes_to_sum, spec_of
 from autodiff.ops import structures
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.samples import cases
 
 Axes = int | Sequence[int]
 

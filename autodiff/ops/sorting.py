@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_array
+from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
-from autodiff.core.primitive import primitive
-from autodiff.core.samples import Sample, cases
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, loop_over_batch
 from autodiff.ops.operands import along, one_axis, operand
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.samples import Sample, cases
 from autodiff.ops.selecting import take_along_axis_
 from autodiff.ops.shape import expand_dims_, moveaxis_, ravel_, reshape
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import scalar_form
-from autodiff.core.primitive import primitive
-from autodiff.core.samples import cases
+from autodiff.core.declare import primitive
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
-from autodiff.core.structure import Blocks, Operation
 from autodiff.ops import structures
+from autodiff.ops.descriptions import Blocks, Operation
 from autodiff.ops.elementwise import LOG_2
 from autodiff.ops.protocol import refuse_keywords
 from autodiff.ops.reduce import Axis, batch_reduction, spread
 from autodiff.ops.reduce import sum as sum_over
+from autodiff.ops.samples import cases
 
 __all__ = ["LOG_2", "log_softmax", "logsumexp", "softmax"]
 

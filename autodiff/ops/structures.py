@@ -1,6 +1,6 @@
 """Rules of structure that declarations share: what moves, what is summed, what stays apart.
 
-Each is a function of an operation and the position of an input (`core.structure`), to be given as
+Each is a function of an operation and the position of an input (`ops.descriptions`), to be given as
 ``local=`` or ``pattern=``. `elementwise` is what follows from that kind.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from autodiff.core import arrays
 from autodiff.core.rules import Rule
 from autodiff.core.spec import Shape, Spec
-from autodiff.core.structure import (
+from autodiff.ops.descriptions import (
     Blocks,
     Description,
     Groups,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_array, scalar_form
-from autodiff.core.primitive import elementwise
-from autodiff.core.samples import Sample, array, cases, reals
+from autodiff.core.declare import elementwise
 from autodiff.core.spec import spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops.elementwise import X, convert, power
 from autodiff.ops.operands import operand, plain
 from autodiff.ops.protocol import OUT_REMEDY, UFUNCS, UNARY_UFUNCS, implements, refuse_keywords
+from autodiff.ops.samples import Sample, array, cases, reals
 
 XY = ew.XY
 

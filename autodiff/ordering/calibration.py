@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from autodiff.core.primitive import REGISTRY
+from autodiff.core.registry import REGISTRY
 from autodiff.ordering.local import local_jacobian, operation_at
 from autodiff.ordering.maps import Dense, Diagonal, IndexMap, LinearMap, kind_of
 from autodiff.transforms.jacobian.rates import Rates, use_rates

@@ -19,7 +19,11 @@ from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Rule
 from autodiff.core.spec import axes_to_sum, is_inexact, spec_of
-from autodiff.core.structure import (
+from autodiff.errors import RuleError
+from autodiff.interpret.boxed import pull_back, run_batched
+from autodiff.interpret.cotangents import conform, zeros
+from autodiff.interpret.forward import materialised
+from autodiff.ops.descriptions import (
     Blocks,
     Description,
     Nothing,
@@ -28,10 +32,6 @@ from autodiff.core.structure import (
     Same,
     Sums,
 )
-from autodiff.errors import RuleError
-from autodiff.interpret.boxed import pull_back, run_batched
-from autodiff.interpret.cotangents import conform, zeros
-from autodiff.interpret.forward import materialised
 from autodiff.ops.structures import group_of_axes
 from autodiff.ordering.maps import (
     Block,

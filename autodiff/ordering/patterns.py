@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Shape, is_inexact
-from autodiff.core.structure import (
+from autodiff.ops.descriptions import (
     Blocks,
     Description,
     Groups,

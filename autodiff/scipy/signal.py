@@ -10,12 +10,12 @@ import scipy.fft as sf
 import scipy.signal
 
 from autodiff.core.arrays import as_array, empty, zeros
-from autodiff.core.primitive import multilinear
-from autodiff.core.samples import cases
+from autodiff.core.declare import multilinear
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.index import loop_over_batch
 from autodiff.ops.linalg.contracted import convolution_pattern
 from autodiff.ops.operands import operand
+from autodiff.ops.samples import cases
 
 __all__ = ["convolve", "correlate", "fftconvolve"]
 

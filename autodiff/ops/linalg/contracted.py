@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodiff.core.arrays import as_array
-from autodiff.core.structure import Blocks, Description, Groups, Operation, Pairs, numbered
+from autodiff.ops.descriptions import Blocks, Description, Groups, Operation, Pairs, numbered
 
 __all__ = ["convolution_pattern", "einsum_pattern", "matmul_map", "matmul_pattern"]
 

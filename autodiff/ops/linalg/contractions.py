@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import ARRAY
-from autodiff.core.primitive import multilinear
-from autodiff.core.samples import cases
+from autodiff.core.declare import multilinear
 from autodiff.core.spec import Spec, normalize_axes, spec_of
 from autodiff.ops.index import getitem
 from autodiff.ops.linalg.contracted import einsum_pattern, matmul_map, matmul_pattern
 from autodiff.ops.operands import operand
 from autodiff.ops.protocol import OUT_REMEDY, UFUNCS, implements, refuse_keywords
 from autodiff.ops.reduce import sum as sum_over
+from autodiff.ops.samples import cases
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, transpose, unbroadcast
 
 

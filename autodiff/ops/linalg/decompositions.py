@@ -37,8 +37,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import ones, zeros
-from autodiff.core.primitive import primitive
-from autodiff.core.samples import Sample
+from autodiff.core.declare import primitive
 from autodiff.core.spec import Spec
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops import elementwise as ew
@@ -63,6 +62,7 @@ from autodiff.ops.linalg.matrices import (
 )
 from autodiff.ops.linalg.solvers import inv, solve
 from autodiff.ops.protocol import implements
+from autodiff.ops.samples import Sample
 from autodiff.ops.shape import concatenate
 
 __all__ = ["cholesky", "eig", "eigh", "qr", "svd"]

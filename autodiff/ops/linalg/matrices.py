@@ -15,10 +15,10 @@ import numpy as np
 from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
-from autodiff.core.samples import Sample, Sampler
 from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops.linalg.contractions import mT
+from autodiff.ops.samples import Sample, Sampler
 
 __all__ = [
     "adjoint",

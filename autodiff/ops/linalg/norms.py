@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box, concrete
-from autodiff.core.primitive import primitive
-from autodiff.core.samples import cases
 from autodiff.core.spec import Shape, Spec, spec_of
-from autodiff.core.structure import Description, Operation
 from autodiff.ops import elementwise as ew
 from autodiff.ops import structures
+from autodiff.ops.descriptions import Description, Operation
 from autodiff.ops.linalg.decompositions import svd_
 from autodiff.ops.linalg.matrices import as_matrices, conj, require_square
 from autodiff.ops.linalg.solvers import inv
 from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import kept_shape, max_, min_, spread
 from autodiff.ops.reduce import sum as sum_over
+from autodiff.ops.samples import cases
 from autodiff.ops.shape import moveaxis_, reshape
 
 __all__ = ["cond_", "euclidean_norm", "matrix_norm_", "norm_", "vector_norm_"]

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.primitive import multilinear
-from autodiff.core.samples import cases
+from autodiff.core.declare import multilinear
 from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem, loop_over_batch
 from autodiff.ops.linalg.contracted import convolution_pattern
@@ -15,6 +14,7 @@ from autodiff.ops.linalg.contractions import matmul
 from autodiff.ops.operands import existing, one_axis, operand
 from autodiff.ops.protocol import UFUNCS, implements
 from autodiff.ops.reduce import sum_
+from autodiff.ops.samples import cases
 from autodiff.ops.shape import broadcast_to, moveaxis_, ravel_, reshape, stack_
 
 # --- vectors and matrices -------------------------------------------------------------------------

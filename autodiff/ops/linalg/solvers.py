@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_array, empty
+from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box, concrete
-from autodiff.core.primitive import primitive
-from autodiff.core.samples import Sample
 from autodiff.core.spec import Spec, spec_of
-from autodiff.core.structure import Blocks, Description, Nothing, Operation
 from autodiff.ops import elementwise as ew
 from autodiff.ops import structures
+from autodiff.ops.descriptions import Blocks, Description, Nothing, Operation
 from autodiff.ops.linalg.contractions import matmul, mT
 from autodiff.ops.linalg.matrices import (
     adjoint,
@@ -37,6 +36,7 @@ from autodiff.ops.linalg.matrices import (
 )
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
 from autodiff.ops.reduce import sum as sum_over
+from autodiff.ops.samples import Sample
 from autodiff.ops.shape import moveaxis_, reshape, transpose_, unbroadcast
 
 __all__ = [

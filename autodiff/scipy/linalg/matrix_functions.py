@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from autodiff.core.arrays import as_array
-from autodiff.core.primitive import primitive
+from autodiff.core.declare import primitive
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops import structures
 from autodiff.ops.linalg.contractions import mT

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from autodiff.core.primitive import primitive
-from autodiff.core.samples import Sample
+from autodiff.core.declare import primitive
 from autodiff.core.spec import spec_of
 from autodiff.ops import structures
 from autodiff.ops.index import loop_over_batch
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import as_matrices, require_square, stack_size
 from autodiff.ops.operands import operand
+from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import refuse_half
 
 __all__ = ["solve_sylvester", "sylvester"]

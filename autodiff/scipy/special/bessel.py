@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.core.samples import reals
 from autodiff.core.spec import Spec
+from autodiff.ops.samples import reals
 from autodiff.scipy.special.declare import (
     as_factor,
     declare,

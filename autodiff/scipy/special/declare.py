@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_array, as_value, scalar_form
+from autodiff.core.declare import elementwise
 from autodiff.core.dispatch import Box
-from autodiff.core.primitive import Primitive, elementwise
-from autodiff.core.samples import Sample, Sampler, array
+from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops.elementwise import convert
 from autodiff.ops.protocol import UFUNCS, UNARY_UFUNCS
+from autodiff.ops.samples import Sample, Sampler, array
 
 __all__ = [
     "as_factor",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.core.samples import reals
+from autodiff.ops.samples import reals
 from autodiff.scipy.special.declare import declare, ranges
 
 TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)

@@ -9,11 +9,11 @@ import scipy.special as sc
 
 from autodiff.core.arrays import has_memory, scalar_form
 from autodiff.core.primitive import Primitive
-from autodiff.core.samples import reals
 from autodiff.core.spec import spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops import ufuncs
 from autodiff.ops.protocol import UFUNCS, UNARY_UFUNCS
+from autodiff.ops.samples import reals
 from autodiff.ops.special import log_softmax as _log_softmax
 from autodiff.ops.special import logsumexp as _logsumexp
 from autodiff.ops.special import softmax as _softmax

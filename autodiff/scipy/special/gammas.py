@@ -13,7 +13,7 @@ import numpy as np
 import scipy.special as sc
 
 from autodiff.core.arrays import as_array, zeros
-from autodiff.core.samples import reals
+from autodiff.ops.samples import reals
 from autodiff.scipy.special.declare import (
     as_factor,
     declare,

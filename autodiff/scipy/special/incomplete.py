@@ -23,9 +23,9 @@ import numpy as np
 import scipy.special as sc
 
 from autodiff.core.arrays import as_array, scalar_form
-from autodiff.core.primitive import elementwise
-from autodiff.core.samples import Sample, array
+from autodiff.core.declare import elementwise
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.ops.samples import Sample, array
 from autodiff.scipy.special.declare import declare, ranges
 from autodiff.scipy.special.exponentials import xlog1py, xlogy
 from autodiff.scipy.special.gammas import betaln, digamma, gammaln, polygamma
