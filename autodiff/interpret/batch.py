@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box, Interpreter, modes
+from autodiff.core.parts import loop_over_batch
 from autodiff.core.primitive import Primitive
-from autodiff.ops.index import loop_over_batch
-from autodiff.ops.protocol import as_input
+from autodiff.interpret.operands import as_input
 from autodiff.ops.shape import broadcast_to, reshape
 
 __all__ = ["Batch"]

@@ -14,12 +14,13 @@ import numpy as np
 
 from autodiff.core import arrays
 from autodiff.core.dispatch import Box
+from autodiff.core.parts import Scattered
 from autodiff.core.spec import Shape, Spec
 from autodiff.ops.elementwise import convert, equal, real, where
-from autodiff.ops.index import gather_parts
+from autodiff.ops.index import scatter
 from autodiff.ops.shape import unbroadcast
 
-__all__ = ["Parts", "Slot", "conform", "keep_zero", "zeros"]
+__all__ = ["Parts", "Slot", "conform", "keep_zero", "materialised", "zeros"]
 
 
 class Slot:
@@ -58,8 +59,24 @@ class Parts:
                 zeros(spec) if slot is None else slot
                 for slot, spec in zip(slots, specs, strict=True)
             )
-        scattered = gather_parts(self.parts)
+        scattered = _gathered(self.parts)
         return scattered if self.whole is None else self.whole + scattered
+
+
+def _gathered(parts: Sequence[Scattered]) -> Any:
+    """Sum scattered cotangents of one array."""
+    shape, dtype = parts[0].shape, parts[0].dtype
+    return scatter(
+        *[part.g for part in parts],
+        templates=tuple(part.template for part in parts),
+        shape=shape,
+        dtype=dtype,
+    )
+
+
+def materialised(cotangent: Any) -> Any:
+    """Turn a cotangent that a rule left in parts into an array."""
+    return _gathered([cotangent]) if isinstance(cotangent, Scattered) else cotangent
 
 
 def zeros(spec: Spec) -> Any:

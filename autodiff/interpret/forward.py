@@ -19,9 +19,8 @@ from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.boxed import pull_back
 from autodiff.interpret.call_sites import check_finite, source_line
-from autodiff.interpret.cotangents import cast, keep_zero, zeros
-from autodiff.ops.index import Scattered, gather_parts
-from autodiff.ops.protocol import as_input
+from autodiff.interpret.cotangents import cast, keep_zero, materialised, zeros
+from autodiff.interpret.operands import as_input
 from autodiff.ops.shape import broadcast_to
 
 __all__ = ["Forward"]
@@ -132,11 +131,6 @@ class Forward(Interpreter):
         start = [zeros(spec_of(o)) for o in (out if several else (out,))]
         parts = pull_back(self.box, cotangent, start, [tangent])
         return tuple(parts) if several else parts[0]
-
-
-def materialised(cotangent: Any) -> Any:
-    """Turn a cotangent that a rule left in parts into an array."""
-    return gather_parts([cotangent]) if isinstance(cotangent, Scattered) else cotangent
 
 
 def _elementwise_term(primitive: Primitive, name: str, tangent: Any, names: dict[str, Any]) -> Any:

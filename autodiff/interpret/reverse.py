@@ -16,8 +16,8 @@ from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.call_sites import check_finite, source_line
 from autodiff.interpret.fast import FastRecording
 from autodiff.interpret.graph import Leaf, Projection, make_node
+from autodiff.interpret.operands import as_input
 from autodiff.interpret.sweep import backward as backward_from
-from autodiff.ops.protocol import as_input
 
 __all__ = ["Reverse"]
 

@@ -22,13 +22,13 @@ from autodiff.core.arrays import (
     owned,
 )
 from autodiff.core.dispatch import Box, Interpreter, modes, thread_state
+from autodiff.core.parts import Scattered
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import RuleError, TapeReleasedError
 from autodiff.interpret.call_sites import check_finite
 from autodiff.interpret.cotangents import Parts, Slot, conform, keep_zero
 from autodiff.interpret.graph import Hooks, Node, run_hooks
-from autodiff.ops.index import Scattered
 
 __all__ = ["backward", "sweep"]
 

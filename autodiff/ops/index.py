@@ -28,6 +28,7 @@ from autodiff.core.arrays import (
 )
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box
+from autodiff.core.parts import Scattered, loop_over_batch
 from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Sums
@@ -41,22 +42,6 @@ class Hole(NamedTuple):
     """Place of an index array that is an input of the primitive."""
 
     position: int
-
-
-class Scattered:
-    """Cotangent of an array that was read through an index: zero but for what was read.
-
-    It stays in this form while a sweep collects it, so that a loop that reads n elements one by
-    one costs O(n), not n arrays of zeros.
-    """
-
-    __slots__ = ("dtype", "g", "shape", "template")
-
-    def __init__(self, g: Any, template: Template, shape: Shape, dtype: np.dtype[Any]) -> None:
-        self.g = g
-        self.template = template
-        self.shape = shape
-        self.dtype = dtype
 
 
 def _filled(template: Template, arrays: Sequence[Any]) -> Any:
@@ -99,18 +84,6 @@ def _array_ndim(template: Template) -> int:
 
 def _with_batch_axis(template: Template) -> Template:
     return (slice(None), *template)
-
-
-def loop_over_batch(function: Any, batched: Sequence[bool], inputs: Sequence[Any]) -> Any:
-    """Batch any function by evaluating each example and stacking the results."""
-    count = next(x.shape[0] for x, flag in zip(inputs, batched, strict=True) if flag)
-    results = [
-        function(*[x[i] if flag else x for x, flag in zip(inputs, batched, strict=True)])
-        for i in range(count)
-    ]
-    if isinstance(results[0], tuple):
-        return tuple(np.stack(parts) for parts in zip(*results, strict=True))
-    return np.stack(results)
 
 
 # --- primitives -----------------------------------------------------------------------------------
@@ -264,17 +237,6 @@ def scatter_dynamic(
 def read_template(x: Any, template: Template) -> Any:
     """Read through a template without holes."""
     return index(x, template=template)
-
-
-def gather_parts(parts: Sequence[Scattered]) -> Any:
-    """Sum scattered cotangents of one array."""
-    shape, dtype = parts[0].shape, parts[0].dtype
-    return scatter(
-        *[part.g for part in parts],
-        templates=tuple(part.template for part in parts),
-        shape=shape,
-        dtype=dtype,
-    )
 
 
 def _last_writes(shape: Shape, template: Template, arrays: Sequence[Any]) -> Any:

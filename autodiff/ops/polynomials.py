@@ -9,9 +9,10 @@ import numpy as np
 
 from autodiff.core.arrays import as_array, ones, zeros
 from autodiff.core.declare import primitive
+from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.ops.elementwise import convert
-from autodiff.ops.index import getitem, loop_over_batch
+from autodiff.ops.index import getitem
 from autodiff.ops.joining import atleast_1d_
 from autodiff.ops.linalg.products import convolve_
 from autodiff.ops.operands import operand, plain

@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from autodiff.core.arrays import array_or_scalar
-from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.errors import NonDifferentiableError
 
@@ -16,7 +14,6 @@ __all__ = [
     "FUNCTIONS",
     "REDUCTIONS",
     "UFUNCS",
-    "as_input",
     "implements",
     "name_of",
     "refuse_keywords",
@@ -76,22 +73,3 @@ def name_of(function: Callable[..., Any]) -> str:
     module = getattr(function, "__module__", None) or "numpy"
     name = getattr(function, "__name__", repr(function))
     return f"{module}.{name}".replace("numpy", "np", 1)
-
-
-def as_input(value: Any, primitive: Primitive) -> Any:
-    """Check a constant input, and turn lists into arrays.
-
-    Raises
-    ------
-    TypeError
-        The value is not numeric; names the primitive and the value's type.
-    """
-    if isinstance(value, (float, int, complex, Box)):
-        return value
-    array = array_or_scalar(value)
-    if array.dtype.kind not in "fciub":
-        raise TypeError(
-            f"{primitive.name}: an input of type {type(value).__name__} has dtype {array.dtype}; "
-            "inputs must be numbers, numeric arrays or Tensors"
-        )
-    return array

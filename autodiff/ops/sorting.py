@@ -10,9 +10,10 @@ import numpy as np
 from autodiff.core.arrays import as_array
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
+from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
-from autodiff.ops.index import getitem, loop_over_batch
+from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, one_axis, operand
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
 from autodiff.ops.samples import Sample, cases

@@ -21,8 +21,7 @@ from autodiff.core.rules import Rule
 from autodiff.core.spec import axes_to_sum, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.boxed import pull_back, run_batched
-from autodiff.interpret.cotangents import conform, zeros
-from autodiff.interpret.forward import materialised
+from autodiff.interpret.cotangents import conform, materialised, zeros
 from autodiff.ops.descriptions import (
     Blocks,
     Description,

@@ -11,8 +11,8 @@ import scipy.signal
 
 from autodiff.core.arrays import as_array, empty, zeros
 from autodiff.core.declare import multilinear
+from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
-from autodiff.ops.index import loop_over_batch
 from autodiff.ops.linalg.contracted import convolution_pattern
 from autodiff.ops.operands import operand
 from autodiff.ops.samples import cases

@@ -14,7 +14,7 @@ from autodiff.core.spec import spec_of
 from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.call_sites import source_line
 from autodiff.interpret.graph import Node
-from autodiff.ops.protocol import as_input
+from autodiff.interpret.operands import as_input
 from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.declare import multilinear
+from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
-from autodiff.ops.index import getitem, loop_over_batch
+from autodiff.ops.index import getitem
 from autodiff.ops.linalg.contracted import convolution_pattern
 from autodiff.ops.linalg.contractions import matmul
 from autodiff.ops.operands import existing, one_axis, operand

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.linalg
 
 from autodiff.core.declare import primitive
+from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.ops import structures
-from autodiff.ops.index import loop_over_batch
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import as_matrices, require_square, stack_size
 from autodiff.ops.operands import operand

@@ -1,0 +1,30 @@
+"""Operands that an interpreter holds constant: checked, and made arrays where they are lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autodiff.core.arrays import array_or_scalar
+from autodiff.core.dispatch import Box
+from autodiff.core.primitive import Primitive
+
+__all__ = ["as_input"]
+
+
+def as_input(value: Any, primitive: Primitive) -> Any:
+    """Check a constant input, and turn lists into arrays.
+
+    Raises
+    ------
+    TypeError
+        The value is not numeric; names the primitive and the value's type.
+    """
+    if isinstance(value, (float, int, complex, Box)):
+        return value
+    array = array_or_scalar(value)
+    if array.dtype.kind not in "fciub":
+        raise TypeError(
+            f"{primitive.name}: an input of type {type(value).__name__} has dtype {array.dtype}; "
+            "inputs must be numbers, numeric arrays or Tensors"
+        )
+    return array
