@@ -1,7 +1,7 @@
 """What is loaded when it is first asked for, and by whom: the one place above everything it names.
 
 Tapes can be drawn, Jacobians accumulated by elimination, without `import autodiff` loading what
-draws and eliminates. The layers below own the questions (`core.deferred.Deferred`); this module,
+draws and eliminates. The layers below own the questions (`deferred.Deferred`); this module,
 which the package imports, says where the answers are.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from autodiff.core.deferred import Deferred
+from autodiff.deferred import Deferred
 from autodiff.tape.readers import READERS
 from autodiff.transforms.jacobian import decision
 

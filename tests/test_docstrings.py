@@ -24,6 +24,10 @@ import pytest
 import autodiff as ad
 from autodiff import errors
 from autodiff.tape.readers import Readable
+from autodiff.tape.rewriters import Rewritable
+
+TAPE_METHODS = (Readable, Rewritable)
+"""Bases that are there for the tape alone: their methods count as its own."""
 
 MODULES = {
     "ad": "autodiff",
@@ -143,7 +147,7 @@ def methods_of(cls):
     What stands in a base that is there for this class alone counts as its own.
     """
     found = {}
-    own = [value for base in cls.__bases__ if base is Readable for value in vars(base).items()]
+    own = [value for base in cls.__bases__ if base in TAPE_METHODS for value in vars(base).items()]
     for name, value in [*own, *vars(cls).items()]:
         if name.startswith("_"):
             continue
@@ -160,7 +164,7 @@ def overridden(cls, name):
         (
             methods_of(base)[name]
             for base in cls.__mro__[1:]
-            if base is not Readable and name in methods_of(base)
+            if base not in TAPE_METHODS and name in methods_of(base)
         ),
         None,
     )

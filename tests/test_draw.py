@@ -20,7 +20,8 @@ from autodiff.draw.looks import QUICK_LAYOUT, QUICKEST_LAYOUT, STYLES, heat
 from autodiff.draw.render import render as render_dot
 from autodiff.draw.texts import escaped
 from autodiff.errors import DrawingError
-from autodiff.tape.ir import Entry, Tape
+from autodiff.tape.entries import Entry
+from autodiff.tape.ir import Tape
 
 GOLDEN = Path(__file__).parent / "golden"
 

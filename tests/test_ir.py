@@ -10,7 +10,8 @@ from autodiff.core import arrays
 from autodiff.core.spec import Spec
 from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.constants import Interner
-from autodiff.tape.ir import Constant, Tape, Variable
+from autodiff.tape.entries import Constant, Variable
+from autodiff.tape.ir import Tape
 
 NUMBER = Spec((), np.dtype(float))
 

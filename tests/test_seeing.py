@@ -10,7 +10,8 @@ import pytest
 import autodiff as ad
 from autodiff import nn
 from autodiff.tape.calls import Calls
-from autodiff.tape.ir import Constant, Tape
+from autodiff.tape.entries import Constant
+from autodiff.tape.ir import Tape
 from autodiff.tape.summary import Usage
 
 

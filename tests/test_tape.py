@@ -7,7 +7,8 @@ import pytest
 
 import autodiff as ad
 from autodiff.core.spec import Spec
-from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.entries import Constant, Entry, Variable
+from autodiff.tape.ir import Tape
 from autodiff.tape.texts import short_source
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from autodiff.draw.folding import fold
 from autodiff.draw.outline import Block, Item, outline
-from autodiff.tape.ir import Tape, Variable
+from autodiff.tape.entries import Variable
+from autodiff.tape.ir import Tape
 
 __all__ = ["MAX_MEMBERS", "Group", "boxes", "phases"]
 

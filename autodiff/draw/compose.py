@@ -17,7 +17,8 @@ from autodiff.draw.outline import Block, Item, entries_of, outline
 from autodiff.draw.roles import parameter_positions
 from autodiff.draw.scene import CLOSED, Scene
 from autodiff.draw.scene_builder import build_scene
-from autodiff.tape.ir import Constant, Tape, Variable
+from autodiff.tape.entries import Constant, Variable
+from autodiff.tape.ir import Tape
 
 __all__ = ["compose", "tape_size"]
 

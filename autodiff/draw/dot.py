@@ -37,7 +37,8 @@ from autodiff.draw.texts import (
     value_text,
     wrapped,
 )
-from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.entries import Constant, Entry, Variable
+from autodiff.tape.ir import Tape
 from autodiff.tape.texts import params_text, short_source
 
 __all__ = ["scene_to_dot", "tape_to_dot"]

@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff.draw.outline import Block, Item, Outline, entries_of
-from autodiff.tape.ir import Constant, Tape, Variable
+from autodiff.tape.entries import Constant, Variable
+from autodiff.tape.ir import Tape
 
 __all__ = ["LEAST_REPEATS", "fold"]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from autodiff.tape.calls import CallScope
-from autodiff.tape.ir import Entry, Tape, Variable
+from autodiff.tape.entries import Entry, Variable
+from autodiff.tape.ir import Tape
 
 __all__ = ["Block", "Item", "Outline", "entries_of", "outline"]
 

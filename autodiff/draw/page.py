@@ -28,7 +28,8 @@ from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.steps import reverse_steps
 from autodiff.draw.texts import constant_text
 from autodiff.errors import DrawingError, TapeError
-from autodiff.tape.ir import Entry, Operand, Tape, Variable
+from autodiff.tape.entries import Entry, Operand, Variable
+from autodiff.tape.ir import Tape
 from autodiff.tape.texts import params_text, short_source
 from autodiff.tape.values import saved_bytes
 

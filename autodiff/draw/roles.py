@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autodiff import tree
-from autodiff.tape.ir import Tape, Variable
+from autodiff.tape.entries import Variable
+from autodiff.tape.ir import Tape
 
 __all__ = ["output_names", "parameter_positions"]
 

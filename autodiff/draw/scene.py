@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.entries import Constant, Entry, Variable
+from autodiff.tape.ir import Tape
 
 __all__ = ["CLOSED", "Edge", "Group", "Node", "Scene"]
 

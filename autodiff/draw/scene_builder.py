@@ -9,7 +9,8 @@ from autodiff.draw.outline import Block, Item, Outline
 from autodiff.draw.roles import output_names
 from autodiff.draw.scene import CLOSED, Edge, Group, Node, Scene
 from autodiff.draw.texts import range_text
-from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.entries import Constant, Entry, Variable
+from autodiff.tape.ir import Tape
 from autodiff.tape.values import saved_bytes
 
 __all__ = ["build_scene"]

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from autodiff.core.rules import Rule
 from autodiff.core.spec import is_inexact
-from autodiff.tape.ir import Tape, Variable
+from autodiff.tape.entries import Variable
+from autodiff.tape.ir import Tape
 from autodiff.tape.values import differentiated
 
 __all__ = ["Delivery", "ReverseStep", "reverse_steps"]

@@ -12,7 +12,7 @@ from graphviz import nohtml
 
 from autodiff.core.arrays import as_numpy, is_array, is_number
 from autodiff.core.dispatch import concrete
-from autodiff.tape.ir import Constant
+from autodiff.tape.entries import Constant
 
 __all__ = [
     "amount_text",

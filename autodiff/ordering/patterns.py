@@ -31,7 +31,8 @@ from autodiff.ops.descriptions import (
     Sums,
 )
 from autodiff.ops.structures import elementwise
-from autodiff.tape.ir import Entry, Tape, Variable
+from autodiff.tape.entries import Entry, Variable
+from autodiff.tape.ir import Tape
 
 __all__ = ["MAX_NONZEROS", "Pattern", "sparsity_pattern"]
 

@@ -10,7 +10,8 @@ from autodiff import tree
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec
 from autodiff.tape.constants import Interner
-from autodiff.tape.ir import Constant, Entry, Guard, Operand, Tape, Variable
+from autodiff.tape.entries import Constant, Entry, Guard, Operand, Variable
+from autodiff.tape.ir import Tape
 
 if TYPE_CHECKING:
     from autodiff.tape.calls import CallScope

@@ -22,169 +22,16 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import as_array, as_value
-from autodiff.core.dispatch import Box, concrete
-from autodiff.core.primitive import Primitive
-from autodiff.core.spec import Shape, Spec, spec_of
+from autodiff.core.dispatch import concrete
 from autodiff.errors import TapeError
+from autodiff.tape.entries import Constant, Cost, Entry, Guard, Operand, Variable
 from autodiff.tape.readers import Readable
-from autodiff.tape.signature import operation_key
+from autodiff.tape.rewriters import Rewritable
 
 if TYPE_CHECKING:
-    from autodiff.tape.calls import CallScope
+    pass
 
-__all__ = ["Constant", "Cost", "Entry", "Guard", "Operand", "Tape", "Variable"]
-
-
-class Variable:
-    """A value on a tape: an input, or what an entry computes.
-
-    Attributes
-    ----------
-    slot : int
-        Its number on the tape, which no other value has.
-    spec : Spec
-    name : str or None
-    role : "input", "parameter" or "value"
-    """
-
-    __slots__ = ("name", "role", "slot", "spec")
-
-    def __init__(self, slot: int, spec: Spec, name: str | None = None, role: str = "value") -> None:
-        self.slot = slot
-        self.spec = spec
-        self.name = name
-        self.role = role
-
-    def __repr__(self) -> str:
-        return f"<{self.role} {self.name or '?'}: {self.spec}>"
-
-
-class Constant:
-    """A number or array that entered the computation from outside.
-
-    Attributes
-    ----------
-    slot : int
-        Its number on the tape.
-    value : array, number or box of an outer transform
-        Protected: nobody can write to it. None where it is not `known`.
-    spec : Spec
-    known : bool
-        Whether the value was kept, and not only shape and dtype (no rule needs more).
-    """
-
-    __slots__ = ("known", "slot", "spec", "value")
-
-    def __init__(self, slot: int, value: Any = None, spec: Spec | None = None) -> None:
-        self.slot = slot
-        self.known = spec is None
-        self.value = value
-        self.spec = spec_of(value) if spec is None else spec
-
-    def __repr__(self) -> str:
-        if self.known and self.spec.size == 1 and not isinstance(self.value, Box):
-            return f"{as_array(self.value).item():.6g}"
-        return f"constant {self.spec}"
-
-
-Operand = Variable | Constant
-
-
-class Entry(NamedTuple):
-    """One operation of a tape.
-
-    Attributes
-    ----------
-    primitive : Primitive
-    inputs : tuple of Variable or Constant
-    outputs : tuple of Variable
-    params : dict
-        Keyword parameters.
-    source : str or None
-        ``file:line`` of the program.
-    scope : CallScope or None
-        The function or module call it was recorded in.
-    pulls : Entry or None
-        Of an operation of a backward sweep: the entry whose rule it belongs to, whose scope it has.
-        Where rewriting has left that out, its position is -1.
-    position : int
-        Its place on the tape.
-    """
-
-    primitive: Primitive
-    inputs: tuple[Operand, ...]
-    outputs: tuple[Variable, ...]
-    params: dict[str, Any]
-    source: str | None = None
-    scope: CallScope | None = None
-    pulls: Entry | None = None
-    position: int = -1
-
-    @property
-    def output(self) -> Variable:
-        """The first output (most operations have one)."""
-        return self.outputs[0]
-
-    @property
-    def shape(self) -> Shape:
-        """Shape of the first output."""
-        return self.outputs[0].spec.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Dtype of the first output."""
-        return self.outputs[0].spec.dtype
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations, from the primitive's declared cost."""
-        specs = tuple(operand.spec for operand in self.inputs)
-        return self.primitive.cost(specs, self.outputs[0].spec, self.params)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes read and written."""
-        operands = (*self.inputs, *self.outputs)
-        return sum(operand.spec.nbytes for operand in operands)
-
-    def key(self, places: list[Any] | None = None) -> Hashable:
-        """What the operation is, whatever it works on: part of every signature.
-
-        A list for `places` takes the places of an index, which then do not count.
-        """
-        return operation_key(
-            self.primitive,
-            self.params,
-            tuple([operand.spec for operand in self.inputs]),
-            tuple([variable.spec for variable in self.outputs]),
-            places,
-        )
-
-
-class Guard(NamedTuple):
-    """A value that the recorded function looked at, and so depends on."""
-
-    variable: Variable
-    value: Any
-    reader: str
-    source: str | None
-
-
-class Cost(NamedTuple):
-    """What evaluating a tape once takes: exact integers, from shapes alone."""
-
-    operations: int
-    flops: int
-    nbytes: int
-    by_primitive: dict[str, int]
-
-    def __str__(self) -> str:
-        lines = [f"{self.operations} operations, {self.flops:,} flops, {self.nbytes:,} bytes"]
-        lines += [
-            f"  {name:<20} {flops:>16,} flops"
-            for name, flops in sorted(self.by_primitive.items(), key=lambda item: -item[1])
-        ]
-        return "\n".join(lines)
+__all__ = ["Tape"]
 
 
 class _Instruction(NamedTuple):
@@ -207,7 +54,7 @@ def _names() -> Iterator[str]:
         shorter = longer
 
 
-class Tape(Readable):
+class Tape(Readable, Rewritable):
     """A straight-line record of a computation.
 
     Made by `record`, or read off a Tensor (``loss.tape``), or put together with a `TapeBuilder`.

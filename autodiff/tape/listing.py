@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autodiff.tape.ir import Guard, Operand, Tape, Variable
+from autodiff.tape.entries import Guard, Operand, Variable
+from autodiff.tape.ir import Tape
 from autodiff.tape.texts import one_line, params_text, short_source
 
 __all__ = ["listing"]

@@ -6,15 +6,15 @@ which register in `READERS` and are loaded when first asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from autodiff.core.deferred import Deferred
+from autodiff.deferred import Deferred
 
 if TYPE_CHECKING:
     from autodiff.ordering.graph.jacobian_graph import JacobianGraph
-    from autodiff.tape.ir import Entry, Operand, Tape, Variable
+    from autodiff.tape.entries import Entry, Operand, Variable
     from autodiff.tape.summary import Summary
 
 __all__ = ["READERS", "Readable"]
@@ -99,149 +99,6 @@ class Readable:
         found: dict[Operand, tuple[Entry, ...]] = READERS["saved"](self)
         return found
 
-    def callee(self, entry: Entry) -> Tape | None:
-        """Tape of the function that an operation calls.
-
-        Checkpoints and functions with a derivative of their own are single operations on a tape;
-        what they compute is recorded when somebody first asks for it, at the inputs that this tape
-        was recorded for, and kept with the operation's primitive.
-
-        Parameters
-        ----------
-        entry : Entry
-            Of this tape.
-
-        Returns
-        -------
-        Tape or None
-            None for an ordinary operation, and for a function that calls code that Tensors do not
-            go through.
-
-        Raises
-        ------
-        ValueError, TapeError
-            The inputs are not known: as `values`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import autodiff as ad
-        >>> tape = ad.record(ad.checkpoint(lambda x: np.tanh(x) * 2))(1.0)
-        >>> [entry.primitive.name for entry in tape.callee(tape[0])]
-        ['tanh', 'multiply']
-        """
-        found: Tape | None = READERS["callee"](self, entry)
-        return found
-
-    # --- rewriting: each gives a new tape ---------------------------------------------------------
-
-    def inlined(self) -> Tape:
-        """Put what called functions compute in the place of the calls, all the way down.
-
-        Returns
-        -------
-        Tape
-            What an operation called is in a scope of its name; see `callee`.
-
-        Raises
-        ------
-        ValueError, TapeError
-            As `callee`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import autodiff as ad
-        >>> tape = ad.record(ad.checkpoint(lambda x: np.tanh(x) * 2))(1.0)
-        >>> [entry.primitive.name for entry in tape.inlined()]
-        ['tanh', 'multiply']
-        """
-        tape: Tape = READERS["inlined"](self)
-        return tape
-
-    def pruned(self) -> Tape:
-        """Leave out the operations that nothing needs: neither an output nor a guard.
-
-        Returns
-        -------
-        Tape
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import autodiff as ad
-        >>> tape = ad.record(lambda x: (np.sin(x), np.cos(x))[1])(1.0)
-        >>> len(tape), len(tape.pruned())
-        (2, 1)
-        """
-        tape: Tape = READERS["pruned"](self)
-        return tape
-
-    def replace(self, replacements: Mapping[int, Tape | Operand]) -> Tape:
-        """Put tapes, or values of this tape, in the places of operations.
-
-        Names, sources, scopes, guards and the rules that operations of a backward sweep belong to
-        are kept; what is put in an operation's place has that operation's.
-
-        Parameters
-        ----------
-        replacements : mapping of position to Tape, Variable or Constant
-            By the position of an entry (``entry.position``). A tape takes what the operation takes
-            and gives what it gives. A value stands for the operation's one output, and must be
-            computed before it.
-
-        Returns
-        -------
-        Tape
-            What only the replaced operations needed is still on it; see `pruned`.
-
-        Raises
-        ------
-        TapeError
-            A replacement does not fit, or is not computed before it is used.
-
-        Examples
-        --------
-        >>> import autodiff as ad
-        >>> tape = ad.record(lambda x: x * x + x)(3.0)
-        >>> double = ad.record(lambda x, y: x + y)(3.0, 3.0)
-        >>> tape.replace({0: double}).evaluate(3.0)
-        np.float64(9.0)
-        """
-        tape: Tape = READERS["replace"](self, replacements)
-        return tape
-
-    def subtape(self, outputs: Sequence[Operand], inputs: Sequence[Variable] | None = None) -> Tape:
-        """Cut out the part that computes some values, from the inputs or from other values.
-
-        Parameters
-        ----------
-        outputs : sequence of Variable or Constant
-            What to compute.
-        inputs : sequence of Variable, optional
-            What is given; by default the inputs of this tape.
-
-        Returns
-        -------
-        Tape
-
-        Raises
-        ------
-        TapeError
-            An output depends on an input that is not given.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import autodiff as ad
-        >>> tape = ad.record(lambda x: np.sum(np.tanh(x) * 2))(np.ones(3))
-        >>> part = tape.subtape([tape[2].output], [tape[0].output])
-        >>> part.evaluate(np.ones(3))
-        np.float64(6.0)
-        """
-        tape: Tape = READERS["subtape"](self, outputs, inputs)
-        return tape
-
     # --- text -------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
@@ -276,7 +133,7 @@ class Readable:
           a: float64[] = multiply x x  # 1 flop 24 B ...
           return a
         """
-        found: str = READERS["listing"](self.inlined() if calls else self, limit)
+        found: str = READERS["listing"](READERS["inlined"](self) if calls else self, limit)
         return found
 
     def summary(self) -> Summary:
@@ -334,7 +191,7 @@ class Readable:
         True
         """
         found: str = READERS["to_dot"](
-            self.inlined() if calls else self,
+            READERS["inlined"](self) if calls else self,
             depth=depth,
             fold=fold,
             values=values,
@@ -428,7 +285,7 @@ class Readable:
         digraph tape {
         """
         return READERS["draw"](
-            self.inlined() if calls else self,
+            READERS["inlined"](self) if calls else self,
             path,
             format,
             depth=depth,
@@ -490,7 +347,7 @@ class Readable:
         <!DOCTYPE html>
         """
         return READERS["to_html"](
-            self.inlined() if calls else self, path, title=title, parameters=parameters
+            READERS["inlined"](self) if calls else self, path, title=title, parameters=parameters
         )
 
     def jacobian_graph(self, *, argnums: int | Sequence[int] | None = None) -> JacobianGraph:

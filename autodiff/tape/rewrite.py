@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from autodiff.errors import TapeError
 from autodiff.tape.builder import Origin, TapeBuilder
 from autodiff.tape.calls import CallScope
-from autodiff.tape.ir import Constant, Entry, Operand, Tape, Variable
+from autodiff.tape.entries import Constant, Entry, Operand, Variable
+from autodiff.tape.ir import Tape
 
 __all__ = ["inlined", "pruned", "replaced", "rewrite", "subtape"]
 

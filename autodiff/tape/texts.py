@@ -7,7 +7,7 @@ from typing import Any
 
 from autodiff.core.arrays import has_memory
 from autodiff.core.spec import describe
-from autodiff.tape.ir import Entry
+from autodiff.tape.entries import Entry
 
 __all__ = ["one_line", "params_text", "short_source"]
 

@@ -15,7 +15,8 @@ from autodiff.interpret.reverse import Reverse
 from autodiff.interpret.sweep import sweep
 
 if TYPE_CHECKING:
-    from autodiff.tape.ir import Entry, Operand, Tape, Variable
+    from autodiff.tape.entries import Entry, Operand, Variable
+    from autodiff.tape.ir import Tape
 
 __all__ = [
     "arguments_of",

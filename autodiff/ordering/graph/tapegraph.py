@@ -21,7 +21,8 @@ from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.ordering.local import Operation, local_jacobian
 from autodiff.ordering.maps import Identity, LinearMap
-from autodiff.tape.ir import Constant, Entry, Tape, Variable
+from autodiff.tape.entries import Constant, Entry, Variable
+from autodiff.tape.ir import Tape
 from autodiff.tape.signature import vertex_key
 from autodiff.tape.values import differentiated
 

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, NamedTuple
 
-from autodiff.core.deferred import Deferred
+from autodiff.deferred import Deferred
 from autodiff.transforms.jacobian.bounds import least_elimination_seconds
 from autodiff.transforms.jacobian.forward import forward
 from autodiff.transforms.jacobian.problem import Blocks, Problem

@@ -13,7 +13,8 @@ from autodiff.core.arrays import zeros
 from autodiff.core.dispatch import modes, thread_state
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.boxed import run_batched
-from autodiff.tape.ir import Constant, Tape
+from autodiff.tape.entries import Constant
+from autodiff.tape.ir import Tape
 from autodiff.tensor import Tensor
 from autodiff.transforms.jacobian.problem import (
     Blocks,
