@@ -290,21 +290,17 @@ def test_decisions_follow_rates_and_bounds_of_memory(forgetful):
 
 
 def test_two_primitives_of_one_name_are_decided_apart(forgetful):
-    def named(times):
-        def stretched(x):
-            return times * x
+    def named(times, module):
+        declare = ad.linear(transpose=lambda g: times * g, name="decision_stretched", module=module)
+        return declare(lambda x: times * x)
 
-        stretched.__module__ = "__main__"
-        return ad.linear(transpose=lambda g: times * g, name="decision_stretched")(stretched)
-
-    former = dict(ad.REGISTRY)
     try:
-        one, two = named(2.0), named(3.0)
+        one, two = named(2.0, "decisions.one"), named(3.0, "decisions.two")
         signatures = {question_of(f, np.ones(3)).signature for f in (one, two, one)}
         assert len(signatures) == 2
     finally:
-        for name in set(ad.REGISTRY) - set(former):
-            ad.REGISTRY.pop(name)
+        for module in ("decisions.one", "decisions.two"):
+            ad.REGISTRY.pop(f"{module}.decision_stretched", None)
 
 
 def test_tapes_tell_of_sweeps_what_nodes_tell():
