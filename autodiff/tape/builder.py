@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autodiff import tree
@@ -39,20 +38,6 @@ class Origin(NamedTuple):
     pulls: int | Entry | None = None
 
 
-@dataclass
-class _Slot:
-    spec: Spec
-    role: str = "value"
-    name: str | None = None
-
-
-@dataclass
-class _Known:
-    value: Any
-    spec: Spec | None
-    slot: int = field(default=-1)
-
-
 class TapeBuilder:
     """A tape in the making; `finish` gives the tape.
 
@@ -74,15 +59,21 @@ class TapeBuilder:
         self.inputs: list[int] = []
         self.cotangents: dict[int, int] = {}
         self.origin = Origin()
-        self._slots: list[_Slot | _Known] = []
+        # By slot: the spec, the position of the operation that computes the value (-1 for none)
+        self._specs: list[Spec | None] = []
+        self._producers: list[int] = []
+        self._roles: dict[int, str] = {}
+        self._names: dict[int, str | None] = {}
+        self._values: dict[int, Any] = {}
         self._guards: list[tuple[int, Any, str, str | None]] = []
         self._interner = Interner()
         self._constants: dict[int, int] = {}
-        self._producers: dict[int, int] = {}
 
     def input(self, spec: Spec, name: str | None = None, role: str = "input") -> int:
         """Add an input; returns its slot."""
-        slot = self._new(_Slot(spec, role, name))
+        slot = self._new(spec)
+        self._roles[slot] = role
+        self._names[slot] = name
         self.inputs.append(slot)
         return slot
 
@@ -98,12 +89,15 @@ class TapeBuilder:
         """Slot of a constant that `interned` returned."""
         slot = self._constants.get(id(interned))
         if slot is None:
-            slot = self._constants[id(interned)] = self._new(_Known(interned, None))
+            slot = self._constants[id(interned)] = self._new(None)
+            self._values[slot] = interned
         return slot
 
     def unknown(self, spec: Spec) -> int:
         """Slot of a constant of which only shape and dtype are known."""
-        return self._new(_Known(None, spec))
+        slot = self._new(spec)
+        self._values[slot] = None
+        return slot
 
     def emit(
         self,
@@ -132,11 +126,12 @@ class TapeBuilder:
         names : sequence of str or None
             Of the outputs.
         """
-        outputs = tuple([self._new(_Slot(spec)) for spec in specs])
+        first = len(self._specs)
+        self._specs += specs
+        self._producers += [len(self.rows)] * len(specs)
+        outputs = tuple(range(first, len(self._specs)))
         for slot, name in zip(outputs, names, strict=False):
-            self.rename(slot, name)
-        for slot in outputs:
-            self._producers[slot] = len(self.rows)
+            self._names[slot] = name
         origin = self.origin
         row = Row(
             primitive,
@@ -152,18 +147,17 @@ class TapeBuilder:
 
     def producer(self, slot: int) -> int | None:
         """Position of the operation that computes a value."""
-        return self._producers.get(slot)
+        position = self._producers[slot]
+        return position if position >= 0 else None
 
     def rename(self, slot: int, name: str | None) -> None:
-        """Name a value."""
-        known = self._slots[slot]
-        if isinstance(known, _Slot):
-            known.name = name
+        """Name a value; a constant has no place for a name."""
+        if slot not in self._values:
+            self._names[slot] = name
 
     def name_of(self, slot: int) -> str | None:
         """Name of a value."""
-        known = self._slots[slot]
-        return known.name if isinstance(known, _Slot) else None
+        return self._names.get(slot)
 
     def guard(self, slot: int, value: Any, reader: str, source: str | None) -> None:
         """Note that the program looked at a value."""
@@ -186,14 +180,16 @@ class TapeBuilder:
         used = {slot for row in self.rows for slot in (*row.inputs, *row.outputs)}
         used.update(self.inputs, outputs)
         made: dict[int, Operand] = {}
-        for slot, known in enumerate(self._slots):
+        for slot, spec in enumerate(self._specs):
             # A constant that was looked up and never used has no place on the tape
             if slot not in used:
                 continue
-            if isinstance(known, _Slot):
-                made[slot] = Variable(len(made), known.spec, known.name, known.role)
+            if slot in self._values:
+                made[slot] = Constant(len(made), self._values[slot], spec)
             else:
-                made[slot] = Constant(len(made), known.value, known.spec)
+                assert spec is not None
+                role = self._roles.get(slot, "value")
+                made[slot] = Variable(len(made), spec, self._names.get(slot), role)
         entries: list[Entry] = []
         for position, row in enumerate(self.rows):
             entries.append(
@@ -223,9 +219,10 @@ class TapeBuilder:
             },
         )
 
-    def _new(self, known: _Slot | _Known) -> int:
-        self._slots.append(known)
-        return len(self._slots) - 1
+    def _new(self, spec: Spec | None) -> int:
+        self._specs.append(spec)
+        self._producers.append(-1)
+        return len(self._specs) - 1
 
 
 def _variable(operand: Operand) -> Variable:

@@ -56,6 +56,8 @@ def scalar_key(value: Any) -> Hashable | None:
     """Key of a number: type and digits, so that 1, 1.0, True and -0.0, 0.0 stay apart."""
     if is_scalar(value):
         return (type(value), value.tobytes())
-    if is_number(value):
-        return (type(value), repr(value))
-    return None
+    if not is_number(value):
+        return None
+    # Only zeros have a sign that does not show in a comparison, and only NaN differs from itself
+    plain = type(value) is not complex and value != 0 and value == value
+    return (type(value), value if plain else repr(value))
