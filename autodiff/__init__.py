@@ -31,12 +31,8 @@ from autodiff.ops.samples import Sample
 from autodiff.ops.special import log_softmax, logsumexp, softmax
 from autodiff.tape.ir import Tape
 from autodiff.tensor import Tensor
-from autodiff.testing import check_grads
 from autodiff.transforms.batching import vmap
-from autodiff.transforms.checkpoint import checkpoint
-from autodiff.transforms.custom import custom_jvp, custom_vjp
 from autodiff.transforms.gradient import elementwise_grad, grad, value_and_grad, vjp
-from autodiff.transforms.jacobian.functions import hessian, jacobian
 from autodiff.transforms.modes import debug, no_grad, stop_gradient, strong_zero
 from autodiff.transforms.record import name, record
 from autodiff.transforms.tangent import hvp, jvp, linearize
@@ -50,7 +46,12 @@ if TYPE_CHECKING:
     from autodiff import ordering as ordering
     from autodiff import scipy as scipy
     from autodiff import structure as structure
+    from autodiff import testing as testing
     from autodiff.flow.gradient_report import report
+    from autodiff.testing import check_grads
+    from autodiff.transforms.checkpoint import checkpoint
+    from autodiff.transforms.custom import custom_jvp, custom_vjp
+    from autodiff.transforms.jacobian.functions import hessian, jacobian
 
 __all__ = [
     "REGISTRY",
@@ -103,16 +104,29 @@ __all__ = [
     "vmap",
 ]
 
-_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy", "structure")
-_LAZY_NAMES = {"report": "autodiff.flow"}
+_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy", "structure", "testing")
+_LAZY_NAMES = {
+    "check_grads": "autodiff.testing",
+    "checkpoint": "autodiff.transforms.checkpoint",
+    "custom_jvp": "autodiff.transforms.custom",
+    "custom_vjp": "autodiff.transforms.custom",
+    "hessian": "autodiff.transforms.jacobian.functions",
+    "jacobian": "autodiff.transforms.jacobian.functions",
+    "report": "autodiff.flow",
+}
 
 
 if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is an error
 
     def __getattr__(name: str) -> Any:
-        """Import the packages built on this one when they are first used."""
+        """Import the packages and functions that few programs use when they are first used."""
         if name in _LAZY:
             return import_module(f"autodiff.{name}")
         if name in _LAZY_NAMES:
-            return getattr(import_module(_LAZY_NAMES[name]), name)
+            found = globals()[name] = getattr(import_module(_LAZY_NAMES[name]), name)
+            return found
         raise AttributeError(f"module 'autodiff' has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """Everything that there is, loaded or not."""
+        return sorted({*globals(), *_LAZY, *_LAZY_NAMES})

@@ -13,7 +13,7 @@ from typing import Any
 
 from autodiff.deferred import Deferred
 from autodiff.tape.readers import READERS
-from autodiff.transforms.jacobian import decision
+from autodiff.transforms.jacobian.tables import GIVEN, PRICES, RUNS, STRUCTURES
 
 __all__ = ["ANSWERS"]
 
@@ -38,10 +38,10 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
             "jacobian_graph": "autodiff.ordering.execute:jacobian_graph",
         },
     ),
-    (decision.PRICES, {"cross-country": "autodiff.ordering.execute:price"}),
-    (decision.RUNS, {"cross-country": "autodiff.ordering.execute:cross_country"}),
-    (decision.GIVEN, {"plan": "autodiff.ordering.execute:execute_plan"}),
-    (decision.STRUCTURES, {"sparse": "autodiff.ordering.sparse.recovery:sparse_jacobian"}),
+    (PRICES, {"cross-country": "autodiff.ordering.execute:price"}),
+    (RUNS, {"cross-country": "autodiff.ordering.execute:cross_country"}),
+    (GIVEN, {"plan": "autodiff.ordering.execute:execute_plan"}),
+    (STRUCTURES, {"sparse": "autodiff.ordering.sparse.recovery:sparse_jacobian"}),
 )
 """Who is asked, and for each question the module and function that answer."""
 

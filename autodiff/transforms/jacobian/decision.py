@@ -16,13 +16,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, NamedTuple
 
-from autodiff.deferred import Deferred
 from autodiff.transforms.jacobian.bounds import least_elimination_seconds
 from autodiff.transforms.jacobian.forward import forward
 from autodiff.transforms.jacobian.problem import Blocks, Problem
 from autodiff.transforms.jacobian.question import Question
 from autodiff.transforms.jacobian.rates import rates, sweep_seconds
 from autodiff.transforms.jacobian.reverse import reverse
+from autodiff.transforms.jacobian.tables import GIVEN, PRICES, RUNS, STRUCTURES
 from autodiff.transforms.jacobian.work import sweep_edges
 
 __all__ = [
@@ -96,22 +96,6 @@ class Method(NamedTuple):
 
 METHODS: dict[str, Method] = {}
 """Ways beside the reverse sweep, in the order in which they are asked."""
-
-PRICES = Deferred("the price of an order")
-"""By name, functions of a `Question` and the best `Choice` so far; they return a `Choice`, or None
-where the way cannot serve."""
-
-RUNS = Deferred("an order of accumulating a Jacobian")
-"""By name, functions of a `Problem`, and where the way was chosen, not asked for by name, of the
-`Question` and the `Choice`. They return `Blocks`; or None where a chosen way turns out not to
-serve."""
-
-GIVEN = Deferred("a kind of given order")
-"""By the `GivenOrder.given` of an order, functions of a `Problem` and the order."""
-
-STRUCTURES = Deferred("a structure of Jacobians")
-"""By name, what makes the function for ``jacobian(structure=...)``, for results that are not
-dense."""
 
 
 class GivenOrder:
@@ -257,8 +241,8 @@ METHODS["cross-country"] = Method(_worth_eliminating, _bound_elimination)
 
 
 def orders() -> tuple[str, ...]:
-    """Names that ``jacobian(order=...)`` takes."""
-    return ("auto", *RUNS)
+    """Names that ``jacobian(order=...)`` takes, the sweeps first."""
+    return tuple(dict.fromkeys(("auto", "forward", "reverse", *RUNS)))
 
 
 def execute(order: Any, problem: Problem) -> Blocks:

@@ -1,0 +1,23 @@
+"""What the decision on an order asks of ways to accumulate, some of them loaded when asked."""
+
+from __future__ import annotations
+
+from autodiff.deferred import Deferred
+
+__all__ = ["GIVEN", "PRICES", "RUNS", "STRUCTURES"]
+
+PRICES = Deferred("the price of an order")
+"""By name, functions of a `Question` and the best `Choice` so far; they return a `Choice`, or None
+where the way cannot serve."""
+
+RUNS = Deferred("an order of accumulating a Jacobian")
+"""By name, functions of a `Problem`, and where the way was chosen, not asked for by name, of the
+`Question` and the `Choice`. They return `Blocks`; or None where a chosen way turns out not to
+serve."""
+
+GIVEN = Deferred("a kind of given order")
+"""By the `GivenOrder.given` of an order, functions of a `Problem` and the order."""
+
+STRUCTURES = Deferred("a structure of Jacobians")
+"""By name, what makes the function for ``jacobian(structure=...)``, for results that are not
+dense."""
