@@ -5,6 +5,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 
@@ -74,6 +75,36 @@ def test_entries_stand_once_and_say_something():
         value = documented_object(path)
         if callable(value):
             assert value.__doc__, path
+
+
+def undocumented_bases(value, documented):
+    """Bases of a class with methods that no entry of their own shows."""
+    return [
+        base
+        for base in value.__mro__[1:]
+        if base.__module__.startswith("autodiff.")
+        and not base.__name__.startswith("_")
+        and base not in documented
+        and any(
+            inspect.isfunction(member) and not name.startswith("_")
+            for name, member in vars(base).items()
+        )
+    ]
+
+
+def test_entries_show_the_methods_that_a_class_has_from_its_bases():
+    documented = [
+        value for path, _ in entries() if isinstance(value := documented_object(path), type)
+    ]
+    missing = []
+    for page in sorted((DOCS / "reference").glob("*.md")):
+        for path, options in re.findall(
+            r"^::: (autodiff\.[\w.]+)\n((?: +.*\n)*)", page.read_text("utf-8"), re.MULTILINE
+        ):
+            value = documented_object(path)
+            if isinstance(value, type) and "members: " not in options:
+                missing += [(path, base.__name__) for base in undocumented_bases(value, documented)]
+    assert not missing, "write `inherited_members: true` below these entries"
 
 
 def test_every_page_is_in_the_navigation():
