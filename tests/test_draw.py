@@ -262,8 +262,7 @@ def test_short_arrays_show_their_numbers_and_long_ones_do_not() -> None:
 
 
 def test_named_values_are_named_on_their_edges() -> None:
-    tape = ad.record(lambda x: np.exp(np.sin(x)))(1.0)
-    tape.entries[0].output.name = "angle"
+    tape = ad.record(lambda x: np.exp(ad.name(np.sin(x), "angle")))(1.0)
     assert [label for *_, label in edges_of(tape.to_dot())][1] == "angle: float64[]"
 
 

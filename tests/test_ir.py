@@ -40,6 +40,10 @@ class TestSlots:
             tape[0].params = {}
         with pytest.raises(TypeError):
             tape.cotangents[tape.inputs[0]] = tape.inputs[0]
+        with pytest.raises(AttributeError, match="never changes"):
+            tape.entries = ()
+        with pytest.raises(AttributeError, match="never changes"):
+            tape[0].output.name = "y"
         tape.names().clear()
         assert len(tape.names()) == 2
 
@@ -309,6 +313,26 @@ class TestCalls:
         tape = ad.record(f)(np.ones(2))
         assert tape.callee(tape[0]) is None
         assert names(tape.inlined()) == names(tape)
+
+    def test_inlined_keeps_the_guards_of_what_is_called(self):
+        f = ad.checkpoint(lambda x: x**2 if x > 0 else -10 * x)
+        flat = ad.record(f)(2.0).inlined()
+        assert flat.evaluate(3.0) == 9.0
+        with pytest.raises(ad.TapeError, match="bool"):
+            flat.evaluate(-1.0)
+        branch = ad.record(lambda x: x * 2 if x > 0 else x)(1.0)
+        tape = ad.record(lambda x: x * 3)(1.0).replace({0: branch})
+        with pytest.raises(ad.TapeError, match="bool"):
+            tape.evaluate(-1.0)
+
+    def test_a_function_that_its_rule_calls_is_one_scope(self):
+        @ad.custom_vjp
+        def halved(x):
+            return x * 0.5
+
+        halved.def_vjp(lambda x: (halved(x), None), lambda r, g: (g,))
+        flat = ad.record(lambda x: np.sin(halved(x)))(1.0).inlined()
+        assert flat[0].scope.path == ("halved",)
 
     def test_shown_on_demand(self):
         f = ad.checkpoint(lambda x: np.tanh(x) * 2.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from autodiff.tape.calls import CallScope
 
 __all__ = ["Constant", "Cost", "Entry", "Guard", "Operand", "Variable"]
+
+
+def _fix(operand: object, **fields: Any) -> None:
+    """Set the fields of an operand, once and for all."""
+    for name, value in fields.items():
+        object.__setattr__(operand, name, value)
+
+
+def _refuse(operand: object, name: str, value: Any) -> NoReturn:
+    raise AttributeError(
+        f"{name}: a tape never changes; name values with ad.name while recording, or rewrite the "
+        "tape (pruned, subtape, replace, or a TapeBuilder)"
+    )
 
 
 class Variable:
@@ -33,11 +46,15 @@ class Variable:
 
     __slots__ = ("name", "role", "slot", "spec")
 
+    name: str | None
+    role: str
+    slot: int
+    spec: Spec
+
     def __init__(self, slot: int, spec: Spec, name: str | None = None, role: str = "value") -> None:
-        self.slot = slot
-        self.spec = spec
-        self.name = name
-        self.role = role
+        _fix(self, slot=slot, spec=spec, name=name, role=role)
+
+    __setattr__ = _refuse
 
     def __repr__(self) -> str:
         return f"<{self.role} {self.name or '?'}: {self.spec}>"
@@ -59,11 +76,21 @@ class Constant:
 
     __slots__ = ("known", "slot", "spec", "value")
 
+    known: bool
+    slot: int
+    spec: Spec
+    value: Any
+
     def __init__(self, slot: int, value: Any = None, spec: Spec | None = None) -> None:
-        self.slot = slot
-        self.known = spec is None
-        self.value = value
-        self.spec = spec_of(value) if spec is None else spec
+        _fix(
+            self,
+            slot=slot,
+            known=spec is None,
+            value=value,
+            spec=spec_of(value) if spec is None else spec,
+        )
+
+    __setattr__ = _refuse
 
     def __repr__(self) -> str:
         if self.known and self.spec.size == 1 and not isinstance(self.value, Box):

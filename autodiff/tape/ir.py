@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from autodiff.errors import TapeError
 from autodiff.tape.entries import Constant, Cost, Entry, Guard, Operand, Variable
 from autodiff.tape.readers import Readable
 from autodiff.tape.rewriters import Rewritable
+from autodiff.tape.texts import letters
 
 if TYPE_CHECKING:
     pass
@@ -42,16 +43,6 @@ class _Instruction(NamedTuple):
     results: tuple[int, ...]
     guards: tuple[Guard, ...]
     releases: tuple[int, ...]
-
-
-def _names() -> Iterator[str]:
-    """a, b, ..., z, aa, ab, ..."""
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    shorter = [""]
-    while True:
-        longer = [prefix + letter for prefix in shorter for letter in letters]
-        yield from longer
-        shorter = longer
 
 
 class Tape(Readable, Rewritable):
@@ -101,6 +92,16 @@ class Tape(Readable, Rewritable):
     (['multiply', 'sum'], np.float64(6.0))
     """
 
+    entries: tuple[Entry, ...]
+    inputs: tuple[Variable, ...]
+    outputs: tuple[Operand, ...]
+    in_tree: tree.PyTreeSpec | None
+    out_tree: tree.PyTreeSpec | None
+    guards: tuple[Guard, ...]
+    arguments: tuple[Any, ...] | None
+    cotangents: Mapping[Variable, Variable]
+    slots: tuple[Operand, ...]
+
     def __init__(
         self,
         entries: Sequence[Entry],
@@ -112,15 +113,22 @@ class Tape(Readable, Rewritable):
         arguments: Sequence[Any] | None = None,
         cotangents: Mapping[Variable, Variable] | None = None,
     ) -> None:
-        self.entries = _numbered(entries)
-        self.inputs = tuple(inputs)
-        self.outputs = tuple(outputs)
-        self.in_tree = in_tree
-        self.out_tree = out_tree
-        self.guards = tuple(guards)
-        self.arguments = None if arguments is None else tuple(arguments)
-        self.cotangents = MappingProxyType({} if cotangents is None else dict(cotangents))
-        self.slots = self._checked()
+        fields = self.__dict__  # set once: see __setattr__
+        fields["entries"] = _numbered(entries)
+        fields["inputs"] = tuple(inputs)
+        fields["outputs"] = tuple(outputs)
+        fields["in_tree"] = in_tree
+        fields["out_tree"] = out_tree
+        fields["guards"] = tuple(guards)
+        fields["arguments"] = None if arguments is None else tuple(arguments)
+        fields["cotangents"] = MappingProxyType({} if cotangents is None else dict(cotangents))
+        fields["slots"] = self._checked()
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(
+            f"{name}: a tape never changes; make another one (pruned, subtape, replace, inlined, "
+            "or a TapeBuilder)"
+        )
 
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
@@ -270,7 +278,7 @@ class Tape(Readable, Rewritable):
     def _unique_names(self) -> dict[Variable, str]:
         names: dict[Variable, str] = {}
         taken: set[str] = set()
-        letters = _names()
+        spare = letters()
         for variable in [v for v in self.variables if v.name]:
             wanted = str(variable.name)
             name, count = wanted, 2
@@ -280,7 +288,7 @@ class Tape(Readable, Rewritable):
             names[variable] = name
         for variable in self.variables:
             if variable not in names:
-                names[variable] = next(letter for letter in letters if letter not in taken)
+                names[variable] = next(letter for letter in spare if letter not in taken)
         return names
 
     # --- evaluation -------------------------------------------------------------------------------

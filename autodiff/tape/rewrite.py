@@ -211,6 +211,8 @@ def insert(
             [variable.name for variable in entry.outputs],
         )
         places.update(zip([v.slot for v in entry.outputs], results, strict=True))
+    for guard in tape.guards:
+        builder.guard(places[guard.variable.slot], guard.value, guard.reader, guard.source)
     return tuple([place(output) for output in tape.outputs])
 
 
@@ -220,6 +222,8 @@ def _within(
     """A call of one tape as a call within a call of another."""
     if inner is None:
         return outer
+    if inner.parent is None and outer is not None and inner.label == outer.label:
+        return outer  # a function with a rule of its own, seen once as the call and once inside
     if inner not in made:
         parent = _within(inner.parent, outer, made)
         made[inner] = CallScope(inner.kind, inner.name, inner.type, parent)

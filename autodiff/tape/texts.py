@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os.path
+from collections.abc import Iterator
 from typing import Any
 
 from autodiff.core.arrays import has_memory
 from autodiff.core.spec import describe
 from autodiff.tape.entries import Entry
 
-__all__ = ["one_line", "params_text", "short_source"]
+__all__ = ["letters", "one_line", "params_text", "short_source"]
 
 
 def params_text(entry: Entry) -> str:
@@ -58,3 +59,13 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def letters() -> Iterator[str]:
+    """a, b, ..., z, aa, ab, ..."""
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    shorter = [""]
+    while True:
+        longer = [prefix + letter for prefix in shorter for letter in alphabet]
+        yield from longer
+        shorter = longer
