@@ -320,8 +320,8 @@ class TestCalls:
         assert flat.evaluate(3.0) == 9.0
         with pytest.raises(ad.TapeError, match="bool"):
             flat.evaluate(-1.0)
-        branch = ad.record(lambda x: x * 2 if x > 0 else x)(1.0)
-        tape = ad.record(lambda x: x * 3)(1.0).replace({0: branch})
+        branch = ad.record(lambda x, y: x * y if x > 0 else x)(1.0, 3.0)
+        tape = ad.record(lambda x: x * 3.0)(1.0).replace({0: branch})
         with pytest.raises(ad.TapeError, match="bool"):
             tape.evaluate(-1.0)
 

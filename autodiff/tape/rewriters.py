@@ -58,8 +58,8 @@ class Rewritable:
         -------
         Tape
             What an operation called is in a scope of its name; see `callee`. It has the guards of
-            what is called. A function with a derivative of its own gives way to what it computes, so
-            derivatives of this tape are those of the operations, not of the rule.
+            what is called. A function with a derivative of its own gives way to what it computes,
+            so derivatives of this tape are those of the operations, not of the rule.
 
         Raises
         ------
