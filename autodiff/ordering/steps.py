@@ -17,6 +17,12 @@ class Memory(NamedTuple):
         Edges of the largest tape that adjoints go through at once.
     matrix_elements : int
         Elements of the matrices held.
+
+    Examples
+    --------
+    >>> from autodiff.ordering import Chain
+    >>> Chain([(2, 4, 100), (4, 2, 100)]).plan("optimal").memory
+    Memory(tape_edges=100, matrix_elements=32)
     """
 
     tape_edges: int
@@ -47,6 +53,13 @@ class Step(NamedTuple):
         Of the result, at 8 bytes an element.
     start : int
         When it starts, in fused multiply-adds.
+
+    Examples
+    --------
+    >>> from autodiff.ordering import Chain
+    >>> step = Chain([(2, 4, 100), (4, 2, 100)]).plan("optimal").steps[-1]
+    >>> step.operation, step.operands, step.shape, step.fma
+    ('multiply', ((2, 2), (1, 1)), (4, 4), 32)
     """
 
     operation: str

@@ -27,6 +27,21 @@ class IndexMap(LinearMap):
     sums : bool
         The transpose instead: for each input element the output element it is added to.
     factor : float
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    AutodiffError
+        When it is applied: it was made without an index.
+    IndexError
+        When it is applied: the index points past the elements.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> last_first = IndexMap(np.array([2, 0, -1]), (3,), (3,))
+    >>> last_first.apply([[1.0, 2.0, 3.0]])
+    array([[3., 1., 0.]])
     """
 
     def __init__(
@@ -143,7 +158,25 @@ class IndexMap(LinearMap):
         return IndexMap(index, in_shape, out_shape, self.sums, product, self.dtype)
 
     def after(self, other: IndexMap) -> IndexMap:
-        """Return the composition with a map of the same direction."""
+        """Return the composition with a map of the same direction.
+
+        Parameters
+        ----------
+        other : IndexMap
+            The map applied first; `sums` is the same for both.
+
+        Returns
+        -------
+        IndexMap
+            Its index is worked out when it is first used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> swap = IndexMap(np.array([1, 0]), (2,), (2,))
+        >>> swap.after(swap).index
+        array([0, 1])
+        """
         if not self.known or not other.known:
             index = None
         elif self.sums:
