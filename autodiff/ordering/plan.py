@@ -49,7 +49,7 @@ class Plan(GivenOrder):
     edges, inputs, outputs : tuple
         Of the graph, for its picture; empty for a chain.
     names : dict
-        What stands beside vertices of the graph in tables and pictures.
+        Labels of the graph's vertices in tables and pictures.
 
     Examples
     --------
@@ -129,7 +129,7 @@ class Plan(GivenOrder):
         return self.table(_MOST_ROWS)
 
     def table(self, most: int | None = None) -> str:
-        """The steps as text, with totals beside forward and reverse.
+        """The steps as text, with totals compared with forward and reverse.
 
         Parameters
         ----------

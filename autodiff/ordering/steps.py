@@ -39,7 +39,7 @@ class Step(NamedTuple):
         ``"push tangents through"`` or ``"pull adjoints through"``. Of a graph: ``"eliminate"``.
     operands : tuple
         Of a chain: ranges ``(first, last)`` of factors, counted from 1 as in F_1, in the order of
-        the product: the one applied last stands first. Tangents are pushed through the first
+        the product: the one applied last comes first. Tangents are pushed through the first
         range, adjoints pulled through the second. Of a graph: the vertex eliminated.
     result : tuple
         Of a chain: the range of factors whose Jacobian it is. Of a graph: the edges

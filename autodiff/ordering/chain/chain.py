@@ -103,7 +103,7 @@ class Chain:
     Parameters
     ----------
     factors : sequence of (m, n, edges)
-        F_1, which is applied first, stands first; F_i maps R^n to R^m, and `edges` is what one
+        F_1, which is applied first, comes first; F_i maps R^n to R^m, and `edges` is what one
         tangent or adjoint of it costs.
 
     Raises

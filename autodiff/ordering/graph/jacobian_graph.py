@@ -66,7 +66,7 @@ class JacobianGraph:
         ``outer.fma_compose(inner)``, ``outer.compose(inner)``, ``present.add(product)``,
         ``structure`` and ``nbytes``. It takes the place of `unit`.
     names : mapping of vertex to str, optional
-        Stand beside the vertices in the tables and pictures of plans.
+        Written next to the vertices in the tables and pictures of plans.
     signature : str, optional
         What plans of this graph are known by; by default a digest of all the above.
 
@@ -188,7 +188,7 @@ class JacobianGraph:
             "forward" eliminates in topological order, "reverse" in the opposite one; "markowitz"
             takes the cheapest vertex next, "min-fill" the one that makes the fewest edges.
             "exact" looks for an order that is proved to be the cheapest; "search" starts from the
-            best of the others and anneals. Or the vertices themselves, in an order of one's own.
+            best of the others and anneals. Or the vertices themselves, in any order.
         seconds : float, optional
             Time that "search" may take; 3 if `iterations` is not given either.
         seed : int

@@ -141,7 +141,7 @@ class IndexMap(LinearMap):
         return self._read(rows) if self.sums else self._add(rows, self.in_size)
 
     def transpose(self) -> LinearMap:
-        """Read where this one adds, and the other way round."""
+        """Read where this one adds, and add where it reads."""
         return IndexMap(
             self._index, self.out_shape, self.in_shape, not self.sums, self.factor, self.dtype
         )
@@ -204,7 +204,7 @@ def _taken(rows: Array, index: Array) -> Array:
         return np.zeros((len(rows), index.size), rows.dtype)
     missing = index.min() < 0
     chosen = np.maximum(index, 0) if missing else index
-    # Along the axis that lies together in memory whole rows are copied
+    # Along the axis that is contiguous in memory whole rows are copied
     if np.isfortran(rows):
         read = np.take(rows.T, chosen, axis=0).T
     else:
