@@ -17,9 +17,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("autodiff", "benchmarks", "docs", "notebooks", "tests")
 
-PENDING = ("autodiff/transforms/tangent.py",)
-"""Where American spellings are still left."""
-
 _IZE = (
     "canonical|capital|categor|character|custom|diagonal|discret|emphas|equal|factor|final|formal|"
     "general|initial|linear|local|material|maxim|memo|memor|minim|neutral|normal|optim|organ|"
@@ -161,7 +158,7 @@ def texts():
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in texts() if not name.startswith(PENDING)])
+@pytest.mark.parametrize("name", texts())
 def test_prose_is_british(name):
     path = ROOT / name
     if path.suffix == ".ipynb":

@@ -77,7 +77,7 @@ def measure(fleet: Fleet, case: Case, engines: Sequence[str] | None = None) -> d
     ready = [name for name in names if "first" in found[name]]
     once: dict[str, float] = {}
     for name in ready:
-        # The first run may compile and always warms up; the second tells what to expect
+        # The first run may compile and always warms up; the second shows what to expect
         answer = _answer(fleet.peer(name), {"do": "run", "repeats": 1})
         if "seconds" in answer:
             once[name] = answer["seconds"]

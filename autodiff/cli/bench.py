@@ -1,4 +1,4 @@
-"""The command ``autodiff bench``: measure this engine beside its peers."""
+"""The command ``autodiff bench``: compare this engine with its peers."""
 
 from __future__ import annotations
 

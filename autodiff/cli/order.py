@@ -37,7 +37,7 @@ _COLORS = {
 
 
 def parse_chain(text: str) -> Chain:
-    """A chain of dense matrices from text; the matrix applied last stands first, as in a product.
+    """A chain of dense matrices from text; the matrix applied last comes first, as in a product.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""What everything stands on: specs, arrays, interpreters, rules, primitives."""
+"""What everything is built on: specs, arrays, interpreters, rules, primitives."""

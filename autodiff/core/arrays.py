@@ -1,7 +1,7 @@
 """The one place that knows array types: what an array is, its form, and its memory.
 
 Rules and interpreters compute with whatever arrays they are given, through NumPy's functions. What
-those functions do not say stands here: whether a value is an array, when a 0-d array is a number,
+those functions do not say is here: whether a value is an array, when a 0-d array is a number,
 how zeros like another array are made and added to, what a tape may keep, and whose memory may be
 used again. No other module asks for a type of array (``tests/test_array_seam.py`` looks).
 
@@ -238,7 +238,7 @@ def frozen(array: Any) -> bool:
 def owned(cotangent: Any, given: set[int]) -> Any:
     """Array that a caller may keep and write to: nobody else sees its memory.
 
-    `given` holds the identities of arrays that are somebody's already: the seeds, and what was
+    `given` holds the identities of arrays that are in use elsewhere: the seeds, and what was
     handed out before. A rule is linear in its cotangent, so what it returns is new, or the
     cotangent itself, or a view: never a saved array.
     """

@@ -58,14 +58,18 @@ class Primitive:
     kind : {"elementwise", "linear", "multilinear", "general"}
     rules : mapping of str to number or rule
         By the names that the decorator of this kind takes, such as ``d_x``.
-    name : str, optional
-        By default the function's.
+    name, module : str, optional
+        What it is known by: by default the function's; `module` is the one that declares it.
     inputs : tuple of str, optional
         Names of the array inputs, where the function's signature does not tell them.
     label : str, optional
         What pictures call it; by default its name.
     constant : tuple of str
-        Inputs that carry no derivative.
+        Inputs that carry no derivative (conditions, indices).
+    local, pattern : rule, optional
+        How results depend on each input (`autodiff.structure`), where the kind does not say it.
+    symmetric : sequence of str
+        Inputs that may change places; kept as a frozenset.
     batch : rule, optional
         ``batch(batched, inputs, params)``; without it examples are evaluated one by one.
     cost : number or rule, optional
@@ -75,10 +79,6 @@ class Primitive:
 
     Attributes
     ----------
-    name, module : str
-        What it is known by: the module is the one that declares it.
-    kind : str
-        "elementwise", "linear", "multilinear" or "general".
     forward : callable
         The NumPy function itself, on plain arrays.
     call : callable
@@ -88,9 +88,6 @@ class Primitive:
     pullbacks : compiled VJPs by pattern of differentiated inputs; those of one or two inputs
         without parameters also as ``pullback_unary``, ``pullback_both``, ``pullback_first`` and
         ``pullback_second``, None until first used.
-    constant : inputs that carry no derivative (conditions, indices).
-    local, pattern : rules of structure (`autodiff.structure`), None where the kind says it all.
-    symmetric : frozenset of inputs that may change places.
     closed : whether operands that broadcast to one shape and dtype are sure to give that shape and
         dtype: arithmetic, and ufuncs of one input (as far as the dtype stays; an absolute value
         is real).

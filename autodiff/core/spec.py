@@ -103,7 +103,7 @@ def normalize_axes(axis: int | Iterable[int] | None, ndim: int, function: str) -
     Raises
     ------
     ValueError
-        An axis is out of range or stands twice (NumPy's ``AxisError`` is a ``ValueError``).
+        An axis is out of range or given twice (NumPy's ``AxisError`` is a ``ValueError``).
     """
     if axis is None:
         return tuple(range(ndim))

@@ -126,7 +126,7 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
                 _accumulate_grad(node, g if isinstance(g, Box) else copied(g))
         pull = pullback.pull
         if reusing:
-            # What the last round left behind must neither hold memory nor count as a holder.
+            # What is left of the last round must neither hold memory nor count as a reference.
             cotangents = cotangent = former = None
             if (
                 type(g) is _array

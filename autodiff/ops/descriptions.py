@@ -57,7 +57,13 @@ Factor = float | Callable[[], Any]
 
 
 class Nothing:
-    """The result does not depend on the input."""
+    """The result does not depend on the input.
+
+    Examples
+    --------
+    >>> isinstance(Nothing(), Description)
+    True
+    """
 
     __slots__ = ()
 
@@ -68,6 +74,11 @@ class Same:
     Parameters
     ----------
     factor : number, or function that returns one number per element
+
+    Examples
+    --------
+    >>> Same(-1.0).factor  # of a negation
+    -1.0
     """
 
     __slots__ = ("factor",)
@@ -87,6 +98,11 @@ class Reads:
     jointly : function that returns an array of integers, optional
         The same for all inputs that carry a derivative at once, their elements numbered on from 1,
         one input after the other; 0 for none. It spares one pass over the result per input.
+
+    Examples
+    --------
+    >>> Reads(lambda: [2, 1, 0]).sources()  # three elements, from the last to the first
+    [2, 1, 0]
     """
 
     __slots__ = ("factor", "jointly", "sources")
@@ -110,6 +126,11 @@ class Sums:
     targets : function that returns an array of integers
         For each element the number of the result it is added to.
     factor : number, or function that returns one number per element
+
+    Examples
+    --------
+    >>> Sums(lambda: [0, 0, 1]).targets()  # the first two elements, and the last
+    [0, 0, 1]
     """
 
     __slots__ = ("factor", "targets")
@@ -135,6 +156,12 @@ class Blocks:
     kept : bool
         Whether the array is there anyway (a factor of a product), so that it costs nothing to make.
         Large blocks that would be made are not: the map stays known by its VJP.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Blocks((1, 1, 2, 1), lambda: np.ones((1, 1, 2, 1)), lead=3).shape  # sums of three pairs
+    (1, 1, 2, 1)
     """
 
     __slots__ = ("array", "kept", "lead", "shape", "trail")
@@ -165,6 +192,11 @@ class Groups:
         Group that each result depends on, -1 for none.
     total : int
         Number of groups.
+
+    Examples
+    --------
+    >>> Groups(lambda: [0, 0, 1], lambda: [0, 1], 2).results()  # of two elements, and of the last
+    [0, 1]
     """
 
     __slots__ = ("elements", "results", "total")
@@ -185,6 +217,11 @@ class Pairs:
         How many places there are, repeated ones included.
     within : description, optional
         A coarser one, for where these are too many to list.
+
+    Examples
+    --------
+    >>> Pairs(lambda: ([0, 0, 1], [0, 1, 1]), 3).total  # a triangle
+    3
     """
 
     __slots__ = ("places", "total", "within")
@@ -201,7 +238,23 @@ Description = Nothing | Same | Reads | Sums | Blocks | Groups | Pairs
 
 
 def numbered(shape: Shape, start: int = 0) -> Integers:
-    """Consecutive numbers in the shape of an array."""
+    """Consecutive numbers in the shape of an array.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    start : int
+
+    Returns
+    -------
+    array of integers
+
+    Examples
+    --------
+    >>> numbered((2, 2))
+    array([[0, 1],
+           [2, 3]])
+    """
     return np.arange(start, start + math.prod(shape)).reshape(shape)
 
 
@@ -234,6 +287,20 @@ class Operation:
         Numbers of the results, in their shape.
     fixed : dict
         Values of the inputs without a derivative by position, None where not known.
+
+    Raises
+    ------
+    IndexError
+        There is no such output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> vector = Spec((3,), np.dtype(float))
+    >>> operation = Operation(ad.sigmoid, None, None, [vector], [vector], {})
+    >>> operation.known, operation.places
+    (False, array([0, 1, 2]))
     """
 
     def __init__(
@@ -266,7 +333,31 @@ class Operation:
         return self.saved is not None
 
     def at(self, output: int) -> Operation:
-        """Return the operation with another output asked about."""
+        """Return the operation with another output asked about.
+
+        Parameters
+        ----------
+        output : int
+            Its position.
+
+        Returns
+        -------
+        Operation
+
+        Raises
+        ------
+        IndexError
+            There is no such output.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> matrix, vector = Spec((2, 2), np.dtype(float)), Spec((2,), np.dtype(float))
+        >>> operation = Operation(ad.REGISTRY["eigh"], None, None, [matrix], [vector, matrix], {})
+        >>> operation.at(1).out.shape
+        (2, 2)
+        """
         if output == self.output:
             return self
         return Operation(
@@ -293,7 +384,27 @@ class Operation:
         return self.pull(arrays.ones(self.out.shape, self.out.dtype))
 
     def pull(self, g: Any) -> tuple[Any, ...]:
-        """Cotangent of each input for one of the output that is asked about."""
+        """Cotangent of each input for one of the output that is asked about.
+
+        Parameters
+        ----------
+        g : array
+            Cotangent of the output.
+
+        Returns
+        -------
+        tuple
+            One for each input that is differentiated.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> one, pullback = Spec((), np.dtype(float)), ad.sigmoid.pullbacks[(True,)]
+        >>> operation = Operation(ad.sigmoid, pullback, (0.5,), [one], [one], {})
+        >>> operation.pull(4.0)
+        (1.0,)
+        """
         assert self.saved is not None
         assert self.pullback is not None
         seed = g
@@ -310,13 +421,59 @@ class Operation:
         return numbered(self.out.shape)
 
     def array(self, shape: tuple[int, ...], values: Callable[[], Any]) -> Any:
-        """Array of a shape, or where numbers are left out the shape."""
+        """Array of a shape, or where numbers are left out the shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        values : function that returns an array of this size
+
+        Returns
+        -------
+        array or tuple of int
+
+        Raises
+        ------
+        ValueError
+            The values are more or fewer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> one = Spec((), np.dtype(float))
+        >>> Operation(ad.sigmoid, None, None, [one], [one], {}).array((1, 1), lambda: 0.25)
+        (1, 1)
+        """
         if not self.known:
             return shape
         return arrays.as_array(values()).reshape(shape)
 
     def constant(self, position: int) -> Any:
-        """Value of an input that is known beforehand, None if it is not."""
+        """Value of an input that is known beforehand, None if it is not.
+
+        Parameters
+        ----------
+        position : int
+            Of the input.
+
+        Returns
+        -------
+        array, number or None
+
+        Raises
+        ------
+        IndexError
+            There is no such input.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> one = Spec((), np.dtype(float))
+        >>> Operation(ad.sigmoid, None, None, [one], [one], {}, [7.0]).constant(0)
+        7.0
+        """
         return self.constants[position] if self.constants else None
 
     @cached_property

@@ -103,7 +103,7 @@ def real_dft(x: Any, *, axis: int, norm: Any = "backward") -> Any:
 
 
 def _multiplicity(g: Any, n: int, axis: int) -> Any:
-    """How often each of the first n // 2 + 1 terms stands among all n: once or twice."""
+    """How often each of the first n // 2 + 1 terms occurs among all n: once or twice."""
     middle = (n - 1) // 2
     counts = [1] + [2] * middle + [1] * (n // 2 - middle)
     column = as_array(counts, np.finfo(g.dtype).dtype, like=g)
@@ -111,7 +111,7 @@ def _multiplicity(g: Any, n: int, axis: int) -> Any:
 
 
 def _inverse_real_transpose(g: Any, n: int, axis: int, norm: str) -> Any:
-    """Terms that stand twice count twice; the imaginary part of the others is not read."""
+    """Terms that occur twice count twice; the imaginary part of the others is not read."""
     terms = real_dft(g, axis=axis, norm=_SWAPPED[norm])
     return conj(terms) * _multiplicity(g, n, axis)
 
@@ -311,7 +311,7 @@ for _several, _first, _others in _functions_of_several_axes:
 
 
 def _rolled(x: Any, axes: Any, start: Any, name: str) -> Any:
-    """Each axis begun at ``start(length)``, what stood before it appended."""
+    """Each axis begun at ``start(length)``, what was before it appended."""
     ndim = len(x.shape)
     if axes is None:
         axes = range(ndim)

@@ -1,7 +1,7 @@
 """Indexing and assignment.
 
 An index is kept as a template: NumPy's index with integer arrays in place (as frozen copies), or a
-`Hole` where an interpreter's box stood, which is then an input of the primitive. Boolean masks
+`Hole` in place of an interpreter's box, which is then an input of the primitive. Boolean masks
 are turned into the integer indices they stand for.
 """
 
@@ -311,7 +311,7 @@ def assign(x: Any, v: Any, *arrays: Any, template: Template) -> Any:
 
 
 def parse_key(key: Any, shape: Shape, function: str) -> tuple[Template, list[Any]]:
-    """Turn what stands between brackets into a template and the boxed index arrays.
+    """Turn what is between brackets into a template and the boxed index arrays.
 
     Raises
     ------

@@ -21,7 +21,7 @@ def existing(*names: str) -> tuple[Any, ...]:
 
 
 def holds_box(value: Any) -> bool:
-    """Whether a Tensor stands somewhere in nested lists and tuples."""
+    """Whether there is a Tensor anywhere in nested lists and tuples."""
     if isinstance(value, (list, tuple)):
         return any(map(holds_box, value))
     return isinstance(value, Box)

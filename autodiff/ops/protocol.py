@@ -1,4 +1,4 @@
-"""Which of NumPy's functions lead where: the tables behind NumPy's two protocols."""
+"""What implements each of NumPy's functions: the tables behind NumPy's two protocols."""
 
 from __future__ import annotations
 

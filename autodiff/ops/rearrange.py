@@ -276,7 +276,7 @@ def insert_(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
 
 @implements(np.trim_zeros)
 def trim_zeros_(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
-    """``np.trim_zeros``: which zeros stand at the ends is read off the numbers."""
+    """``np.trim_zeros``: which zeros are at the ends is read off the numbers."""
     filt = operand(filt)
     ends = trim.lower()
     if ends not in ("fb", "bf", "f", "b"):

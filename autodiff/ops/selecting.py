@@ -138,7 +138,7 @@ def select_(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 
 def _masks(condlist: Any, shape: tuple[int, ...]) -> list[Any]:
-    """Conditions of ``np.piecewise``: one condition need not stand in a list."""
+    """Conditions of ``np.piecewise``: one condition need not be in a list."""
     if isinstance(condlist, Box):
         condlist = plain(condlist, "the conditions of np.piecewise")
     single = np.ndim(condlist) == 0 if not isinstance(condlist, (list, tuple)) else False

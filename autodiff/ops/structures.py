@@ -46,6 +46,26 @@ def group_of_axes(shape: Shape, axes: Sequence[int]) -> tuple[int, int, int] | N
     """Lengths before, of and after axes that stand side by side (lengths of 1 do not count).
 
     None where other axes stand between them.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    axes : sequence of int
+        In ascending order, not negative.
+
+    Returns
+    -------
+    tuple of three int, or None
+
+    Raises
+    ------
+    IndexError
+        There is no such axis.
+
+    Examples
+    --------
+    >>> group_of_axes((2, 3, 4, 5), (1, 2))
+    (2, 12, 5)
     """
     long = [axis for axis in axes if shape[axis] > 1]
     if not long:
@@ -110,7 +130,30 @@ def elementwise(operation: Operation, position: int) -> Description:
 
 
 def same(operation: Operation, position: int) -> Description:
-    """Elements stay in their order: a reshape."""
+    """Elements stay in their order: a reshape.
+
+    Parameters
+    ----------
+    operation : Operation
+    position : int
+        Of the input.
+
+    Returns
+    -------
+    Same
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff.core.spec import spec_of
+    >>> vector, matrix = spec_of(np.ones(4)), spec_of(np.ones((2, 2)))
+    >>> operation = Operation(
+    ...     ad.REGISTRY["reshape"], None, None, [vector], [matrix], {"shape": (2, 2)}
+    ... )
+    >>> same(operation, 0).factor
+    1.0
+    """
     return Same()
 
 
@@ -126,6 +169,35 @@ def moves(operation: Operation, position: int) -> Description | None:
     For functions that put elements of their inputs, or zeros, somewhere else (transposes, slices,
     concatenations) and do nothing to them. Inputs without a derivative (index arrays) must be
     known.
+
+    Parameters
+    ----------
+    operation : Operation
+    position : int
+        Of the input.
+
+    Returns
+    -------
+    Reads or None
+
+    Raises
+    ------
+    IndexError
+        There is no such input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff.core.spec import spec_of
+    >>> wide, tall = spec_of(np.ones((2, 3))), spec_of(np.ones((3, 2)))
+    >>> operation = Operation(
+    ...     ad.REGISTRY["transpose"], None, None, [wide], [tall], {"axes": (1, 0)}
+    ... )
+    >>> moves(operation, 0).sources()
+    array([[0, 3],
+           [1, 4],
+           [2, 5]])
     """
     inp, primitive = operation.inputs[position], operation.primitive
     constants = operation.fixed
@@ -157,7 +229,37 @@ def moves(operation: Operation, position: int) -> Description | None:
 
 
 def reduced(operation: Operation, position: int, factor: float = 1.0) -> Description:
-    """Sum over the parameter ``axis``, times a number."""
+    """Sum over the parameter ``axis``, times a number.
+
+    Parameters
+    ----------
+    operation : Operation
+    position : int
+        Of the input.
+    factor : float
+
+    Returns
+    -------
+    Sums, or Same where each result is one element
+
+    Raises
+    ------
+    IndexError
+        There is no such input.
+    KeyError
+        The primitive has no parameter ``axis``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff.core.spec import spec_of
+    >>> matrix, row = spec_of(np.ones((2, 3))), spec_of(np.ones(3))
+    >>> operation = Operation(ad.REGISTRY["sum"], None, None, [matrix], [row], {"axis": 0})
+    >>> reduced(operation, 0).targets()
+    array([[0, 1, 2],
+           [0, 1, 2]])
+    """
     if operation.inputs[position].size == operation.out.size:
         return Same(factor)
     return Sums(_to_reduced(operation, position), factor)
@@ -167,6 +269,33 @@ def one_row(operation: Operation, position: int) -> Description:
     """Reduction over the parameter ``axis``: one row of partials per result.
 
     No element belongs to two results.
+
+    Parameters
+    ----------
+    operation : Operation
+    position : int
+        Of the input.
+
+    Returns
+    -------
+    Blocks, or Sums where other axes stand between those of ``axis``
+
+    Raises
+    ------
+    IndexError
+        There is no such input.
+    KeyError
+        The primitive has no parameter ``axis``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff.core.spec import spec_of
+    >>> matrix, row = spec_of(np.ones((2, 3))), spec_of(np.ones(3))
+    >>> operation = Operation(ad.REGISTRY["max"], None, None, [matrix], [row], {"axis": 0})
+    >>> one_row(operation, 0).shape
+    (1, 1, 2, 3)
     """
     shape = operation.inputs[position].shape
     group = group_of_axes(shape, _axes(operation))
@@ -180,6 +309,34 @@ def along(operation: Operation, position: int) -> Description:
     """Pattern: results depend on the elements that differ from them along ``axis`` alone.
 
     The result has the same axes as the input; its length along ``axis`` may be another one.
+
+    Parameters
+    ----------
+    operation : Operation
+    position : int
+        Of the input.
+
+    Returns
+    -------
+    Groups
+
+    Raises
+    ------
+    IndexError
+        There is no such input.
+    KeyError
+        The primitive has no parameter ``axis``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff.core.spec import spec_of
+    >>> matrix = spec_of(np.ones((2, 3)))
+    >>> cumsum = ad.REGISTRY["cumsum"]
+    >>> along(Operation(cumsum, None, None, [matrix], [matrix], {"axis": 0}), 0).elements()
+    array([[0, 1, 2],
+           [0, 1, 2]])
     """
     axes = _axes(operation)
     kept = _kept(operation.inputs[position].shape, axes)
@@ -195,6 +352,32 @@ def stacks(operation: Operation, position: int) -> Description | None:
 
     The last two axes of an input are a matrix, those before broadcast between the inputs and come
     first in the result.
+
+    Parameters
+    ----------
+    operation : Operation
+    position : int
+        Of the input.
+
+    Returns
+    -------
+    Groups, or None where there is one matrix
+
+    Raises
+    ------
+    IndexError
+        There is no such input.
+    ValueError
+        The stacks do not broadcast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff.core.spec import spec_of
+    >>> matrices = spec_of(np.ones((5, 2, 2)))
+    >>> stacks(Operation(ad.REGISTRY["inv"], None, None, [matrices], [matrices], {}), 0).total
+    5
     """
     shapes = [spec.shape[:-2] for spec in operation.inputs]
     stack = np.broadcast_shapes(*shapes)
@@ -219,6 +402,33 @@ def systems(operation: Operation, position: int) -> Description | None:
     """Pattern of solvers of a x = b: column k of x depends on column k of b.
 
     On the matrix a everything depends, but stacks are apart.
+
+    Parameters
+    ----------
+    operation : Operation
+    position : int
+        Of the input.
+
+    Returns
+    -------
+    Groups, or None for the matrix where there is one
+
+    Raises
+    ------
+    IndexError
+        There is no such input.
+    ValueError
+        The stacks do not broadcast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff.core.spec import spec_of
+    >>> a, b = spec_of(np.ones((2, 2))), spec_of(np.ones((2, 3)))
+    >>> systems(Operation(ad.REGISTRY["solve"], None, None, [a, b], [b], {}), 1).elements()
+    array([[0, 1, 2],
+           [0, 1, 2]])
     """
     if position == 0:
         return stacks(operation, position)

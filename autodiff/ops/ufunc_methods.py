@@ -216,7 +216,7 @@ def _reduceat(
 
 
 def _at(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...]) -> None:
-    """Apply in place at indices; places that stand twice only add up or subtract."""
+    """Apply in place at indices; a place given twice can only be added to or subtracted from."""
     target, indices, *others = inputs
     target = target_of(target, f"{name}.at")
     shape = spec_of(target).shape
@@ -246,7 +246,7 @@ def _spelled(key: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def _occurrence(shape: tuple[int, ...], key: Any) -> Any:
-    """For each indexed place how often it stood before."""
+    """For each indexed place, how often it occurred before."""
     flat = np.arange(int(np.prod(shape))).reshape(shape)[key]
     order = np.argsort(flat, axis=None, kind="stable")
     ordered = flat.ravel()[order]

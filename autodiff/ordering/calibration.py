@@ -18,14 +18,32 @@ __all__ = ["Calibration", "calibrate"]
 class Calibration:
     """Fitted rates, and how well they describe the measurements.
 
+    Parameters
+    ----------
+    fitted : Rates
+        Kept as ``rates``.
+    measurements : sequence of (kind, fma, bytes, seconds)
+
     Attributes
     ----------
-    rates : Rates
     error : float
         Root mean square of ``log(predicted / measured)``: 0.1 is about 10 per cent.
     worst : float
         Largest ratio between predicted and measured time, whichever way.
-    measurements : list of (kind, fma, bytes, seconds)
+
+    Raises
+    ------
+    AttributeError
+        The kind of a measurement is none of "dense", "diagonal" and "opaque".
+    ValueError
+        There are no measurements.
+
+    Examples
+    --------
+    >>> rates = Rates(dense=1e-9, byte=0.0, call=0.0)
+    >>> fit = Calibration(rates, [("dense", 10**6, 0, 0.001), ("dense", 10**6, 0, 0.002)])
+    >>> round(fit.error, 2), round(fit.worst, 2)
+    (0.49, 2.0)
     """
 
     def __init__(self, fitted: Rates, measurements: Sequence[tuple[str, int, int, float]]) -> None:
@@ -109,6 +127,12 @@ def calibrate(
     ------
     ValueError
         `sizes` is empty or holds a size below 1.
+
+    Examples
+    --------
+    >>> fit = calibrate(sizes=[8], seconds=0.001, use=False)
+    >>> fit.rates.dense >= 0, len(fit.measurements)
+    (True, 7)
     """
     if not sizes or min(sizes) < 1:
         raise ValueError(f"calibrate: sizes={sizes!r} must be positive lengths, at least one")

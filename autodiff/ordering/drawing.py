@@ -75,7 +75,7 @@ def bracketing_dot(plan: Drawn) -> str:
     ...
     """
     dot = _digraph(plan, "BT")
-    dot.attr(ordering="in")  # the factors of a product stand as they are written
+    dot.attr(ordering="in")  # the factors of a product are drawn in the order they are written
     drawn: set[Hashable] = set()
 
     def factors(name: str, operand: Hashable, fill: tuple[str, str, str]) -> None:
@@ -101,7 +101,7 @@ def bracketing_dot(plan: Drawn) -> str:
 
 
 def elimination_dot(plan: Drawn) -> str:
-    """The graph of a plan; each vertex tells when it is eliminated and at what cost."""
+    """The graph of a plan; each vertex says when it is eliminated and at what cost."""
     dot = _digraph(plan, "TB")
     step_of = {step.operands[0]: (number, step) for number, step in enumerate(plan.steps, 1)}
     names: dict[Hashable, str] = {}

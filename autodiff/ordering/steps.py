@@ -17,6 +17,12 @@ class Memory(NamedTuple):
         Edges of the largest tape that adjoints go through at once.
     matrix_elements : int
         Elements of the matrices held.
+
+    Examples
+    --------
+    >>> from autodiff.ordering import Chain
+    >>> Chain([(2, 4, 100), (4, 2, 100)]).plan("optimal").memory
+    Memory(tape_edges=100, matrix_elements=32)
     """
 
     tape_edges: int
@@ -33,7 +39,7 @@ class Step(NamedTuple):
         ``"push tangents through"`` or ``"pull adjoints through"``. Of a graph: ``"eliminate"``.
     operands : tuple
         Of a chain: ranges ``(first, last)`` of factors, counted from 1 as in F_1, in the order of
-        the product: the one applied last stands first. Tangents are pushed through the first
+        the product: the one applied last comes first. Tangents are pushed through the first
         range, adjoints pulled through the second. Of a graph: the vertex eliminated.
     result : tuple
         Of a chain: the range of factors whose Jacobian it is. Of a graph: the edges
@@ -47,6 +53,13 @@ class Step(NamedTuple):
         Of the result, at 8 bytes an element.
     start : int
         When it starts, in fused multiply-adds.
+
+    Examples
+    --------
+    >>> from autodiff.ordering import Chain
+    >>> step = Chain([(2, 4, 100), (4, 2, 100)]).plan("optimal").steps[-1]
+    >>> step.operation, step.operands, step.shape, step.fma
+    ('multiply', ((2, 2), (1, 1)), (4, 4), 32)
     """
 
     operation: str

@@ -75,7 +75,7 @@ class _Call(NamedTuple):
 
 
 class Calls:
-    """The calls between a recorder and the operation at hand.
+    """The calls between a recorder and the current operation.
 
     The recorder makes one in its own frame and asks it at each operation. It holds the frames of
     the last operation, so that a later call cannot be taken for one of them; `clear` lets go.

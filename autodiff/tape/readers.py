@@ -252,7 +252,7 @@ class Readable:
         direction : {"TB", "LR", "BT", "RL"}
             Where the computation flows: top to bottom, left to right, ...
         title : str, optional
-            Stands above the picture.
+            Written above the picture.
         legend : bool
             Whether to explain the shapes, lines and colours that occur.
         parameters : sequence of str, optional

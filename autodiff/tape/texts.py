@@ -55,7 +55,7 @@ def short_source(source: str | None) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text in which nothing breaks the line it stands on."""
+    """Text without line breaks."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

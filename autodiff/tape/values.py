@@ -1,4 +1,4 @@
-"""What a tape tells about the values that ran over it: themselves, gradients, and what is saved."""
+"""What a tape says about the values computed on it: themselves, gradients, and what is saved."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
 
 
 def check_transform(f: Any, transform: str, argnums: Any = 0) -> None:
-    """Refuse, when a transform is applied, what can only be a slip: a value, or a point.
+    """Refuse, when a transform is applied, what can only be a mistake: a value, or a point.
 
     Raises
     ------

@@ -155,7 +155,7 @@ def custom_vjp(
 def custom_vjp(
     f: Function, forward: ForwardRule | None = None, backward: BackwardRule | None = None
 ) -> CustomFunction[..., Any]:
-    """Give a whole function a reverse rule of its own.
+    """Give a whole function its own reverse rule.
 
     Use it as a decorator and set the rule with ``f.def_vjp(forward, backward)``, or pass both.
 
@@ -226,7 +226,7 @@ def custom_jvp(f: Callable[P, R], rule: TangentRule | None = ...) -> CustomFunct
 
 
 def custom_jvp(f: Function, rule: TangentRule | None = None) -> CustomFunction[..., Any]:
-    """Give a whole function a forward rule of its own.
+    """Give a whole function its own forward rule.
 
     Use it as a decorator and set the rule with ``f.def_jvp(rule)``, or pass it. Reverse mode
     transposes the rule.

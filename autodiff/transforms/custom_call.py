@@ -142,7 +142,7 @@ class CustomCall:
         )
 
     def _guarded(self, who: str, rule: Callable[..., Any], *containers: Any) -> Any:
-        """Run a rule on values of the level at hand; Tensors from outside are refused."""
+        """Run a rule on values of the current level; Tensors from outside are refused."""
 
         def unknown(box: Box) -> Any:
             if is_differentiated(box):
@@ -307,7 +307,7 @@ def _described(value: Any) -> str:
 
 
 def _checked_pair(who: str, second: str, returned: Any) -> tuple[Any, Any]:
-    """Refuse what is no pair of the output and what a rule returns beside it."""
+    """Refuse what is no pair of the output and what a rule returns in addition to it."""
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise RuleError(
             f"{who} must return a pair (output, {second}), it returned {_described(returned)}"

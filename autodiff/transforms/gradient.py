@@ -352,7 +352,7 @@ def elementwise_grad(f: Callable[P, Any], argnums: Argnums = ...) -> Callable[P,
 
 
 def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
-    """Return the derivative of a function that acts on each element by itself.
+    """Return the derivative of a function that acts on each element separately.
 
     It is the gradient of the sum of the outputs; for a function that mixes elements that is the
     column sum of its Jacobian.

@@ -69,7 +69,7 @@ class _Mode(ContextDecorator):
 class no_grad(_Mode):
     """Within it, operations on existing Tensors record nothing: results are constants.
 
-    Transforms opened inside work as ever. It is a ``with`` block or, as ``@ad.no_grad()``, a
+    Transforms opened inside work as usual. It is a ``with`` block or, as ``@ad.no_grad()``, a
     decorator.
 
     Examples

@@ -1,4 +1,4 @@
-"""Recording: a function's tape for given arguments, and names for what stands on it."""
+"""Recording: a function's tape for given arguments, and names for values on it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def record(f: Function) -> Callable[..., Tape]:
 
 
 def _argument_names(f: Function, count: int) -> list[str]:
-    """Positional parameter names of a function, as far as it tells them."""
+    """Positional parameter names of a function, as far as they are known."""
     try:
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):

@@ -30,13 +30,66 @@ CHAIN_ORDERS = ("forward", "reverse", "preaccumulate", "optimal", "worst")
 
 
 class Elemental(Protocol):
-    """A factor that is known by its products alone."""
+    """A factor that is known by its products alone; any object with these methods is one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Doubling:
+    ...     def jvp(self, tangents):
+    ...         return 2.0 * tangents
+    ...
+    ...     def vjp(self, adjoints):
+    ...         return 2.0 * adjoints
+    >>> chain = Chain([(2, 2, 2)])
+    >>> chain.execute(chain.plan(), [Doubling()])
+    array([[2., 0.],
+           [0., 2.]])
+    """
 
     def jvp(self, tangents: NDArray[Any], /) -> NDArray[Any]:
-        """Jacobian times a matrix whose columns are tangents, shape (n, s) to (m, s)."""
+        """Jacobian times a matrix whose columns are tangents.
+
+        Parameters
+        ----------
+        tangents : array of shape (n, s)
+
+        Returns
+        -------
+        array of shape (m, s)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> class Doubling:
+        ...     def jvp(self, tangents):
+        ...         return 2.0 * tangents
+        >>> Doubling().jvp(np.eye(2))
+        array([[2., 0.],
+               [0., 2.]])
+        """
 
     def vjp(self, adjoints: NDArray[Any], /) -> NDArray[Any]:
-        """A matrix whose rows are adjoints times the Jacobian, shape (s, m) to (s, n)."""
+        """A matrix whose rows are adjoints times the Jacobian.
+
+        Parameters
+        ----------
+        adjoints : array of shape (s, m)
+
+        Returns
+        -------
+        array of shape (s, n)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> class Doubling:
+        ...     def vjp(self, adjoints):
+        ...         return 2.0 * adjoints
+        >>> Doubling().vjp(np.eye(2))
+        array([[2., 0.],
+               [0., 2.]])
+        """
 
 
 class Chain:
@@ -50,7 +103,7 @@ class Chain:
     Parameters
     ----------
     factors : sequence of (m, n, edges)
-        F_1, which is applied first, stands first; F_i maps R^n to R^m, and `edges` is what one
+        F_1, which is applied first, comes first; F_i maps R^n to R^m, and `edges` is what one
         tangent or adjoint of it costs.
 
     Raises
@@ -86,6 +139,18 @@ class Chain:
         shapes : sequence of (m, n)
             Of the matrix applied first, first.
 
+        Returns
+        -------
+        Chain
+
+        Raises
+        ------
+        TypeError
+            A size is no integer.
+        ValueError
+            There are no matrices, one has not two sizes, a size is not positive, or sizes do not
+            meet; says which factor's.
+
         Examples
         --------
         >>> Chain.from_shapes([(5, 1000), (1000, 5), (1, 1000)]).plan("optimal").cost
@@ -99,7 +164,22 @@ class Chain:
 
     @classmethod
     def from_arrays(cls, matrices: Sequence[ArrayLike]) -> Chain:
-        """A chain of given matrices, the one applied first first.
+        """A chain of given matrices.
+
+        Parameters
+        ----------
+        matrices : sequence of array
+            The one applied first comes first.
+
+        Returns
+        -------
+        Chain
+
+        Raises
+        ------
+        ValueError
+            There are no matrices, an array has not two axes, or sizes do not meet; says which
+            factor's.
 
         Examples
         --------
@@ -168,9 +248,17 @@ class Chain:
 
         Raises
         ------
+        TypeError
+            `memory` or `machines` is no integer.
         ValueError
             Unknown order; `machines` below 1, a negative `memory`; or adjoints of a factor that
             has more edges than `memory` are needed ("reverse"): says which factor.
+
+        Examples
+        --------
+        >>> plan = Chain([(2, 4, 100), (4, 2, 100)]).plan("optimal", machines=2)
+        >>> plan.cost, plan.makespan
+        (432, 232)
         """
         if order not in CHAIN_ORDERS:
             raise ValueError(f"order is {order!r}; it must be one of {', '.join(CHAIN_ORDERS)}")
@@ -211,7 +299,21 @@ class Chain:
         )
 
     def sweep_cost(self, mode: str) -> int:
-        """Cost of the whole chain in one sweep, ``"forward"`` or ``"reverse"``.
+        """Cost of the whole chain in one sweep.
+
+        Parameters
+        ----------
+        mode : {"forward", "reverse"}
+
+        Returns
+        -------
+        int
+            Fused multiply-adds.
+
+        Raises
+        ------
+        ValueError
+            Unknown mode.
 
         Examples
         --------

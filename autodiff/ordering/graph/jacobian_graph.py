@@ -27,6 +27,7 @@ from autodiff.ordering.graph.topology import (
     size_of,
     topological,
 )
+from autodiff.ordering.graph.words import counted, names_of, structure_of
 from autodiff.ordering.plan import Plan
 from autodiff.ordering.steps import Memory, Step
 from autodiff.tape.signature import digest
@@ -65,7 +66,7 @@ class JacobianGraph:
         ``outer.fma_compose(inner)``, ``outer.compose(inner)``, ``present.add(product)``,
         ``structure`` and ``nbytes``. It takes the place of `unit`.
     names : mapping of vertex to str, optional
-        Stand beside the vertices in the tables and pictures of plans.
+        Written next to the vertices in the tables and pictures of plans.
     signature : str, optional
         What plans of this graph are known by; by default a digest of all the above.
 
@@ -150,8 +151,8 @@ class JacobianGraph:
     @property
     def subject(self) -> str:
         """The graph in a few words."""
-        vertices, edges = _counted(len(self._labels), "vertex"), _counted(len(self._arcs), "edge")
-        ends = f"{_counted(len(self.inputs), 'input')} -> {_counted(len(self.outputs), 'output')}"
+        vertices, edges = counted(len(self._labels), "vertex"), counted(len(self._arcs), "edge")
+        ends = f"{counted(len(self.inputs), 'input')} -> {counted(len(self.outputs), 'output')}"
         return f"a graph of {vertices} and {edges}, {ends}"
 
     @property
@@ -187,7 +188,7 @@ class JacobianGraph:
             "forward" eliminates in topological order, "reverse" in the opposite one; "markowitz"
             takes the cheapest vertex next, "min-fill" the one that makes the fewest edges.
             "exact" looks for an order that is proved to be the cheapest; "search" starts from the
-            best of the others and anneals. Or the vertices themselves, in an order of one's own.
+            best of the others and anneals. Or the vertices themselves, in any order.
         seconds : float, optional
             Time that "search" may take; 3 if `iterations` is not given either.
         seed : int
@@ -207,8 +208,15 @@ class JacobianGraph:
         Raises
         ------
         ValueError
-            Unknown order, negative `seconds` or `iterations`, or vertices that are not the
-            intermediate ones.
+            Unknown order, negative `seconds`, `iterations` or `max_states`, or vertices that are
+            not the intermediate ones.
+
+        Examples
+        --------
+        >>> graph = JacobianGraph([("x", "u"), ("u", "v"), ("v", "y"), ("v", "z")], "x", "yz")
+        >>> plan = graph.plan("exact")
+        >>> plan.order, plan.cost, plan.proven_optimal
+        (('u', 'v'), 3, True)
         """
         begin = time.perf_counter()
         if seconds is not None and not seconds >= 0:
@@ -240,10 +248,19 @@ class JacobianGraph:
     def check(self, plan: Plan) -> None:
         """Refuse a plan that was made for another graph.
 
+        Parameters
+        ----------
+        plan : Plan
+
         Raises
         ------
         ValueError
             It was.
+
+        Examples
+        --------
+        >>> graph = JacobianGraph([("x", "u"), ("u", "y")], "x", "y")
+        >>> graph.check(graph.plan("forward"))
         """
         plan.check(self.signature, self.subject)
 
@@ -415,13 +432,13 @@ class JacobianGraph:
                 new = state.succ[vertex] & ~state.succ[i]
                 if new:
                     fresh += sizes[i] * sum(sizes[j] for j in bits(new))
-            structure = _structure(state, vertex, before, after)
+            structure = structure_of(state, vertex, before, after)
             fma = state.eliminate(vertex)
             size = _ITEM_BYTES * rows * columns
             if isinstance(state, MappedState):
                 made = [state.maps[i, j] for i in before for j in after]
                 size = sum(edge.nbytes for edge in made)
-                structure = _names(edge.structure for edge in made)
+                structure = names_of(edge.structure for edge in made)
             now += fresh
             peak = max(peak, now)
             now -= sizes[vertex] * (rows + columns)
@@ -458,34 +475,3 @@ class JacobianGraph:
             outputs=self.outputs,
             names=self.names,
         )
-
-
-# --- words ----------------------------------------------------------------------------------------
-
-
-def _counted(count: int, noun: str) -> str:
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count} {'vertices' if noun == 'vertex' else noun + 's'}"
-
-
-def _structure(state: State, vertex: int, before: Sequence[int], after: Sequence[int]) -> str:
-    if not isinstance(state, WeightedState):
-        return "scalar" if isinstance(state, ScalarState) else ""
-    dense_before = len(before) - state.unit_pred[vertex].bit_count()
-    dense_after = len(after) - state.unit_succ[vertex].bit_count()
-    count = len(before) * len(after)
-    free = count - dense_before * dense_after
-    if not free:
-        return "dense"
-    return "unit" if free == count else f"dense, {free} of {count} free"
-
-
-def _names(structures: Iterable[str]) -> str:
-    """Structures with their counts, as they first appear."""
-    counts: dict[str, int] = {}
-    for structure in structures:
-        counts[structure] = counts.get(structure, 0) + 1
-    return ", ".join(
-        structure if count == 1 else f"{count} {structure}" for structure, count in counts.items()
-    )

@@ -34,7 +34,7 @@ Edge = tuple[int, int]
 class Made(NamedTuple):
     """How a vertex is computed: one output of an operation.
 
-    ``sources`` pairs positions of inputs with the vertices that stand there.
+    ``sources`` pairs positions of inputs with the vertices at those places.
     """
 
     primitive: Primitive
@@ -153,7 +153,7 @@ def of_nodes(
     `nodes`: what `nodes_behind` found, where that is known.
     """
     numbers: dict[Node, int] = {leaf: i for i, leaf in enumerate(leaves)}
-    # A node makes its Spec anew at every question, and asks come from each node that uses it
+    # A node makes a new Spec each time it is asked, and each node that uses it asks
     specs: dict[Node, Spec] = {leaf: leaf.spec for leaf in leaves}
     made: list[Made] = []
     for node in nodes_behind(outputs) if nodes is None else nodes:

@@ -1,6 +1,6 @@
 """Linear maps with structure: what the local Jacobians of a tape are, and how they multiply."""
 
-from autodiff.ordering.maps.base import LinearMap, Zero
+from autodiff.ordering.maps.base import LinearMap
 from autodiff.ordering.maps.blocks import (
     Block,
     Dense,
@@ -14,6 +14,7 @@ from autodiff.ordering.maps.opaque import Opaque
 from autodiff.ordering.maps.product import Product
 from autodiff.ordering.maps.products import kind_of, multiply
 from autodiff.ordering.maps.scaled import Identity, Scaled
+from autodiff.ordering.maps.zero import Zero
 
 __all__ = [
     "Block",

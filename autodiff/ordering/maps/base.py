@@ -1,4 +1,4 @@
-"""What a linear map is, and the map that gives zeros.
+"""What a linear map is.
 
 A map acts on flattened arrays (C order) and knows the shapes of both sides. A map whose numbers
 are left out (`LinearMap.abstract`) composes and adds like any other: planners use it to follow the
@@ -22,7 +22,7 @@ from autodiff.core.arrays import as_array, copied
 from autodiff.core.spec import Shape
 from autodiff.errors import AutodiffError
 
-__all__ = ["FLOAT", "Arithmetic", "Array", "LinearMap", "Pending", "Rows", "Zero", "arithmetic"]
+__all__ = ["FLOAT", "Arithmetic", "Array", "LinearMap", "Pending", "Rows", "arithmetic"]
 
 Array = NDArray[Any]
 Rows = Callable[[Array], Array]
@@ -51,19 +51,36 @@ arithmetic = Arithmetic()
 
 
 class LinearMap:
-    """A linear map between arrays of two shapes.
+    """A linear map between arrays of two shapes: the base class of all kinds.
+
+    Parameters
+    ----------
+    in_shape, out_shape : tuple of int
+    dtype : numpy.dtype
+        Of the numbers.
 
     Attributes
     ----------
-    in_shape, out_shape : tuple of int
     in_size, out_size : int
-    dtype : numpy.dtype
     structure : str
         "identity", "diagonal", "dense", ... for tables and pictures.
     fma_apply : int
         Fused multiply-adds of one tangent, or of one cotangent; the two are the same.
     nbytes : int
         Bytes of the numbers kept.
+
+    Raises
+    ------
+    TypeError
+        A shape is a number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autodiff.ordering import Diagonal, LinearMap
+    >>> doubled = Diagonal(np.array([2.0, 2.0]))
+    >>> isinstance(doubled, LinearMap), doubled.in_shape, doubled.fma_apply
+    (True, (2,), 2)
     """
 
     structure = "linear map"
@@ -95,23 +112,116 @@ class LinearMap:
 
     @abstractmethod
     def push_rows(self, rows: Array) -> Array:
-        """Images of the rows of a matrix (k, in_size): a matrix (k, out_size)."""
+        """Images of the rows of a matrix; `apply` does the same to arrays, and checks them.
+
+        Parameters
+        ----------
+        rows : array of shape (k, in_size)
+            One flattened tangent per row.
+
+        Returns
+        -------
+        array of shape (k, out_size)
+
+        Raises
+        ------
+        AutodiffError
+            The map was made without its numbers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Diagonal
+        >>> Diagonal(np.array([2.0, 3.0])).push_rows(np.ones((1, 2)))
+        array([[2., 3.]])
+        """
 
     @abstractmethod
     def pull_rows(self, rows: Array) -> Array:
-        """Images of the rows of a matrix (k, out_size) under the transpose: (k, in_size)."""
+        """Images of the rows of a matrix under the transpose; `pull` also checks them.
+
+        Parameters
+        ----------
+        rows : array of shape (k, out_size)
+            One flattened cotangent per row.
+
+        Returns
+        -------
+        array of shape (k, in_size)
+
+        Raises
+        ------
+        AutodiffError
+            The map was made without its numbers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Dense
+        >>> Dense(np.array([[1.0, 2.0]])).pull_rows(np.ones((1, 1)))
+        array([[1., 2.]])
+        """
 
     @abstractmethod
     def transpose(self) -> LinearMap:
-        """Return the transposed map."""
+        """Return the transposed map.
+
+        Returns
+        -------
+        LinearMap
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Dense
+        >>> Dense(np.ones((3, 2))).transpose()
+        <dense map [3] -> [2]>
+        """
 
     @abstractmethod
     def abstract(self) -> LinearMap:
-        """Return the map without its numbers: shapes, structure and costs."""
+        """Return the map without its numbers: shapes, structure and costs.
+
+        Returns
+        -------
+        LinearMap
+            To plan with: it composes and adds, but cannot be applied.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Dense
+        >>> matrix = Dense(np.ones((3, 2))).abstract()
+        >>> matrix.known, matrix.compose(matrix.transpose()), matrix.fma_compose(matrix.transpose())
+        (False, <dense map [3] -> [3]>, 18)
+        """
 
     @abstractmethod
     def rescaled(self, factor: float, in_shape: Shape, out_shape: Shape) -> LinearMap:
-        """Return the map times a number, between shapes of the same sizes."""
+        """Return the map times a number, between shapes of the same sizes.
+
+        Parameters
+        ----------
+        factor : float
+        in_shape, out_shape : tuple of int
+
+        Returns
+        -------
+        LinearMap
+
+        Raises
+        ------
+        ValueError
+            The sizes are others; maps that keep no arrays of these sizes do not look.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Dense
+        >>> half = Dense(np.ones((2, 4))).rescaled(0.5, (2, 2), (2,))
+        >>> half, half.matrix()[0]
+        (<dense map [2, 2] -> [2]>, array([0.5, 0.5, 0.5, 0.5]))
+        """
 
     @property
     def known(self) -> bool:
@@ -119,7 +229,26 @@ class LinearMap:
         return True
 
     def matrix(self) -> Array:
-        """Return the map as a matrix (out_size, in_size), perhaps one that belongs to the map."""
+        """Return the map as a matrix, perhaps one that belongs to the map.
+
+        Returns
+        -------
+        array of shape (out_size, in_size)
+            To read; `materialise` gives a new one.
+
+        Raises
+        ------
+        AutodiffError
+            The map was made without its numbers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Diagonal
+        >>> Diagonal(np.array([1.0, 2.0])).matrix()
+        array([[1., 0.],
+               [0., 2.]])
+        """
         if self.in_size <= self.out_size:
             return self.push_rows(np.eye(self.in_size, dtype=self.dtype)).T
         return self.pull_rows(np.eye(self.out_size, dtype=self.dtype))
@@ -130,12 +259,25 @@ class LinearMap:
         return f"<{self.structure} map {list(self.in_shape)} -> {list(self.out_shape)}>"
 
     def materialise(self) -> Array:
-        """Return the map as a new matrix of shape (out_size, in_size).
+        """Return the map as a new matrix.
+
+        Returns
+        -------
+        array of shape (out_size, in_size)
 
         Raises
         ------
         AutodiffError
             The map was made without its numbers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import IndexMap
+        >>> IndexMap(np.array([1, 0, 1]), (2,), (3,)).materialise()
+        array([[0., 1.],
+               [1., 0.],
+               [0., 1.]])
         """
         self._check_known()
         matrix: Array = copied(self.matrix())
@@ -155,14 +297,48 @@ class LinearMap:
 
         Raises
         ------
+        AutodiffError
+            The map was made without its numbers.
         ValueError
             The shape is another one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Dense
+        >>> Dense(np.array([[1.0, 2.0]])).apply([[10.0, 1.0], [0.0, 1.0]])
+        array([[12.],
+               [ 2.]])
         """
         rows = self._rows(tangents, self.in_shape, "apply: tangents")
         return self.push_rows(rows).reshape((len(rows), *self.out_shape))
 
     def pull(self, cotangents: Any) -> Array:
-        """Pull cotangents of shape (k, *out_shape) back: the transposed map of each."""
+        """Pull cotangents back: the transposed map of each.
+
+        Parameters
+        ----------
+        cotangents : array of shape (k, *out_shape)
+            One cotangent per entry of the first axis.
+
+        Returns
+        -------
+        array of shape (k, *in_shape)
+
+        Raises
+        ------
+        AutodiffError
+            The map was made without its numbers.
+        ValueError
+            The shape is another one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Dense
+        >>> Dense(np.array([[1.0, 2.0]])).pull([[3.0]])
+        array([[3., 6.]])
+        """
         rows = self._rows(cotangents, self.out_shape, "pull: cotangents")
         return self.pull_rows(rows).reshape((len(rows), *self.in_shape))
 
@@ -188,6 +364,15 @@ class LinearMap:
 
         The product stays structured where the structures go together, and is a matrix otherwise.
 
+        Parameters
+        ----------
+        other : LinearMap
+            The map applied first.
+
+        Returns
+        -------
+        LinearMap
+
         Raises
         ------
         ValueError
@@ -205,7 +390,30 @@ class LinearMap:
         return work()
 
     def fma_compose(self, other: LinearMap) -> int:
-        """Fused multiply-adds of `compose`, an exact integer."""
+        """Fused multiply-adds of `compose`, an exact integer.
+
+        Parameters
+        ----------
+        other : LinearMap
+            The map applied first.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ValueError
+            The other's results are not of the shape that this map takes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Dense, Diagonal
+        >>> matrix, diagonal = Dense(np.ones((3, 2))), Diagonal(np.ones(2))
+        >>> matrix.fma_compose(diagonal), matrix.fma_compose(Dense(np.ones((2, 5))))
+        (6, 30)
+        """
         return self._deferred(other)[1]
 
     def _deferred(self, other: LinearMap) -> Pending:
@@ -216,44 +424,27 @@ class LinearMap:
         return recent[1]
 
     def add(self, other: LinearMap) -> LinearMap:
-        """Return the sum of two maps between the same shapes."""
+        """Return the sum of two maps between the same shapes.
+
+        Parameters
+        ----------
+        other : LinearMap
+
+        Returns
+        -------
+        LinearMap
+
+        Raises
+        ------
+        ValueError
+            The shapes are others.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Diagonal, Identity
+        >>> Diagonal(np.array([1.0, 2.0])).add(Identity((2,))).materialise()
+        array([[2., 0.],
+               [0., 3.]])
+        """
         return arithmetic.sum(self, other)
-
-
-class Zero(LinearMap):
-    """The map that gives zeros."""
-
-    structure = "zero"
-
-    def __init__(self, in_shape: Shape, out_shape: Shape, dtype: np.dtype[Any] = FLOAT) -> None:
-        super().__init__(in_shape, out_shape, dtype)
-
-    @property
-    def fma_apply(self) -> int:
-        """Nothing is multiplied."""
-        return 0
-
-    @property
-    def nbytes(self) -> int:
-        """Nothing is kept."""
-        return 0
-
-    def push_rows(self, rows: Array) -> Array:
-        """Zeros (k, out_size)."""
-        return np.zeros((len(rows), self.out_size), self.dtype)
-
-    def pull_rows(self, rows: Array) -> Array:
-        """Zeros (k, in_size)."""
-        return np.zeros((len(rows), self.in_size), self.dtype)
-
-    def transpose(self) -> LinearMap:
-        """Return the zero map the other way."""
-        return Zero(self.out_shape, self.in_shape, self.dtype)
-
-    def abstract(self) -> LinearMap:
-        """Return the map itself: it has no numbers."""
-        return self
-
-    def rescaled(self, factor: float, in_shape: Shape, out_shape: Shape) -> LinearMap:
-        """Return zeros again."""
-        return Zero(in_shape, out_shape, self.dtype)

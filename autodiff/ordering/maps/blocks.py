@@ -42,6 +42,23 @@ class Block(LinearMap):
         A length of 1 where `lead` or `trail` is larger: the same block for all.
     lead, trail : int
     in_shape, out_shape : shapes of sizes lead * columns * trail and lead * rows * trail
+    dtype : numpy.dtype, optional
+        By default that of the array, or float64.
+
+    Raises
+    ------
+    ValueError
+        The array has not four axes, or the lengths do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> two = Block(np.array([1.0, 2.0]).reshape((1, 1, 2, 1)), 2, 1, (2, 2), (2,))
+    >>> two
+    <kronecker 2 x [1,2] map [2, 2] -> [2]>
+    >>> two.matrix()
+    array([[1., 2., 0., 0.],
+           [0., 0., 1., 2.]])
     """
 
     def __init__(
@@ -106,10 +123,20 @@ class Block(LinearMap):
     def values(self) -> Array:
         """Return the array.
 
+        Returns
+        -------
+        array of shape (lead or 1, rows, columns, trail or 1)
+
         Raises
         ------
         AutodiffError
             The map was made without its numbers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Diagonal(np.array([1.0, 2.0])).values().shape
+        (2, 1, 1, 1)
         """
         self._check_known()
         assert self.array is not None
@@ -161,6 +188,13 @@ class Dense(Block):
     ----------
     matrix : array of shape (out_size, in_size), or its shape
     in_shape, out_shape : shapes, by default flat
+    dtype : numpy.dtype, optional
+        By default that of the matrix, or float64.
+
+    Raises
+    ------
+    ValueError
+        The matrix has not two axes, or does not fit the shapes.
 
     Examples
     --------
@@ -195,6 +229,21 @@ class Diagonal(Block):
     Parameters
     ----------
     factors : array, of the map's shape, or that shape
+    in_shape, out_shape : tuple of int, optional
+        By default the shape of the factors.
+    dtype : numpy.dtype, optional
+        By default that of the factors, or float64.
+
+    Raises
+    ------
+    ValueError
+        A shape is of another size than the factors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Diagonal(np.array([2.0, 3.0])).apply([[1.0, 1.0]])
+    array([[2., 3.]])
     """
 
     def __init__(
@@ -251,6 +300,21 @@ def block_diagonal(
 ) -> LinearMap:
     """Blocks along the first axis: (count, rows, columns) maps count * columns numbers.
 
+    Parameters
+    ----------
+    blocks : array of shape (count, rows, columns)
+    in_shape, out_shape : tuple of int, optional
+        By default (count, columns) and (count, rows).
+
+    Returns
+    -------
+    LinearMap
+
+    Raises
+    ------
+    ValueError
+        The blocks have not three axes, or do not fit the shapes.
+
     Examples
     --------
     >>> import numpy as np
@@ -270,13 +334,61 @@ def block_diagonal(
 
 
 def left_multiplication(a: Array, columns: int) -> LinearMap:
-    """Return X -> A X for X with so many columns: the Kronecker product of A and the identity."""
+    """Return X -> A X for X with so many columns: the Kronecker product of A and the identity.
+
+    Parameters
+    ----------
+    a : array of shape (rows, inner)
+    columns : int
+        Of X.
+
+    Returns
+    -------
+    LinearMap
+        From shape (inner, columns) to (rows, columns).
+
+    Raises
+    ------
+    ValueError
+        `a` has not two axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> left_multiplication(np.array([[1.0, 2.0]]), 2).matrix()
+    array([[1., 0., 2., 0.],
+           [0., 1., 0., 2.]])
+    """
     rows, inner = a.shape
     return make_block(a[None, :, :, None], 1, columns, (inner, columns), (rows, columns))
 
 
 def right_multiplication(b: Array, rows: int) -> LinearMap:
-    """Return X -> X B for X with so many rows: the Kronecker product of the identity and B^T."""
+    """Return X -> X B for X with so many rows: the Kronecker product of the identity and B^T.
+
+    Parameters
+    ----------
+    b : array of shape (inner, columns)
+    rows : int
+        Of X.
+
+    Returns
+    -------
+    LinearMap
+        From shape (rows, inner) to (rows, columns).
+
+    Raises
+    ------
+    ValueError
+        `b` has not two axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> right_multiplication(np.array([[1.0], [2.0]]), 2).matrix()
+    array([[1., 2., 0., 0.],
+           [0., 0., 1., 2.]])
+    """
     inner, columns = b.shape
     return make_block(b.T[None, :, :, None], rows, 1, (rows, inner), (rows, columns))
 

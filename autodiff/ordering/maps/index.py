@@ -27,6 +27,21 @@ class IndexMap(LinearMap):
     sums : bool
         The transpose instead: for each input element the output element it is added to.
     factor : float
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    AutodiffError
+        When it is applied: it was made without an index.
+    IndexError
+        When it is applied: the index points past the elements.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> last_first = IndexMap(np.array([2, 0, -1]), (3,), (3,))
+    >>> last_first.apply([[1.0, 2.0, 3.0]])
+    array([[3., 1., 0.]])
     """
 
     def __init__(
@@ -126,7 +141,7 @@ class IndexMap(LinearMap):
         return self._read(rows) if self.sums else self._add(rows, self.in_size)
 
     def transpose(self) -> LinearMap:
-        """Read where this one adds, and the other way round."""
+        """Read where this one adds, and add where it reads."""
         return IndexMap(
             self._index, self.out_shape, self.in_shape, not self.sums, self.factor, self.dtype
         )
@@ -143,7 +158,25 @@ class IndexMap(LinearMap):
         return IndexMap(index, in_shape, out_shape, self.sums, product, self.dtype)
 
     def after(self, other: IndexMap) -> IndexMap:
-        """Return the composition with a map of the same direction."""
+        """Return the composition with a map of the same direction.
+
+        Parameters
+        ----------
+        other : IndexMap
+            The map applied first; `sums` is the same for both.
+
+        Returns
+        -------
+        IndexMap
+            Its index is worked out when it is first used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> swap = IndexMap(np.array([1, 0]), (2,), (2,))
+        >>> swap.after(swap).index
+        array([0, 1])
+        """
         if not self.known or not other.known:
             index = None
         elif self.sums:
@@ -171,7 +204,7 @@ def _taken(rows: Array, index: Array) -> Array:
         return np.zeros((len(rows), index.size), rows.dtype)
     missing = index.min() < 0
     chosen = np.maximum(index, 0) if missing else index
-    # Along the axis that lies together in memory whole rows are copied
+    # Along the axis that is contiguous in memory whole rows are copied
     if np.isfortran(rows):
         read = np.take(rows.T, chosen, axis=0).T
     else:

@@ -20,6 +20,28 @@ class Opaque(LinearMap):
     push, pull : functions of rows (k, in_size) and (k, out_size), or None without numbers
     fma : int
         Cost of one tangent or cotangent.
+    in_shape, out_shape : tuple of int
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    AutodiffError
+        When it is applied: it was made without the functions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sums = Opaque(
+    ...     lambda rows: np.cumsum(rows, axis=1),
+    ...     lambda rows: np.cumsum(rows[:, ::-1], axis=1)[:, ::-1],
+    ...     fma=3,
+    ...     in_shape=(3,),
+    ...     out_shape=(3,),
+    ... )
+    >>> sums.matrix()
+    array([[1., 0., 0.],
+           [1., 1., 0.],
+           [1., 1., 1.]])
     """
 
     structure = "opaque"

@@ -21,6 +21,20 @@ class Product(LinearMap):
     Parameters
     ----------
     factors : sequence of maps, the last to be applied first, as matrices are written
+
+    Raises
+    ------
+    IndexError
+        There are no factors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autodiff.ordering import Diagonal, IndexMap
+    >>> first = IndexMap(np.array([0]), (2,), (1,))
+    >>> chosen = first.compose(Diagonal(np.array([3.0, 4.0])))
+    >>> chosen, chosen.matrix()
+    (<index . diagonal map [2] -> [1]>, array([[3., 0.]]))
     """
 
     def __init__(self, factors: Sequence[LinearMap]) -> None:
@@ -63,7 +77,19 @@ class Product(LinearMap):
         return sum(factor.nbytes for factor in self.factors)
 
     def core(self) -> int:
-        """Position of the factor that is no index map (or the smallest of them)."""
+        """Position of the factor that is no index map (or of the smallest, if all are).
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autodiff.ordering import Diagonal, IndexMap
+        >>> Product([IndexMap(np.array([0]), (2,), (1,)), Diagonal(np.ones(2))]).core()
+        1
+        """
         for position, factor in enumerate(self.factors):
             if not isinstance(factor, IndexMap):
                 return position

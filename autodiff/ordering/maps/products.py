@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.ordering.maps.base import Array, LinearMap, Pending, Zero, arithmetic
+from autodiff.ordering.maps.base import Array, LinearMap, Pending, arithmetic
 from autodiff.ordering.maps.blocks import (
     Block,
     Dense,
@@ -22,6 +22,7 @@ from autodiff.ordering.maps.index import IndexMap
 from autodiff.ordering.maps.opaque import Opaque
 from autodiff.ordering.maps.product import Product
 from autodiff.ordering.maps.scaled import Scaled
+from autodiff.ordering.maps.zero import Zero
 
 __all__ = ["kind_of", "multiply"]
 

@@ -15,7 +15,25 @@ __all__ = ["Identity", "Scaled"]
 class Scaled(LinearMap):
     """A number times the elements in their order; the shapes may differ (reshape).
 
-    Without its number (`factor` None) it stands for any.
+    Parameters
+    ----------
+    factor : float or None
+        None for a number that is not known yet.
+    in_shape : tuple of int
+    out_shape : tuple of int, optional
+        Of the same size; by default `in_shape`.
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    ValueError
+        The sizes differ.
+
+    Examples
+    --------
+    >>> from autodiff.ordering import Scaled
+    >>> Scaled(2.0, (2,)).apply([[1.0, 2.0]])
+    array([[2., 4.]])
     """
 
     def __init__(
@@ -90,7 +108,27 @@ class Scaled(LinearMap):
 
 
 class Identity(Scaled):
-    """The identity; with two shapes of one size, a reshape."""
+    """The identity; with two shapes of one size, a reshape.
+
+    Parameters
+    ----------
+    in_shape : tuple of int
+    out_shape : tuple of int, optional
+        Of the same size; by default `in_shape`.
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    ValueError
+        The sizes differ.
+
+    Examples
+    --------
+    >>> from autodiff.ordering import Identity
+    >>> Identity((4,), (2, 2)).apply([[1.0, 2.0, 3.0, 4.0]])
+    array([[[1., 2.],
+            [3., 4.]]])
+    """
 
     def __init__(
         self, in_shape: Shape, out_shape: Shape | None = None, dtype: np.dtype[Any] = FLOAT

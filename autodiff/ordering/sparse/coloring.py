@@ -2,7 +2,7 @@
 
 Two columns without a common row can share a sweep: each entry of the sum of both belongs to one of
 them. Grouping columns so is a partial distance-2 colouring of the bipartite graph of rows and
-columns. A symmetric matrix needs less: each entry stands in two places, and it is enough that one
+columns. A symmetric matrix needs less: each entry is in two places, and it is enough that one
 of them can be read off, which is so for the groups of a star colouring of its adjacency graph
 (Gebremedhin, Manne and Pothen, "What Color Is Your Jacobian? Graph Coloring for Computing
 Derivatives", SIAM Review 47, 2005: sections 3.2, 3.4 and 4.2).
@@ -117,7 +117,7 @@ def is_column_coloring(pattern: Pattern, colors: Any) -> bool:
 
 
 def color_counts(pattern: Pattern, colors: Integers, rows: Integers, wanted: Integers) -> Integers:
-    """How many entries of the given rows stand in columns of the given colours."""
+    """How many entries of the given rows are in columns of the given colours."""
     width = int(colors.max(initial=-1)) + 1
     keys = np.sort(pattern.row_indices() * width + colors[pattern.indices])
     places = rows * width + wanted

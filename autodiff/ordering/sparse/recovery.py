@@ -101,7 +101,7 @@ def _by_rows(pattern: Pattern) -> Compression:
 
 
 def _symmetric(pattern: Pattern) -> Compression:
-    """Columns of a symmetric matrix, each entry read where it or its mirror image stands alone."""
+    """Columns of a symmetric matrix, each entry read where it or its mirror image is alone."""
     bound = int(pattern.counts().max(initial=0))
     best, count = _fewest(star_coloring, pattern)
     if count > bound:

@@ -40,6 +40,11 @@ class Rates:
         Seconds per byte read or written.
     call : float
         Seconds per product, whatever its size.
+
+    Examples
+    --------
+    >>> Rates(dense=1e-11).seconds("dense", 10**6, 0) < Rates().seconds("dense", 10**6, 0)
+    True
     """
 
     dense: float = 4.5e-11
@@ -50,6 +55,23 @@ class Rates:
 
     def seconds(self, kind: str, fma: int, nbytes: int) -> float:
         """Predicted time of one product.
+
+        Parameters
+        ----------
+        kind : {"dense", "diagonal", "opaque"}
+        fma : int
+            Fused multiply-adds.
+        nbytes : int
+            Bytes of both operands and of the result.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        AttributeError
+            `kind` is none of these.
 
         Examples
         --------
@@ -64,6 +86,10 @@ _current = [Rates()]
 
 def rates() -> Rates:
     """Return the rates that orders are priced with: of an ordinary core, until others are set.
+
+    Returns
+    -------
+    Rates
 
     Examples
     --------
