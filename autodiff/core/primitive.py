@@ -137,8 +137,9 @@ class Primitive:
         cost: RuleSource | None = None,
         sample: Callable[..., Any] | None = None,
     ) -> None:
-        self.name = self.__name__ = self.__qualname__ = name or function.__name__.rstrip("_")
-        self.module = self.__module__ = module or getattr(function, "__module__", None) or ""
+        # CPython shares the keys of up to 30 attributes, and finds those faster
+        self.name = self.__qualname__ = name or function.__name__.rstrip("_")
+        self.__module__ = module or getattr(function, "__module__", None) or ""
         self.__doc__ = function.__doc__
         self.kind = kind
         self.forward = function
@@ -199,6 +200,15 @@ class Primitive:
             return restored, (self.module, self.name)
         what = "has been declared again since" if self.registered else "is not registered"
         raise TypeError(f"primitive {self.name!r} {what} and cannot be copied or pickled")
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    @property
+    def module(self) -> str:
+        """Name of the module that declares it."""
+        return self.__module__
 
     @property
     def identity(self) -> Any:
