@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from autodiff import tree
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec
+from autodiff.errors import TapeError
 from autodiff.tape.constants import Interner
-from autodiff.tape.ir import Constant, Entry, Guard, Operand, Tape, Variable
+from autodiff.tape.ir import Constant, Entry, Guard, Operand, Tape, Variable, same_path
 
 if TYPE_CHECKING:
     from autodiff.tape.calls import CallScope
@@ -112,7 +113,7 @@ class TapeBuilder:
         params: dict[str, Any] | None = None,
         source: str | None = None,
         scope: CallScope | None = None,
-        pulls: int | None = None,
+        pulls: int | Entry | None = None,
         names: Sequence[str | None] = (),
     ) -> tuple[int, ...]:
         """Add an operation; returns the slots of its outputs.
@@ -126,8 +127,8 @@ class TapeBuilder:
             Of the outputs.
         params, source, scope
             As of an `Entry`; what is left out is that of the builder's `origin`.
-        pulls : int, optional
-            Position of the operation whose rule this one belongs to.
+        pulls : int or Entry, optional
+            Position of the operation whose rule this one belongs to; an `Entry` that is on no tape.
         names : sequence of str or None
             Of the outputs.
         """
@@ -165,7 +166,22 @@ class TapeBuilder:
         return known.name if isinstance(known, _Slot) else None
 
     def guard(self, slot: int, value: Any, reader: str, source: str | None) -> None:
-        """Note that the program looked at a value."""
+        """Note that the program looked at a value.
+
+        Raises
+        ------
+        TapeError
+            The value is a constant, and another than the program saw.
+        """
+        known = self._slots[slot]
+        if isinstance(known, _Known):
+            # What cannot change needs no guard
+            if known.spec is not None or not same_path(reader, value, known.value):
+                raise TapeError(
+                    f"tape: the program took {reader} of a value{f' at {source}' if source else ''}"
+                    ", in whose place stands a constant for which it would have gone another way"
+                )
+            return
         self._guards.append((slot, value, reader, source))
 
     def finish(

@@ -32,7 +32,7 @@ from autodiff.tape.signature import operation_key
 if TYPE_CHECKING:
     from autodiff.tape.calls import CallScope
 
-__all__ = ["Constant", "Cost", "Entry", "Guard", "Operand", "Tape", "Variable"]
+__all__ = ["Constant", "Cost", "Entry", "Guard", "Operand", "Tape", "Variable", "same_path"]
 
 
 class Variable:
@@ -288,6 +288,11 @@ class Tape(Readable):
 
     def __getitem__(self, position: int) -> Entry:
         return self.entries[position]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle as a program; what is computed once is computed again."""
+        parts = (self.entries, self.inputs, self.outputs, self.in_tree, self.out_tree, self.guards)
+        return Tape, (*parts, self.arguments, dict(self.cotangents))
 
     def __repr__(self) -> str:
         return (
@@ -624,14 +629,16 @@ def _wired(operand: Operand, numbers: Mapping[int, Hashable]) -> Hashable:
     return type(operand.value).__name__ if weak else operand.spec
 
 
+def same_path(reader: str, recorded: Any, value: Any) -> bool:
+    """Whether a program that looks at a value goes the way it went when it saw the recorded one."""
+    array = as_array(concrete(value))
+    if reader == "bool()":
+        return bool(array.any()) == bool(recorded.any())
+    return np.array_equal(array, recorded)
+
+
 def _check_guard(guard: Guard, memory: Sequence[Any]) -> None:
-    value = as_array(concrete(memory[guard.variable.slot]))
-    same = (
-        bool(value.any()) == bool(guard.value.any())
-        if guard.reader == "bool()"
-        else np.array_equal(value, guard.value)
-    )
-    if not same:
+    if not same_path(guard.reader, guard.value, memory[guard.variable.slot]):
         where = f" at {guard.source}" if guard.source else ""
         raise TapeError(
             f"evaluate: the recorded function took {guard.reader} of a value{where}, which is "
