@@ -294,8 +294,9 @@ def test_two_primitives_of_one_name_are_decided_apart(forgetful):
         def stretched(x):
             return times * x
 
-        stretched.__module__ = "__main__"
-        return ad.linear(transpose=lambda g: times * g, name="decision_stretched")(stretched)
+        # As a notebook's cell that is run twice
+        options = {"name": "decision_stretched", "module": "__main__"}
+        return ad.linear(transpose=lambda g: times * g, **options)(stretched)
 
     former = dict(ad.REGISTRY)
     try:
