@@ -78,6 +78,8 @@ EXTRAS: list[Program] = [
     lambda x: np.linalg.eigh(SYMMETRIC * (2 + np.tanh(np.sum(x))))[1] * 2,
     lambda x: np.linalg.slogdet(SYMMETRIC * (2 + np.tanh(np.sum(x))))[1],
     lambda x: np.where(x > 0, x, 0.25 * x),
+    lambda x: np.sort(np.ravel(x)) * np.argsort(np.ravel(x)),
+    lambda x: np.ravel(x)[np.argmax(x)] * x if np.size(x) else x,
 ]
 
 
