@@ -1,6 +1,8 @@
 """The tape as an intermediate representation: slots, constants, signature, rewriting, calls."""
 
+import copy
 import gc
+import pickle
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import autodiff as ad
 from autodiff.core import arrays
 from autodiff.core.spec import Spec
+from autodiff.tape import constants as constants_module
 from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.constants import Interner
 from autodiff.tape.entries import Constant, Variable
@@ -133,9 +136,35 @@ class TestConstants:
         interner = Interner()
         assert interner.intern(make()) is interner.intern(make())
 
+    def test_numbers_of_a_class_of_their_own_are_told_apart_by_value(self):
+        class Quantity(float):
+            def __repr__(self):
+                return "quantity"
+
+        tape = ad.record(lambda x: x * Quantity(2) + x * Quantity(3))(1.0)
+        assert tape.evaluate(1.0) == 5.0
+
+    def test_the_sign_of_nan_is_kept(self):
+        f = lambda x: (np.copysign(x, np.nan), np.copysign(x, -np.nan))  # noqa: E731
+        assert ad.record(f)(1.0).evaluate(1.0) == (1.0, -1.0)
+
+    def test_many_arrays_that_differ_in_one_place(self, monkeypatch):
+        compared = []
+        same = constants_module.same_content
+        monkeypatch.setattr(
+            constants_module, "same_content", lambda *pair: compared.append(pair) or same(*pair)
+        )
+        interner = Interner()
+        vectors = np.eye(200)
+        first = [interner.intern(row) for row in vectors]
+        again = [interner.intern(row) for row in vectors]
+        assert all(a is b for a, b in zip(first, again, strict=True))
+        assert len({id(row) for row in first}) == 200
+        assert len(compared) < 20 * 200
+
     def test_reverse_mode_keeps_one_copy_of_a_large_array(self):
-        c = np.arange(float(arrays.LARGE))
-        w = ad.Tensor(np.ones(arrays.LARGE))
+        c = np.arange(float(arrays.SHARED))
+        w = ad.Tensor(np.ones(arrays.SHARED))
         products = [w * c for _ in range(3)]
         kept = [product._payload.saved for product in products]
         copies = {id(value) for saved in kept for value in saved if arrays.has_memory(value)}
@@ -146,11 +175,33 @@ class TestConstants:
         np.testing.assert_array_equal(w.grad[6:9], [12.0, 6.0, 16.0])
 
     def test_the_copy_goes_with_the_tapes_that_keep_it(self):
-        c = np.arange(float(arrays.LARGE))
+        c = np.arange(float(arrays.SHARED))
         before = len(arrays._copies)
-        ad.grad(lambda x: np.sum(x * c))(np.ones(arrays.LARGE))
+        ad.grad(lambda x: np.sum(x * c))(np.ones(arrays.SHARED))
         gc.collect()
         assert len(arrays._copies) <= before
+
+    def test_memory_used_again_gives_no_former_copy(self):
+        size = arrays.SHARED // 8
+        buffer = np.zeros(size)
+        views = [buffer, buffer.view("i8"), buffer.view(">f8"), buffer[::-1], buffer[: size // 2]]
+        copies = [arrays.protected(view) for view in views]
+        buffer[:] = np.arange(size)
+        again = [arrays.protected(view) for view in views]
+        for view, copy_, renewed in zip(views, copies, again, strict=True):
+            assert renewed.dtype == view.dtype
+            assert not copy_.any()
+            np.testing.assert_array_equal(renewed, view)
+        assert arrays.protected(buffer) is again[0]
+        for value in range(50):
+            fresh = np.full(size, float(value))
+            kept = arrays.protected(fresh)
+            del fresh  # its memory is given to the next one
+            assert (kept == value).all()
+
+    def test_small_arrays_are_copied_without_a_look(self):
+        array = np.ones(arrays.SHARED // 8 - 1)
+        assert arrays.protected(array) is not arrays.protected(array)
 
 
 class TestSignature:
@@ -264,6 +315,94 @@ class TestRewriting:
         with pytest.raises(ad.TapeError, match="before it is used"):
             tape.replace({0: tape[1].output})
 
+    def test_values_of_other_tapes_and_operations_that_are_not_there_are_refused(self):
+        tape, other = (ad.record(lambda x, y: np.positive(x) + y)(1.0, 2.0) for _ in range(2))
+        with pytest.raises(ad.TapeError, match=r"replace: .* no value of this tape"):
+            tape.replace({0: other.inputs[1]})
+        with pytest.raises(ad.TapeError, match=r"subtape: .* no value of this tape"):
+            tape.subtape(other.outputs)
+        with pytest.raises(ad.TapeError, match=r"subtape: .* no value of this tape"):
+            tape.subtape(tape.outputs, other.inputs)
+        with pytest.raises(ad.TapeError, match=r"subtape: .* no value of this tape"):
+            tape.subtape([Constant(0, 1.0)])
+        for position in (-1, 2):
+            with pytest.raises(ad.TapeError, match=f"no operation has the position {position}"):
+                tape.replace({position: tape.inputs[0]})
+
+    def test_a_value_keeps_its_name_in_another_place(self):
+        tape = ad.record(lambda x: ad.name(np.positive(ad.name(np.sin(x), "s")), "p") + 1.0)(0.5)
+        assert [v.name for v in tape.replace({1: tape[0].output}).variables] == ["x", "s", None]
+        assert [v.name for v in tape.replace({1: tape.inputs[0]}).variables] == ["x", "s", None]
+        by_hand = ad.record(lambda x: ad.name(x * 1.0, "own"))(0.5)
+        assert [v.name for v in tape.replace({1: by_hand}).variables] == ["x", "s", "p", None]
+
+    def test_rules_of_a_replaced_operation_belong_to_nothing(self):
+        tape = ad.record(ad.grad(lambda x: np.sum(np.positive(np.sin(np.cos(x))))))(np.ones(2))
+        sine = next(entry for entry in tape if entry.primitive.name == "sin")
+        other = tape.replace({sine.position: sine.inputs[0]})
+        rules = [entry.pulls for entry in tape if entry.pulls is not None]
+        assert any(rule is sine for rule in rules)
+        replaced = [
+            e.pulls for e in other if e.pulls is not None and e.pulls.primitive.name == "sin"
+        ]
+        assert replaced
+        assert all(rule.position == -1 for rule in replaced)
+
+    def test_rules_of_nothing_stay_so_when_they_are_put_in(self):
+        f = lambda x, y: ad.grad(lambda x: np.sum(np.sin(x)))(x) + y  # noqa: E731
+        part = ad.record(f)(np.ones(2), np.ones(2)).pruned()
+        tape = ad.record(lambda x, y: np.exp(x) + np.cos(y))(np.ones(2), np.ones(2))
+        other = tape.replace({2: part})
+        pulls = [entry.pulls for entry in other if entry.primitive.name == "cos"]
+        assert [None if p is None else (p.primitive.name, p.position) for p in pulls] == [
+            None,
+            ("sin", -1),
+        ]
+
+    def test_a_part_keeps_what_was_looked_at_on_the_way(self):
+        def f(x):
+            y = x * 2.0 if np.sum(x) > 0 else x * 3.0
+            return (y, y * 2.0 if np.sum(y) < 9 else y)
+
+        tape = ad.record(f)(np.ones(2))
+        part = tape.subtape([tape.outputs[0]])
+        assert [guard.source for guard in part.guards] == [tape.guards[0].source]
+        assert "less" not in names(part)
+        with pytest.raises(ad.TapeError, match="bool"):
+            part.evaluate(-np.ones(2))
+
+    def test_guards_of_what_is_put_in_come_along(self):
+        part = ad.record(lambda x: x * 2.0 if x > 0 else x * 3.0)(1.0)
+        tape = ad.record(np.sin)(1.0)
+        other = tape.replace({0: part})
+        assert other.evaluate(2.0) == 4.0
+        with pytest.raises(ad.TapeError, match="bool"):
+            other.evaluate(-2.0)
+
+    def test_a_constant_that_was_looked_at(self):
+        part = ad.record(lambda x, y: x * y.item())(1.0, 2.0)
+        assert [guard.variable for guard in part.guards] == [part.inputs[1]]
+        tape = ad.record(lambda x: (x + np.float64(2.0), x + np.float64(3.0)))(1.0)
+        other = tape.replace({0: part})
+        assert not other.guards
+        assert other.evaluate(2.0) == (4.0, 5.0)
+        with pytest.raises(ad.TapeError, match="would have gone another way"):
+            tape.replace({1: part})
+        flag = ad.record(lambda x: (x > 0, x * 2.0 if x > 0 else x))(1.0)
+        positive = next(entry for entry in flag if entry.output is flag.guards[-1].variable)
+        yes, no = (ad.record(lambda x, y, z=z: z)(1.0, 0) for z in (np.True_, np.False_))
+        assert len(flag.replace({positive.position: yes}).guards) == len(flag.guards) - 1
+        with pytest.raises(ad.TapeError, match="would have gone another way"):
+            flag.replace({positive.position: no})
+
+    def test_copies_and_pickles(self):
+        tape = ad.record(ad.grad(lambda x: np.sum(np.sin(x) * np.array([1.0, 2.0]))))(np.ones(2))
+        for other in (copy.copy(tape), copy.deepcopy(tape), pickle.loads(pickle.dumps(tape))):
+            assert str(other) == str(tape)
+            assert other.signature == tape.signature
+            np.testing.assert_array_equal(other.evaluate(np.zeros(2)), [1.0, 2.0])
+            assert len(other.gradients()) == len(tape.gradients())
+
     def test_rewriting_keeps_arguments_and_containers(self):
         tape = ad.record(lambda p: {"a": p["x"] * 2})({"x": np.ones(2)})
         again = tape.pruned()
@@ -291,6 +430,30 @@ class TestCalls:
         assert flat[0].scope.path == ("<lambda>", "sin")
         x = np.array([0.1, 0.2, 0.3])
         assert flat.evaluate(x) == tape.evaluate(x)
+
+    def test_inlined_keeps_what_a_call_looked_at(self):
+        f = ad.checkpoint(lambda x: x * 2.0 if np.sum(x) > 0 else x * 3.0)
+        tape = ad.record(f)(1.0)
+        assert tape.evaluate(-1.0) == -3.0
+        with pytest.raises(ad.TapeError, match="bool"):
+            tape.inlined().evaluate(-1.0)
+
+    def test_one_run_serves_all_calls(self):
+        runs = []
+
+        def f(x):
+            runs.append(x)
+            return np.tanh(x)
+
+        def program(x):
+            for _ in range(20):
+                x = ad.checkpoint(f)(x)
+            return x
+
+        tape = ad.record(program)(1.0)
+        runs.clear()
+        assert len(tape.inlined()) == 20
+        assert len(runs) <= 3 * 20
 
     def test_inlined_backward_sweeps_stay_backward(self):
         tape = ad.record(ad.grad(lambda x: np.sum(ad.checkpoint(np.sin)(x))))(np.ones(3))

@@ -133,6 +133,18 @@ def test_plans_against_the_sweeps(name, planner):
     assert_same(ad.jacobian(function, order=plan)(*args), wanted, **tolerance)
 
 
+@pytest.mark.parametrize("order", ["forward", "reverse", "markowitz"])
+@pytest.mark.parametrize("shape", [(1,), (2,), (1, 1)])
+def test_a_number_on_the_way_that_is_repeated(order, shape):
+    x = normal(*shape)
+
+    def f(x):
+        return np.tanh(np.sum(x)) * np.ones(3)
+
+    plan = ad.record(f)(x).jacobian_graph().plan(order)
+    assert_same(ad.jacobian(f, order=plan)(x), ad.jacobian(f, order="reverse")(x))
+
+
 def test_any_order_of_elimination_gives_the_same():
     function, args = ZOO["residual"]
     tape = ad.record(function)(*args)

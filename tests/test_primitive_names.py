@@ -115,6 +115,21 @@ def test_decisions_and_blocks_tell_them_apart(module: Modules) -> None:
     assert hash(one.identity) is not None
 
 
+def test_tapes_and_plans_tell_them_apart(module: Modules) -> None:
+    one = module("tapes_one", CUBE.format(factor=1)).cube
+    two = module("tapes_two", CUBE.format(factor=10)).cube
+    x = np.array([1.0, 2.0])
+    tapes = [ad.record(cube)(x) for cube in (one, two)]
+    assert tapes[0].signature != tapes[1].signature
+    for tape, factor in zip(pickle.loads(pickle.dumps(tapes)), (1, 10), strict=True):
+        np.testing.assert_array_equal(tape.evaluate(x), factor * x**3)
+    assert pickle.loads(pickle.dumps(tapes[0])).signature == tapes[0].signature
+    plan = pickle.loads(pickle.dumps(tapes[0].jacobian_graph().plan("reverse")))
+    np.testing.assert_array_equal(ad.jacobian(one, order=plan)(x), np.diag(3 * x**2))
+    with pytest.raises(ValueError, match="plan"):
+        ad.jacobian(two, order=plan)(x)
+
+
 def test_maps_of_two_primitives_of_one_name(module: Modules) -> None:
     text = """
 import numpy as np

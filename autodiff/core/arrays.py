@@ -33,6 +33,7 @@ __all__ = [
     "PLAIN",
     "SCALAR",
     "SCALARS",
+    "SHARED",
     "array_or_scalar",
     "as_array",
     "as_numpy",
@@ -184,6 +185,8 @@ def scatter_add(buffer: Any, index: Any, values: Any) -> None:
 
 LARGE = 1 << 16
 """Bytes from which on memory is worth reusing; below, asking costs more than it saves."""
+SHARED = 1 << 18
+"""Bytes from which on finding a copy that is there takes no longer than making another."""
 
 
 def writeable(array: Any) -> bool:
@@ -261,7 +264,7 @@ def protected(value: Any) -> Any:
     copy.
     """
     if isinstance(value, np.ndarray) and not frozen(value):
-        if value.nbytes >= LARGE:
+        if value.nbytes >= SHARED:
             return _shared_copy(value)
         copy = np.array(value, order="K", subok=False)
         copy.setflags(write=False)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from autodiff import tree
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec
+from autodiff.errors import TapeError
 from autodiff.tape.constants import Interner
-from autodiff.tape.entries import Constant, Entry, Guard, Operand, Variable
+from autodiff.tape.entries import Constant, Entry, Guard, Operand, Variable, same_path
 from autodiff.tape.ir import Tape
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class TapeBuilder:
         params: dict[str, Any] | None = None,
         source: str | None = None,
         scope: CallScope | None = None,
-        pulls: int | None = None,
+        pulls: int | Entry | None = None,
         names: Sequence[str | None] = (),
     ) -> tuple[int, ...]:
         """Add an operation; returns the slots of its outputs.
@@ -121,8 +122,8 @@ class TapeBuilder:
             Of the outputs.
         params, source, scope
             As of an `Entry`; what is left out is that of the builder's `origin`.
-        pulls : int, optional
-            Position of the operation whose rule this one belongs to.
+        pulls : int or Entry, optional
+            Position of the operation whose rule this one belongs to; an `Entry` that is on no tape.
         names : sequence of str or None
             Of the outputs.
         """
@@ -160,7 +161,22 @@ class TapeBuilder:
         return self._names.get(slot)
 
     def guard(self, slot: int, value: Any, reader: str, source: str | None) -> None:
-        """Note that the program looked at a value."""
+        """Note that the program looked at a value.
+
+        Raises
+        ------
+        TapeError
+            The value is a constant, and another than the program saw.
+        """
+        if slot in self._values:
+            # What cannot change needs no guard
+            unknown = self._specs[slot] is not None
+            if unknown or not same_path(reader, value, self._values[slot]):
+                raise TapeError(
+                    f"tape: the program took {reader} of a value{f' at {source}' if source else ''}"
+                    ", in whose place stands a constant for which it would have gone another way"
+                )
+            return
         self._guards.append((slot, value, reader, source))
 
     def finish(

@@ -7,6 +7,7 @@ arrays made anew in every pass of a loop give one.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Hashable
 from typing import Any
 
@@ -41,23 +42,41 @@ class Interner:
         What is neither an array nor a number (a box of an outer transform) is itself.
         """
         if has_memory(value):
-            candidates = self._arrays.setdefault(sampled(value), [])
-            for known in candidates:
-                if known is value or same_content(known, value):
-                    return known
-            kept = protected(value)
-            candidates.append(kept)
-            return kept
+            key: Hashable = sampled(value)
+            candidates = self._arrays.setdefault(key, [])
+            found = _found(candidates, value)
+            if found is None and len(candidates) >= _FEW:
+                # One-hot vectors, say, that differ where no sample was taken
+                key = key, hash(value.tobytes())
+                candidates = self._arrays.setdefault(key, [])
+                found = _found(candidates, value)
+            if found is None:
+                found = protected(value)
+                candidates.append(found)
+            return found
         key = scalar_key(value)
         return value if key is None else self._scalars.setdefault(key, value)
 
 
+_FEW = 4
+"""Arrays of one sample that are compared one by one; of more, all elements make the key."""
+
+
+def _found(candidates: list[Any], value: Any) -> Any:
+    for known in candidates:
+        if known is value or same_content(known, value):
+            return known
+    return None
+
+
 def scalar_key(value: Any) -> Hashable | None:
-    """Key of a number: type and digits, so that 1, 1.0, True and -0.0, 0.0 stay apart."""
+    """Key of a number: type and bits, so that 1, 1.0, True and -0.0, 0.0 stay apart."""
     if is_scalar(value):
         return (type(value), value.tobytes())
-    if not is_number(value):
-        return None
-    # Only zeros have a sign that does not show in a comparison, and only NaN differs from itself
-    plain = type(value) is not complex and value != 0 and value == value
-    return (type(value), value if plain else repr(value))
+    if isinstance(value, float):
+        return (type(value), struct.pack("d", value))
+    if isinstance(value, complex):
+        return (type(value), struct.pack("dd", value.real, value.imag))
+    if is_number(value):
+        return (type(value), int(value))
+    return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from autodiff.core.arrays import as_array
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.tape.signature import operation_key
@@ -16,7 +16,7 @@ from autodiff.tape.signature import operation_key
 if TYPE_CHECKING:
     from autodiff.tape.calls import CallScope
 
-__all__ = ["Constant", "Cost", "Entry", "Guard", "Operand", "Variable"]
+__all__ = ["Constant", "Cost", "Entry", "Guard", "Operand", "Variable", "same_path"]
 
 
 def _fix(operand: object, **fields: Any) -> None:
@@ -56,6 +56,9 @@ class Variable:
 
     __setattr__ = _refuse
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Variable, (self.slot, self.spec, self.name, self.role)
+
     def __repr__(self) -> str:
         return f"<{self.role} {self.name or '?'}: {self.spec}>"
 
@@ -91,6 +94,9 @@ class Constant:
         )
 
     __setattr__ = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Constant, (self.slot, self.value, None if self.known else self.spec)
 
     def __repr__(self) -> str:
         if self.known and self.spec.size == 1 and not isinstance(self.value, Box):
@@ -179,6 +185,14 @@ class Guard(NamedTuple):
     value: Any
     reader: str
     source: str | None
+
+
+def same_path(reader: str, recorded: Any, value: Any) -> bool:
+    """Whether a program that looks at a value goes the way it went when it saw the recorded one."""
+    array = as_array(concrete(value))
+    if reader == "bool()":
+        return bool(array.any()) == bool(recorded.any())
+    return np.array_equal(array, recorded)
 
 
 class Cost(NamedTuple):

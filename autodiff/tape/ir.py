@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_array, as_value
-from autodiff.core.dispatch import concrete
+from autodiff.core.arrays import as_value
 from autodiff.errors import TapeError
-from autodiff.tape.entries import Constant, Cost, Entry, Guard, Operand, Variable
+from autodiff.tape.entries import Constant, Cost, Entry, Guard, Operand, Variable, same_path
 from autodiff.tape.readers import Readable
 from autodiff.tape.rewriters import Rewritable
 from autodiff.tape.texts import letters
@@ -143,6 +142,11 @@ class Tape(Readable, Rewritable):
 
     def __getitem__(self, position: int) -> Entry:
         return self.entries[position]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle as a program; what is computed once is computed again."""
+        parts = (self.entries, self.inputs, self.outputs, self.in_tree, self.out_tree, self.guards)
+        return Tape, (*parts, self.arguments, dict(self.cotangents))
 
     def __repr__(self) -> str:
         return (
@@ -480,13 +484,7 @@ def _wired(operand: Operand, numbers: Mapping[int, Hashable]) -> Hashable:
 
 
 def _check_guard(guard: Guard, memory: Sequence[Any]) -> None:
-    value = as_array(concrete(memory[guard.variable.slot]))
-    same = (
-        bool(value.any()) == bool(guard.value.any())
-        if guard.reader == "bool()"
-        else np.array_equal(value, guard.value)
-    )
-    if not same:
+    if not same_path(guard.reader, guard.value, memory[guard.variable.slot]):
         where = f" at {guard.source}" if guard.source else ""
         raise TapeError(
             f"evaluate: the recorded function took {guard.reader} of a value{where}, which is "

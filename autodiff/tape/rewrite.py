@@ -14,6 +14,7 @@ from autodiff.tape.builder import Origin, TapeBuilder
 from autodiff.tape.calls import CallScope
 from autodiff.tape.entries import Constant, Entry, Operand, Variable
 from autodiff.tape.ir import Tape
+from autodiff.tape.values import callees
 
 __all__ = ["inlined", "pruned", "replaced", "rewrite", "subtape"]
 
@@ -78,21 +79,24 @@ def rewrite(
         operands = tuple([place(operand) for operand in entry.inputs])
         pulls: int | Entry | None = entry.pulls
         if entry.pulls is not None:
-            # A rule of an operation that is left out is still a rule, of nothing on this tape
-            gone = entry.pulls._replace(position=-1, pulls=None)
-            pulls = positions.get(entry.pulls.position, gone)
+            pulls = positions.get(entry.pulls.position, _gone(entry.pulls))
         builder.origin = Origin(entry.source, entry.scope, pulls)
+        before = len(builder.rows)
         results = None if rule is None else rule(entry, operands, place, builder)
         if results is None:
             specs = [variable.spec for variable in entry.outputs]
             results = builder.emit(entry.primitive, operands, specs, entry.params)
-        if builder.rows:
+        if len(builder.rows) > before:
             # Of several operations in its place the last stands for it
             positions[entry.position] = len(builder.rows) - 1
         for variable, slot in zip(entry.outputs, results, strict=True):
             # An input of the new tape stays one, also where the old tape computed it
             places.setdefault(variable.slot, slot)
-            if variable.name is not None:
+            if variable.name is None:
+                continue
+            # A value that was there before, an input say, keeps the name it has
+            producer = builder.producer(slot)
+            if builder.name_of(slot) is None or (producer is not None and producer >= before):
                 builder.rename(slot, variable.name)
     for guard in tape.guards:
         if guard.variable.slot in places:
@@ -110,6 +114,11 @@ def rewrite(
         tape.out_tree if outputs is None else None,
         tape.arguments if same_inputs else None,
     )
+
+
+def _gone(entry: Entry) -> Entry:
+    """Return an operation that is left out: its rules are still rules, of nothing on the tape."""
+    return entry._replace(position=-1, pulls=None)
 
 
 def _needed(tape: Tape, wanted: Iterable[Operand], given: frozenset[int]) -> list[Entry]:
@@ -133,13 +142,26 @@ def subtape(
     tape: Tape, outputs: Sequence[Operand], inputs: Sequence[Variable] | None = None
 ) -> Tape:
     """Cut out the part that computes some values; `Tape.subtape` documents it."""
+    for operand in (*outputs, *(inputs or ())):
+        _check_own("subtape", tape, operand)
     given = frozenset() if inputs is None else frozenset(v.slot for v in inputs)
-    keep = _needed(tape, outputs, given)
+    wanted = list(outputs)
+    if inputs is None:
+        # It took the path to these outputs, so what the program looked at on the way counts
+        made = {v.slot: entry.position for entry in tape.entries for v in entry.outputs}
+        last = max([made.get(output.slot, -1) for output in outputs], default=-1)
+        wanted += [g.variable for g in tape.guards if made.get(g.variable.slot, -1) < last]
+    keep = _needed(tape, wanted, given)
     return rewrite(tape, keep=keep, inputs=inputs, outputs=outputs)
 
 
 def replaced(tape: Tape, replacements: Mapping[int, Tape | Operand]) -> Tape:
     """Put tapes or values of the tape in the places of operations; `Tape.replace` documents it."""
+    for position, found in replacements.items():
+        if not 0 <= position < len(tape.entries):
+            raise TapeError(f"replace: no operation has the position {position} on {tape!r}")
+        if not isinstance(found, Tape):
+            _check_own("replace", tape, found)
 
     def rule(
         entry: Entry, operands: tuple[int, ...], place: Place, builder: TapeBuilder
@@ -158,6 +180,13 @@ def replaced(tape: Tape, replacements: Mapping[int, Tape | Operand]) -> Tape:
         return (place(found),)
 
     return rewrite(tape, rule)
+
+
+def _check_own(who: str, tape: Tape, operand: Operand) -> None:
+    """Refuse a value of another tape: what has its slot on this one is another value."""
+    slot = operand.slot
+    if not (0 <= slot < len(tape.slots) and tape.slots[slot] is operand):
+        raise TapeError(f"{who}: {operand!r} is no value of this tape")
 
 
 def _check_fit(entry: Entry, tape: Tape) -> None:
@@ -180,7 +209,7 @@ def insert(
     operands: Sequence[int],
     scope: CallScope | None = None,
 ) -> tuple[int, ...]:
-    """Add a whole tape to another in the making, on given inputs.
+    """Add a whole tape to another in the making, on given inputs, with its guards.
 
     Returns the slots of its outputs. Calls within it become calls within `scope`.
     """
@@ -200,6 +229,10 @@ def insert(
 
     start = len(builder.rows)
     for entry in tape.entries:
+        pulls: int | Entry | None = None
+        if entry.pulls is not None:
+            position = entry.pulls.position
+            pulls = _gone(entry.pulls) if position < 0 else start + position
         results = builder.emit(
             entry.primitive,
             [place(operand) for operand in entry.inputs],
@@ -207,7 +240,7 @@ def insert(
             entry.params,
             entry.source,
             _within(entry.scope, around, scopes),
-            None if entry.pulls is None else start + entry.pulls.position,
+            pulls,
             [variable.name for variable in entry.outputs],
         )
         places.update(zip([v.slot for v in entry.outputs], results, strict=True))
@@ -232,11 +265,12 @@ def _within(
 
 def inlined(tape: Tape) -> Tape:
     """Put what called functions compute in the place of the calls; `Tape.inlined` documents it."""
+    called = callees(tape, tape.entries)
 
     def rule(
         entry: Entry, operands: tuple[int, ...], place: Place, builder: TapeBuilder
     ) -> Sequence[int] | None:
-        callee = tape.callee(entry)
+        callee = called.get(entry.position)
         if callee is None:
             return None
         scope = CallScope("function", entry.primitive.name, "", entry.scope)

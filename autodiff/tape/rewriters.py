@@ -116,7 +116,9 @@ class Rewritable:
         Raises
         ------
         TapeError
-            A replacement does not fit, or is not computed before it is used.
+            There is no such operation, a replacement does not fit, is no value of this tape or not
+            computed before it is used, or the program looked at a value that would be another
+            constant now.
 
         Examples
         --------
@@ -132,6 +134,9 @@ class Rewritable:
     def subtape(self, outputs: Sequence[Operand], inputs: Sequence[Variable] | None = None) -> Tape:
         """Cut out the part that computes some values, from the inputs or from other values.
 
+        From the inputs it keeps the guards on the way: they say for which inputs the program
+        computes these values so.
+
         Parameters
         ----------
         outputs : sequence of Variable or Constant
@@ -146,7 +151,7 @@ class Rewritable:
         Raises
         ------
         TapeError
-            An output depends on an input that is not given.
+            An output depends on an input that is not given, or a value is none of this tape.
 
         Examples
         --------

@@ -17,6 +17,8 @@ from typing import Any
 
 from autodiff.core.arrays import as_numpy, has_memory
 from autodiff.core.primitive import Primitive
+from autodiff.core.spec import Spec
+from autodiff.ops.index import Hole
 
 __all__ = ["digest", "operation_key", "params_key", "value_key", "vertex_key"]
 
@@ -25,8 +27,10 @@ def value_key(value: Any, places: list[Any] | None = None) -> Hashable:
     """Hashable stand-in for a parameter's value: equal for equal ones, arrays by their content.
 
     Of an index with a list for its `places` the integers and the contents of arrays go there, and
-    any place is as good as another.
+    any place is as good as another; a `Spec` in it stands for an array.
     """
+    if places is not None and isinstance(value, Spec):
+        return (value.dtype.str, value.shape) if value.shape else int
     if isinstance(value, (tuple, list)):
         return (type(value), *[value_key(item, places) for item in value])
     if isinstance(value, slice):
@@ -110,6 +114,13 @@ def vertex_key(
     output : int
         Which of them it is.
     """
+    template = params.get("template", ())
+    if any(type(entry) is Hole for entry in template):
+        # An index computed on the way is an input on a tape, and in its place for reverse mode
+        fixed = len(primitive.inputs) - 1
+        arrays, sources = sources[fixed:], sources[:fixed]
+        filled = [arrays[e.position] if type(e) is Hole else e for e in template]
+        params = {**params, "template": tuple(filled)}
     return (operation_key(primitive, params, tuple(sources), results, []), output)
 
 

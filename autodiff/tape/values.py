@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "arguments_of",
     "callee",
+    "callees",
     "differentiated",
     "gradients_of",
     "saved_by",
@@ -153,11 +154,17 @@ def arguments_of(tape: Tape, reader: str) -> list[Any]:
 
 def callee(tape: Tape, entry: Entry) -> Tape | None:
     """Tape of what an entry calls; `Tape.callee` documents it."""
-    holder: Any = entry.primitive
-    if not hasattr(holder, "held_tape"):
-        return None
-    if holder.held_tape is None:
+    return callees(tape, [entry]).get(entry.position)
+
+
+def callees(tape: Tape, entries: Sequence[Entry]) -> dict[int, Tape]:
+    """Tapes of what entries call, by their positions; the tape is replayed once for all of them."""
+    holders: list[tuple[Entry, Any]] = [
+        (entry, entry.primitive) for entry in entries if hasattr(entry.primitive, "held_tape")
+    ]
+    unknown = [(entry, holder) for entry, holder in holders if holder.held_tape is None]
+    if unknown:
         memory = tape.replay(arguments_of(tape, "callee"))
-        holder.stage_body([memory[operand.slot] for operand in entry.inputs])
-    held: Tape | None = holder.held_tape
-    return held
+        for entry, holder in unknown:
+            holder.stage_body([memory[operand.slot] for operand in entry.inputs])
+    return {entry.position: h.held_tape for entry, h in holders if h.held_tape is not None}

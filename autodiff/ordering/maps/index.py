@@ -11,7 +11,7 @@ import numpy as np
 from autodiff.core.arrays import as_array
 from autodiff.core.spec import Shape
 from autodiff.ordering.maps.base import FLOAT, Array, LinearMap
-from autodiff.ordering.maps.blocks import Diagonal
+from autodiff.ordering.maps.blocks import Block, Diagonal
 
 __all__ = ["IndexMap", "is_monomial", "monomial"]
 
@@ -232,7 +232,8 @@ def monomial(factors: Sequence[LinearMap]) -> Array:
             if factor.factor != 1:
                 values = values * factor.factor
         else:
-            assert isinstance(factor, Diagonal)
+            # A diagonal of one element, transposed, is a matrix of one
+            assert isinstance(factor, Block)
             values = values * factor.values().reshape(-1)
     matrix = np.zeros((index.size, factors[-1].in_size), values.dtype)
     kept = np.flatnonzero(index >= 0)
