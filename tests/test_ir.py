@@ -221,6 +221,8 @@ class TestSignature:
             (lambda x: x[0], lambda x: x[1]),
             (lambda x: x[np.array([0, 1])], lambda x: x[np.array([1, 0])]),
             (lambda x: (x, np.sin(x)), lambda x: (np.sin(x), x)),
+            (ad.checkpoint(lambda x: np.sin(x)), ad.checkpoint(lambda x: np.cos(x))),
+            (ad.checkpoint(np.sin), ad.checkpoint(np.cos)),
         ],
     )
     def test_tells_programs_apart(self, f, g):
@@ -282,6 +284,8 @@ class TestRewriting:
         part = tape.subtape([tape[2].output], [tape[0].output])
         assert names(part) == ["multiply", "sum"]
         assert part.evaluate(np.ones(2)) == 5.0
+        several = tape.subtape([tape[0].output, tape[2].output])
+        assert len(several.evaluate(np.zeros(2))) == 2
         with pytest.raises(ad.TapeError, match="neither an input nor computed"):
             tape.subtape([tape[1].output], [tape[2].output])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from autodiff import tree
 from autodiff.errors import TapeError
 from autodiff.tape.builder import Origin, TapeBuilder
 from autodiff.tape.calls import CallScope
@@ -111,7 +112,7 @@ def rewrite(
     return builder.finish(
         [place(output) for output in (tape.outputs if outputs is None else outputs)],
         tape.in_tree if same_inputs else None,
-        tape.out_tree if outputs is None else None,
+        tape.out_tree if outputs is None else _structure(outputs),
         tape.arguments if same_inputs else None,
     )
 
@@ -119,6 +120,11 @@ def rewrite(
 def _gone(entry: Entry) -> Entry:
     """Return an operation that is left out: its rules are still rules, of nothing on the tape."""
     return entry._replace(position=-1, pulls=None)
+
+
+def _structure(outputs: Sequence[Operand]) -> tree.PyTreeSpec | None:
+    """One output is returned as it is, several as a tuple."""
+    return None if len(outputs) == 1 else tree.flatten(tuple(range(len(outputs))))[1]
 
 
 def _needed(tape: Tape, wanted: Iterable[Operand], given: frozenset[int]) -> list[Entry]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
+from types import CodeType
 from typing import Any
 
 from autodiff.core.arrays import as_numpy, has_memory
@@ -135,6 +136,8 @@ def digest(signature: Hashable) -> str:
 def _text(part: Any) -> str:
     if isinstance(part, Primitive):
         return f"{part.module}:{part.name}"
+    if isinstance(part, CodeType):
+        return f"{part.co_filename}:{part.co_qualname}:{part.co_firstlineno}"
     if isinstance(part, type):
         return f"{part.__module__}:{part.__qualname__}"
     if isinstance(part, tuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -27,6 +27,7 @@ __all__ = [
     "R",
     "check_transform",
     "checked_pair",
+    "code_of",
     "differentiable_leaf",
     "function_name",
     "positions_of",
@@ -51,6 +52,14 @@ Argnums = int | Sequence[int]
 def function_name(f: Function) -> str:
     """Name of a function, for messages and tapes."""
     return getattr(f, "__name__", type(f).__name__)
+
+
+def code_of(f: Callable[..., Any]) -> Hashable:
+    """What tells a function from others of its name: its code, whatever it closes over."""
+    code: Hashable = getattr(f, "__code__", None)
+    if code is None:
+        return f if isinstance(f, np.ufunc) else type(f).__qualname__
+    return code
 
 
 def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -100,6 +100,8 @@ class Call(Primitive):
         Whether a function that cannot take batches is evaluated example by example.
     body : callable, optional
         What to record as `held_tape`; by default `function`.
+    made_of : hashable
+        What tells functions of one name apart, as `code_of` gives it.
 
     Attributes
     ----------
@@ -122,6 +124,7 @@ class Call(Primitive):
         flops: int = 0,
         loops: bool = False,
         body: FlatFunction | None = None,
+        made_of: Hashable = None,
     ) -> None:
         def forward(*xs: Any) -> tuple[Any, ...]:
             return function(*xs)
@@ -148,8 +151,14 @@ class Call(Primitive):
         self.loops = loops
         self.held_tape: Tape | None = None
         self.body = function if body is None else body
+        self.made_of = made_of
         self.pullbacks = _CallPullbacks(self)  # type: ignore[assignment] # the same mapping
         self.joint_jvp = self._push
+
+    @property
+    def identity(self) -> Hashable:
+        """Name and code: calls are made anew each time, and alike where these are."""
+        return type(self), self.name, self.made_of
 
     def stage_body(self, values: Values) -> None:
         """Record what the function computes, at given inputs, as `held_tape`.
@@ -173,6 +182,7 @@ class Call(Primitive):
             functools.partial(vjp_of, self.function, tuple(active)),
             [*self.paths, *[f"cotangent {i}" for i in range(len(gs))]],
             flops=3 * self.flops,
+            made_of=self.made_of,
         )
         found = iter(derived.call(*xs, *gs))
         return tuple(next(found) if flag else None for flag in active)
@@ -189,6 +199,7 @@ class Call(Primitive):
             functools.partial(_jvp_of, self.function, active),
             [*self.paths, *[f"tangent {i}" for i in range(sum(active))]],
             flops=3 * self.flops,
+            made_of=self.made_of,
         )
         return tuple(derived.call(*xs, *[t for t in ts if t is not None]))
 
@@ -226,6 +237,7 @@ class Call(Primitive):
             kept_inputs=self.kept_inputs,
             kept_outputs=self.kept_outputs,
             flops=size * self.flops,
+            made_of=self.made_of,
         )
         return call.call(*inputs)
 

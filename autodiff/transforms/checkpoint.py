@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from autodiff.transforms.arguments import Function, P, R, check_transform, function_name
+from autodiff.transforms.arguments import Function, P, R, check_transform, code_of, function_name
 from autodiff.transforms.call import Call
 from autodiff.transforms.closure import Closed
 
@@ -75,6 +75,7 @@ def checkpoint(f: Function) -> Function:
         result = closed.discover(run)
         if not closed.inputs():
             return result.build(0, (), result.arrays)
-        return closed.evaluate(Call(name, closed, closed.paths(), flops=closed.flops))
+        call = Call(name, closed, closed.paths(), flops=closed.flops, made_of=code_of(f))
+        return closed.evaluate(call)
 
     return recomputed

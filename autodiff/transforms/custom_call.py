@@ -21,7 +21,7 @@ from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.batch import Batch
 from autodiff.interpret.cotangents import cast, zeros
-from autodiff.transforms.arguments import Function
+from autodiff.transforms.arguments import Function, code_of
 from autodiff.transforms.call import Call, vjp_of
 from autodiff.transforms.closure import (
     Capture,
@@ -117,6 +117,7 @@ class CustomCall:
             flops=closed.flops,
             loops=True,
             body=self._shown,
+            made_of=code_of(self.owner.f),
         )
         return closed.evaluate(call)
 
@@ -210,6 +211,7 @@ class CustomCall:
             f"{self.name}.forward.vjp",
             functools.partial(vjp_of, self.closed, tuple(active)),
             [*self.paths, *[f"cotangent {i}" for i in range(len(gs))]],
+            made_of=code_of(self.owner.f),
         )
         outputs = [zeros(spec_of(g)) if i < self.visible else g for i, g in enumerate(gs)]
         terms = iter(derived.call(*xs, *outputs))
