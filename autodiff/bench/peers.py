@@ -37,6 +37,7 @@ class Peer:
 
     Examples
     --------
+    >>> import numpy as np
     >>> with Peer("numpy", Settings()) as peer:
     ...     peer.ask({"do": "hello"})["version"] == np.__version__
     True
