@@ -69,6 +69,7 @@ class TapeBuilder:
         self._guards: list[tuple[int, Any, str, str | None]] = []
         self._interner = Interner()
         self._constants: dict[int, int] = {}
+        self._numbers: dict[tuple[type, float], tuple[Any, int]] = {}
 
     def input(self, spec: Spec, name: str | None = None, role: str = "input") -> int:
         """Add an input; returns its slot."""
@@ -80,19 +81,25 @@ class TapeBuilder:
 
     def constant(self, value: Any) -> int:
         """Slot of a constant: the same one for the same content."""
-        return self.slot_of(self.interned(value))
+        return self.hold(value)[1]
 
-    def interned(self, value: Any) -> Any:
-        """Value of a constant as the tape keeps it: protected, and one object for one content."""
-        return self._interner.intern(value)
-
-    def slot_of(self, interned: Any) -> int:
-        """Slot of a constant that `interned` returned."""
-        slot = self._constants.get(id(interned))
+    def hold(self, value: Any) -> tuple[Any, int]:
+        """Value of a constant as the tape keeps it, one object for one content, and its slot."""
+        kind = type(value)
+        number = (kind is float or kind is int) and value == value and value != 0
+        if number:
+            # Most constants are plain numbers; zeros and NaN tell more than a comparison sees
+            found = self._numbers.get((kind, value))
+            if found is not None:
+                return found
+        kept = self._interner.intern(value)
+        slot = self._constants.get(id(kept))
         if slot is None:
-            slot = self._constants[id(interned)] = self._new(None)
-            self._values[slot] = interned
-        return slot
+            slot = self._constants[id(kept)] = self._new(None)
+            self._values[slot] = kept
+        if number:
+            self._numbers[kind, value] = kept, slot
+        return kept, slot
 
     def unknown(self, spec: Spec) -> int:
         """Slot of a constant of which only shape and dtype are known."""

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Constant", "Cost", "Entry", "Guard", "Operand", "Variable", "same_path"]
 
 
-def _fix(operand: object, **fields: Any) -> None:
-    """Set the fields of an operand, once and for all."""
-    for name, value in fields.items():
-        object.__setattr__(operand, name, value)
-
-
 def _refuse(operand: object, name: str, value: Any) -> NoReturn:
     raise AttributeError(
         f"{name}: a tape never changes; name values with ad.name while recording, or rewrite the "
@@ -52,7 +46,10 @@ class Variable:
     spec: Spec
 
     def __init__(self, slot: int, spec: Spec, name: str | None = None, role: str = "value") -> None:
-        _fix(self, slot=slot, spec=spec, name=name, role=role)
+        _set_slot(self, slot)
+        _set_spec(self, spec)
+        _set_name(self, name)
+        _set_role(self, role)
 
     __setattr__ = _refuse
 
@@ -61,6 +58,14 @@ class Variable:
 
     def __repr__(self) -> str:
         return f"<{self.role} {self.name or '?'}: {self.spec}>"
+
+
+# What `_refuse` leaves to set fields by: a recorder makes a variable for each operation
+_set = object.__setattr__
+_set_slot = Variable.__dict__["slot"].__set__
+_set_spec = Variable.__dict__["spec"].__set__
+_set_name = Variable.__dict__["name"].__set__
+_set_role = Variable.__dict__["role"].__set__
 
 
 class Constant:
@@ -85,13 +90,10 @@ class Constant:
     value: Any
 
     def __init__(self, slot: int, value: Any = None, spec: Spec | None = None) -> None:
-        _fix(
-            self,
-            slot=slot,
-            known=spec is None,
-            value=value,
-            spec=spec_of(value) if spec is None else spec,
-        )
+        _set(self, "slot", slot)
+        _set(self, "known", spec is None)
+        _set(self, "value", value)
+        _set(self, "spec", spec_of(value) if spec is None else spec)
 
     __setattr__ = _refuse
 

@@ -56,20 +56,20 @@ class Stage(Interpreter):
                 values.append(value._value)
                 operands.append(value._payload)
             else:
-                value = builder.interned(as_input(value, primitive))
+                value, slot = builder.hold(as_input(value, primitive))
                 values.append(value)
-                operands.append(builder.slot_of(value))
+                operands.append(slot)
         out = primitive.call(*values, **params)
-        outs = out if isinstance(out, tuple) else (out,)
         scope, source = (None, source_line()) if self.calls is None else self.calls.here()
         pulled = self._pulled[-1] if self._pulled else None
         if pulled is not None:
             scope = builder.rows[pulled].scope
-        slots = builder.emit(
-            primitive, operands, [spec_of(part) for part in outs], params, source, scope, pulled
-        )
-        boxes = tuple(self.make(part, slot) for part, slot in zip(outs, slots, strict=True))
-        return boxes if isinstance(out, tuple) else boxes[0]
+        several = isinstance(out, tuple)
+        specs = [spec_of(part) for part in out] if several else [spec_of(out)]
+        slots = builder.emit(primitive, operands, specs, params, source, scope, pulled)
+        if not several:
+            return self.make(out, slots[0])
+        return tuple([self.make(part, slot) for part, slot in zip(out, slots, strict=True)])
 
     def expose(self, box: Box, reader: str) -> Any:
         """Return the value, and guard that the tape is only used where it is the same."""
