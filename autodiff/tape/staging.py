@@ -25,8 +25,9 @@ __all__ = ["Stage", "stage"]
 class Stage(Interpreter):
     """Evaluates primitives and writes down what it evaluated. Payloads are slots of the tape.
 
-    With `calls` it also notes the scope of each operation, and as the thread's observer it learns
-    which operations belong to backward sweeps: reverse mode reports its nodes and cotangents.
+    With `calls` it also notes the scope and source line of each operation, and as the thread's
+    observer it learns which operations belong to backward sweeps: reverse mode reports its nodes
+    and cotangents. Tapes that nobody looks at, such as those of tangents, are made without.
     """
 
     transform = "record"
@@ -60,7 +61,7 @@ class Stage(Interpreter):
                 values.append(value)
                 operands.append(slot)
         out = primitive.call(*values, **params)
-        scope, source = (None, source_line()) if self.calls is None else self.calls.here()
+        scope, source = (None, None) if self.calls is None else self.calls.here()
         pulled = self._pulled[-1] if self._pulled else None
         if pulled is not None:
             scope = builder.rows[pulled].scope
