@@ -14,7 +14,7 @@ from typing import Any, NoReturn, SupportsIndex
 import numpy as np
 
 from autodiff.core.arrays import as_array, copied, protected, read_only, scalar_form
-from autodiff.core.dispatch import Box, concrete, imperative_interpreter, set_name
+from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
@@ -36,6 +36,7 @@ from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.ops.variables import variable_value
 from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
+from autodiff.writing import augmented, write
 
 __all__ = ["Tensor", "make_root"]
 
@@ -300,11 +301,14 @@ class Tensor(Methods):
         """The numbers as nested lists."""
         return as_array(self._interpreter.expose(self, ".tolist()")).tolist()
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
-        raise TypeError(
-            "a Tensor does not turn into an array by itself, because that would cut its "
-            "derivative; use tensor.data for the numbers, np.stack for a list of Tensors"
-        )
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if depends(self):
+            raise TypeError(
+                "a Tensor does not turn into an array by itself, because that would cut its "
+                "derivative; use tensor.data for the numbers, np.stack for a list of Tensors"
+            )
+        value = as_array(self._interpreter.expose(self, "np.asarray"), dtype)
+        return read_only(value) if copy is False else copied(value)
 
     def __bool__(self) -> bool:
         return bool(self._interpreter.expose(self, "bool()"))
@@ -324,7 +328,7 @@ class Tensor(Methods):
         ``math.sin(t)`` and ``array[i] = t`` convert without asking: they would go on with a
         constant where a derivative is expected.
         """
-        if self._payload is not None:
+        if depends(self):
             raise TypeError(
                 f"{converter}() of a Tensor would cut its derivative (so would math.sin(t) and "
                 "array[i] = t); use tensor.item() for the number, NumPy's functions instead of "
@@ -414,17 +418,16 @@ class Tensor(Methods):
     __getitem__ = indexing.getitem
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        result = indexing.setitem(self, key, value)
-        if result._interpreter is not self._interpreter:
-            raise TypeError(
-                "assignment into a Tensor that belongs to an outer transform, of a value that "
-                "belongs to an inner one; make a copy inside the inner transform (x = x + 0) or "
-                "build the result with np.where"
-            )
-        if not hasattr(self, "_variable"):
-            self._variable = self._payload
-        self._value = result._value
-        self._payload = result._payload
+        write(self, indexing.setitem(self, key, value))
+
+    __iadd__ = augmented(_binary(ew.add), "+=")
+    __isub__ = augmented(_binary(ew.subtract), "-=")
+    __imul__ = augmented(_binary(ew.multiply), "*=")
+    __itruediv__ = augmented(_binary(ew.divide), "/=")
+    __ifloordiv__ = augmented(_binary(ew.floor_divide), "//=")
+    __imod__ = augmented(_binary(ew.remainder), "%=")
+    __ipow__ = augmented(power_, "**=")
+    __imatmul__ = augmented(_binary(contractions.matmul), "@=")
 
     # --- NumPy's protocols ------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ ORDER = (
     ("ops", "structure"),
     ("interpret",),
     ("tape",),
-    ("tensor",),
+    ("writing", "tensor"),
     ("transforms",),
     ("numpy", "scipy"),
     ("draw", "flow"),

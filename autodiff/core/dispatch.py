@@ -26,6 +26,7 @@ __all__ = [
     "Box",
     "Interpreter",
     "concrete",
+    "depends",
     "innermost",
     "lower_to",
     "modes",
@@ -91,6 +92,14 @@ class Interpreter:
         box._interpreter = self
         box._payload = payload
         return box
+
+    def constant(self, value: Any) -> Any:
+        """Box a value that depends on nothing of this level, to be written into."""
+        return self.make(value, None)
+
+    def carries(self, box: Box) -> bool:
+        """Whether a box depends on what this interpreter was opened for."""
+        return box._payload is not None
 
     def unbox(self, value: Any) -> tuple[Any, Any]:
         """Take apart what a function returned: the value below this level, and its payload.
@@ -273,6 +282,12 @@ def imperative_interpreter(root: R, make: Callable[[], R]) -> R:
     return interpreter
 
 
+def innermost_opened() -> Interpreter | None:
+    """Return the interpreter of the transform that is running in this thread."""
+    transforms = thread_state.open_transforms
+    return transforms[-1].interpreter if transforms else None
+
+
 def next_level() -> int:
     """Return a level above every one handed out so far."""
     return _next_level()
@@ -287,6 +302,15 @@ def innermost(inputs: Iterable[Any]) -> Interpreter | None:
             if top is None or interpreter.level > top.level:
                 top = interpreter
     return top
+
+
+def depends(value: Any) -> bool:
+    """Whether a value depends on what an interpreter at any level was opened for."""
+    while isinstance(value, Box):
+        if value._interpreter.carries(value):
+            return True
+        value = value._value
+    return False
 
 
 def lower_to(value: Any, level: int) -> Any:

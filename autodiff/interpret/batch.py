@@ -78,6 +78,10 @@ class Batch(Interpreter):
             "has no single value; use np.where instead of if, and return arrays"
         )
 
+    def constant(self, value: Any) -> Any:
+        """Box a value that is the same for all examples, but may be written into for each."""
+        return self.make(self.repeated(value), self.size)
+
     def repeated(self, value: Any) -> Any:
         """Array with the batch axis first, of a value that does not depend on the batch."""
         array = value if isinstance(value, Box) else as_array(value)

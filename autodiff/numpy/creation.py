@@ -10,6 +10,7 @@ import numpy as np
 
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.ops.elementwise_functions import assignable
 from autodiff.ops.operands import holds_box, operand, plain
 from autodiff.ops.selecting import select_
 from autodiff.ops.shape import broadcast_to, reshape
@@ -126,9 +127,24 @@ def full(
     np.float64(6.0)
     """
     if not holds_box(fill_value):
-        return np.full(shape, fill_value, dtype, order, device=device, like=like)
+        return assignable(np.full(shape, fill_value, dtype, order, device=device, like=like), None)
     dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     return broadcast_to(_cast(operand(fill_value), dtype), shape=dims)
+
+
+def _filling(name: str) -> Callable[..., Any]:
+    """Build ``np.zeros`` or one of its kin."""
+    original = getattr(np, name)
+
+    def function(*args: Any, **keywords: Any) -> Any:
+        return assignable(original(*args, **keywords), None)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"``np.{name}``: inside a transform a constant Tensor, to be assigned into, if the dtype "
+        "is float or complex; elsewhere a plain array."
+    )
+    return function
 
 
 def full_like(
@@ -275,6 +291,7 @@ OVERRIDES: dict[str, Any] = {
     "vectorize": vectorize,
     "asarray": asarray,
     "asarray_chkfinite": _as_array("asarray_chkfinite", _check_finite),
+    **{name: _filling(name) for name in ("zeros", "ones", "empty")},
     **{name: _as_array(name) for name in ("asanyarray", "ascontiguousarray", "asfortranarray")},
     **{
         name: _joining(name)

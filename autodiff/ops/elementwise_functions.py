@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import empty, full, ones, zeros
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, innermost_opened
 from autodiff.core.registry import REGISTRY
-from autodiff.core.spec import spec_of
+from autodiff.core.spec import is_inexact, spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops.protocol import (
     FUNCTIONS,
@@ -232,6 +232,21 @@ def common_type_(*arrays: Any) -> Any:
     return np.common_type(*[empty((0,), spec_of(array).dtype) for array in arrays])
 
 
+def assignable(array: Any, like: Any) -> Any:
+    """Constant Tensor of a filled array, beside a Tensor that it was made like.
+
+    It belongs to the transform that is running, or to that Tensor's own if that is further inside.
+    Booleans and integers stay plain arrays: they carry no derivative.
+    """
+    if not is_inexact(array.dtype):
+        return array
+    interpreter = like._interpreter if isinstance(like, Box) else None
+    opened = innermost_opened()
+    if opened is not None and (interpreter is None or opened.level > interpreter.level):
+        interpreter = opened
+    return array if interpreter is None else interpreter.constant(array)
+
+
 def _filled_like(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
     def like(
         a: Any,
@@ -244,10 +259,10 @@ def _filled_like(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         spec = spec_of(a)
         dims = spec.shape if shape is None else shape
-        return make(dims, spec.dtype if dtype is None else dtype, like=a)
+        return assignable(make(dims, spec.dtype if dtype is None else dtype, like=a), a)
 
     like.__name__ = name
-    like.__doc__ = f"``np.{name}``: a plain array."
+    like.__doc__ = f"``np.{name}``: a constant Tensor, to be assigned into."
     return like
 
 
@@ -266,11 +281,11 @@ def full_like_(
     *,
     device: Any = None,
 ) -> Any:
-    """``np.full_like``; of a Tensor's value, if that is what fills it."""
+    """``np.full_like``: a Tensor, to be assigned into; a Tensor may fill it."""
     spec = spec_of(a)
     dims = spec.shape if shape is None else shape
     target = spec.dtype if dtype is None else np.dtype(dtype)
     if isinstance(fill_value, Box):
         filled = zeros(dims, target, like=a) + fill_value
         return filled if filled.dtype == target else filled.astype(target)
-    return full(dims, fill_value, target, like=a)
+    return assignable(full(dims, fill_value, target, like=a), a)

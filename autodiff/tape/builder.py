@@ -153,6 +153,10 @@ class TapeBuilder:
         self.rows.append(row)
         return outputs
 
+    def is_constant(self, slot: int) -> bool:
+        """Whether a slot holds a constant."""
+        return slot in self._values
+
     def producer(self, slot: int) -> int | None:
         """Position of the operation that computes a value."""
         position = self._producers[slot]

@@ -72,6 +72,15 @@ class Stage(Interpreter):
             return self.make(out, slots[0])
         return tuple([self.make(part, slot) for part, slot in zip(out, slots, strict=True)])
 
+    def constant(self, value: Any) -> Any:
+        """Box a constant of the tape."""
+        kept, slot = self.builder.hold(value)
+        return self.make(kept, slot)
+
+    def carries(self, box: Box) -> bool:
+        """Whether a value is computed, and no constant of the tape."""
+        return not self.builder.is_constant(box._payload)
+
     def expose(self, box: Box, reader: str) -> Any:
         """Return the value, and guard that the tape is only used where it is the same."""
         value = super().expose(box, reader)

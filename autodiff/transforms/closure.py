@@ -64,6 +64,8 @@ class Capture(Interpreter):
         """Box a value for the function."""
         return self.make(value, self)
 
+    constant = own
+
     def below(self, value: Any) -> Any:
         """Value below this level: a box's own, or what stands for an outside Tensor."""
         value, own = self.unbox(value)
