@@ -250,7 +250,7 @@ class Tensor(Methods):
         Raises
         ------
         TypeError
-            The Tensor is a constant, or belongs to a transform.
+            The Tensor is a constant, or belongs to a transform; `hook` is not callable.
 
         Examples
         --------

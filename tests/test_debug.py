@@ -128,6 +128,8 @@ def test_hooks_where_there_is_no_cotangent():
     x = ad.Tensor(1.0)
     with pytest.raises(TypeError, match="a constant Tensor receives no cotangent"):
         x.detach().register_hook(print)
+    with pytest.raises(TypeError, match="register_hook takes a function of the cotangent, not int"):
+        x.register_hook(3)
     with pytest.raises(TypeError, match="register_hook: a Tensor inside"):
         ad.jvp(lambda t: t.register_hook(print), (1.0,), (1.0,))
     with pytest.raises(TypeError, match="register_hook: a Tensor inside"):

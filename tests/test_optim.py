@@ -418,6 +418,16 @@ def test_an_update_changes_nothing_that_it_was_given(make, dtype):
         state = new_state
 
 
+@pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.AdamW, optim.RMSProp])
+@pytest.mark.parametrize("number", [2.0, 2, np.float32(2.0)], ids=lambda n: type(n).__name__)
+def test_parameters_and_gradients_may_be_numbers(make, number):
+    optimizer = make(lr=0.1)
+    of_number = optimizer.update([number], optimizer.init([1.0]), [1.0])[0][0]
+    array = np.array(1.0)
+    of_array = optimizer.update([np.array(2.0)], optimizer.init([array]), [array])[0][0]
+    np.testing.assert_allclose(of_number, of_array, rtol=1e-7)
+
+
 def test_arrays_of_gradients_beside_tensors():
     value = ad.Tensor(np.ones(3))
     optimizer = optim.Adam(lr=0.1)

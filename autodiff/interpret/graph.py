@@ -166,6 +166,10 @@ class Hooks:
 
 def add_hook(node: Node, hook: Callable[[Any], Any]) -> Callable[[], None]:
     """Call `hook` with a node's cotangent in each sweep; returns a function that removes it."""
+    if not callable(hook):
+        raise TypeError(
+            f"register_hook takes a function of the cotangent, not {type(hook).__name__}"
+        )
     Hooks.exist = True
     if not hasattr(node, "hooks"):
         node.hooks = []

@@ -10,7 +10,6 @@ import numpy as np
 import autodiff as ad
 from autodiff.core.arrays import (
     ARRAY,
-    as_array,
     as_value,
     freeze,
     has_memory,
@@ -287,7 +286,9 @@ class Optimizer:
     ) -> tuple[Any, list[Any]]:
         """Run the rule in a precision that it can work in, and freeze what comes out."""
         dtype = dtype_of(value)
-        if not isinstance(gradient, ad.Tensor) and as_array(gradient).dtype.kind not in "fc":
+        # Python's numbers become NumPy's, which have a dtype
+        value, gradient = (n if hasattr(n, "dtype") else as_value(n) for n in (value, gradient))
+        if gradient.dtype.kind not in "fc":
             gradient = as_value(gradient, dtype)  # squares of integers overflow
         if dtype.kind == "c":
             # For z = x + iy the gradient is df/dx - i df/dy: its conjugate points uphill

@@ -182,7 +182,8 @@ class Plan(GivenOrder):
             ]
             lines.append("  ".join(cells).rstrip())
         if left_out:
-            lines.insert(1 + len(rows) // 2, f"      ... {left_out:,} steps more ...")
+            steps = "step" if left_out == 1 else "steps"
+            lines.insert(1 + len(rows) // 2, f"      ... {left_out:,} {steps} more ...")
         return "\n".join([self._headline(), *lines, *self._totals()])
 
     def _headline(self) -> str:
