@@ -244,7 +244,6 @@ class Optimizer:
         """
         name = type(self).__name__
         values, structure = ad.tree.flatten(params)
-        paths = ad.tree.paths(structure, "gradients")
         given: Any = state
         if not isinstance(given, dict) or set(given) != {"step", *self.slots}:
             kind = sorted(given) if isinstance(given, dict) else type(given).__name__
@@ -262,10 +261,9 @@ class Optimizer:
                     f"{name}.update: {what} has structure {own}, params have {structure}"
                 )
         results = []
-        for i, (value, gradient, path) in enumerate(
-            zip(values, flat["gradients"], paths, strict=True)
-        ):
+        for i, (value, gradient) in enumerate(zip(values, flat["gradients"], strict=True)):
             if np.shape(gradient) != np.shape(value):
+                path = ad.tree.LeafPath(structure, i, "gradients")
                 raise ValueError(
                     f"{name}.update: {path} has shape {np.shape(gradient)}, the parameter "
                     f"{np.shape(value)}"

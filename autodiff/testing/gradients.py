@@ -13,7 +13,7 @@ from autodiff.core.dispatch import concrete
 from autodiff.testing.checks import Check
 from autodiff.testing.differences import Settings
 from autodiff.testing.point import Point
-from autodiff.transforms.arguments import differentiable_leaf
+from autodiff.transforms.arguments import differentiable_leaves
 
 __all__ = ["check_grads"]
 
@@ -97,12 +97,9 @@ def check_grads(
     unknown = [mode for mode in modes if mode not in ("forward", "reverse")]
     if unknown or not modes:
         raise ValueError(f"check_grads: modes are 'forward' and 'reverse', got {modes!r}")
-    values, structure = tree.flatten(tuple(args))
+    values, structure = differentiable_leaves(tuple(args), "args", "check_grads")
     paths = tree.paths(structure, "args")
-    leaves = [
-        copied(concrete(differentiable_leaf(value, path, "check_grads")))
-        for value, path in zip(values, paths, strict=True)
-    ]
+    leaves = [copied(concrete(value)) for value in values]
     if not leaves:
         raise TypeError("check_grads: args holds nothing to differentiate with respect to")
     if holomorphic and any(leaf.dtype.kind != "c" for leaf in leaves):

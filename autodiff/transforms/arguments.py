@@ -29,6 +29,7 @@ __all__ = [
     "checked_pair",
     "code_of",
     "differentiable_leaf",
+    "differentiable_leaves",
     "function_name",
     "positions_of",
     "returned_value",
@@ -97,6 +98,36 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
         else "pass it as a keyword argument, or in an argument that is not differentiated"
     )
     raise TypeError(f"{transform}: {path} is {what}, which cannot carry a derivative; {remedy}")
+
+
+def differentiable_leaves(
+    container: Any, root: str, transform: str
+) -> tuple[list[Any], tree.PyTreeSpec]:
+    """Flatten a container to differentiate with respect to, and check its leaves.
+
+    Parameters
+    ----------
+    container : container of arrays
+    root : what the container is called, for the message
+    transform : the transform's name, for the message
+
+    Returns
+    -------
+    values : list
+        As `differentiable_leaf` gives them.
+    structure : PyTreeSpec
+
+    Raises
+    ------
+    TypeError
+        As `differentiable_leaf`.
+    """
+    leaves, structure = tree.flatten(container)
+    values = [
+        differentiable_leaf(leaf, tree.LeafPath(structure, i, root), transform)
+        for i, leaf in enumerate(leaves)
+    ]
+    return values, structure
 
 
 def check_transform(f: Any, transform: str, argnums: Any = 0) -> None:
@@ -184,7 +215,7 @@ def zero_value(value: Any) -> Any:
     return scalar_form(zeros(spec_of(value)))
 
 
-def _seed_of(g: Any, out: Any, path: str, transform: str) -> Any:
+def _seed_of(g: Any, out: Any, path: tree.LeafPath, transform: str) -> Any:
     """Check a cotangent or tangent against the value it belongs to, and cast it."""
     spec = spec_of(out)
     if not (isinstance(g, Box) or is_array(g)):
@@ -211,8 +242,7 @@ def seeds_for(
         raise TypeError(
             f"{transform}: {what} has structure {own_structure}, it must have {structure}"
         )
-    paths = tree.paths(structure, what)
     return [
-        _seed_of(g, value, path, transform)
-        for g, value, path in zip(leaves, values, paths, strict=True)
+        _seed_of(g, value, tree.LeafPath(structure, i, what), transform)
+        for i, (g, value) in enumerate(zip(leaves, values, strict=True))
     ]

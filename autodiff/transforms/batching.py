@@ -37,14 +37,15 @@ def _leaf_axes(axes: Any, structure: tree.PyTreeSpec, what: str) -> list[Any]:
     return spread
 
 
-def _batch_size(values: Sequence[Any], axes: Sequence[Any], paths: Sequence[str]) -> int:
+def _batch_size(values: Sequence[Any], axes: Sequence[Any], structure: tree.PyTreeSpec) -> int:
     """Common length of the mapped axes."""
     size: int | None = None
-    first = ""
-    for value, axis, path in zip(values, axes, paths, strict=True):
+    first: tree.LeafPath | None = None
+    for i, (value, axis) in enumerate(zip(values, axes, strict=True)):
         if axis is None:
             continue
         shape = spec_of(value).shape
+        path = tree.LeafPath(structure, i, "args")
         if not -len(shape) <= axis < len(shape):
             raise ValueError(f"vmap: in_axes {axis} is out of range for {path} of shape {shape}")
         if size is None:
@@ -116,7 +117,7 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
             )
         axes = _leaf_axes(axes_given, structure, "in_axes")
         values = [v if hasattr(v, "shape") else as_value(v) for v in values]
-        size = _batch_size(values, axes, tree.paths(structure, "args"))
+        size = _batch_size(values, axes, structure)
         interpreter = Batch(Tensor, size)
         boxes = [
             value if axis is None else interpreter.make(_to_front(value, axis), size)

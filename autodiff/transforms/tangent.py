@@ -13,7 +13,7 @@ from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import (
     Function,
-    differentiable_leaf,
+    differentiable_leaves,
     returned_value,
     seeds_for,
     zero_value,
@@ -29,12 +29,7 @@ def _tangent_values(
     """Flatten primals and tangents together, and check them."""
     if not all(isinstance(given, (tuple, list)) for given in (primals, tangents)):
         raise TypeError(f"{transform}: primals and tangents must be tuples, one entry per argument")
-    values, structure = tree.flatten(tuple(primals))
-    paths = tree.paths(structure, "primals")
-    values = [
-        differentiable_leaf(value, path, transform)
-        for value, path in zip(values, paths, strict=True)
-    ]
+    values, structure = differentiable_leaves(tuple(primals), "primals", transform)
     return values, seeds_for(tuple(tangents), values, structure, "tangents", transform), structure
 
 
@@ -158,12 +153,7 @@ def linearize(f: Function, *xs: Any, **keywords: Any) -> tuple[Any, Function]:
     >>> out, linear_f(1.0), linear_f(2.0)
     (np.float64(9.0), np.float64(6.0), np.float64(12.0))
     """
-    values, structure = tree.flatten(xs)
-    paths = tree.paths(structure, "xs")
-    values = [
-        differentiable_leaf(value, path, "linearize")
-        for value, path in zip(values, paths, strict=True)
-    ]
+    values, structure = differentiable_leaves(xs, "xs", "linearize")
     outs, out_tree, tape = tangent_tape(f, values, structure, keywords, "linearize")
 
     def linear_f(*tangents: Any) -> Any:

@@ -16,7 +16,7 @@ from autodiff.tape.ir import Tape
 from autodiff.transforms.arguments import (
     Argnums,
     Function,
-    differentiable_leaf,
+    differentiable_leaves,
     positions_of,
 )
 from autodiff.transforms.gradient import Recorded
@@ -77,12 +77,8 @@ class Problem:
         """Outputs, their structure, the tape of the tangents, and the checked input leaves."""
         values: list[Any] = []
         for position in self.positions:
-            leaves, structure = tree.flatten(self.args[position])
-            paths = tree.paths(structure, f"argument {position}")
-            values += [
-                differentiable_leaf(leaf, path, self.transform)
-                for leaf, path in zip(leaves, paths, strict=True)
-            ]
+            root = f"argument {position}"
+            values += differentiable_leaves(self.args[position], root, self.transform)[0]
 
         def restricted(*chosen: Any, **keywords: Any) -> Any:
             arguments = list(self.args)
