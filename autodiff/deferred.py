@@ -55,7 +55,3 @@ class Deferred(Mapping[str, Function]):
 
     def __len__(self) -> int:
         return len(self._names)
-
-    def is_loaded(self, name: str) -> bool:
-        """Whether the function is there without loading anything."""
-        return name in self._functions

@@ -283,8 +283,7 @@ def _shared_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     known = _copies.get(place)
     if known is not None and same_content(known, array):
         return known
-    copy = np.array(array, order="K", subok=False)
-    copy.setflags(write=False)
+    copy: np.ndarray[Any, Any] = freeze(copied(array))
     _copies[place] = copy
     return copy
 

@@ -101,6 +101,12 @@ class TapeBuilder:
             self._numbers[kind, value] = kept, slot
         return kept, slot
 
+    def adopt(self, constant: Constant) -> int:
+        """Slot of a constant of another tape."""
+        if constant.known:
+            return self.constant(constant.value)
+        return self.unknown(constant.spec)
+
     def unknown(self, spec: Spec) -> int:
         """Slot of a constant of which only shape and dtype are known."""
         slot = self._new(spec)

@@ -71,9 +71,7 @@ def rewrite(
         if slot is None:
             if isinstance(operand, Variable):
                 raise TapeError(f"{operand!r} is neither an input nor computed before it is used")
-            known = operand.known
-            slot = builder.constant(operand.value) if known else builder.unknown(operand.spec)
-            places[operand.slot] = slot
+            slot = places[operand.slot] = builder.adopt(operand)
         return slot
 
     for entry in tape.entries if keep is None else keep:
@@ -227,10 +225,7 @@ def insert(
         slot = places.get(operand.slot)
         if slot is None:
             assert isinstance(operand, Constant)
-            slot = (
-                builder.constant(operand.value) if operand.known else builder.unknown(operand.spec)
-            )
-            places[operand.slot] = slot
+            slot = places[operand.slot] = builder.adopt(operand)
         return slot
 
     start = len(builder.rows)

@@ -20,10 +20,9 @@ from autodiff.transforms.jacobian.bounds import least_elimination_seconds
 from autodiff.transforms.jacobian.forward import forward
 from autodiff.transforms.jacobian.problem import Blocks, Problem
 from autodiff.transforms.jacobian.question import Question
-from autodiff.transforms.jacobian.rates import rates, sweep_seconds
+from autodiff.transforms.jacobian.rates import rates
 from autodiff.transforms.jacobian.reverse import reverse
 from autodiff.transforms.jacobian.tables import GIVEN, PRICES, RUNS, STRUCTURES
-from autodiff.transforms.jacobian.work import sweep_edges
 
 __all__ = [
     "GIVEN",
@@ -165,12 +164,8 @@ def _auto(problem: Problem) -> Blocks:
 # --- sweeps ---------------------------------------------------------------------------------------
 
 
-def _sweep_seconds(question: Question) -> tuple[float, float]:
-    return sweep_seconds(sweep_edges(question.nodes), question.rows, question.columns, rates())
-
-
 def _price_reverse(question: Question, best: Choice) -> Choice:
-    return Choice("reverse", _sweep_seconds(question)[1])
+    return Choice("reverse", question.sweep_seconds[1])
 
 
 def _run_reverse(
@@ -189,11 +184,11 @@ def _worth_forward(question: Question, best: Choice) -> bool:
 
 
 def _bound_forward(question: Question) -> float:
-    return _sweep_seconds(question)[0]
+    return question.sweep_seconds[0]
 
 
 def _price_forward(question: Question, best: Choice) -> Choice:
-    return Choice("forward", _sweep_seconds(question)[0])
+    return Choice("forward", question.sweep_seconds[0])
 
 
 def _run_forward(

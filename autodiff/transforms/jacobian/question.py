@@ -14,8 +14,9 @@ from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.tape.signature import vertex_key
 from autodiff.transforms.gradient import Recorded
 from autodiff.transforms.jacobian.problem import Problem
+from autodiff.transforms.jacobian.rates import rates, sweep_seconds
 from autodiff.transforms.jacobian.reverse import Measure, measure_sweep
-from autodiff.transforms.jacobian.work import node_size
+from autodiff.transforms.jacobian.work import node_size, sweep_edges
 
 __all__ = ["Question", "node_signature"]
 
@@ -47,6 +48,11 @@ class Question:
     def measure(self) -> Measure:
         """What a reverse sweep holds."""
         return measure_sweep(self.recorded.nodes)
+
+    @cached_property
+    def sweep_seconds(self) -> tuple[float, float]:
+        """What a forward and a reverse sweep take."""
+        return sweep_seconds(sweep_edges(self.nodes), self.rows, self.columns, rates())
 
     @cached_property
     def elements(self) -> int:
