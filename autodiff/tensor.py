@@ -22,7 +22,6 @@ from autodiff.interpret.graph import Leaf, Node, add_hook
 from autodiff.interpret.reverse import Reverse
 from autodiff.ops import elementwise as ew
 from autodiff.ops import index as indexing
-from autodiff.ops import sorting
 from autodiff.ops.elementwise_functions import (
     absolute_,
     divmod_,
@@ -418,7 +417,9 @@ class Tensor(Methods):
     __getitem__ = indexing.getitem
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        write(self, indexing.setitem(self, key, value))
+        result, place = indexing.written(self, key, value)
+        if not indexing.shows(value, self, place):  # x[i] += v updates the view, then assigns it
+            write(self, result, place)
 
     __iadd__ = augmented(_binary(ew.add), "+=")
     __isub__ = augmented(_binary(ew.subtract), "-=")
@@ -460,21 +461,7 @@ class Tensor(Methods):
             )
         return implementation(*args, **keywords)
 
-    # --- methods that write in place, or leave the program ----------------------------------------
-
-    def sort(
-        self, axis: int = -1, kind: Any = None, order: Any = None, *, stable: bool | None = None
-    ) -> None:
-        """Sort in place, as ``ndarray.sort`` does; ``np.sort`` returns a copy."""
-        self[...] = sorting.sort_(self, axis, kind, order, stable=stable)
-
-    def partition(self, kth: Any, axis: int = -1, kind: Any = "introselect") -> None:
-        """Partition in place, as ``ndarray.partition`` does; ``np.partition`` returns a copy."""
-        self[...] = sorting.partition_(self, kth, axis, kind)
-
-    def fill(self, value: Any) -> None:
-        """Write one value everywhere."""
-        self[...] = value
+    # --- methods that leave the program -----------------------------------------------------------
 
     def nonzero(self) -> Any:
         """Indices of the elements that are not zero: plain arrays."""
@@ -483,6 +470,8 @@ class Tensor(Methods):
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         """Cast; to integers or booleans gives a plain array."""
         target = np.dtype(dtype)
+        if not copy and target == self.dtype:
+            return self
         if not is_inexact(target):
             return as_array(self._interpreter.expose(self, ".astype()")).astype(target)
         return ew.convert.call(self, dtype=target)

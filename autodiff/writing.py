@@ -3,45 +3,99 @@
 Values are never changed in memory. A write computes the new value as an operation, which every
 interpretation sees like any other, and puts it in the box: so all names of one Tensor see the
 update, as all names of one array do, while operations recorded before it keep what they saw.
+
+What shows the same memory is updated as well. A write through a view is, step by step down to the
+array that owns the memory, a write into the base; then the other views in use that may show what
+was written are read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from autodiff.core.arrays import as_value
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, concrete, modes, thread_state
 from autodiff.core.spec import spec_of
 from autodiff.interpret.graph import Leaf
 from autodiff.ops.elementwise import convert
+from autodiff.ops.index import assign
+from autodiff.views import View, base_of, is_memory, overlap, views_of
 
 __all__ = ["augmented", "write"]
 
+Index = tuple[Any, ...]
+Link = tuple[Any, View, Mapping[str, Any]]
 
-def write(box: Any, result: Any) -> None:
+
+def write(box: Any, result: Any, place: Index | None = None) -> None:
     """Make a box stand for an updated value of its shape and dtype.
 
     A variable that is updated where nothing is recorded (under ``no_grad``) stays a variable with
     a new value. Elsewhere the box goes on as the dependent value, and the variable that it was
     still receives its gradient.
 
+    Parameters
+    ----------
+    box : Tensor
+    result : Tensor or array
+        All of the new value.
+    place : index, optional
+        Where it differs from the former value, if that is known.
+
     Raises
     ------
     TypeError
         The new value belongs to a transform further inside than the box does.
+    ValueError
+        The box shows the memory of another read-only, as ``np.broadcast_to`` does.
     """
-    interpreter = box._interpreter
     if not isinstance(result, Box):
-        result = interpreter.constant(as_value(result))
-    if result._interpreter is not interpreter:
+        result = box._interpreter.constant(as_value(result))
+    steps: list[Link] = []
+    boxes, results = [box], [result]
+    link = base_of(box)
+    while link is not None:
+        base, how, keywords = link
+        if how.write is None:
+            raise ValueError(
+                f"assignment destination is read-only: this Tensor of shape {boxes[-1].shape} is a "
+                "view that NumPy makes read-only too; write into its base, or make a copy"
+            )
+        steps.append(link)
+        boxes.append(base)
+        results.append(_laid_out(base, how.write(base, results[-1], **keywords)))
+        link = base_of(base)
+    for each, value in zip(boxes, results, strict=True):
+        _check_level(each, value)
+    _replace(boxes[-1], results[-1])
+    # From the owner of the memory back to the box: each is what its base shows now
+    for level in range(len(steps) - 1, -1, -1):
+        base, how, keywords = steps[level]
+        written = how.place(keywords)
+        view, value = boxes[level], results[level]
+        if _suspends(view) or not _same_layout(view, value):
+            _read_again(view, steps[level])
+        else:
+            _replace(view, value)
+        _update_views(base, written, but=view)
+    _update_views(box, place)
+
+
+def _check_level(box: Any, result: Any) -> None:
+    if result._interpreter is not box._interpreter:
         raise TypeError(
             "assignment into a Tensor that belongs to an outer transform, of a value that "
             "belongs to an inner one; make a copy inside the inner transform (x = x + 0) or "
             "build the result with np.where"
         )
+
+
+def _replace(box: Any, result: Any) -> None:
+    """Put a new value in a box."""
     if result._payload is None and isinstance(box._payload, Leaf):
         box._value = result._value
         box._payload.assign(result._value)
@@ -50,6 +104,56 @@ def write(box: Any, result: Any) -> None:
         box._variable = box._payload
     box._value = result._value
     box._payload = result._payload
+
+
+def _update_views(base: Any, written: Index | None, but: Any = None) -> None:
+    """Read again what shows the part of a base that was written, and what shows that."""
+    stale = [
+        view
+        for view in views_of(base)
+        if view is not but and overlap(written, _place_of(view), base.shape)
+    ]
+    while stale:
+        view = stale.pop()
+        link = base_of(view)
+        if link is not None:
+            _read_again(view, link)
+            stale += views_of(view)
+
+
+def _place_of(view: Any) -> Index | None:
+    link = base_of(view)
+    return None if link is None else link[1].place(link[2])
+
+
+def _read_again(view: Any, link: Link) -> None:
+    base, how, keywords = link
+    with _recording(view):
+        _replace(view, how.read(base, **keywords))
+
+
+def _suspends(view: Any) -> bool:
+    """Whether a view that something is differentiated through is updated without recording."""
+    suspended = modes.open and view._interpreter.level < thread_state.no_grad_level
+    return bool(suspended) and view._payload is not None
+
+
+def _recording(view: Any) -> AbstractContextManager[None]:
+    """A view of a variable stays one when the variable is updated without recording."""
+    return modes.changed(no_grad_level=0) if _suspends(view) else nullcontext()
+
+
+def _same_layout(box: Any, result: Any) -> bool:
+    """Whether NumPy would make views of both alike: whether their strides are the same."""
+    former, new = concrete(box), concrete(result)
+    return bool(getattr(former, "strides", ()) == getattr(new, "strides", ()))
+
+
+def _laid_out(box: Any, result: Any) -> Any:
+    """Updated value in the memory order of the former: what is a view of it depends on that."""
+    if _same_layout(box, result):
+        return result
+    return assign(box, result, template=(Ellipsis,))
 
 
 def augmented(operate: Callable[[Any, Any], Any], symbol: str) -> Callable[[Any, Any], Any]:
@@ -61,9 +165,9 @@ def augmented(operate: Callable[[Any, Any], Any], symbol: str) -> Callable[[Any,
 
     def update(self: Any, other: Any) -> Any:
         result = operate(self, other)
-        shape = self.shape
-        if not shape or result is NotImplemented:
+        if result is NotImplemented or not is_memory(self):
             return result
+        shape = self.shape
         own, spec = self.dtype, spec_of(result)
         if spec.shape != shape:
             raise ValueError(
@@ -77,7 +181,7 @@ def augmented(operate: Callable[[Any, Any], Any], symbol: str) -> Callable[[Any,
                     f"of dtype {own}; write x = x {symbol[:-1]} y"
                 )
             result = convert(result, dtype=own)
-        write(self, result)
+        write(self, result if not isinstance(result, Box) else _laid_out(self, result))
         return self
 
     return update

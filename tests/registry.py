@@ -192,8 +192,10 @@ def poison(values: list[Any], kept: list[np.ndarray[Any, Any]]) -> int:
         if any(np.shares_memory(array, other) for other in kept):
             continue
         owner = array
-        while isinstance(owner.base, np.ndarray):
-            owner = owner.base
+        base = array.base
+        while base is not None:  # between stand objects that only hold memory
+            owner = base if isinstance(base, np.ndarray) else owner
+            base = getattr(base, "base", None)
         owner.setflags(write=True)
         owner[...] = np.nan
         count += 1

@@ -19,6 +19,7 @@ import autodiff as ad
 ORDER = (
     ("errors", "tree", "deferred"),
     ("core",),
+    ("views",),
     ("ops", "structure"),
     ("interpret",),
     ("tape",),

@@ -794,7 +794,7 @@ def test_methods(name):
 
 WITHOUT_METHOD = {
     *("base", "byteswap", "ctypes", "device", "dump", "dumps", "flags", "getfield"),
-    *("resize", "setfield", "setflags", "strides", "to_device", "tobytes", "tofile", "view"),
+    *("setfield", "setflags", "to_device", "tobytes", "tofile"),
 }
 """Attributes of ndarray on memory, files and devices: Tensors are values."""
 

@@ -50,6 +50,7 @@ __all__ = [
     "is_number",
     "is_scalar",
     "memory_of",
+    "memory_order",
     "ones",
     "only_holder",
     "owned",
@@ -192,6 +193,11 @@ SHARED = 1 << 18
 def writeable(array: Any) -> bool:
     """Whether the array's memory can be written to through it."""
     return bool(array.flags.writeable)
+
+
+def memory_order(array: Any) -> str:
+    """Return "C" or "F" where elements stand one after another in that order, "K" elsewhere."""
+    return "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else "K"
 
 
 def memory_of(array: Any) -> Any:

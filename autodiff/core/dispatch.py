@@ -46,15 +46,21 @@ class Box:
     ``_value`` is what the next lower level sees (at the outermost level: an array or a NumPy
     scalar), ``_interpreter`` owns the box, and ``_payload`` is what that interpreter attaches to
     the value: a tape node, a tangent, a batch size, a tape variable; None marks a constant.
-    ``_variable`` is the first payload of a box that was assigned to.
+    ``_variable`` is the first payload of a box that was assigned to; ``_base`` and ``_views`` tell
+    with which boxes it shares memory (see `autodiff.views`).
     """
 
-    __slots__ = ("__weakref__", "_interpreter", "_payload", "_value", "_variable")
+    # fmt: off
+    __slots__ = ("__weakref__", "_base", "_interpreter", "_payload", "_value", "_variable",
+                 "_views")
+    # fmt: on
 
     _value: Any
     _interpreter: Interpreter
     _payload: Any
     _variable: Any
+    _base: Any
+    _views: Any
 
     @property
     def shape(self) -> tuple[int, ...]:

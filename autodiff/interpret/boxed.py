@@ -17,6 +17,7 @@ from autodiff.interpret.batch import Batch
 from autodiff.interpret.cotangents import cast, zeros
 from autodiff.interpret.reverse import Reverse
 from autodiff.interpret.sweep import sweep
+from autodiff.views import handed_out
 
 __all__ = ["pull_back", "run", "run_batched", "run_flattened"]
 
@@ -32,7 +33,7 @@ def run(
     The payload is None for what the interpreter holds constant or has never seen.
     """
     with open_scope(interpreter):
-        return [interpreter.unbox(out) for out in function(*inputs)]
+        return [_taken_apart(interpreter, out) for out in function(*inputs)]
 
 
 def run_flattened(
@@ -45,7 +46,12 @@ def run_flattened(
     """
     with open_scope(interpreter):
         outs, structure = tree.flatten(function(*inputs))
-    return [interpreter.unbox(out) for out in outs], structure
+    return [_taken_apart(interpreter, out) for out in outs], structure
+
+
+def _taken_apart(interpreter: Interpreter, out: Any) -> tuple[Any, Any]:
+    value, payload = interpreter.unbox(out)
+    return handed_out(value), payload
 
 
 def run_batched(

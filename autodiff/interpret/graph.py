@@ -20,6 +20,7 @@ from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.cotangents import Slot
+from autodiff.views import handed_out, snapshot
 
 __all__ = [
     "Hooks",
@@ -180,9 +181,9 @@ def add_hook(node: Node, hook: Callable[[Any], Any]) -> Callable[[], None]:
 def run_hooks(node: Node, g: Any) -> Any:
     """Cotangent of a node after its hooks have seen it; one of them may replace it."""
     for hook in list(node.hooks):
-        replaced = hook(g)
+        replaced = hook(handed_out(g))
         if replaced is not None:
-            replaced = replaced if isinstance(replaced, Box) else as_array(replaced)
+            replaced = snapshot(replaced) if isinstance(replaced, Box) else as_array(replaced)
             if spec_of(replaced) != node.spec:
                 raise RuleError(
                     f"hook {getattr(hook, '__name__', hook)!r} returned a cotangent "

@@ -18,6 +18,7 @@ from autodiff.interpret.fast import FastRecording
 from autodiff.interpret.graph import Leaf, Projection, make_node
 from autodiff.interpret.operands import as_input
 from autodiff.interpret.sweep import backward as backward_from
+from autodiff.views import snapshot
 
 __all__ = ["Reverse"]
 
@@ -66,7 +67,7 @@ class Reverse(FastRecording):
         if False in pattern:
             for position, saves in enumerate(pullback.saves):
                 if saves and not active[position]:
-                    values[position] = protected(values[position])
+                    values[position] = snapshot(protected(values[position]))
         saved = pullback.save(out, params, *values)
         if isinstance(out, tuple):
             return self._record_outputs(pullback, tuple(parents), saved, out, params)

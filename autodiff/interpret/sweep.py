@@ -29,6 +29,7 @@ from autodiff.errors import RuleError, TapeReleasedError
 from autodiff.interpret.call_sites import check_finite
 from autodiff.interpret.cotangents import Parts, Slot, conform, keep_zero
 from autodiff.interpret.graph import Hooks, Node, run_hooks
+from autodiff.views import handed_out
 
 __all__ = ["backward", "sweep"]
 
@@ -280,4 +281,4 @@ def _accumulate_grad(node: Node, cotangent: Any) -> None:
     former = getattr(node, "grad", None)
     if former is not None:
         cotangent = former + cotangent
-    node.grad = cotangent if isinstance(cotangent, Box) else as_array(cotangent)
+    node.grad = handed_out(cotangent) if isinstance(cotangent, Box) else as_array(cotangent)

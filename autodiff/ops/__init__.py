@@ -24,6 +24,7 @@ from autodiff.ops import (
     statistics,
     ufunc_methods,
     ufuncs,
+    windows,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "statistics",
     "ufunc_methods",
     "ufuncs",
+    "windows",
 ]

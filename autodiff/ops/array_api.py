@@ -8,6 +8,7 @@ import numpy as np
 
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops import elementwise as ew
+from autodiff.ops import rearrange
 from autodiff.ops.linalg.contractions import matmul, outer_, tensordot_
 from autodiff.ops.linalg.matrices import as_matrices, conj
 from autodiff.ops.operands import operand
@@ -39,12 +40,7 @@ def outer_of_vectors(x1: Any, x2: Any, /) -> Any:
 @implements(np.linalg.diagonal)
 def diagonal_(x: Any, /, *, offset: int = 0) -> Any:
     """``np.linalg.diagonal``: of the matrices in the last two axes."""
-    x = as_matrices("diagonal", x)
-    rows, columns = x.shape[-2:]
-    first_row, first_column = max(-offset, 0), max(offset, 0)
-    count = max(min(rows - first_row, columns - first_column), 0)
-    steps = np.arange(count)
-    return x[..., steps + first_row, steps + first_column]
+    return rearrange.diagonal_(as_matrices("diagonal", x), offset, -2, -1)
 
 
 @implements(np.linalg.trace)

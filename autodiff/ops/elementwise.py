@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, as_array, copied_value, scalar_form
+from autodiff.core.arrays import ARRAY, as_array, copied_value, empty, scalar_form
 from autodiff.core.declare import elementwise, linear
 from autodiff.core.registry import REGISTRY
+from autodiff.core.spec import spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Nothing, Operation
 from autodiff.ops.protocol import UFUNCS
 from autodiff.ops.samples import Sample, array, cases, reals
+from autodiff.views import View
 
 LOG_2 = float(np.log(2.0))
 LOG_10 = float(np.log(10.0))
@@ -425,7 +427,7 @@ def real(x: Any) -> Any:
     return np.real(x)
 
 
-def _no_imaginary_part(operation: Operation, position: int) -> Description | None:
+def _nothing_of_real_numbers(operation: Operation, position: int) -> Description | None:
     return None if operation.inputs[position].dtype.kind == "c" else Nothing()
 
 
@@ -433,12 +435,40 @@ def _no_imaginary_part(operation: Operation, position: int) -> Description | Non
     transpose=lambda g, x_spec: g * -1j if x_spec.dtype.kind == "c" else 0.0 * g,
     batch=_leading_batch(lambda x: imag(x)),
     sample=_complexes,
-    local=_no_imaginary_part,
+    local=_nothing_of_real_numbers,
     pattern=structures.same,
 )
 def imag(x: Any) -> Any:
     """Imaginary part."""
-    return copied_value(np.imag(x))
+    return np.imag(x) if type(x) is ARRAY and x.dtype.kind == "c" else copied_value(np.imag(x))
+
+
+@elementwise(d_re=1, d_im=lambda g: g * 1j, sample=reals(2), cost=0)
+def complex_of(re: Any, im: Any) -> Any:
+    """Complex number of its parts, also where one is infinite, or a zero with a sign."""
+    if np.iscomplexobj(re) or np.iscomplexobj(im):
+        return re + 1j * im
+    shape = np.broadcast_shapes(np.shape(re), np.shape(im))
+    parts = empty(shape, np.result_type(re, im, np.complex64), like=re)
+    parts.real, parts.imag = re, im
+    return scalar_form(parts)
+
+
+_real_part = View(
+    read=real, write=lambda x, v: complex_of(v, imag(x)) if spec_of(x).dtype.kind == "c" else v
+)
+_imaginary_part = View(read=imag, write=lambda x, v: complex_of(real(x), v))
+_no_imaginary_part = View(read=imag, copies=True)
+
+
+def real_(val: Any) -> Any:
+    """``np.real``: a view, of real numbers too."""
+    return _real_part(val)
+
+
+def imag_(val: Any) -> Any:
+    """``np.imag``: a view; of real numbers, zeros that cannot be written."""
+    return (_imaginary_part if spec_of(val).dtype.kind == "c" else _no_imaginary_part)(val)
 
 
 @linear(

@@ -19,6 +19,7 @@ from autodiff.ops.protocol import (
     implements,
     refuse_keywords,
 )
+from autodiff.ops.shape import ordered
 
 __all__ = ["clip_", "round_", "where_"]
 
@@ -109,8 +110,8 @@ def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
     return ew.rint.call(a * scale) / scale
 
 
-implements(np.real)(ew.real.call)
-implements(np.imag)(ew.imag.call)
+implements(np.real)(ew.real_)
+implements(np.imag)(ew.imag_)
 
 
 @implements(np.angle)
@@ -123,13 +124,13 @@ def angle_(z: Any, deg: bool = False) -> Any:
 @implements(np.astype)
 def astype_(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """``np.astype``."""
-    return x.astype(dtype)
+    return x.astype(dtype, copy=copy)
 
 
 @implements(np.copy)
 def copy_(a: Any, order: str = "K", subok: bool = False) -> Any:
     """``np.copy``."""
-    return ew.positive.call(a)
+    return ordered(ew.positive.call(a), order)
 
 
 # --- functions whose results are plain ------------------------------------------------------------

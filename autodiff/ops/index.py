@@ -34,6 +34,7 @@ from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Sums
 from autodiff.ops.samples import Sample, array
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, unbroadcast
+from autodiff.views import View, base_of
 
 Template = tuple[Any, ...]
 
@@ -382,19 +383,47 @@ def _check_index_dtype(dtype: np.dtype[Any], entry: Any, function: str) -> None:
         )
 
 
+item = View(
+    read=index,
+    write=lambda x, v, template: assign(x, v, template=template),
+    place=lambda keywords: keywords["template"],
+)
+"""What is between brackets, where it holds no Tensors."""
+
+
 def getitem(x: Any, key: Any) -> Any:
-    """``x[key]``."""
+    """``x[key]``: a view where NumPy gives one."""
     if type(key) is int:  # what loops do, n times
-        return index.call(x, template=(key,))
+        return item(x, template=(key,))
+    template, arrays = parse_key(key, spec_of(x).shape, "index")
+    return index(x, *arrays, template=template) if arrays else item(x, template=template)
+
+
+def pick(x: Any, key: Any) -> Any:
+    """``x[key]`` as a copy, whatever the key."""
     template, arrays = parse_key(key, spec_of(x).shape, "index")
     return index(x, *arrays, template=template)
 
 
 def setitem(x: Any, key: Any, value: Any) -> Any:
     """Return `x` with `value` written at `key`."""
+    return written(x, key, value)[0]
+
+
+def written(x: Any, key: Any, value: Any) -> tuple[Any, Template]:
+    """Return `x` with `value` written at `key`, and the index that this was."""
     template, arrays = parse_key(key, spec_of(x).shape, "assign")
     if not isinstance(value, Box):
         value = as_value(value)
     if spec_of(value).dtype.kind == "c" and spec_of(x).dtype.kind != "c":
         raise TypeError("assign: a complex value cannot be written into a real Tensor")
-    return assign(x, value, *arrays, template=template)
+    return assign(x, value, *arrays, template=template), template
+
+
+def shows(value: Any, x: Any, template: Template) -> bool:
+    """Whether a value is the view of `x` under an index: then writing it there changes nothing."""
+    link = base_of(value) if isinstance(value, Box) else None
+    if link is None or link[0] is not x or link[1] is not item:
+        return False
+    own = link[2]["template"]
+    return own is template or (not _has_arrays(own) and own == template)

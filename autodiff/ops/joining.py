@@ -14,19 +14,28 @@ from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, existing, one_axis, operand
 from autodiff.ops.protocol import implements
-from autodiff.ops.shape import broadcast_to, concatenate_, reshape, swapaxes_, transpose_
+from autodiff.ops.shape import (
+    broadcasted,
+    concatenate_,
+    ordered,
+    reshape,
+    reshaped,
+    swapaxes_,
+    transpose_,
+)
+from autodiff.views import handed_out
 
 # --- at least so many axes ------------------------------------------------------------------------
 
 
-def _at_least(ndim: int, reshaped: Any) -> Any:
+def _at_least(ndim: int, higher: Any) -> Any:
     """Build one of ``np.atleast_1d`` and its kin from what it makes of a lower rank's shape."""
 
     def function(*arys: Any) -> Any:
         results = []
         for ary in map(operand, arys):
             shape = spec_of(ary).shape
-            results.append(ary if len(shape) >= ndim else reshape(ary, shape=reshaped(shape)))
+            results.append(ary if len(shape) >= ndim else reshaped(ary, shape=higher(shape)))
         return results[0] if len(results) == 1 else tuple(results)
 
     function.__name__ = function.__qualname__ = f"atleast_{ndim}d_"
@@ -177,20 +186,24 @@ def broadcast_arrays_(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     """``np.broadcast_arrays``."""
     arrays = list(map(operand, args))
     shape = np.broadcast_shapes(*[spec_of(x).shape for x in arrays])
-    return tuple(broadcast_to(x, shape=shape) for x in arrays)
+    if all(spec_of(x).shape == shape for x in arrays):
+        return tuple(arrays)
+    return tuple(broadcasted(x, shape=shape) for x in arrays)
 
 
 @implements(np.meshgrid)
 def meshgrid_(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
-    """``np.meshgrid``; Tensors are values, so `copy` makes no difference."""
+    """``np.meshgrid``: views of the vectors if `copy` is False."""
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
     arrays = list(map(operand, xi))
     count = len(arrays)
     grids = [
-        reshape(x, shape=tuple(spec_of(x).size if i == k else 1 for i in range(count)))
+        reshaped(x, shape=tuple(spec_of(x).size if i == k else 1 for i in range(count)))
         for k, x in enumerate(arrays)
     ]
     if indexing == "xy" and count > 1:
         grids = [swapaxes_(grid, 0, 1) for grid in grids]
-    return tuple(grids) if sparse else broadcast_arrays_(*grids)
+    if not sparse:
+        grids = list(broadcast_arrays_(*grids))
+    return tuple(handed_out(ordered(grid, "C")) for grid in grids) if copy else tuple(grids)

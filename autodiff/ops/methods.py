@@ -1,26 +1,30 @@
 """NumPy's attributes and methods of an array, each one the function of that name.
 
-Nothing here knows what differentiates: a method is what NumPy's function does to a Tensor.
+Nothing here knows what differentiates: a method is what NumPy's function does to a Tensor, and
+what writes is an assignment.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-from autodiff.core.dispatch import Box
+import numpy as np
+
+from autodiff.core.arrays import as_numpy
+from autodiff.core.dispatch import Box, concrete
 from autodiff.ops import calculus, rearrange, reduce, selecting, sorting
 from autodiff.ops import elementwise as ew
 from autodiff.ops import shape as shapes
 from autodiff.ops.elementwise_functions import clip_, round_
+from autodiff.ops.flat import Flat
 from autodiff.ops.linalg import contractions
 
 __all__ = ["Methods"]
 
 
 class Methods(Box):
-    """A box with the attributes and methods of ``numpy.ndarray`` that compute something new."""
+    """A box with the attributes and methods of ``numpy.ndarray``."""
 
     __slots__ = ()
 
@@ -56,18 +60,36 @@ class Methods(Box):
 
     @property
     def real(self) -> Any:
-        """Real part."""
-        return ew.real.call(self)
+        """Real part; of real numbers the Tensor itself."""
+        return ew.real_(self) if self.dtype.kind == "c" else self
+
+    @real.setter
+    def real(self: Any, value: Any) -> None:
+        self.real[...] = value
 
     @property
     def imag(self) -> Any:
         """Imaginary part."""
-        return ew.imag.call(self)
+        return ew.imag_(self)
+
+    @imag.setter
+    def imag(self: Any, value: Any) -> None:
+        self.imag[...] = value
 
     @property
-    def flat(self) -> Iterator[Any]:
-        """Iterator over the elements."""
-        return iter(self.ravel())
+    def flat(self) -> Any:
+        """The elements in C order, to iterate over, read and write."""
+        return Flat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self.flat[...] = value
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Bytes to step in memory along each axis that the program sees."""
+        strides = as_numpy(concrete(self)).strides
+        return strides[len(strides) - self.ndim :]
 
     sum = reduce.sum_
     mean = reduce.mean_
@@ -85,8 +107,6 @@ class Methods(Box):
     ravel = shapes.ravel_
     squeeze = shapes.squeeze_
     swapaxes = shapes.swapaxes_
-    conj = ew.conjugate.call
-    conjugate = ew.conjugate.call
     clip = clip_
     round = round_
     cumprod = calculus.cumprod_
@@ -112,13 +132,51 @@ class Methods(Box):
         """``ndarray.transpose``: axes as arguments or as one tuple."""
         return shapes.transpose_(self, _unpacked(axes) if axes else None)
 
+    def conjugate(self) -> Any:
+        """Complex conjugate; of real numbers the Tensor itself, as ``ndarray`` has it."""
+        return ew.conjugate.call(self) if self.dtype.kind == "c" else self
+
+    conj = conjugate
+
+    def view(self, dtype: Any = None, type: Any = None) -> Any:
+        """Another Tensor that shows the same memory; its bits mean the same."""
+        if type is not None or (dtype is not None and np.dtype(dtype) != self.dtype):
+            raise TypeError(
+                "view: the bits of a Tensor cannot be read as another type, for which there is no "
+                "derivative; cast with astype"
+            )
+        return shapes.reshaped(self, shape=self.shape)
+
     def flatten(self, order: str = "C") -> Any:
-        """One axis."""
-        return shapes.ravel_(self, order)
+        """One axis, as a copy."""
+        return shapes.flattened(self, order)
 
     def copy(self, order: str = "C") -> Any:
         """Tensor with the same value; an assignment to either leaves the other alone."""
-        return ew.positive.call(self)
+        return shapes.ordered(ew.positive.call(self), order)
+
+    # --- methods that write -----------------------------------------------------------------------
+
+    def sort(
+        self: Any, axis: int = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+    ) -> None:
+        """Sort in place, as ``ndarray.sort`` does; ``np.sort`` returns a copy."""
+        self[...] = sorting.sort_(self, axis, kind, order, stable=stable)
+
+    def partition(self: Any, kth: Any, axis: int = -1, kind: Any = "introselect") -> None:
+        """Partition in place, as ``ndarray.partition`` does; ``np.partition`` returns a copy."""
+        self[...] = sorting.partition_(self, kth, axis, kind)
+
+    def fill(self: Any, value: Any) -> None:
+        """Write one value everywhere."""
+        self[...] = value
+
+    def resize(self, *shape: Any, refcheck: bool = True) -> NoReturn:
+        """Refuse: ``ndarray.resize`` changes the size of memory that others may show."""
+        raise TypeError(
+            "resize: the size of a Tensor cannot change in place; write x = np.resize(x, shape), "
+            "which repeats the elements, or x = np.pad(x, widths), which adds zeros"
+        )
 
 
 def _unpacked(dims: tuple[Any, ...]) -> Any:

@@ -14,7 +14,8 @@ from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, operand
 from autodiff.ops.protocol import implements
 from autodiff.ops.ranges import linspace_
-from autodiff.ops.shape import broadcast_to, concatenate, moveaxis_, pad_widths, pad_zeros
+from autodiff.ops.shape import broadcast_to, concatenate, moveaxis_, ordered, pad_widths, pad_zeros
+from autodiff.views import handed_out
 
 Sides = tuple[Any, Any]
 
@@ -59,7 +60,7 @@ def pad_(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> A
     for axis, (before, after) in enumerate(widths):
         if before or after:
             x = _padded_axis(x, axis, before, after, mode, kwargs)
-    return x
+    return handed_out(ordered(x, "C"))
 
 
 def _sides(values: Any, ndim: int) -> list[Sides]:

@@ -21,11 +21,13 @@ from autodiff.ops.shape import (
     concatenate,
     concatenate_,
     moveaxis_,
+    ordered,
     ravel_,
     reshape,
     swapaxes_,
     transpose_,
 )
+from autodiff.views import View, handed_out
 
 # --- order along an axis --------------------------------------------------------------------------
 
@@ -71,7 +73,7 @@ def roll_(a: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None =
     shifts, axes = np.broadcast_arrays(np.atleast_1d(shift), np.atleast_1d(axis))
     for step, position in zip(shifts.tolist(), axes.tolist(), strict=True):
         a = _rolled(a, operator.index(step), one_axis(position, a, "roll"))
-    return a
+    return handed_out(a)
 
 
 @implements(np.rollaxis)
@@ -167,6 +169,10 @@ def _diagonal_steps(rows: int, columns: int, offset: int) -> tuple[Any, Any]:
 @implements(np.diagonal)
 def diagonal_(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """``np.diagonal``: of each matrix of a stack; the diagonals' axis is the last."""
+    return _shown_diagonal(a, offset=offset, axis1=axis1, axis2=axis2)
+
+
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     first, second = one_axis(axis1, a, "diagonal"), one_axis(axis2, a, "diagonal")
     if first == second:
         raise ValueError("diagonal: axis1 and axis2 must differ")
@@ -174,6 +180,10 @@ def diagonal_(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     *_, rows, columns = spec_of(moved).shape
     steps = _diagonal_steps(rows, columns, operator.index(offset))
     return getitem(moved, (Ellipsis, *steps))
+
+
+_shown_diagonal = View(read=_diagonal, copies=True)
+"""NumPy shows diagonals read-only."""
 
 
 @implements(np.diag)
@@ -202,7 +212,7 @@ def trace_(
 ) -> Any:
     """``np.trace``."""
     refuse_keywords("trace", OUT_REMEDY, out=out)
-    return sum_(diagonal_(a, offset, axis1, axis2), axis=-1, dtype=dtype)
+    return sum_(_diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 @implements(np.tril)
@@ -245,7 +255,7 @@ def delete_(arr: Any, obj: Any, axis: int | None = None) -> Any:
         arr, axis = ravel_(arr), 0
     position = one_axis(axis, arr, "delete")
     kept = np.delete(np.arange(spec_of(arr).shape[position]), obj)
-    return getitem(arr, along(position, kept))
+    return ordered(getitem(arr, along(position, kept)), "C")
 
 
 @implements(np.insert)
@@ -261,6 +271,8 @@ def insert_(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     if missing > 0:
         values = reshape(values, shape=(1,) * missing + spec_of(values).shape)
     places = np.arange(length)[obj] if isinstance(obj, slice) else as_array(obj)
+    if not places.size:
+        places = places.astype(np.intp)
     if places.dtype.kind == "b":
         places = places.nonzero()[0]
     if places.ndim == 0:
@@ -271,7 +283,7 @@ def insert_(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     block = (*shape[:position], count, *shape[position + 1 :])
     merged = concatenate(arr, broadcast_to(values, shape=block), axis=position)
     order = np.insert(np.arange(length), places, length + np.arange(count))
-    return getitem(merged, along(position, order))
+    return ordered(getitem(merged, along(position, order)), "C")
 
 
 @implements(np.trim_zeros)

@@ -11,10 +11,10 @@ import numpy as np
 from autodiff.core.arrays import as_array, has_memory, is_number, protected, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import is_inexact, spec_of
-from autodiff.ops.index import Hole, Template, getitem, index, setitem
+from autodiff.ops.index import Hole, Template, getitem, index, pick, setitem
 from autodiff.ops.operands import along, one_axis, operand, plain
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
-from autodiff.ops.shape import broadcast_to, moveaxis_, ravel_, reshape
+from autodiff.ops.shape import broadcast_to, moveaxis_, ordered, ravel_, reshape
 
 # --- reading --------------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ def take_(
     if spec_of(places).size == 0 and isinstance(indices, (list, tuple)):
         places = zeros(spec_of(places).shape, np.intp, like=a)
     places = _within(places, length, mode, "take")
-    return getitem(a, along(position, places))
+    return ordered(pick(a, along(position, places)), "C")
 
 
 def _grid(shape: Sequence[int], axis: int) -> Template:
@@ -80,7 +80,7 @@ def take_along_axis_(arr: Any, indices: Any, axis: int | None = -1) -> Any:
         picked = index(moved, places, template=template)
     else:
         picked = getitem(moved, (places, *template[1:]))
-    return moveaxis_(picked, 0, position)
+    return ordered(moveaxis_(picked, 0, position), "C")
 
 
 @implements(np.compress)

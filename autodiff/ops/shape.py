@@ -9,12 +9,14 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from autodiff.core.arrays import SCALAR, as_array, repeated
+from autodiff.core.arrays import SCALAR, as_array, memory_order, repeated
 from autodiff.core.declare import linear
+from autodiff.core.dispatch import concrete
 from autodiff.core.spec import Shape, axes_to_sum, spec_of
 from autodiff.ops import structures
 from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
 from autodiff.ops.samples import cases
+from autodiff.views import View, handed_out
 
 Axes = int | Sequence[int]
 
@@ -162,6 +164,13 @@ def pad_zeros(x: Any, *, widths: tuple[tuple[int, int], ...]) -> Any:
     return np.pad(x, widths) if widths else x
 
 
+# --- views ----------------------------------------------------------------------------------------
+
+reshaped = View(read=reshape, write=lambda x, v, shape: reshape(v, shape=spec_of(x).shape))
+transposed = View(read=transpose, write=lambda x, v, axes: transpose(v, axes=_inverse(axes)))
+broadcasted = View(read=broadcast_to)
+
+
 # --- NumPy's functions ----------------------------------------------------------------------------
 
 
@@ -183,17 +192,53 @@ def reshape_(a: Any, /, shape: Axes, order: str = "C", *, copy: bool | None = No
     """``np.reshape``; Tensors are values, so `copy` makes no difference."""
     spec = spec_of(a)
     dims = _resolved(shape, spec.size)
-    if order in ("C", "A"):
-        return reshape(a, shape=dims)
-    if order != "F":
+    if order == "C" or (order == "A" and not _is_fortran(a)):
+        return reshaped(a, shape=dims)
+    if order not in ("F", "A"):
         raise ValueError(f"reshape: order must be 'C', 'F' or 'A', got {order!r}")
-    return transpose_(reshape(transpose_(a), shape=dims[::-1]))
+    return transpose_(reshaped(transpose_(a), shape=dims[::-1]))
 
 
 @implements(np.ravel)
 def ravel_(a: Any, order: str = "C") -> Any:
-    """``np.ravel``."""
+    """``np.ravel``: in the order of memory for "K"."""
+    if order == "K" and spec_of(a).ndim > 1:
+        a, order = transpose_(a, _axes_in_memory(a)), "C"
     return reshape_(a, -1, order="C" if order == "K" else order)
+
+
+def flattened(a: Any, order: str = "C") -> Any:
+    """Give the elements on one axis, as ``np.ravel`` does, but never as a view."""
+    return handed_out(ravel_(a, order))
+
+
+def ordered(a: Any, order: str | None) -> Any:
+    """Give a value another order of memory, which decides what is a view of it."""
+    if order in ("K", None) or (order == "A" and _is_fortran(a)):
+        return a
+    spec = spec_of(a)
+    if order == "F":
+        if spec.ndim < 2 or _is_fortran(a):
+            return a
+        backwards = tuple(range(spec.ndim))[::-1]
+        return transpose(ordered(transpose(a, axes=backwards), "C"), axes=backwards)
+    if order not in ("A", "C"):
+        raise ValueError(f"copy: order must be 'C', 'F', 'A' or 'K', got {order!r}")
+    if spec.ndim < 2 or memory_order(as_array(concrete(a))) == "C":
+        return a
+    return reshape(reshape(a, shape=(spec.size,)), shape=spec.shape)
+
+
+def _axes_in_memory(a: Any) -> Shape:
+    """Axes from the one that steps furthest in memory to the one that steps least."""
+    ndim = spec_of(a).ndim
+    strides = as_array(concrete(a)).strides[-ndim:]
+    return tuple(sorted(range(ndim), key=lambda axis: -abs(strides[axis])))
+
+
+def _is_fortran(a: Any) -> bool:
+    """Whether the first axis runs fastest in memory."""
+    return memory_order(as_array(concrete(a))) == "F"
 
 
 @implements(np.transpose)
@@ -201,12 +246,12 @@ def transpose_(a: Any, axes: Axes | None = None) -> Any:
     """``np.transpose``."""
     ndim = spec_of(a).ndim
     if axes is None:
-        return transpose(a, axes=tuple(range(ndim))[::-1]) if ndim > 1 else a
+        return transposed(a, axes=tuple(range(ndim))[::-1]) if ndim > 1 else a
     given = (axes,) if isinstance(axes, (int, np.integer)) else tuple(axes)
     order = tuple(_axis(axis, ndim, "transpose") for axis in given)
     if sorted(order) != list(range(ndim)):
         raise ValueError(f"transpose: axes {given} are not a permutation of {ndim} axes")
-    return transpose(a, axes=order)
+    return transposed(a, axes=order)
 
 
 def _axis(axis: SupportsIndex, ndim: int, function: str) -> int:
@@ -232,7 +277,7 @@ def swapaxes_(a: Any, axis1: int, axis2: int) -> Any:
     order = list(range(ndim))
     i, j = _axis(axis1, ndim, "swapaxes"), _axis(axis2, ndim, "swapaxes")
     order[i], order[j] = j, i
-    return transpose(a, axes=tuple(order))
+    return transposed(a, axes=tuple(order))
 
 
 @implements(np.moveaxis)
@@ -251,7 +296,7 @@ def moveaxis_(a: Any, source: Axes, destination: Axes) -> Any:
     order = [axis for axis in range(ndim) if axis not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         order.insert(target, origin)
-    return transpose(a, axes=tuple(order))
+    return transposed(a, axes=tuple(order))
 
 
 @implements(np.squeeze)
@@ -266,7 +311,7 @@ def squeeze_(a: Any, axis: Axes | None = None) -> Any:
         for i in drop:
             if shape[i] != 1:
                 raise ValueError(f"squeeze: axis {i} of shape {shape} has length {shape[i]}, not 1")
-    return reshape(a, shape=tuple(n for i, n in enumerate(shape) if i not in drop))
+    return reshaped(a, shape=tuple(n for i, n in enumerate(shape) if i not in drop))
 
 
 @implements(np.expand_dims)
@@ -279,14 +324,14 @@ def expand_dims_(a: Any, axis: Axes) -> Any:
     if len(new) != len(axes):
         raise ValueError(f"expand_dims: axis {axis} names an axis twice")
     lengths = iter(shape)
-    return reshape(a, shape=tuple(1 if i in new else next(lengths) for i in range(ndim)))
+    return reshaped(a, shape=tuple(1 if i in new else next(lengths) for i in range(ndim)))
 
 
 @implements(np.broadcast_to)
 def broadcast_to_(array: Any, shape: Axes, subok: bool = False) -> Any:
     """``np.broadcast_to``."""
     dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    return broadcast_to(array, shape=tuple(operator.index(d) for d in dims))
+    return broadcasted(array, shape=tuple(operator.index(d) for d in dims))
 
 
 def _joinable(arrays: Any, function: str) -> list[Any]:

@@ -12,6 +12,8 @@ from collections.abc import Hashable
 from typing import Any
 
 from autodiff.core.arrays import has_memory, is_number, is_scalar, protected, same_content, sampled
+from autodiff.core.dispatch import Box
+from autodiff.views import snapshot
 
 __all__ = ["Interner"]
 
@@ -35,12 +37,18 @@ class Interner:
     def __init__(self) -> None:
         self._scalars: dict[Hashable, Any] = {}
         self._arrays: dict[Hashable, list[Any]] = {}
+        self._boxes: dict[Hashable, Box] = {}
 
     def intern(self, value: Any) -> Any:
         """Return the value first interned with this content: protected, if it is an array.
 
-        What is neither an array nor a number (a box of an outer transform) is itself.
+        Of a box of an outer transform it is a snapshot; what is none of these is itself.
         """
+        if isinstance(value, Box):
+            shown = (id(value._interpreter), id(value._value), id(value._payload))
+            if shown not in self._boxes:
+                self._boxes[shown] = snapshot(value)  # keeps alive what the key names
+            return self._boxes[shown]
         if has_memory(value):
             key: Hashable = sampled(value)
             candidates = self._arrays.setdefault(key, [])

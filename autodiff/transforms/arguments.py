@@ -19,6 +19,7 @@ from autodiff.core.dispatch import Box
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.cotangents import zeros
 from autodiff.ops import elementwise as ew
+from autodiff.views import snapshot
 
 __all__ = [
     "Argnums",
@@ -82,7 +83,7 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
         The leaf is not of a float or complex dtype; names its path and the remedy.
     """
     if isinstance(leaf, Box):
-        return leaf
+        return snapshot(leaf)
     if is_array(leaf):
         if is_inexact(leaf.dtype):
             # NumPy computes scalars from 0-d arrays: a derivative by one would have another form
@@ -230,7 +231,7 @@ def _seed_of(g: Any, out: Any, path: tree.LeafPath, transform: str) -> Any:
         )
     if g.dtype != spec.dtype and is_inexact(spec.dtype):
         g = ew.convert(g, dtype=spec.dtype)
-    return g
+    return snapshot(g)
 
 
 def seeds_for(

@@ -16,6 +16,7 @@ from autodiff.interpret.boxed import run_flattened
 from autodiff.ops.shape import moveaxis_
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import Function, P, R, check_transform, returned_value
+from autodiff.views import snapshot
 
 __all__ = ["vmap"]
 
@@ -138,7 +139,7 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
 
 
 def _to_front(value: Any, axis: int) -> Any:
-    return value if axis == 0 else moveaxis_(value, axis, 0)
+    return snapshot(value) if axis == 0 else moveaxis_(value, axis, 0)
 
 
 def _from_front(value: Any, axis: int | None) -> Any:

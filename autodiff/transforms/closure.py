@@ -21,6 +21,7 @@ from autodiff.errors import TapeError
 from autodiff.interpret.forward import Forward
 from autodiff.interpret.reverse import Reverse
 from autodiff.tensor import Tensor
+from autodiff.views import origin
 
 __all__ = [
     "Capture",
@@ -71,7 +72,7 @@ class Capture(Interpreter):
         value, own = self.unbox(value)
         if own is not None or not isinstance(value, Box):
             return value
-        key = id(value)
+        key = id(origin(value))
         if key not in self.substitutes:
             self.substitutes[key] = self.unknown(value)
         return self.substitutes[key]

@@ -30,6 +30,7 @@ from autodiff.transforms.arguments import (
     returned_value,
     seeds_for,
 )
+from autodiff.views import handed_out
 
 __all__ = ["Recorded", "elementwise_grad", "grad", "value_and_grad", "vjp"]
 
@@ -95,7 +96,9 @@ class Recorded:
         given = {id(g) for g in cotangents}
         return self._grouped(
             [
-                owned(reached[leaf], given) if leaf in reached else scalar_form(zeros(leaf.spec))
+                handed_out(owned(reached[leaf], given))
+                if leaf in reached
+                else scalar_form(zeros(leaf.spec))
                 for leaf in self.leaves
             ]
         )

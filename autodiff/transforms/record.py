@@ -17,6 +17,7 @@ from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import Function, P, check_transform
+from autodiff.views import snapshot
 
 __all__ = ["name", "record"]
 
@@ -68,7 +69,8 @@ def record(f: Function) -> Callable[..., Tape]:
         arguments = _argument_names(f, len(xs))
         names = [_short(path, arguments) for path in tree.paths(structure, "")]
         values = [
-            protected(value) if hasattr(value, "shape") else as_value(value) for value in values
+            snapshot(protected(value)) if hasattr(value, "shape") else as_value(value)
+            for value in values
         ]
         tape, _ = stage(
             functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure

@@ -19,6 +19,7 @@ from autodiff.transforms.arguments import (
     zero_value,
 )
 from autodiff.transforms.gradient import grad
+from autodiff.views import handed_out
 
 __all__ = ["hvp", "jvp", "linearize", "push_tangents", "tangent_tape"]
 
@@ -51,7 +52,7 @@ def push_tangents(
     for i, (primal, tangent) in enumerate(outs):
         primal = returned_value(primal, f"output {i}", transform)
         primals_out.append(primal)
-        tangents_out.append(zero_value(primal) if tangent is None else tangent)
+        tangents_out.append(zero_value(primal) if tangent is None else handed_out(tangent))
     return primals_out, tangents_out, out_tree
 
 

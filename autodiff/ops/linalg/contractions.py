@@ -12,13 +12,14 @@ import numpy as np
 from autodiff.core.arrays import ARRAY
 from autodiff.core.declare import multilinear
 from autodiff.core.spec import Spec, normalize_axes, spec_of
-from autodiff.ops.index import getitem
+from autodiff.ops.index import getitem, setitem
 from autodiff.ops.linalg.contracted import einsum_pattern, matmul_map, matmul_pattern
 from autodiff.ops.operands import operand
 from autodiff.ops.protocol import OUT_REMEDY, UFUNCS, implements, refuse_keywords
 from autodiff.ops.reduce import sum as sum_over
 from autodiff.ops.samples import cases
-from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, transpose, unbroadcast
+from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, transpose, transposed, unbroadcast
+from autodiff.views import View
 
 
 def mT(x: Any) -> Any:
@@ -251,6 +252,22 @@ def _without_repeats(x: Any, term: str) -> tuple[Any, str]:
     return x, term
 
 
+def _diagonals(x: Any, term: str, output: str) -> Any:
+    x, left = _without_repeats(x, term)
+    return transpose(x, axes=tuple(left.index(label) for label in output))
+
+
+def _write_diagonals(x: Any, v: Any, term: str, output: str) -> Any:
+    size = spec_of(x).size
+    places = _diagonals(np.arange(size).reshape(spec_of(x).shape), term, output)
+    flat = setitem(reshape(x, shape=(size,)), places.ravel(), reshape(v, shape=(places.size,)))
+    return reshape(flat, shape=spec_of(x).shape)
+
+
+_shown_diagonals = View(read=_diagonals, write=_write_diagonals, copies=True)
+"""Where nothing is summed NumPy gives a view, of diagonals too."""
+
+
 @implements(np.einsum)
 def einsum_(
     *operands: Any,
@@ -268,6 +285,10 @@ def einsum_(
     subscripts, *xs = operands
     xs = [operand(x) for x in xs]
     terms, output = _explicit(subscripts, [len(x.shape) for x in xs])
+    if len(xs) == 1 and set(terms[0]) == set(output):
+        if len(terms[0]) == len(output):
+            return transposed(xs[0], axes=tuple(terms[0].index(label) for label in output))
+        return _shown_diagonals(xs[0], term=terms[0], output=output)
     lengths: dict[str, int] = {}
     for position, (x, term) in enumerate(zip(xs, terms, strict=True)):
         for label, length in zip(term, x.shape, strict=True):

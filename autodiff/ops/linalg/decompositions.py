@@ -63,7 +63,7 @@ from autodiff.ops.linalg.matrices import (
 from autodiff.ops.linalg.solvers import inv, solve
 from autodiff.ops.protocol import implements
 from autodiff.ops.samples import Sample
-from autodiff.ops.shape import concatenate
+from autodiff.ops.shape import concatenate, ordered
 
 __all__ = ["cholesky", "eig", "eigh", "qr", "svd"]
 
@@ -493,7 +493,7 @@ def svd(x: Any, *, full_matrices: bool = True, hermitian: bool = False) -> Any:
 def cholesky_(a: Any, /, *, upper: bool = False) -> Any:
     """``np.linalg.cholesky``; reads, and has a gradient in, one triangle."""
     require_square("cholesky", a)
-    return adjoint(cholesky(adjoint(a))) if upper else cholesky(a)
+    return ordered(adjoint(cholesky(adjoint(a))), "C") if upper else cholesky(a)
 
 
 @implements(np.linalg.qr)

@@ -16,7 +16,7 @@ from autodiff.ops.operands import existing, one_axis, operand
 from autodiff.ops.protocol import UFUNCS, implements
 from autodiff.ops.reduce import sum_
 from autodiff.ops.samples import cases
-from autodiff.ops.shape import broadcast_to, moveaxis_, ravel_, reshape, stack_
+from autodiff.ops.shape import broadcast_to, moveaxis_, ordered, ravel_, reshape, stack_
 
 # --- vectors and matrices -------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ def cross_(
         return last
     a2, b2 = (a_rest or [0.0])[0], (b_rest or [0.0])[0]
     result = stack_(_broadcast([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, last]), axis=-1)
-    return moveaxis_(result, -1, axisc)
+    return moveaxis_(ordered(result, "C"), -1, axisc)
 
 
 def _broadcast(parts: list[Any]) -> list[Any]:
