@@ -168,7 +168,14 @@ def repeated(scalar: Any, shape: Shape) -> Any:
 
 
 def copied(array: Any, dtype: DTypeLike | None = None) -> Any:
-    """Return a new array with the same elements, in the same order of memory."""
+    """Return a new array with the same elements, in the same order of memory.
+
+    An axis along which one element is repeated steps furthest: each of a batch has its own memory.
+    """
+    if 0 in getattr(array, "strides", ()):
+        steps = [-abs(step) if step else -np.inf for step in array.strides]
+        axes = np.argsort(steps, kind="stable")
+        return np.array(array.transpose(axes), dtype=dtype, order="C").transpose(np.argsort(axes))
     return np.array(array, dtype=dtype, order="K", subok=False)
 
 

@@ -12,7 +12,7 @@ from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, existing, one_axis, operand
-from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import cumsum_, running_products, sum_
 from autodiff.ops.shape import (
     broadcast_to,
@@ -152,7 +152,6 @@ def gradient_(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
 @implements(np.cumprod)
 def cumprod_(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
     """``np.cumprod``; derivatives hold for any number of zeros."""
-    refuse_keywords("cumprod", OUT_REMEDY, out=out)
     a = operand(a)
     if dtype is not None:
         a = convert(a, dtype=np.dtype(dtype))
@@ -187,7 +186,7 @@ def _cumulative(name: str, scan: Any, neutral: float) -> Any:
         return concatenate(start, result, axis=position)
 
     function.__name__ = function.__qualname__ = f"{name}_"
-    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords but ``out``."
+    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords."
     return function
 
 

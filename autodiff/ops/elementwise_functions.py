@@ -12,6 +12,7 @@ from autodiff.core.dispatch import Box, innermost_opened
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.ops import elementwise as ew
+from autodiff.ops.index import setitem
 from autodiff.ops.protocol import (
     FUNCTIONS,
     UFUNCS,
@@ -19,7 +20,7 @@ from autodiff.ops.protocol import (
     implements,
     refuse_keywords,
 )
-from autodiff.ops.shape import ordered
+from autodiff.ops.shape import axes_in_order, ordered
 
 __all__ = ["clip_", "round_", "where_"]
 
@@ -92,7 +93,7 @@ def clip_(
     **keywords: Any,
 ) -> Any:
     """``np.clip``; at a bound the derivative is 1, as inside."""
-    refuse_keywords("clip", {"out": "use the returned Tensor"}, out=out, **keywords)
+    refuse_keywords("clip", {}, **keywords)
     low = min if a_min is np._NoValue else a_min
     high = max if a_max is np._NoValue else a_max
     low = -np.inf if low is None or low is np._NoValue else low
@@ -103,7 +104,6 @@ def clip_(
 @implements(np.round, np.around)
 def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """``np.round``: a step function, derivative 0."""
-    refuse_keywords("round", {"out": "use the returned Tensor"}, out=out)
     if decimals == 0:
         return ew.rint.call(a)
     scale = 10.0**decimals
@@ -248,6 +248,16 @@ def assignable(array: Any, like: Any) -> Any:
     return array if interpreter is None else interpreter.constant(array)
 
 
+def _made_like(a: Any, make: Callable[[Any], Any], order: str, shape: Any, name: str) -> Any:
+    """Array of the shape of `a`, or of another, with its axes in the order of memory of `a`."""
+    own = spec_of(a).shape
+    dims = own if shape is None else (shape,) if np.ndim(shape) == 0 else tuple(shape)
+    if len(dims) != len(own):
+        return make(dims)
+    axes = axes_in_order(a, order, name)
+    return make([dims[axis] for axis in axes]).transpose(np.argsort(axes))
+
+
 def _filled_like(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
     def like(
         a: Any,
@@ -259,8 +269,11 @@ def _filled_like(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
         device: Any = None,
     ) -> Any:
         spec = spec_of(a)
-        dims = spec.shape if shape is None else shape
-        return assignable(make(dims, spec.dtype if dtype is None else dtype, like=a), a)
+
+        def filled(dims: Any) -> Any:
+            return make(dims, spec.dtype if dtype is None else dtype, like=a)
+
+        return assignable(_made_like(a, filled, order, shape, name), a)
 
     like.__name__ = name
     like.__doc__ = f"``np.{name}``: a constant Tensor, to be assigned into."
@@ -283,10 +296,14 @@ def full_like_(
     device: Any = None,
 ) -> Any:
     """``np.full_like``: a Tensor, to be assigned into; a Tensor may fill it."""
-    spec = spec_of(a)
-    dims = spec.shape if shape is None else shape
-    target = spec.dtype if dtype is None else np.dtype(dtype)
-    if isinstance(fill_value, Box):
-        filled = zeros(dims, target, like=a) + fill_value
-        return filled if filled.dtype == target else filled.astype(target)
-    return assignable(full(dims, fill_value, target, like=a), a)
+    target = spec_of(a).dtype if dtype is None else np.dtype(dtype)
+
+    def filled(dims: Any) -> Any:
+        return full(dims, 0 if isinstance(fill_value, Box) else fill_value, target, like=a)
+
+    made = _made_like(a, filled, order, shape, "full_like")
+    if not isinstance(fill_value, Box):
+        return assignable(made, a)
+    if not is_inexact(target):
+        return (made + fill_value).astype(target)
+    return setitem(made, Ellipsis, fill_value)

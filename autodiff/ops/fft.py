@@ -20,10 +20,11 @@ from autodiff.ops import elementwise as ew
 from autodiff.ops import structures
 from autodiff.ops.linalg.matrices import conj
 from autodiff.ops.operands import operand
-from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import batch_scan
 from autodiff.ops.samples import Sample, Sampler, array
 from autodiff.ops.shape import concatenate, pad_zeros
+from autodiff.views import handed_out
 
 __all__ = ["dft", "inverse_dft", "inverse_real_dft", "real_dft"]
 
@@ -177,12 +178,11 @@ def _one_axis(name: str, transform: Any) -> Any:
     """Build NumPy's function of one axis from ``transform(x, n, axis, norm, name)``."""
 
     def function(a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
-        refuse_keywords(name, OUT_REMEDY, out=out)
         a = operand(a)
         return transform(a, n, _position(axis, len(a.shape), name), _norm(norm, name), name)
 
     function.__name__ = function.__qualname__ = f"{name}_"
-    function.__doc__ = f"``np.fft.{name}`` with all of NumPy's keywords but ``out``."
+    function.__doc__ = f"``np.fft.{name}`` with all of NumPy's keywords."
     return function
 
 
@@ -266,13 +266,12 @@ def _several_axes(name: str, first: Any, others: Any, is_2d: bool) -> Any:
     is_inverse_real = first is _inverse_real
 
     def transformed(x: Any, s: Any, axes: Any, norm: Any, out: Any) -> Any:
-        refuse_keywords(name, OUT_REMEDY, out=out)
         x = operand(x)
         lengths, positions = _shape_and_axes(x, s, axes, is_inverse_real, name)
         kind = _norm(norm, name)
         if not positions:
             if first is others:
-                return x
+                return handed_out(x)
             raise IndexError(f"{name}: needs at least one axis")
         steps = [(others, n, a) for n, a in zip(lengths, positions, strict=True)]
         steps[-1] = (first, lengths[-1], positions[-1])
@@ -291,7 +290,7 @@ def _several_axes(name: str, first: Any, others: Any, is_2d: bool) -> Any:
 
     chosen = function_2d if is_2d else function
     chosen.__name__ = chosen.__qualname__ = f"{name}_"
-    chosen.__doc__ = f"``np.fft.{name}`` with all of NumPy's keywords but ``out``."
+    chosen.__doc__ = f"``np.fft.{name}`` with all of NumPy's keywords."
     return chosen
 
 

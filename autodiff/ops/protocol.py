@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from autodiff.core.primitive import Primitive
 from autodiff.errors import NonDifferentiableError
+from autodiff.ops.out import store
 
 __all__ = [
     "FUNCTIONS",
@@ -38,10 +41,13 @@ def implements(*functions: Callable[..., Any]) -> Callable[[F], F]:
     """Register a function as what NumPy's functions do on Tensors.
 
     It takes every keyword of NumPy's own signature, and passes those it has no meaning for to
-    `refuse_keywords`.
+    `refuse_keywords`. The keyword ``out`` is seen to here: what implements a function is only ever
+    given None.
     """
 
     def register(implementation: F) -> F:
+        if "out" in _parameters(implementation):
+            implementation = storing(name_of(functions[0]), implementation)
         for function in functions:
             FUNCTIONS[function] = implementation
         return implementation
@@ -65,7 +71,34 @@ def refuse_keywords(function: str, remedies: dict[str, str], **given: Any) -> No
             )
 
 
-OUT_REMEDY = {"out": "use the returned Tensor, or assign it: x[...] = result"}
+def _code_of(function: Callable[..., Any]) -> Any:
+    return getattr(function, "__code__", None)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    code = _code_of(function)
+    return () if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def storing(name: str, function: F) -> F:
+    """Give a function the keyword ``out``, which it has among its parameters and does not heed."""
+    code = _code_of(function)
+    given = code.co_varnames[: code.co_argcount]
+    place = given.index("out") if "out" in given else sys.maxsize
+
+    @functools.wraps(function)
+    def stored(*args: Any, **keywords: Any) -> Any:
+        if len(args) <= place and "out" not in keywords:
+            return function(*args, **keywords)
+        if len(args) > place:
+            out = args[place]
+            args = (*args[:place], None, *args[place + 1 :])
+        else:
+            out = keywords.pop("out")
+        result = function(*args, **keywords)
+        return result if out is None else store(name, out, result)
+
+    return cast(F, stored)
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -14,7 +14,7 @@ from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, scatter
 from autodiff.ops.operands import along, one_axis, operand, plain
-from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import sum_
 from autodiff.ops.shape import (
     broadcast_to,
@@ -211,7 +211,6 @@ def trace_(
     a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None
 ) -> Any:
     """``np.trace``."""
-    refuse_keywords("trace", OUT_REMEDY, out=out)
     return sum_(_diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 

@@ -14,7 +14,7 @@ from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
-from autodiff.ops.protocol import OUT_REMEDY, REDUCTIONS, implements, refuse_keywords
+from autodiff.ops.protocol import REDUCTIONS, implements
 from autodiff.ops.samples import Sample, cases
 from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose
 
@@ -285,14 +285,13 @@ def _reduction(name: str, reduce: Any, neutral: Any, combine: Any) -> Any:
         initial: Any = NO_VALUE,
         where: Any = NO_VALUE,
     ) -> Any:
-        refuse_keywords(name, OUT_REMEDY, out=out)
         a = _prepared(a, dtype, where, neutral)
         axes = normalize_axes(axis, spec_of(a).ndim, name)
         result = reduce(a, axis=axes, keepdims=_flag(keepdims))
         return combine(result, initial) if _is_given(initial) else result
 
     function.__name__ = function.__qualname__ = f"{name}_"
-    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords but ``out``."
+    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords."
     return function
 
 
@@ -313,7 +312,6 @@ def _extremum(name: str, reduce: Any, combine: Any) -> Any:
         initial: Any = NO_VALUE,
         where: Any = NO_VALUE,
     ) -> Any:
-        refuse_keywords(name, OUT_REMEDY, out=out)
         if where is not True and where is not NO_VALUE:
             if not _is_given(initial):
                 raise ValueError(
@@ -331,7 +329,7 @@ def _extremum(name: str, reduce: Any, combine: Any) -> Any:
         return general(a, axis=axis, keepdims=keepdims, initial=initial)
 
     function.__name__ = function.__qualname__ = f"{name}_"
-    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords but ``out``."
+    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords."
     return function
 
 
@@ -366,8 +364,7 @@ def mean_(
     *,
     where: Any = NO_VALUE,
 ) -> Any:
-    """``np.mean`` with all of NumPy's keywords but ``out``."""
-    refuse_keywords("mean", OUT_REMEDY, out=out)
+    """``np.mean`` with all of NumPy's keywords."""
     axes = normalize_axes(axis, spec_of(a).ndim, "mean")
     keep = _flag(keepdims)
     prepared = _prepared(a, dtype, where, 0.0)
@@ -390,8 +387,7 @@ def var_(
     mean: Any = NO_VALUE,
     correction: Any = NO_VALUE,
 ) -> Any:
-    """``np.var`` with all of NumPy's keywords but ``out``."""
-    refuse_keywords("var", OUT_REMEDY, out=out)
+    """``np.var`` with all of NumPy's keywords."""
     if correction is not NO_VALUE:
         if ddof != 0:
             raise ValueError("var: ddof and correction are the same thing; give one of them")
@@ -423,7 +419,7 @@ def std_(
     mean: Any = NO_VALUE,
     correction: Any = NO_VALUE,
 ) -> Any:
-    """``np.std`` with all of NumPy's keywords but ``out``."""
+    """``np.std`` with all of NumPy's keywords."""
     variance = var_(
         a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction
     )
@@ -432,8 +428,7 @@ def std_(
 
 @implements(np.cumsum)
 def cumsum_(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
-    """``np.cumsum`` with all of NumPy's keywords but ``out``."""
-    refuse_keywords("cumsum", OUT_REMEDY, out=out)
+    """``np.cumsum`` with all of NumPy's keywords."""
     a = _prepared(a, dtype, True, None)
     if axis is None:
         a, axis = (a if spec_of(a).ndim == 1 else reshape(a, shape=(spec_of(a).size,))), 0
@@ -445,7 +440,6 @@ def _arg_function(name: str, reduce: Any) -> Any:
     def function(
         a: Any, axis: int | None = None, out: Any = None, *, keepdims: Any = NO_VALUE
     ) -> Any:
-        refuse_keywords(name, OUT_REMEDY, out=out)
         keep = _flag(keepdims)
         spec = spec_of(a)
         if axis is None:
@@ -472,7 +466,6 @@ def _truth_function(name: str, reduce: Any, neutral: bool) -> Any:
         *,
         where: Any = NO_VALUE,
     ) -> Any:
-        refuse_keywords(name, OUT_REMEDY, out=out)
         if where is not True and where is not NO_VALUE:
             a = np.where(where, np.not_equal(a, 0), neutral)
         axes = normalize_axes(axis, spec_of(a).ndim, name)

@@ -13,7 +13,7 @@ from autodiff.core.dispatch import Box
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.ops.index import Hole, Template, getitem, index, pick, setitem
 from autodiff.ops.operands import along, one_axis, operand, plain
-from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.protocol import implements, refuse_keywords
 from autodiff.ops.shape import broadcast_to, moveaxis_, ordered, ravel_, reshape
 
 # --- reading --------------------------------------------------------------------------------------
@@ -35,7 +35,6 @@ def take_(
     a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise"
 ) -> Any:
     """``np.take``."""
-    refuse_keywords("take", OUT_REMEDY, out=out)
     a = operand(a)
     if axis is None:
         a, axis = ravel_(a), 0
@@ -86,7 +85,6 @@ def take_along_axis_(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 @implements(np.compress)
 def compress_(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
     """``np.compress``."""
-    refuse_keywords("compress", OUT_REMEDY, out=out)
     chosen = plain(condition, "the condition of np.compress")
     if chosen.ndim != 1:
         raise ValueError(f"compress: condition must have one axis, got shape {chosen.shape}")
@@ -102,7 +100,6 @@ def extract_(condition: Any, arr: Any) -> Any:
 @implements(np.choose)
 def choose_(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     """``np.choose``."""
-    refuse_keywords("choose", OUT_REMEDY, out=out)
     options = [operand(choice) for choice in choices]
     places = operand(a)
     if spec_of(places).dtype.kind not in "iub":

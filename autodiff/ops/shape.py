@@ -14,7 +14,7 @@ from autodiff.core.declare import linear
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import Shape, axes_to_sum, spec_of
 from autodiff.ops import structures
-from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.protocol import implements, refuse_keywords
 from autodiff.ops.samples import cases
 from autodiff.views import View, handed_out
 
@@ -201,10 +201,12 @@ def reshape_(a: Any, /, shape: Axes, order: str = "C", *, copy: bool | None = No
 
 @implements(np.ravel)
 def ravel_(a: Any, order: str = "C") -> Any:
-    """``np.ravel``: in the order of memory for "K"."""
-    if order == "K" and spec_of(a).ndim > 1:
-        a, order = transpose_(a, _axes_in_memory(a)), "C"
-    return reshape_(a, -1, order="C" if order == "K" else order)
+    """``np.ravel``: a view where the elements stand one after another in memory."""
+    axes = axes_in_order(a, order, "ravel")
+    if axes != tuple(range(len(axes))):
+        a = transpose_(a, axes)
+    flat = reshaped(a, shape=(spec_of(a).size,))
+    return flat if memory_order(_one_example(flat)) == "C" else concatenate(flat, axis=0)
 
 
 def flattened(a: Any, order: str = "C") -> Any:
@@ -224,21 +226,40 @@ def ordered(a: Any, order: str | None) -> Any:
         return transpose(ordered(transpose(a, axes=backwards), "C"), axes=backwards)
     if order not in ("A", "C"):
         raise ValueError(f"copy: order must be 'C', 'F', 'A' or 'K', got {order!r}")
-    if spec.ndim < 2 or memory_order(as_array(concrete(a))) == "C":
+    if spec.ndim < 2 or memory_order(_one_example(a)) == "C":
         return a
     return reshape(reshape(a, shape=(spec.size,)), shape=spec.shape)
 
 
-def _axes_in_memory(a: Any) -> Shape:
-    """Axes from the one that steps furthest in memory to the one that steps least."""
-    ndim = spec_of(a).ndim
-    strides = as_array(concrete(a)).strides[-ndim:]
-    return tuple(sorted(range(ndim), key=lambda axis: -abs(strides[axis])))
+def axes_in_order(a: Any, order: str, function: str) -> Shape:
+    """Axes from the one that steps furthest to the one that steps least, in an order of memory.
+
+    Raises
+    ------
+    ValueError
+        `order` is none of NumPy's "C", "F", "A" and "K"; names the function.
+    """
+    axes = tuple(range(spec_of(a).ndim))
+    if order == "C" or (order == "A" and not _is_fortran(a)):
+        return axes
+    if order == "K":
+        strides = _one_example(a).strides
+        return tuple(sorted(axes, key=lambda axis: -abs(strides[axis])))
+    if order not in ("F", "A"):
+        raise ValueError(f"{function}: order must be 'C', 'F', 'A' or 'K', got {order!r}")
+    return axes[::-1]
 
 
 def _is_fortran(a: Any) -> bool:
     """Whether the first axis runs fastest in memory."""
-    return memory_order(as_array(concrete(a))) == "F"
+    return memory_order(_one_example(a)) == "F"
+
+
+def _one_example(a: Any) -> Any:
+    """Array under a value; of a batch, the first example."""
+    array = as_array(concrete(a))
+    more = array.ndim - spec_of(a).ndim
+    return array[(0,) * more] if more and all(array.shape[:more]) else array
 
 
 @implements(np.transpose)
@@ -346,8 +367,8 @@ def concatenate_(
     arrays: Any, /, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: Any = None
 ) -> Any:
     """``np.concatenate``."""
-    remedy = {**OUT_REMEDY, "dtype": "cast the result with astype", "casting": "cast with astype"}
-    refuse_keywords("concatenate", remedy, out=out, dtype=dtype, casting=casting)
+    remedy = {"dtype": "cast the result with astype", "casting": "cast with astype"}
+    refuse_keywords("concatenate", remedy, dtype=dtype, casting=casting)
     items = _joinable(arrays, "concatenate")
     if axis is None:
         return concatenate(*[ravel_(item) for item in items], axis=0)
@@ -362,8 +383,8 @@ def stack_(
     arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = None
 ) -> Any:
     """``np.stack``."""
-    remedy = {**OUT_REMEDY, "dtype": "cast the result with astype", "casting": "cast with astype"}
-    refuse_keywords("stack", remedy, out=out, dtype=dtype, casting=casting)
+    remedy = {"dtype": "cast the result with astype", "casting": "cast with astype"}
+    refuse_keywords("stack", remedy, dtype=dtype, casting=casting)
     items = _joinable(arrays, "stack")
     return stack(*items, axis=_axis(axis, spec_of(items[0]).ndim + 1, "stack"))
 

@@ -15,7 +15,7 @@ from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, one_axis, operand
-from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.protocol import implements, refuse_keywords
 from autodiff.ops.samples import Sample, cases
 from autodiff.ops.selecting import take_along_axis_
 from autodiff.ops.shape import expand_dims_, moveaxis_, ravel_, reshape
@@ -244,8 +244,8 @@ def _quantile_function(name: str, scale: float, skip_nan: bool) -> Any:
         weights: Any = None,
         interpolation: Any = None,
     ) -> Any:
-        remedy = {**OUT_REMEDY, "interpolation": "it is called method"}
-        refuse_keywords(name, remedy, out=out, weights=weights, interpolation=interpolation)
+        remedy = {"interpolation": "it is called method"}
+        refuse_keywords(name, remedy, weights=weights, interpolation=interpolation)
         if isinstance(q, Box):
             raise TypeError(f"{name}: q is a Tensor; it has no derivative, pass tensor.data")
         share = q / scale if isinstance(q, (int, float)) else as_array(q, np.float64) / scale
@@ -272,7 +272,6 @@ def median_(
     keepdims: bool = False,
 ) -> Any:
     """``np.median``: of an even number of elements the two in the middle share the derivative."""
-    refuse_keywords("median", OUT_REMEDY, out=out)
     rows, axes, _ = _rows(a, axis, "median")
     length = spec_of(rows).shape[-1]
     if length == 0:
@@ -292,6 +291,5 @@ def nanmedian_(
     keepdims: Any = np._NoValue,
 ) -> Any:
     """``np.nanmedian``."""
-    refuse_keywords("nanmedian", OUT_REMEDY, out=out)
     keep = keepdims is not np._NoValue and bool(keepdims)
     return _quantile("nanmedian", a, 0.5, axis, "linear", keep, True)

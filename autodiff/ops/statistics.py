@@ -11,7 +11,7 @@ from autodiff.core.arrays import full, scalar_form
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.operands import operand, plain
-from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import all_, cumsum_, max_, mean_, min_, prod_, sum_, var_
 from autodiff.ops.shape import broadcast_to, concatenate_, reshape, transpose_
 
@@ -24,7 +24,6 @@ NO_VALUE = np._NoValue
 @implements(np.ptp)
 def ptp_(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = NO_VALUE) -> Any:
     """``np.ptp``: largest less smallest."""
-    refuse_keywords("ptp", OUT_REMEDY, out=out)
     return max_(a, axis, keepdims=keepdims) - min_(a, axis, keepdims=keepdims)
 
 
@@ -170,7 +169,7 @@ def _nan_reduction(name: str, reduction: Any, neutral: float) -> Any:
         return reduction(_filled(a, neutral), axis, dtype, out, keepdims, initial, where)
 
     function.__name__ = function.__qualname__ = f"{name}_"
-    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords but ``out``."
+    function.__doc__ = f"``np.{name}`` with all of NumPy's keywords."
     return function
 
 
@@ -183,7 +182,6 @@ def _nan_extremum(name: str, reduction: Any, lowest: float) -> Any:
         initial: Any = NO_VALUE,
         where: Any = NO_VALUE,
     ) -> Any:
-        refuse_keywords(name, OUT_REMEDY, out=out)
         result = reduction(_filled(a, lowest), axis, None, keepdims, initial, where)
         if initial is not NO_VALUE:
             return result
@@ -212,7 +210,7 @@ def nanmean_(
     *,
     where: Any = NO_VALUE,
 ) -> Any:
-    """``np.nanmean`` with all of NumPy's keywords but ``out``."""
+    """``np.nanmean`` with all of NumPy's keywords."""
     chosen = _and_number(a, where)
     return mean_(_filled(a, 0.0), axis, dtype, out, keepdims, where=chosen)
 
@@ -230,7 +228,7 @@ def nanvar_(
     mean: Any = NO_VALUE,
     correction: Any = NO_VALUE,
 ) -> Any:
-    """``np.nanvar`` with all of NumPy's keywords but ``out``."""
+    """``np.nanvar`` with all of NumPy's keywords."""
     chosen = _and_number(a, where)
     return var_(
         _filled(a, 0.0),
@@ -258,7 +256,7 @@ def nanstd_(
     mean: Any = NO_VALUE,
     correction: Any = NO_VALUE,
 ) -> Any:
-    """``np.nanstd`` with all of NumPy's keywords but ``out``."""
+    """``np.nanstd`` with all of NumPy's keywords."""
     variance = nanvar_(
         a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction
     )
@@ -267,11 +265,11 @@ def nanstd_(
 
 @implements(np.nancumsum)
 def nancumsum_(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
-    """``np.nancumsum`` with all of NumPy's keywords but ``out``."""
+    """``np.nancumsum`` with all of NumPy's keywords."""
     return cumsum_(_filled(a, 0.0), axis, dtype, out)
 
 
 @implements(np.nancumprod)
 def nancumprod_(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
-    """``np.nancumprod`` with all of NumPy's keywords but ``out``."""
+    """``np.nancumprod`` with all of NumPy's keywords."""
     return np.cumprod(_filled(a, 1.0), axis, dtype, out)

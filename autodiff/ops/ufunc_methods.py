@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import empty, full, scatter_add, zeros
-from autodiff.core.dispatch import Box
 from autodiff.core.spec import spec_of
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops.calculus import cumprod_
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, setitem
 from autodiff.ops.operands import along, one_axis, operand, plain
+from autodiff.ops.out import store
 from autodiff.ops.protocol import REDUCTIONS, UFUNCS, refuse_keywords
 from autodiff.ops.reduce import NO_VALUE, cumsum_
 from autodiff.ops.selecting import target_of
@@ -25,10 +25,6 @@ __all__ = ["apply_ufunc_method"]
 ACCUMULATIONS: dict[np.ufunc, Any] = {np.add: cumsum_, np.multiply: cumprod_}
 """Functions that are a ufunc's ``accumulate``."""
 
-_OUT_REMEDY = (
-    "use the returned Tensor; an array cannot be updated in place with a Tensor, so write "
-    "x = x + t for x += t"
-)
 _DEFAULTS = {"casting": "same_kind", "order": "K", "subok": True}
 
 
@@ -63,6 +59,9 @@ def apply_ufunc_method(
         return _call(ufunc, f"{name}.outer", (column, y), keywords)
     if ufunc.nin != 2:
         raise ValueError(f"{name}.{method}: only ufuncs of two inputs have it")
+    out = keywords.pop("out", (None,))[0]
+    if out is not None:
+        return store(f"{name}.{method}", out, apply_ufunc_method(ufunc, method, inputs, keywords))
     if method == "reduceat":
         return _reduceat(ufunc, name, *inputs, **keywords)
     keywords.setdefault("axis", 0)
@@ -87,8 +86,6 @@ def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], keywords: dict[st
     else:
         own = {}
     targets = [t for t in (out if isinstance(out, tuple) else (out,)) if t is not None]
-    if not all(isinstance(target, Box) for target in targets):
-        refuse_keywords(name, {"out": _OUT_REMEDY}, out=out)
     if mask is not True and not targets:
         refuse_keywords(
             name,
@@ -108,13 +105,9 @@ def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], keywords: dict[st
         if target is None:
             written.append(value)
             continue
-        shape = spec_of(target).shape
-        if np.broadcast_shapes(spec_of(value).shape, shape) != shape:
-            raise ValueError(
-                f"{name}: out of shape {shape} cannot hold a result of shape {spec_of(value).shape}"
-            )
-        target[...] = value if mask is True else np.where(mask, value, target)
-        written.append(target)
+        if mask is not True:
+            value = np.where(mask, value, target)
+        written.append(store(name, target, value, stretch=True))
     return tuple(written) if isinstance(result, tuple) else written[0]
 
 
@@ -150,7 +143,7 @@ def _folded(ufunc: np.ufunc, name: str) -> Any:
         initial: Any = NO_VALUE,
         where: Any = True,
     ) -> Any:
-        refuse_keywords(f"{name}.reduce", {}, out=out, where=None if where is True else where)
+        refuse_keywords(f"{name}.reduce", {}, where=None if where is True else where)
         x = _prepared(array, dtype)
         axes = tuple(range(spec_of(x).ndim)) if axis is None else axis
         many = axes if isinstance(axes, tuple) else (axes,)
@@ -176,7 +169,6 @@ def _accumulated(ufunc: np.ufunc, name: str) -> Any:
     """``accumulate`` by calling the ufunc once per element of the axis."""
 
     def function(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
-        refuse_keywords(f"{name}.accumulate", {}, out=out)
         x = _prepared(array, dtype)
         position = one_axis(axis, x, f"{name}.accumulate")
         parts = _slices(x, position)
@@ -197,7 +189,6 @@ def _reduceat(
     out: Any = None,
 ) -> Any:
     """Reduce the segments that `indices` begin."""
-    refuse_keywords(f"{name}.reduceat", {}, out=out)
     x = _prepared(array, dtype)
     position = one_axis(axis, x, f"{name}.reduceat")
     length = spec_of(x).shape[position]

@@ -15,7 +15,7 @@ from autodiff.core.spec import Spec, normalize_axes, spec_of
 from autodiff.ops.index import getitem, setitem
 from autodiff.ops.linalg.contracted import einsum_pattern, matmul_map, matmul_pattern
 from autodiff.ops.operands import operand
-from autodiff.ops.protocol import OUT_REMEDY, UFUNCS, implements, refuse_keywords
+from autodiff.ops.protocol import UFUNCS, implements, refuse_keywords
 from autodiff.ops.reduce import sum as sum_over
 from autodiff.ops.samples import cases
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, transpose, transposed, unbroadcast
@@ -278,8 +278,8 @@ def einsum_(
     optimize: Any = False,
 ) -> Any:
     """``np.einsum``, with repeated and missing labels, ellipsis, and both ways to write it."""
-    remedy = {**OUT_REMEDY, "dtype": "cast with astype", "casting": "cast with astype"}
-    refuse_keywords("einsum", remedy, out=out, dtype=dtype, casting=casting)
+    remedy = {"dtype": "cast with astype", "casting": "cast with astype"}
+    refuse_keywords("einsum", remedy, dtype=dtype, casting=casting)
     if not isinstance(operands[0], str):
         operands = _from_sublists(operands)
     subscripts, *xs = operands
@@ -336,7 +336,6 @@ def _from_sublists(operands: tuple[Any, ...]) -> tuple[Any, ...]:
 @implements(np.dot)
 def dot_(a: Any, b: Any, out: Any = None) -> Any:
     """``np.dot``."""
-    refuse_keywords("dot", OUT_REMEDY, out=out)
     a_ndim, b_ndim = spec_of(a).ndim, spec_of(b).ndim
     if a_ndim == 0 or b_ndim == 0:
         return a * b
@@ -357,7 +356,6 @@ def inner_(a: Any, b: Any, /) -> Any:
 @implements(np.outer)
 def outer_(a: Any, b: Any, out: Any = None) -> Any:
     """``np.outer``."""
-    refuse_keywords("outer", OUT_REMEDY, out=out)
     column = reshape(a, shape=(spec_of(a).size, 1))
     return column * reshape(b, shape=(1, spec_of(b).size))
 

@@ -34,7 +34,7 @@ from autodiff.ops.linalg.matrices import (
     square_matrices,
     stack_size,
 )
-from autodiff.ops.protocol import OUT_REMEDY, implements, refuse_keywords
+from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import sum as sum_over
 from autodiff.ops.samples import Sample
 from autodiff.ops.shape import moveaxis_, reshape, transpose_, unbroadcast
@@ -477,7 +477,6 @@ def multi_dot_(arrays: Any, *, out: Any = None) -> Any:
 
     The order is found by dynamic programming (Cormen et al. 2009, section 15.2).
     """
-    refuse_keywords("multi_dot", OUT_REMEDY, out=out)
     factors = [_as_float(x) for x in arrays]
     if len(factors) < 2:
         raise ValueError("multi_dot: needs at least two arrays")
