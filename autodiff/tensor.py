@@ -35,7 +35,7 @@ from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.ops.variables import variable_value
 from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
-from autodiff.writing import augmented, write
+from autodiff.writing import augmented, write_item
 
 __all__ = ["Tensor", "make_root"]
 
@@ -417,9 +417,7 @@ class Tensor(Methods):
     __getitem__ = indexing.getitem
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        result, place = indexing.written(self, key, value)
-        if not indexing.shows(value, self, place):  # x[i] += v updates the view, then assigns it
-            write(self, result, place)
+        write_item(self, key, value)
 
     __iadd__ = augmented(_binary(ew.add), "+=")
     __isub__ = augmented(_binary(ew.subtract), "-=")

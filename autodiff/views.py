@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from weakref import ref
 
-from autodiff.core.arrays import ARRAY, memory_of
+from autodiff.core.arrays import ARRAY, copied, memory_of, memory_order
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.primitive import Primitive
 
@@ -90,17 +90,17 @@ class View:
             shown = concrete(shown)
             if type(shown) is not ARRAY or (shown.ndim and self._is_number(view, keywords)):
                 return view
-        if not self.copies:
-            owner = base._value
-            if type(owner) is not ARRAY:
-                owner = concrete(owner)
-            memory = shown.base
-            if (
-                memory is not owner
-                and shown is not owner
-                and (memory is None or memory_of(memory) is not memory_of(owner))
-            ):
-                return view
+        owner = base._value
+        if type(owner) is not ARRAY:
+            owner = concrete(owner)
+        memory = shown.base
+        if (
+            memory is not owner
+            and shown is not owner
+            and not self.copies
+            and (memory is None or memory_of(memory) is not memory_of(owner))
+        ):
+            return view
         # A view that nothing is differentiated through must not keep alive what was recorded
         holds = view._payload is not None or base._payload is None
         view._base = (base if holds else ref(base), self, keywords)
@@ -111,6 +111,8 @@ class View:
         views.append(ref(view))
         if len(views) > views.most:
             views.drop_dead()
+        if views.detached and 2 * shown.nbytes <= owner.nbytes:
+            _detach(view)
         return view
 
     def _is_number(self, view: Any, keywords: Mapping[str, Any]) -> bool:
@@ -120,18 +122,31 @@ class View:
 
 
 class _Views(list[Any]):
-    """Weak references to the views of a Tensor; those of views no longer in use go by and by."""
+    """Weak references to the views of a Tensor; those of views no longer in use go by and by.
 
-    __slots__ = ("most",)
+    ``detached`` says that views get memory of their own: a tape that saves one would else keep all
+    of the base's, once for each write.
+    """
+
+    __slots__ = ("detached", "most")
 
     def __init__(self) -> None:
         super().__init__()
         self.most = 8
+        self.detached = False
 
     def drop_dead(self) -> None:
         """Forget the views that are no longer in use."""
         self[:] = [view for view in self if view() is not None]
         self.most = 2 * len(self) + 8
+
+
+def _detach(view: Any) -> None:
+    """Give a view memory of its own, if views of it can be told from copies there as well."""
+    while isinstance(view._value, Box):
+        view = view._value
+    if memory_order(view._value) != "K":
+        view._value = copied(view._value)
 
 
 def base_of(view: Any) -> tuple[Any, View, Mapping[str, Any]] | None:

@@ -11,21 +11,22 @@ was written are read again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_value
+from autodiff.core.arrays import as_value, yielding
 from autodiff.core.dispatch import Box, concrete, modes, thread_state
 from autodiff.core.spec import spec_of
 from autodiff.interpret.graph import Leaf
 from autodiff.ops.elementwise import convert
-from autodiff.ops.index import assign
+from autodiff.ops.index import Template, assign, assignment, item, shows
+from autodiff.overwriting import ENOUGH, overwritable
 from autodiff.views import View, base_of, is_memory, overlap, views_of
 
-__all__ = ["augmented", "write"]
+__all__ = ["augmented", "write", "write_item"]
 
 Index = tuple[Any, ...]
 Link = tuple[Any, View, Mapping[str, Any]]
@@ -65,9 +66,14 @@ def write(box: Any, result: Any, place: Index | None = None) -> None:
                 f"assignment destination is read-only: this Tensor of shape {boxes[-1].shape} is a "
                 "view that NumPy makes read-only too; write into its base, or make a copy"
             )
+        _check_level(base, results[-1])
+        if how is item:
+            updated = _assigned(base, results[-1], (), keywords["template"])
+        else:
+            updated = _laid_out(base, how.write(base, results[-1], **keywords))
         steps.append(link)
         boxes.append(base)
-        results.append(_laid_out(base, how.write(base, results[-1], **keywords)))
+        results.append(updated)
         link = base_of(base)
     for each, value in zip(boxes, results, strict=True):
         _check_level(each, value)
@@ -83,6 +89,28 @@ def write(box: Any, result: Any, place: Index | None = None) -> None:
             _replace(view, value)
         _update_views(base, written, but=view)
     _update_views(box, place)
+
+
+def write_item(box: Any, key: Any, value: Any) -> None:
+    """Do ``box[key] = value``."""
+    template, arrays, value = assignment(box, key, value)
+    if not shows(value, box, template):  # x[i] += v updates the view, and then assigns it
+        write(box, _assigned(box, value, arrays, template), template)
+
+
+def _assigned(box: Any, value: Any, arrays: Sequence[Any], template: Template) -> Any:
+    """New value of a box that is written at an index, where it can be in the former's memory."""
+    former = concrete(box)
+    inside = isinstance(value, Box) and value._interpreter.level > box._interpreter.level
+    if getattr(former, "nbytes", 0) < ENOUGH or inside or (modes.open and thread_state.capture):
+        return assign(box, value, *arrays, template=template)
+    del former
+    stale = _showing(box, template)
+    memory = [] if any(view is value for view in stale) else overwritable(box, stale)
+    if not memory and hasattr(box, "_views"):
+        box._views.detached = True
+    with yielding(memory):
+        return assign(box, value, *arrays, template=template)
 
 
 def _check_level(box: Any, result: Any) -> None:
@@ -108,17 +136,24 @@ def _replace(box: Any, result: Any) -> None:
 
 def _update_views(base: Any, written: Index | None, but: Any = None) -> None:
     """Read again what shows the part of a base that was written, and what shows that."""
-    stale = [
+    for view in _showing(base, written, but):
+        link = base_of(view)
+        if link is not None:
+            _read_again(view, link)
+
+
+def _showing(base: Any, written: Index | None, but: Any = None) -> list[Any]:
+    """Views in use that may show a part of a base, each after what it is a view of."""
+    if not hasattr(base, "_views"):
+        return []
+    found = [
         view
         for view in views_of(base)
         if view is not but and overlap(written, _place_of(view), base.shape)
     ]
-    while stale:
-        view = stale.pop()
-        link = base_of(view)
-        if link is not None:
-            _read_again(view, link)
-            stale += views_of(view)
+    for view in found:  # grows on the way
+        found += views_of(view)
+    return found
 
 
 def _place_of(view: Any) -> Index | None:

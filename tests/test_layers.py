@@ -23,7 +23,7 @@ ORDER = (
     ("ops", "structure"),
     ("interpret",),
     ("tape",),
-    ("writing", "tensor"),
+    ("overwriting", "writing", "tensor"),
     ("transforms",),
     ("numpy", "scipy"),
     ("draw", "flow"),

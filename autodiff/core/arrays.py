@@ -20,7 +20,8 @@ memory it shows, so an array that owns its memory and has no further reference i
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeGuard, TypeVar
 from weakref import WeakValueDictionary
 
@@ -46,6 +47,7 @@ __all__ = [
     "frozen",
     "full",
     "has_memory",
+    "holders",
     "is_array",
     "is_number",
     "is_scalar",
@@ -54,6 +56,7 @@ __all__ = [
     "ones",
     "only_holder",
     "owned",
+    "owns_memory",
     "protected",
     "read_only",
     "repeated",
@@ -62,7 +65,9 @@ __all__ = [
     "scalar_form",
     "scaled",
     "scatter_add",
+    "updatable",
     "writeable",
+    "yielding",
     "zeros",
 ]
 
@@ -354,10 +359,37 @@ def only_holder(array: Any, holders: int) -> bool:
 
     The array must be passed as a local variable, which is one of the holders.
     """
-    if _count(array) > holders + _OWN:
-        return False
+    return _count(array) <= holders + _OWN and owns_memory(array)
+
+
+def holders(value: Any) -> int:
+    """How many references there are to a value, the caller's variable among them."""
+    return _count(value) - _OWN
+
+
+def owns_memory(array: Any) -> bool:
+    """Whether an array is no view, and can be written to."""
     flags = array.flags
     return array.base is None and flags.owndata and flags.writeable
+
+
+_yielded: set[int] = set()
+
+
+@contextmanager
+def yielding(arrays: Sequence[Any]) -> Iterator[None]:
+    """Let `updatable` hand out these arrays themselves: nobody will read what they hold now."""
+    identities = {id(array) for array in arrays}
+    _yielded.update(identities)
+    try:
+        yield
+    finally:
+        _yielded.difference_update(identities)
+
+
+def updatable(array: Any, dtype: DTypeLike | None = None) -> Any:
+    """Array to write into that holds what `array` does: a copy, or itself if it was yielded."""
+    return array if dtype is None and id(array) in _yielded else copied(array, dtype)
 
 
 def scaled(g: Any, partial: Any) -> Any:

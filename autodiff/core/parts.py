@@ -9,7 +9,7 @@ import numpy as np
 
 from autodiff.core.spec import Shape
 
-__all__ = ["Scattered", "loop_over_batch"]
+__all__ = ["Erased", "Scattered", "loop_over_batch"]
 
 
 class Scattered:
@@ -28,6 +28,20 @@ class Scattered:
         self.template = template
         self.shape = shape
         self.dtype = dtype
+
+
+class Erased:
+    """Cotangent of an array that was then written at an index: zero there.
+
+    It stays in this form until the sweep needs it, and then is `g` itself, erased in place, if
+    nobody else sees that: so a loop that writes n elements one by one costs O(n).
+    """
+
+    __slots__ = ("g", "template")
+
+    def __init__(self, g: Any, template: tuple[Any, ...]) -> None:
+        self.g = g
+        self.template = template
 
 
 def loop_over_batch(

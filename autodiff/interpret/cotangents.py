@@ -14,10 +14,10 @@ import numpy as np
 
 from autodiff.core import arrays
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import Scattered
+from autodiff.core.parts import Erased, Scattered
 from autodiff.core.spec import Shape, Spec
 from autodiff.ops.elementwise import convert, equal, real, where
-from autodiff.ops.index import scatter
+from autodiff.ops.index import add_at, assign, scatter
 from autodiff.ops.shape import unbroadcast
 
 __all__ = ["Parts", "Slot", "conform", "keep_zero", "materialised", "zeros"]
@@ -34,18 +34,36 @@ class Slot:
 
 
 class Parts:
-    """A cotangent being summed from parts (all `Scattered`, or all `Slot`), and whole arrays."""
+    """A cotangent being summed from parts (all `Scattered`, or all `Slot`), and whole arrays.
 
-    __slots__ = ("parts", "whole")
+    The last of the whole ones may be `erased`: it is still to be set to zero at an index.
+    """
+
+    __slots__ = ("erased", "parts", "whole")
 
     def __init__(self, whole: Any = None) -> None:
         self.parts: list[Any] = []
         self.whole = whole
+        self.erased: Erased | None = None
+
+    def add(self, part: Any) -> None:
+        """Take in a part."""
+        if type(part) is not Erased:
+            self.parts.append(part)
+        elif self.whole is None and self.erased is None:
+            self.erased = part
+        else:
+            self.__add__(materialised(part))
 
     def __add__(self, cotangent: Any) -> Parts:
         """Take in a whole array too: a sweep adds what comes to what there is, whatever it is."""
+        self._settle()
         self.whole = cotangent if self.whole is None else self.whole + cotangent
         return self
+
+    def _settle(self) -> None:
+        if self.erased is not None:
+            self.whole, self.erased = materialised(self.erased), None
 
     def total(self, specs: Sequence[Spec] | None) -> Any:
         """Sum of everything collected: an array, or a tuple of arrays for several outputs."""
@@ -59,8 +77,21 @@ class Parts:
                 zeros(spec) if slot is None else slot
                 for slot, spec in zip(slots, specs, strict=True)
             )
-        scattered = _gathered(self.parts)
-        return scattered if self.whole is None else self.whole + scattered
+        self._settle()
+        if not self.parts:
+            return self.whole
+        if self.whole is None:
+            return _gathered(self.parts)
+        whole, self.whole = self.whole, None
+        if (
+            type(whole) is not arrays.ARRAY
+            or not arrays.only_holder(whole, 1)
+            or any(isinstance(part.g, Box) or part.g.dtype != whole.dtype for part in self.parts)
+        ):
+            return whole + _gathered(self.parts)
+        for part in self.parts:
+            add_at(whole, part.template, part.g)
+        return whole
 
 
 def _gathered(parts: Sequence[Scattered]) -> Any:
@@ -76,7 +107,13 @@ def _gathered(parts: Sequence[Scattered]) -> Any:
 
 def materialised(cotangent: Any) -> Any:
     """Turn a cotangent that a rule left in parts into an array."""
-    return _gathered([cotangent]) if isinstance(cotangent, Scattered) else cotangent
+    if isinstance(cotangent, Scattered):
+        return _gathered([cotangent])
+    if isinstance(cotangent, Erased):
+        g, cotangent.g = cotangent.g, None
+        with arrays.yielding([g] if arrays.only_holder(g, 1) else []):
+            return assign(g, arrays.zeros((), g.dtype), template=cotangent.template)
+    return cotangent
 
 
 def zeros(spec: Spec) -> Any:

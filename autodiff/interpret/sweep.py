@@ -22,7 +22,7 @@ from autodiff.core.arrays import (
     owned,
 )
 from autodiff.core.dispatch import Box, Interpreter, modes, thread_state
-from autodiff.core.parts import Scattered
+from autodiff.core.parts import Erased, Scattered
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import RuleError, TapeReleasedError
@@ -34,6 +34,7 @@ from autodiff.views import handed_out
 __all__ = ["backward", "sweep"]
 
 _array = ARRAY
+_PARTS = frozenset({Erased, Scattered, Slot})
 
 
 def sweep(
@@ -114,6 +115,7 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
         ready = None
         g = received.pop(node)
         if in_parts and type(g) is Parts:
+            cotangents = cotangent = former = None  # what they refer to may be erased in place
             g = g.total(getattr(node, "outputs", None))
         saved = node.saved
         if saved is None:
@@ -154,7 +156,7 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
                 and not (form is node.form and pullback.trusted)
                 and not (kind is _array and (cotangent.shape, cotangent.dtype) == form)
             ):
-                if kind is Scattered or kind is Slot:
+                if kind in _PARTS:
                     in_parts = True
                     _deliver(parent, cotangent, received, heap)
                     continue
@@ -209,21 +211,21 @@ def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
 
 def _deliver(node: Node, g: Any, received: dict[Node, Any], heap: list[tuple[int, Node]]) -> None:
     """Add one cotangent, whole or in parts, to what a node has received."""
-    in_parts = isinstance(g, (Scattered, Slot))
+    in_parts = type(g) in _PARTS
     former = received.get(node)
     if former is None and node.pullback is not None:
         heappush(heap, (-node.sequence, node))
     if in_parts:
         if type(former) is not Parts:
             received[node] = Parts(former)
-        received[node].parts.append(g)
+        received[node].add(g)
     else:
         received[node] = g if former is None else former + g
 
 
 def _inspected(cotangent: Any, g: Any, node: Node, position: int) -> Any:
     """Apply ``strong_zero()`` and ``debug()`` to what a rule returned."""
-    if isinstance(cotangent, (Scattered, Slot)):
+    if type(cotangent) in _PARTS:
         return cotangent
     pullback = node.pullback
     if (

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff.core.arrays import (
+    LARGE,
     as_array,
     as_value,
     copied,
@@ -24,11 +25,12 @@ from autodiff.core.arrays import (
     protected,
     scalar_form,
     scatter_add,
+    updatable,
     zeros,
 )
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import Scattered, loop_over_batch
+from autodiff.core.parts import Erased, Scattered, loop_over_batch
 from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Sums
@@ -62,7 +64,7 @@ def _has_arrays(template: Template) -> bool:
     return any(type(entry) not in _NO_ARRAYS for entry in template)
 
 
-def _add_at(buffer: Any, template: Template, g: Any) -> None:
+def add_at(buffer: Any, template: Template, g: Any) -> None:
     """Add into a buffer in place, once per occurrence of an index."""
     if _has_arrays(template):
         scatter_add(buffer, template, g)
@@ -198,7 +200,7 @@ def scatter(*gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.d
         if position == 0 and not _has_arrays(template):
             buffer[template] = g  # nothing to add to yet
         else:
-            _add_at(buffer, template, g)
+            add_at(buffer, template, g)
     return scalar_form(buffer)
 
 
@@ -231,7 +233,7 @@ def scatter_dynamic(
 ) -> Any:
     """Zeros of a shape with `g` added at an index whose arrays are inputs."""
     buffer = zeros(shape, np.result_type(dtype, as_array(g).dtype), like=g)
-    _add_at(buffer, _filled(template, arrays), g)
+    add_at(buffer, _filled(template, arrays), g)
     return buffer
 
 
@@ -249,8 +251,16 @@ def _last_writes(shape: Shape, template: Template, arrays: Sequence[Any]) -> Any
     return owner[filled] == written
 
 
+def _kept_transpose(g: Any, v_spec: Spec, arrays: Any, template: Template) -> Any:
+    if has_memory(g) and g.nbytes >= LARGE and not arrays:
+        return Erased(g, template)
+    return assign(g, zeros((), v_spec.dtype, like=g), *arrays, template=template)
+
+
 def _assigned_transpose(g: Any, x_spec: Spec, v_spec: Spec, arrays: Any, template: Template) -> Any:
     read = index(g, *arrays, template=template)
+    if has_memory(read) and read.base is not None and 2 * read.nbytes <= g.nbytes:
+        read = copied(read)  # a view would keep `g` from being erased in place
     if _has_arrays(template):
         if any(isinstance(a, Box) for a in arrays):
             raise TypeError("assign: the index arrays of an assignment must be plain arrays here")
@@ -291,9 +301,7 @@ def _assign_samples(rng: np.random.Generator) -> list[Sample]:
 
 
 @linear(
-    transpose_x=lambda g, v_spec, arrays, template: assign(
-        g, zeros((), v_spec.dtype, like=g), *arrays, template=template
-    ),
+    transpose_x=_kept_transpose,
     transpose_v=_assigned_transpose,
     constant=("arrays",),
     batch=_batch_assign,
@@ -303,9 +311,9 @@ def _assign_samples(rng: np.random.Generator) -> list[Sample]:
 )
 def assign(x: Any, v: Any, *arrays: Any, template: Template) -> Any:
     """Copy of `x` with `v` written at an index; of values written to one place the last stays."""
-    copy = copied(x, np.result_type(x, v) if np.iscomplexobj(v) else None)
-    copy[_filled(template, arrays)] = v
-    return scalar_form(copy)
+    updated = updatable(x, np.result_type(x, v) if np.iscomplexobj(v) else None)
+    updated[_filled(template, arrays)] = v
+    return updated if updated.shape else scalar_form(updated)
 
 
 # --- Python's indexing ----------------------------------------------------------------------------
@@ -407,17 +415,18 @@ def pick(x: Any, key: Any) -> Any:
 
 def setitem(x: Any, key: Any, value: Any) -> Any:
     """Return `x` with `value` written at `key`."""
-    return written(x, key, value)[0]
+    template, arrays, value = assignment(x, key, value)
+    return assign(x, value, *arrays, template=template)
 
 
-def written(x: Any, key: Any, value: Any) -> tuple[Any, Template]:
-    """Return `x` with `value` written at `key`, and the index that this was."""
+def assignment(x: Any, key: Any, value: Any) -> tuple[Template, list[Any], Any]:
+    """Check what is to be written where: the template, its index arrays, and the value."""
     template, arrays = parse_key(key, spec_of(x).shape, "assign")
     if not isinstance(value, Box):
         value = as_value(value)
     if spec_of(value).dtype.kind == "c" and spec_of(x).dtype.kind != "c":
         raise TypeError("assign: a complex value cannot be written into a real Tensor")
-    return assign(x, value, *arrays, template=template), template
+    return template, arrays, value
 
 
 def shows(value: Any, x: Any, template: Template) -> bool:
