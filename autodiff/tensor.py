@@ -35,7 +35,7 @@ from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.ops.variables import variable_value
 from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
-from autodiff.writing import augmented, write_item
+from autodiff.writing import augmented, update_views, write_item
 
 __all__ = ["Tensor", "make_root"]
 
@@ -128,6 +128,7 @@ class Tensor(Methods):
             )
         self._value = array if array.ndim else scalar_form(array)
         self._payload.assign(self._value)
+        update_views(self)
 
     @property
     def name(self) -> str | None:

@@ -26,7 +26,7 @@ from autodiff.ops.index import Template, assign, assignment, item, shows
 from autodiff.overwriting import ENOUGH, overwritable
 from autodiff.views import View, base_of, is_memory, overlap, views_of
 
-__all__ = ["augmented", "write", "write_item"]
+__all__ = ["augmented", "update_views", "write", "write_item"]
 
 Index = tuple[Any, ...]
 Link = tuple[Any, View, Mapping[str, Any]]
@@ -87,8 +87,8 @@ def write(box: Any, result: Any, place: Index | None = None) -> None:
             _read_again(view, steps[level])
         else:
             _replace(view, value)
-        _update_views(base, written, but=view)
-    _update_views(box, place)
+        update_views(base, written, but=view)
+    update_views(box, place)
 
 
 def write_item(box: Any, key: Any, value: Any) -> None:
@@ -134,7 +134,7 @@ def _replace(box: Any, result: Any) -> None:
     box._payload = result._payload
 
 
-def _update_views(base: Any, written: Index | None, but: Any = None) -> None:
+def update_views(base: Any, written: Index | None = None, but: Any = None) -> None:
     """Read again what shows the part of a base that was written, and what shows that."""
     for view in _showing(base, written, but):
         link = base_of(view)

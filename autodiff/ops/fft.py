@@ -24,7 +24,6 @@ from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import batch_scan
 from autodiff.ops.samples import Sample, Sampler, array
 from autodiff.ops.shape import concatenate, pad_zeros
-from autodiff.views import handed_out
 
 __all__ = ["dft", "inverse_dft", "inverse_real_dft", "real_dft"]
 
@@ -254,7 +253,7 @@ def _shape_and_axes(
 
 def _deprecated(message: str) -> None:
     """Warn where NumPy does, of what is deprecated since NumPy 2.0."""
-    warnings.warn(message, DeprecationWarning, stacklevel=6)
+    warnings.warn(message, DeprecationWarning, stacklevel=7)
 
 
 def _several_axes(name: str, first: Any, others: Any, is_2d: bool) -> Any:
@@ -271,7 +270,7 @@ def _several_axes(name: str, first: Any, others: Any, is_2d: bool) -> Any:
         kind = _norm(norm, name)
         if not positions:
             if first is others:
-                return handed_out(x)
+                return x
             raise IndexError(f"{name}: needs at least one axis")
         steps = [(others, n, a) for n, a in zip(lengths, positions, strict=True)]
         steps[-1] = (first, lengths[-1], positions[-1])
