@@ -469,3 +469,19 @@ class TestForms:
             assert x.grad.dtype == np.float32
             np.testing.assert_array_equal(x.grad, np.full(3, number))
             x.grad = None
+
+
+def test_a_hook_cannot_change_what_others_get():
+    x, y = ad.Tensor([1.0, 2.0]), ad.Tensor([3.0, 4.0])
+    refused = []
+
+    def play(g):
+        try:
+            g *= 10.0
+        except ValueError:
+            refused.append(g)
+
+    x.register_hook(play)
+    np.sum(x + y).backward()
+    assert len(refused) == 1
+    np.testing.assert_array_equal(y.grad, [1.0, 1.0])

@@ -421,6 +421,16 @@ def filled(x, v):
     return out
 
 
+def order_of_memory_stays(x, v):
+    y = np.zeros_like(x.T)
+    y += x.T.copy()
+    y.ravel()[0] = 5.0 * v[0]  # of a copy: the first axis of y runs fastest
+    z = np.zeros_like(x[:, :3].T)
+    np.einsum("ii->i", z)[:] = v[:3]
+    z.ravel()[0] = 5.0 * v[0]
+    return y @ z.T @ y.T
+
+
 def walk(x, v):
     for i in range(1, 3):
         x[i] = np.sin(x[i - 1]) + v
@@ -459,6 +469,7 @@ IDIOMS = [
     number,
     augmented_part,
     filled,
+    order_of_memory_stays,
     walk,
 ]
 X0 = np.random.default_rng(5).uniform(0.5, 1.5, (3, 4))
@@ -600,8 +611,12 @@ def hooked(x):
         g *= 2.0
         return g
 
+    def play(g):
+        g *= 7.0
+
     w = ad.Tensor(x)
     w.register_hook(double)
+    w.register_hook(play)
     np.sum(w * w * x).backward()
     return np.sum(w.grad * x)
 
@@ -853,7 +868,7 @@ WITH_OUT = {
     np.trace: ((A,), {}),
     np.var: ((M,), {"axis": 0}),
 }
-for _name in {"cumulative_sum", "cumulative_prod"} & set(dir(np)):
+for _name in sorted({"cumulative_sum", "cumulative_prod"} & set(dir(np))):
     WITH_OUT[getattr(np, _name)] = (M,), {"axis": 1}
 ALIASES = {np.around: np.round, np.amax: np.max, np.amin: np.min}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import SCALARS, as_array
+from autodiff.core.arrays import SCALARS, as_array, read_only
 from autodiff.core.dispatch import Box
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
@@ -181,7 +181,7 @@ def add_hook(node: Node, hook: Callable[[Any], Any]) -> Callable[[], None]:
 def run_hooks(node: Node, g: Any) -> Any:
     """Cotangent of a node after its hooks have seen it; one of them may replace it."""
     for hook in list(node.hooks):
-        replaced = hook(handed_out(g))
+        replaced = hook(handed_out(read_only(g)))
         if replaced is not None:
             replaced = snapshot(replaced) if isinstance(replaced, Box) else as_array(replaced)
             if spec_of(replaced) != node.spec:
