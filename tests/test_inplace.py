@@ -353,3 +353,22 @@ class TestConstants:
         kinds = []
         ad.grad(lambda x: (kinds.extend([anp.zeros(3), anp.zeros(3, int)]), np.sum(x))[1])(X)
         assert [type(kind) for kind in kinds] == [ad.Tensor, np.ndarray]
+
+
+class TestAssignmentIntoArrays:
+    @pytest.mark.parametrize("key", [0, slice(0, 1), (0, 1), np.array([True, False, False])])
+    def test_the_message_says_what_to_write(self, key):
+        array = np.zeros((3, 3)) if isinstance(key, tuple) else np.zeros(3)
+        t = ad.Tensor(2.0) * 1.0 if isinstance(key, (int, tuple)) else ad.Tensor([2.0]) * 1.0
+        with pytest.raises((TypeError, ValueError)) as caught:
+            array[key] = t
+        # For one element NumPy raises an error of its own, from this one
+        message = str(caught.value.__cause__ or caught.value)
+        assert message.startswith("array[i] = tensor: make the array one that can hold it")
+
+    def test_other_conversions_have_messages_of_their_own(self):
+        t = ad.Tensor(2.0)
+        with pytest.raises(TypeError, match="instead of math's"):
+            float(t)
+        with pytest.raises(TypeError, match="by itself"):
+            np.asarray(t)

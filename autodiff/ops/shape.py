@@ -206,7 +206,7 @@ def ravel_(a: Any, order: str = "C") -> Any:
     if axes != tuple(range(len(axes))):
         a = transpose_(a, axes)
     flat = reshaped(a, shape=(spec_of(a).size,))
-    return flat if memory_order(_one_example(flat)) == "C" else concatenate(flat, axis=0)
+    return flat if _is_compact(flat) else concatenate(flat, axis=0)
 
 
 def flattened(a: Any, order: str = "C") -> Any:
@@ -226,7 +226,7 @@ def ordered(a: Any, order: str | None) -> Any:
         return transpose(ordered(transpose(a, axes=backwards), "C"), axes=backwards)
     if order not in ("A", "C"):
         raise ValueError(f"copy: order must be 'C', 'F', 'A' or 'K', got {order!r}")
-    if spec.ndim < 2 or memory_order(_one_example(a)) == "C":
+    if spec.ndim < 2 or _is_compact(a):
         return a
     return reshape(reshape(a, shape=(spec.size,)), shape=spec.shape)
 
@@ -248,6 +248,12 @@ def axes_in_order(a: Any, order: str, function: str) -> Shape:
     if order not in ("F", "A"):
         raise ValueError(f"{function}: order must be 'C', 'F', 'A' or 'K', got {order!r}")
     return axes[::-1]
+
+
+def _is_compact(a: Any) -> bool:
+    """Whether the elements stand one after another in C order; of a batch, in each example."""
+    array = as_array(concrete(a))
+    return memory_order(array) == "C" or memory_order(_one_example(a)) == "C"
 
 
 def _is_fortran(a: Any) -> bool:
