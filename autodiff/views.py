@@ -137,7 +137,8 @@ class _Views(list[Any]):
 
     def drop_dead(self) -> None:
         """Forget the views that are no longer in use."""
-        self[:] = [view for view in self if view() is not None]
+        count = len(self)  # another thread may add to the end meanwhile
+        self[:count] = [view for view in self[:count] if view() is not None]
         self.most = 2 * len(self) + 8
 
 
