@@ -86,15 +86,15 @@ class Tensor(Methods):
     ----------
     value : array_like
         Copied. Integers and booleans become float64; float16/32/64 and complex64/128 keep their
-        dtype. A variable made from a Tensor is a new variable; inside a transform the
-        transform still differentiates through it.
+        dtype. Inside a transform it may be a Tensor of that transform, which then still
+        differentiates through the variable.
     name : str, optional
         Shown in listings and pictures.
 
     Raises
     ------
     TypeError
-        `value` is not numeric.
+        `value` is not numeric, or a Tensor whose derivative the new variable would cut.
 
     Examples
     --------
@@ -380,7 +380,7 @@ class Tensor(Methods):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if not isinstance(self._payload, Leaf):
             raise TypeError("deepcopy of a computed Tensor: copy the variables, or use .detach()")
-        return Tensor(self, name=self.name)
+        return Tensor(self._value, name=self.name)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Tensor cannot be pickled; save tensor.data, or use nn.save")

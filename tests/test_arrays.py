@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import autodiff as ad
 from autodiff.core import arrays
 
 
@@ -176,7 +177,7 @@ class TestNewArrays:
         copy = arrays.copied(x)
         assert copy.flags.f_contiguous
         assert not np.shares_memory(copy, x)
-        assert type(arrays.copied(np.ma.masked_array([1.0]))) is np.ndarray
+        assert type(arrays.copied(np.ones(1).view(np.recarray))) is np.ndarray
         assert arrays.copied(x, np.float32).dtype == np.float32
         assert arrays.copied(2.0).shape == ()
 
@@ -290,3 +291,57 @@ class TestOnlyHolder:
     def test_read_only_memory(self):
         x = arrays.freeze(np.ones(4))
         assert not arrays.only_holder(x, sys.maxsize // 2)
+
+
+ONES = np.ones((2, 2))
+WAYS_IN = {
+    "variable": lambda a: ad.Tensor(a),
+    "data": lambda a: setattr(ad.Tensor(ONES), "data", a),
+    "constant on the right": lambda a: ad.Tensor(ONES) * a,
+    "constant on the left": lambda a: np.multiply(a, ad.Tensor(ONES)),
+    "matrix product": lambda a: ad.Tensor(ONES) @ a,
+    "condition": lambda a: np.where(a, ad.Tensor(1.0), 0.0),
+    "joined": lambda a: np.concatenate([a, ad.Tensor(ONES)]),
+    "written": lambda a: (ad.Tensor(ONES) * 1.0).__setitem__(Ellipsis, a),
+    "index": lambda a: ad.Tensor(ONES)[a > 1],
+    "augmented": lambda a: (ad.Tensor(ONES) * 1.0).__iadd__(a),
+    "weights": lambda a: np.average(ad.Tensor(ONES), weights=a),
+    "cotangent": lambda a: (ad.Tensor(ONES) * 1.0).backward(gradient=a),
+    "grad": lambda a: ad.grad(np.sum)(a),
+    "in a container": lambda a: ad.grad(lambda p: np.sum(p["w"]))({"w": a}),
+    "vjp": lambda a: ad.vjp(np.sin, a),
+    "vjp's cotangent": lambda a: ad.vjp(np.sin, ONES)[1](a),
+    "jvp": lambda a: ad.jvp(np.sin, (a,), (ONES,)),
+    "jvp's tangent": lambda a: ad.jvp(np.sin, (ONES,), (a,)),
+    "linearize": lambda a: ad.linearize(np.sin, ONES)[1](a),
+    "hvp": lambda a: ad.hvp(lambda x: np.sum(x**3), (ONES,), (a,)),
+    "jacobian": lambda a: ad.jacobian(np.sin)(a),
+    "hessian": lambda a: ad.hessian(lambda x: np.sum(x**3))(a),
+    "vmap": lambda a: ad.vmap(np.sin)(a),
+    "record": lambda a: ad.record(np.sin)(a),
+    "constant of a transform": lambda a: ad.grad(lambda x: np.sum(x * a))(ONES),
+    "constant of forward mode": lambda a: ad.jvp(lambda x: x * a, (ONES,), (ONES,)),
+    "constant of a batch": lambda a: ad.vmap(lambda x: x * a)(ONES),
+    "constant of a tape": lambda a: ad.record(lambda x: x * a)(ONES),
+}
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize("way", WAYS_IN)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: np.ma.array(ONES, mask=[[0, 1], [0, 0]]), "MaskedArray: .*lose its mask"),
+        (lambda: np.matrix(ONES), r"matrix: .*np.asarray\(matrix\)"),
+    ],
+    ids=["masked", "matrix"],
+)
+def test_arrays_that_mean_something_else_are_refused(way, make, message):
+    with pytest.raises(TypeError, match=message):
+        WAYS_IN[way](make())
+
+
+def test_other_subclasses_are_arrays(tmp_path):
+    mapped = np.memmap(tmp_path / "numbers", np.float64, "w+", shape=(2, 2))
+    mapped[...] = 3.0
+    np.testing.assert_array_equal(ad.grad(lambda x: np.sum(x * mapped))(mapped), mapped)

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import itertools
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -466,12 +467,28 @@ def test_a_variable_made_from_an_outer_tensor_is_differentiated_through():
     )
 
 
-def test_a_variable_made_from_a_variable_is_its_own():
+def test_a_variable_made_from_numbers_of_another_is_its_own():
     w = ad.Tensor(2.0)
-    v = ad.Tensor(w * w)
+    v = ad.Tensor((w * w).data)
     (v * w).backward()
     assert v.grad == 2.0
     assert w.grad == 4.0
+    assert ad.Tensor((w * w).detach()).item() == 4.0
+
+
+def test_a_variable_does_not_cut_a_derivative_silently():
+    w = ad.Tensor(2.0)
+    for value in (w, w * w):
+        with pytest.raises(TypeError, match=r"would cut that derivative.*ad.Tensor\(t.data\)"):
+            ad.Tensor(value)
+
+    def in_a_worker(x):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: ad.Tensor(x) * x).result()
+
+    for transform in (ad.grad, lambda f: lambda x: ad.jvp(f, (x,), (1.0,)), ad.record):
+        with pytest.raises(TypeError, match="in another thread"):
+            transform(in_a_worker)(2.0)
 
 
 def test_keywords_pass_through_vjp():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import copied, freeze, scalar_form
-from autodiff.core.dispatch import Box, lower_to
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import is_inexact
 from autodiff.ops.elementwise import convert
 
@@ -19,9 +19,8 @@ _DTYPES = tuple(map(np.dtype, ("float16", "float32", "float64", "complex64", "co
 def variable_value(value: Any, level: int) -> Any:
     """Check and copy what a variable of an interpreter starts from.
 
-    A Tensor of the same or an inner level gives its numbers. One of an outer transform stays what
-    it is, a value below this level: that transform can differentiate through whatever the
-    variable is used for.
+    A constant Tensor gives its numbers. One of an outer transform stays what it is, a value below
+    this level: that transform can differentiate through whatever the variable is used for.
 
     Returns
     -------
@@ -30,10 +29,19 @@ def variable_value(value: Any, level: int) -> Any:
     Raises
     ------
     TypeError
-        The value is not numeric, or holds Tensors inside a list.
+        The value is not numeric, holds Tensors inside a list, or depends on a variable whose
+        derivative would be cut.
     """
     if isinstance(value, Box):
-        outer = lower_to(value, level - 1)
+        outer = value
+        while isinstance(outer, Box) and outer._interpreter.level >= level:
+            if outer._interpreter.carries(outer):
+                raise TypeError(
+                    "Tensor: the value is a Tensor that depends on a variable, and a new variable "
+                    "would cut that derivative (in another thread than its transform's too); use "
+                    "it as it is, or make the variable of its numbers: ad.Tensor(t.data)"
+                )
+            outer = outer._value
         return outer if is_inexact(outer.dtype) else convert(outer, dtype=np.dtype(np.float64))
     try:
         array = copied(value)

@@ -9,6 +9,7 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import (
+    array_or_scalar,
     as_value,
     is_array,
     is_number,
@@ -223,6 +224,7 @@ def _seed_of(g: Any, out: Any, path: tree.LeafPath, transform: str) -> Any:
         if not (is_number(g) or isinstance(g, (list, tuple))):
             raise TypeError(f"{transform}: {path} is a {type(g).__name__}; give an array")
         g = as_value(g)
+    g = g if isinstance(g, Box) else array_or_scalar(g)
     if g.shape != spec.shape:
         raise ValueError(f"{transform}: {path} has shape {g.shape}, it must have {spec.shape}")
     if g.dtype.kind not in "fciub" or (g.dtype.kind == "c" and spec.dtype.kind != "c"):

@@ -9,7 +9,8 @@ from typing import Any, overload
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_value
+from autodiff.core.arrays import array_or_scalar, as_value
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import spec_of
 from autodiff.interpret.batch import Batch
 from autodiff.interpret.boxed import run_flattened
@@ -117,7 +118,10 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
                 f"vmap: in_axes has {len(axes_given)} entries for {len(args)} positional arguments"
             )
         axes = _leaf_axes(axes_given, structure, "in_axes")
-        values = [v if hasattr(v, "shape") else as_value(v) for v in values]
+        values = [
+            v if isinstance(v, Box) else array_or_scalar(v) if hasattr(v, "shape") else as_value(v)
+            for v in values
+        ]
         size = _batch_size(values, axes, structure)
         interpreter = Batch(Tensor, size)
         boxes = [
