@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_value, yielding
-from autodiff.core.dispatch import Box, concrete, modes, thread_state
+from autodiff.core.dispatch import Box, concrete
+from autodiff.core.modes import modes
 from autodiff.core.spec import spec_of
 from autodiff.interpret.graph import Leaf
 from autodiff.ops.elementwise import convert
@@ -102,7 +103,7 @@ def _assigned(box: Any, value: Any, arrays: Sequence[Any], template: Template) -
     """New value of a box that is written at an index, where it can be in the former's memory."""
     former = concrete(box)
     inside = isinstance(value, Box) and value._interpreter.level > box._interpreter.level
-    if getattr(former, "nbytes", 0) < ENOUGH or inside or (modes.open and thread_state.capture):
+    if getattr(former, "nbytes", 0) < ENOUGH or inside or (modes.open and modes.capture):
         return assign(box, value, *arrays, template=template)
     del former
     stale = _showing(box, template)
@@ -169,7 +170,7 @@ def _read_again(view: Any, link: Link) -> None:
 
 def _suspends(view: Any) -> bool:
     """Whether a view that something is differentiated through is updated without recording."""
-    suspended = modes.open and view._interpreter.level < thread_state.no_grad_level
+    suspended = modes.open and view._interpreter.level < modes.no_grad_level
     return bool(suspended) and view._payload is not None
 
 

@@ -1,5 +1,7 @@
 """The backward sweep: accumulation, release, depth, threads, and what the tape protects."""
 
+import asyncio
+import contextlib
 import gc
 import itertools
 import threading
@@ -9,7 +11,8 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.core.dispatch import modes, thread_state
+from autodiff.core.dispatch import thread_state
+from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import spec_of
 from autodiff.errors import RuleError
@@ -351,9 +354,9 @@ class TestScopes:
             transform(fails)
         assert thread_state.open_transforms == []
         assert modes.open == 0
-        assert not thread_state.debug
-        assert not thread_state.strong_zero
-        assert thread_state.no_grad_level == 0
+        assert not modes.debug
+        assert not modes.strong_zero
+        assert modes.no_grad_level == 0
         assert ad.grad(ad.grad(lambda x: x**3))(1.0) == 6.0
 
     @pytest.mark.parametrize(
@@ -485,3 +488,142 @@ def test_a_hook_cannot_change_what_others_get():
     np.sum(x + y).backward()
     assert len(refused) == 1
     np.testing.assert_array_equal(y.grad, [1.0, 1.0])
+
+
+# --- whom a mode concerns -------------------------------------------------------------------------
+
+
+def is_recorded():
+    w = ad.Tensor(2.0)
+    return (w * w)._payload is not None
+
+
+def generated():
+    with ad.no_grad():
+        yield is_recorded()
+        yield is_recorded()
+
+
+async def generated_asynchronously():
+    with ad.no_grad():
+        yield is_recorded()
+        await asyncio.sleep(0)
+        yield is_recorded()
+
+
+@contextlib.contextmanager
+def evaluating():
+    with ad.no_grad():
+        yield
+
+
+@contextlib.asynccontextmanager
+async def evaluating_asynchronously():
+    with ad.no_grad():
+        yield
+
+
+class TestContexts:
+    def test_a_task_leaves_its_neighbours_alone(self):
+        async def evaluates(turn, other):
+            with ad.no_grad():
+                turn.set()
+                await other.wait()
+                return is_recorded()
+
+        async def trains(turn, other):
+            await turn.wait()
+            found = is_recorded()
+            other.set()
+            return found
+
+        async def both():
+            turn, other = asyncio.Event(), asyncio.Event()
+            return await asyncio.gather(evaluates(turn, other), trains(turn, other))
+
+        assert asyncio.run(both()) == [False, True]
+        assert modes.open == 0
+
+    def test_a_task_started_inside_a_mode_goes_on_without_it(self):
+        async def later(turn):
+            await turn.wait()
+            with ad.strong_zero():  # modes are looked at while any is open
+                return is_recorded()
+
+        async def start():
+            turn = asyncio.Event()
+            with ad.no_grad():
+                task = asyncio.create_task(later(turn))
+                await asyncio.sleep(0)
+            turn.set()
+            return await task
+
+        assert asyncio.run(start()) is True
+
+    def test_a_generator_leaves_its_consumer_alone(self):
+        inside, outside = [], []
+        for found in generated():
+            inside.append(found)
+            outside.append(is_recorded())
+        assert inside == [False, False]
+        assert outside == [True, True]
+        assert modes.open == 0
+
+    def test_and_what_the_consumer_enters_is_its_own(self):
+        first = generated()
+        assert next(first) is False
+        with ad.no_grad():
+            second = generated()
+            assert next(second) is False
+            assert list(first) == [False]  # ends here, before what was entered after it
+            assert not is_recorded()
+            second.close()
+            assert not is_recorded()
+        assert is_recorded()
+        assert modes.open == 0
+
+    def test_derivatives_go_on_while_a_generator_waits(self):
+        waiting = generated()
+        next(waiting)
+        function = ad.checkpoint(lambda x: np.sin(x) * x)
+        assert ad.grad(function)(1.0) == pytest.approx(np.cos(1.0) + np.sin(1.0))
+        assert ad.record(ad.grad(function))(1.0).evaluate(2.0) == ad.grad(function)(2.0)
+        waiting.close()
+        assert modes.open == 0
+
+    def test_an_asynchronous_generator_too(self):
+        async def consume():
+            return [(found, is_recorded()) async for found in generated_asynchronously()]
+
+        assert asyncio.run(consume()) == [(False, True), (False, True)]
+
+    def test_a_context_manager_enters_for_its_block(self):
+        with evaluating():
+            assert not is_recorded()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(evaluating())
+            assert not is_recorded()
+
+        async def enter():
+            async with evaluating_asynchronously():
+                return is_recorded()
+
+        assert asyncio.run(enter()) is False
+        assert is_recorded()
+
+    def test_a_decorated_function_and_a_thread(self):
+        assert ad.no_grad()(is_recorded)() is False
+        with ad.no_grad():
+            found = []
+            thread = threading.Thread(target=lambda: found.append(is_recorded()))
+            thread.start()
+            thread.join()
+        assert found == [True]
+
+    def test_a_generator_that_is_forgotten(self):
+        waiting = generated()
+        next(waiting)
+        del waiting
+        gc.collect()
+        assert is_recorded()
+        assert modes.open == 0

@@ -1,4 +1,4 @@
-"""Levels, the interpreter protocol, and the scopes a thread has open.
+"""Levels, the interpreter protocol, and the transforms a thread has open.
 
 Every transform in progress owns an `Interpreter` with a level; a `Box` is a value as one
 interpreter sees it. A primitive called on boxes asks the interpreter with the highest level, the
@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from autodiff.core.modes import modes
 from autodiff.errors import EscapedTensorError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ __all__ = [
     "depends",
     "innermost",
     "lower_to",
-    "modes",
     "open_scope",
     "set_name",
     "thread_state",
@@ -161,7 +160,7 @@ class Interpreter:
 
     def capturing(self) -> Interpreter | None:
         """Return the interpreter that operations of this level are handed to, if one is open."""
-        capture = thread_state.capture if modes.open else None
+        capture = modes.capture if modes.open else None
         return capture if capture is not None and self.level < capture.level else None
 
     def close(self) -> None:
@@ -174,7 +173,7 @@ class Interpreter:
         level, transform = self.level, self.transform
 
         def escaped(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
-            capture = thread_state.capture if modes.open else None
+            capture = modes.capture if modes.open else None
             if capture is not None and level < capture.level:
                 interpreter = innermost(inputs)
                 if interpreter is not None and interpreter.level > capture.level:
@@ -196,55 +195,13 @@ class Interpreter:
 
 
 class _ThreadState(threading.local):
-    """What is open in this thread: transform scopes and modes. Each thread starts clean.
-
-    ``capture`` is an interpreter that operations on boxes of lower levels are handed to, whichever
-    transform they belong to: it runs a function whose outside Tensors are to become inputs.
-    ``observer`` is told what reverse mode records and sweeps: a recorder, which so learns which
-    operations belong to a backward pass.
-    """
+    """Transforms that are running in this thread. Each thread starts clean."""
 
     def __init__(self) -> None:
         self.open_transforms: list[OpenTransform] = []
-        self.no_grad_level = 0
-        self.strong_zero = False
-        self.debug = False
-        self.capture: Interpreter | None = None
-        self.observer: Any = None
-
-
-class _Modes:
-    """How many modes are open in all threads together.
-
-    The hot path reads this one integer and looks at its thread's own state only where it is not
-    zero.
-    """
-
-    __slots__ = ("_lock", "open")
-
-    def __init__(self) -> None:
-        self.open = 0
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def changed(self, **settings: Any) -> Iterator[None]:
-        """Set attributes of this thread's state, and put the former values back on the way out."""
-        former = {name: getattr(thread_state, name) for name in settings}
-        with self._lock:
-            self.open += 1
-        try:
-            for name, value in settings.items():
-                setattr(thread_state, name, value)
-            yield
-        finally:
-            for name, value in former.items():
-                setattr(thread_state, name, value)
-            with self._lock:
-                self.open -= 1
 
 
 thread_state = _ThreadState()
-modes = _Modes()
 
 
 class OpenTransform:

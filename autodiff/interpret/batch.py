@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from autodiff.core.arrays import as_array
-from autodiff.core.dispatch import Box, Interpreter, modes
+from autodiff.core.dispatch import Box, Interpreter
+from autodiff.core.modes import modes
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.primitive import Primitive
 from autodiff.interpret.operands import as_input

@@ -20,7 +20,8 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.core.arrays import ARRAY, PLAIN, SCALARS, protected
-from autodiff.core.dispatch import Interpreter, modes
+from autodiff.core.dispatch import Interpreter
+from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec

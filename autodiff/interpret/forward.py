@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_array, is_array, is_number
-from autodiff.core.dispatch import Box, Interpreter, modes, thread_state
+from autodiff.core.dispatch import Box, Interpreter
+from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Rule, available_names
 from autodiff.core.spec import Spec, is_inexact, spec_of
@@ -49,10 +50,10 @@ class Forward(Interpreter):
             values.append(value)
             tangents.append(tangent)
         out = primitive.call(*values, **params)
-        debug = modes.open and thread_state.debug
+        debug = modes.open and modes.debug
         if debug:
             check_finite(out, f"forward of {primitive.name}", source_line())
-        suspended = modes.open and self.level < thread_state.no_grad_level
+        suspended = modes.open and self.level < modes.no_grad_level
         if suspended or not primitive.differentiable or all(t is None for t in tangents):
             tangent_out: Any = None
         else:
@@ -138,7 +139,7 @@ def _elementwise_term(primitive: Primitive, name: str, tangent: Any, names: dict
     rule = primitive.reverse_rules[name]
     if not isinstance(rule, Rule):
         return tangent if rule == 1 else -tangent if rule == -1 else tangent * rule
-    if modes.open and thread_state.strong_zero:
+    if modes.open and modes.strong_zero:
         with np.errstate(divide="ignore", invalid="ignore"):
             return keep_zero(tangent, _product(rule, tangent, names))
     return _product(rule, tangent, names)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.core.arrays import protected
-from autodiff.core.dispatch import Box, modes, thread_state
+from autodiff.core.dispatch import Box
+from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import is_inexact, spec_of
@@ -55,10 +56,10 @@ class Reverse(FastRecording):
             parents.append(parent)
             active.append(is_active)
         out = primitive.call(*values, **params)
-        if special and thread_state.debug:
+        if special and modes.debug:
             check_finite(out, f"forward of {primitive.name}", source_line())
         pattern = tuple(active)
-        suspended = special and self.level < thread_state.no_grad_level
+        suspended = special and self.level < modes.no_grad_level
         pullback = None if suspended or True not in pattern else primitive.pullbacks[pattern]
         if pullback is None:
             if isinstance(out, tuple):
@@ -79,10 +80,10 @@ class Reverse(FastRecording):
         elif not primitive.params:
             primitive.remember(pattern, pullback)
         if special:
-            if thread_state.debug:
+            if modes.debug:
                 node.source = source_line()
-            if thread_state.observer is not None:
-                thread_state.observer.recorded(node, out)
+            if modes.observer is not None:
+                modes.observer.recorded(node, out)
         return self.make(out, node)
 
     def _constant(self, out: Any) -> Any:
@@ -101,7 +102,7 @@ class Reverse(FastRecording):
         node = make_node(pullback, parents, saved, outs[0])
         node.params = params
         node.outputs = tuple(map(spec_of, outs))
-        observer = thread_state.observer if modes.open else None
+        observer = modes.observer if modes.open else None
         if observer is not None:
             observer.recorded(node, outs[0])
         boxes = []
@@ -118,8 +119,8 @@ class Reverse(FastRecording):
     def variable(self, value: Any, name: str | None = None) -> Any:
         """Box a value as an input to differentiate with respect to."""
         leaf = Leaf(value, name)
-        if modes.open and thread_state.observer is not None:
-            thread_state.observer.recorded(leaf, value)
+        if modes.open and modes.observer is not None:
+            modes.observer.recorded(leaf, value)
         return self.make(value, leaf)
 
     def rename(self, box: Box, name: str | None) -> bool:

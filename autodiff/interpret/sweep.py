@@ -21,7 +21,8 @@ from autodiff.core.arrays import (
     only_holder,
     owned,
 )
-from autodiff.core.dispatch import Box, Interpreter, modes, thread_state
+from autodiff.core.dispatch import Box, Interpreter
+from autodiff.core.modes import modes
 from autodiff.core.parts import Erased, Scattered
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
@@ -60,7 +61,7 @@ def sweep(
     RuleError
         A rule returned something that is not a cotangent of its input.
     """
-    observer = thread_state.observer if modes.open else None
+    observer = modes.observer if modes.open else None
     if observer is None:
         return _sweep(seeds, keep_tape, keep_grads)
     with observer.sweeping():
@@ -89,9 +90,7 @@ def backward(
 def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool) -> dict[Node, Any]:
     received: dict[Node, Any] = {}
     heap: list[tuple[int, Node]] = []
-    careful = modes.open and (
-        thread_state.strong_zero or thread_state.debug or thread_state.observer is not None
-    )
+    careful = modes.open and (modes.strong_zero or modes.debug or modes.observer is not None)
     hooked = Hooks.exist
     observed = hooked or keep_grads
     in_parts = reusing = shown = False
@@ -201,9 +200,9 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
 def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
     """Cotangents under a mode: where strong zeros stand in, NumPy need not warn of 0/0."""
     assert node.pullback is not None
-    if thread_state.observer is not None:
-        thread_state.observer.pulling(node, g)
-    if not thread_state.strong_zero:
+    if modes.observer is not None:
+        modes.observer.pulling(node, g)
+    if not modes.strong_zero:
         return node.pullback.pull(g, saved)
     with np.errstate(divide="ignore", invalid="ignore"):
         return node.pullback.pull(g, saved)
@@ -228,13 +227,9 @@ def _inspected(cotangent: Any, g: Any, node: Node, position: int) -> Any:
     if type(cotangent) in _PARTS:
         return cotangent
     pullback = node.pullback
-    if (
-        thread_state.strong_zero
-        and isinstance(pullback, Pullback)
-        and pullback.primitive.has_partials
-    ):
+    if modes.strong_zero and isinstance(pullback, Pullback) and pullback.primitive.has_partials:
         cotangent = keep_zero(g, cotangent)
-    if thread_state.debug:
+    if modes.debug:
         assert pullback is not None
         rule = pullback.rule_names[position]
         check_finite(cotangent, f"rule {rule}", getattr(node, "source", None))

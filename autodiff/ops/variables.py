@@ -33,7 +33,7 @@ def variable_value(value: Any, level: int) -> Any:
         derivative would be cut.
     """
     if isinstance(value, Box):
-        outer = value
+        outer: Any = value
         while isinstance(outer, Box) and outer._interpreter.level >= level:
             if outer._interpreter.carries(outer):
                 raise TypeError(

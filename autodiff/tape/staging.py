@@ -8,7 +8,8 @@ from typing import Any
 
 from autodiff import tree
 from autodiff.core.arrays import copied
-from autodiff.core.dispatch import Box, Interpreter, modes
+from autodiff.core.dispatch import Box, Interpreter
+from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import spec_of
 from autodiff.interpret.boxed import run_flattened

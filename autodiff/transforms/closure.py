@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from autodiff import tree
 from autodiff.core.arrays import is_array, protected, read_only, scalar_form, zeros
-from autodiff.core.dispatch import Box, Interpreter, modes, open_scope, thread_state
+from autodiff.core.dispatch import Box, Interpreter, open_scope
+from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import TapeError
@@ -57,7 +58,7 @@ class Capture(Interpreter):
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Hand operations on outside Tensors to this interpreter."""
-        self.outer = thread_state.capture
+        self.outer = modes.capture
         with open_scope(self), modes.changed(capture=self):
             yield
 
@@ -79,15 +80,16 @@ class Capture(Interpreter):
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate a primitive one level below, where this interpreter is not in charge."""
-        inner = thread_state.capture
+        here = modes.here
+        inner = here.capture
         if inner is not None and self.level < inner.level:
             return inner.process(primitive, inputs, params)
         values = [self.below(value) for value in inputs]
-        thread_state.capture = self.outer
+        here.capture = self.outer
         try:
             out = primitive.call(*values, **params)
         finally:
-            thread_state.capture = inner
+            here.capture = inner
         outs = out if isinstance(out, tuple) else (out,)
         first = spec_of(outs[0])
         self.flops += primitive.cost(tuple(map(spec_of, values)), first, params)
@@ -112,7 +114,7 @@ def is_differentiated(box: Any) -> bool:
     """Whether a derivative with respect to a box is being taken, at any level."""
     while isinstance(box, Box):
         interpreter = box._interpreter
-        suspended = interpreter.level < thread_state.no_grad_level
+        suspended = interpreter.level < modes.no_grad_level
         carries = isinstance(interpreter, (Reverse, Forward)) and box._payload is not None
         if carries and not suspended:
             return True

@@ -1,12 +1,14 @@
-"""Constants, and modes of a thread: what records nothing, what checks, what zeros do."""
+"""Constants, and modes of a context: what records nothing, what checks, what zeros do."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import ContextDecorator
 from typing import Any, TypeVar
 
 from autodiff import tree
-from autodiff.core.dispatch import Box, modes, next_level
+from autodiff.core.dispatch import Box, next_level
+from autodiff.core.modes import modes, owner_of
 from autodiff.ops import elementwise as ew
 
 __all__ = ["debug", "no_grad", "stop_gradient", "strong_zero"]
@@ -44,7 +46,7 @@ def stop_gradient(x: T) -> T:
 
 
 class _Mode(ContextDecorator):
-    """A mode of this thread, as a ``with`` block or as a decorator; entered any number of times."""
+    """A mode of a context, as a ``with`` block or as a decorator; entered any number of times."""
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
@@ -58,7 +60,7 @@ class _Mode(ContextDecorator):
         return self._settings
 
     def __enter__(self) -> None:
-        entered = modes.changed(**self.settings())
+        entered = modes.changed(owner_of(sys._getframe(1)), **self.settings())
         entered.__enter__()
         self._entered.append(entered)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import zeros
-from autodiff.core.dispatch import modes, thread_state
+from autodiff.core.modes import modes
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.boxed import run_batched
 from autodiff.tape.entries import Constant
@@ -95,7 +95,7 @@ def push_chunk(
     ]
     moving = [seed is not None for seed in chunk]
     # Where strong zeros stand in, NumPy need not warn of the 0/0 they replace.
-    strong = modes.open and thread_state.strong_zero
+    strong = modes.open and modes.strong_zero
     with np.errstate(divide="ignore", invalid="ignore") if strong else nullcontext():
         results = run_batched(Tensor, size, replay, moving, seeds)
     for result, parts in zip(results, columns, strict=True):

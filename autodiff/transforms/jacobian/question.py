@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from autodiff.core.arrays import SCALARS
-from autodiff.core.dispatch import Box, modes
+from autodiff.core.dispatch import Box
+from autodiff.core.modes import modes
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.graph import Node, Projection, nodes_behind
