@@ -120,7 +120,7 @@ _REMEDIES = {
 
 def _refuse(value: Any) -> None:
     """Refuse kinds of arrays that mean more, or something else, than their elements."""
-    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+    if isinstance(value, np.ndarray):
         for kind in type(value).__mro__:
             if kind.__name__ in _REMEDIES and kind.__module__.startswith("numpy"):
                 raise TypeError(f"{kind.__name__}: {_REMEDIES[kind.__name__]}")
@@ -131,19 +131,22 @@ def as_array(value: Any, dtype: DTypeLike | None = None, like: Any = None) -> An
 
     A constant that NumPy made, an identity matrix say, becomes an array of the type of `like`.
     """
-    _refuse(value)
+    if type(value) is not ARRAY:
+        _refuse(value)
     return np.asarray(value, dtype)
 
 
 def array_or_scalar(value: Any) -> Any:
     """Return an array or a scalar as it is; the array of anything else."""
-    _refuse(value)
+    if type(value) is not ARRAY:
+        _refuse(value)
     return value if isinstance(value, (np.ndarray, np.generic)) else np.asarray(value)
 
 
 def as_numpy(value: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]:
     """NumPy array of the numbers of any array, for what only NumPy's arrays can do."""
-    _refuse(value)
+    if type(value) is not ARRAY:
+        _refuse(value)
     return np.asarray(value, dtype)
 
 
@@ -158,7 +161,8 @@ def scalar_form(array: Any) -> Any:
 
 def as_value(value: Any, dtype: DTypeLike | None = None) -> Any:
     """Array of a list or an array, scalar of a number."""
-    _refuse(value)
+    if type(value) is not ARRAY:
+        _refuse(value)
     return np.asarray(value, dtype)[()]
 
 
@@ -195,7 +199,8 @@ def copied(array: Any, dtype: DTypeLike | None = None) -> Any:
 
     An axis along which one element is repeated steps furthest: each of a batch has its own memory.
     """
-    _refuse(array)
+    if type(array) is not ARRAY:
+        _refuse(array)
     if 0 in getattr(array, "strides", ()):
         steps = [-abs(step) if step else -np.inf for step in array.strides]
         axes = np.argsort(steps, kind="stable")
@@ -205,7 +210,8 @@ def copied(array: Any, dtype: DTypeLike | None = None) -> Any:
 
 def copied_value(value: Any) -> Any:
     """Return a new array with the same elements; the scalar of a number."""
-    _refuse(value)
+    if type(value) is not ARRAY:
+        _refuse(value)
     return np.array(value)[()]
 
 
@@ -301,7 +307,8 @@ def protected(value: Any) -> Any:
     that is protected again while an earlier copy is in use, and has not changed since, gives that
     copy.
     """
-    _refuse(value)
+    if type(value) is not ARRAY:
+        _refuse(value)
     if isinstance(value, np.ndarray) and not frozen(value):
         if value.nbytes >= SHARED:
             return _shared_copy(value)
