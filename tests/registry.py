@@ -196,7 +196,10 @@ def poison(values: list[Any], kept: list[np.ndarray[Any, Any]]) -> int:
         while base is not None:  # between stand objects that only hold memory
             owner = base if isinstance(base, np.ndarray) else owner
             base = getattr(base, "base", None)
-        owner.setflags(write=True)
+        try:
+            owner.setflags(write=True)
+        except ValueError:
+            continue  # memory that nobody can write to
         owner[...] = np.nan
         count += 1
     return count
