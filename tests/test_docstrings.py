@@ -330,12 +330,8 @@ def test_a_docstring_that_lacks_something_is_found():
     assert documented("Do it", "Do that") == []
     assert documented("x : float", "y : float") == ["does not document its parameters ['x']"]
     assert documented("*rest, ", "") == ["does not document its parameters ['*rest']"]
-    assert documented("Returns\n-------", "Gives\n-----") == [
-        "does not say what it returns"
-    ]
-    assert documented("Raises\n------", "Notes\n-----") == [
-        "does not say what it raises"
-    ]
+    assert documented("Returns\n-------", "Gives\n-----") == ["does not say what it returns"]
+    assert documented("Raises\n------", "Notes\n-----") == ["does not say what it raises"]
     assert documented("TypeError, V", "V") == []
     assert documented("TypeError", "TypoError") == ["raises 'TypoError', which is no exception"]
     assert documented(">>> whole(1.0)\n1.0", "whole(1.0)") == ["has no Examples with a >>>"]

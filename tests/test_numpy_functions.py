@@ -91,6 +91,9 @@ CALLS = {
     "full_like": (lambda x: np.full_like(M, 2.0) * x, M),
 }
 
+if np.lib.NumpyVersion(np.__version__) < "2.1.0":
+    del CALLS["clip keywords"]  # its min and max are newer
+
 
 @pytest.mark.parametrize("name", CALLS)
 def test_value_and_derivatives(name):

@@ -126,7 +126,10 @@ def _reference(case: Case) -> Any:
 @pytest.mark.parametrize("case", [c for c in CASES if _reference(c) is not None], ids=repr)
 def test_value_is_numpys(case: Case) -> None:
     with np.errstate(all="ignore"):
-        wanted = _reference(case)(*case.inputs, **case.params)
+        try:
+            wanted = _reference(case)(*case.inputs, **case.params)
+        except TypeError:  # of NumPy before 2.1: no keyword "shape" yet
+            wanted = _reference(case)(*case.inputs, *case.params.values())
     found = case.call(*case.inputs)
     for ours, theirs in zip(tree.leaves(found), tree.leaves(wanted), strict=True):
         assert np.shape(ours) == np.shape(theirs)

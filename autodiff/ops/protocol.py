@@ -46,7 +46,7 @@ def implements(*functions: Callable[..., Any]) -> Callable[[F], F]:
     """
 
     def register(implementation: F) -> F:
-        if "out" in _parameters(implementation):
+        if functions and "out" in _parameters(implementation):  # an older NumPy may have none
             implementation = storing(name_of(functions[0]), implementation)
         for function in functions:
             FUNCTIONS[function] = implementation

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 from mypy import api
 
 HERE = Path(__file__).parent
@@ -51,6 +53,8 @@ def altered() -> dict[str, str]:
 
 def test_types_are_as_said_and_faults_are_noticed(tmp_path: Path) -> None:
     """One test, for one run of mypy: two at a time would write to one cache."""
+    if np.lib.NumpyVersion(np.__version__) < "2.2.0":
+        pytest.skip("NumPy's own types say less")
     paths = [HERE / "test_api.py"]
     for name, program in altered().items():
         paths.append(tmp_path / f"{name}.py")
