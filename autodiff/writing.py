@@ -57,39 +57,48 @@ def write(box: Any, result: Any, place: Index | None = None) -> None:
     """
     if not isinstance(result, Box):
         result = box._interpreter.constant(as_value(result))
-    steps: list[Link] = []
-    boxes, results = [box], [result]
-    link = base_of(box)
-    while link is not None:
-        base, how, keywords = link
-        if how.write is None:
-            raise ValueError(
-                f"assignment destination is read-only: this Tensor of shape {boxes[-1].shape} is a "
-                "view that NumPy makes read-only too; write into its base, or make a copy"
-            )
-        _check_level(base, results[-1])
+    steps = _steps_down(box, result)
+    views, results = [box], [result]
+    for base, how, keywords in steps:
         if how is item:
-            updated = _assigned(base, results[-1], (), keywords["template"])
+            result = _assigned(base, result, (), keywords["template"])
         else:
-            updated = _laid_out(base, how.write(base, results[-1], **keywords))
-        steps.append(link)
-        boxes.append(base)
-        results.append(updated)
-        link = base_of(base)
-    for each, value in zip(boxes, results, strict=True):
-        _check_level(each, value)
-    _replace(boxes[-1], results[-1])
+            assert how.write is not None
+            result = _laid_out(base, how.write(base, result, **keywords))
+        views.append(base)
+        results.append(result)
+    _replace(views.pop(), results.pop())
     # From the owner of the memory back to the box: each is what its base shows now
-    for level in range(len(steps) - 1, -1, -1):
-        base, how, keywords = steps[level]
-        written = how.place(keywords)
-        view, value = boxes[level], results[level]
+    while steps:
+        step, view, value = steps.pop(), views.pop(), results.pop()
         if _suspends(view) or not _same_layout(view, value):
-            _read_again(view, steps[level])
+            _read_again(view, step)
         else:
             _replace(view, value)
-        update_views(base, written, but=view)
+        base, how, keywords = step
+        update_views(base, how.place(keywords), but=view)
     update_views(box, place)
+
+
+def _steps_down(box: Any, result: Any) -> list[Link]:
+    """Links from a box to the owner of its memory, all of which the result can be written into.
+
+    Nothing has been written where this raises.
+    """
+    steps = []
+    _check_level(box, result)
+    link = base_of(box)
+    while link is not None:
+        base, how, _ = link
+        if how.write is None:
+            raise ValueError(
+                f"assignment destination is read-only: this Tensor of shape {box.shape} is a "
+                "view that NumPy makes read-only too; write into its base, or make a copy"
+            )
+        _check_level(base, result)
+        steps.append(link)
+        box, link = base, base_of(base)
+    return steps
 
 
 def write_item(box: Any, key: Any, value: Any) -> None:
@@ -102,8 +111,7 @@ def write_item(box: Any, key: Any, value: Any) -> None:
 def _assigned(box: Any, value: Any, arrays: Sequence[Any], template: Template) -> Any:
     """New value of a box that is written at an index, where it can be in the former's memory."""
     former = concrete(box)
-    inside = isinstance(value, Box) and value._interpreter.level > box._interpreter.level
-    if getattr(former, "nbytes", 0) < ENOUGH or inside or (modes.open and modes.capture):
+    if getattr(former, "nbytes", 0) < ENOUGH or not _stays(box, value):
         return assign(box, value, *arrays, template=template)
     del former
     stale = _showing(box, template)
@@ -112,6 +120,12 @@ def _assigned(box: Any, value: Any, arrays: Sequence[Any], template: Template) -
         box._views.detached = True
     with yielding(memory):
         return assign(box, value, *arrays, template=template)
+
+
+def _stays(box: Any, value: Any) -> bool:
+    """Whether what is written into a box will not be refused as belonging further inside."""
+    inside = isinstance(value, Box) and value._interpreter.level > box._interpreter.level
+    return not inside and not (modes.open and modes.capture is not None)
 
 
 def _check_level(box: Any, result: Any) -> None:

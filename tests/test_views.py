@@ -1114,3 +1114,27 @@ def test_memory_order_is_numpys(x):
         np.testing.assert_array_equal(
             tensor.reshape(4, -1, order=order).data, array.reshape(4, -1, order=order)
         )
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["copies", "over memory"])
+def test_a_write_that_is_refused_further_down_changes_nothing(large, monkeypatch):
+    if large:
+        write_over_memory(monkeypatch)
+    x = ad.Tensor(M) * 1.0
+    block = np.broadcast_to(x, (2, 3, 4))[0]
+    row = block[1]
+    for write in (lambda: row.fill(9.0), lambda: row.__iadd__(1.0), lambda: row.__setitem__(0, 1)):
+        with pytest.raises(ValueError, match="read-only"):
+            write()
+    np.testing.assert_array_equal(x.data, M)
+    np.testing.assert_array_equal(block.data, M)
+    np.testing.assert_array_equal(row.data, M[1])
+
+    def body(v):
+        row = x[0]
+        row *= v
+        return np.sum(row)
+
+    with pytest.raises(TypeError, match="belongs to an outer transform"):
+        ad.checkpoint(body)(ad.Tensor(2.0))
+    np.testing.assert_array_equal(x.data, M)
