@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 
+from autodiff.copying import deep_copy, reduced
 from autodiff.core.arrays import as_array, copied, protected, read_only, scalar_form
 from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
 from autodiff.core.primitive import Primitive
@@ -375,15 +376,15 @@ class Tensor(Methods):
     __hash__ = object.__hash__
 
     def __copy__(self) -> Any:
-        return self.copy()
+        made = self.copy()
+        set_name(made, self.name)
+        return made
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        if not isinstance(self._payload, Leaf):
-            raise TypeError("deepcopy of a computed Tensor: copy the variables, or use .detach()")
-        return Tensor(self._value, name=self.name)
+        return deep_copy(self)
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Tensor cannot be pickled; save tensor.data, or use nn.save")
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduced(self)
 
     # --- operators --------------------------------------------------------------------------------
 

@@ -7,14 +7,15 @@ shape and dtype.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
+import reprlib
 import uuid
 import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -110,7 +111,8 @@ def load(path: PathLike, like: Any = None) -> Any:
     ------
     FileFormatError
         The file is damaged, not of this format, of a later version, or does not fit `like`; names
-        the entry, what was found and what was wanted.
+        the entry, what was found and what was wanted. No file, whoever made it, leads to another
+        error, or takes more memory than a small multiple of its size.
     FileNotFoundError
         There is no such file.
 
@@ -151,7 +153,7 @@ def _member(name: str) -> str:
 
 
 def _listing(names: list[str]) -> str:
-    shown = ", ".join(map(repr, names[:4]))
+    shown = ", ".join(map(reprlib.repr, names[:4]))
     return f"{shown} and {len(names) - 4} more" if len(names) > 4 else shown
 
 
@@ -186,115 +188,210 @@ def _fitted(array: NDArray[Any], leaf: Any, name: str, source: Path) -> Any:
 
 
 # --- reading --------------------------------------------------------------------------------------
+#
+# A file may come from anywhere, so it is compared with what `save` writes, and not interpreted: of
+# the archive only stored members are read, of the header only what is listed below, and the
+# array headers, which are Python expressions, are compared as text. Nothing is read before it is
+# known that the file has as many bytes.
+
+_DTYPES = {
+    dtype.str: dtype
+    for code in "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"]
+    for dtype in (np.dtype(order + np.dtype(code).str[1:]) for order in "<>")
+}
+"""Dtypes of arrays that can be saved, by the text in the header."""
+
+_MAX_DIMS = 64
+_UTF8 = 0x800
+"""The only flag of a member that `save` sets: its name is in UTF-8."""
+
+_Entries = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
 
 
-_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    NotImplementedError,  # zipfile's answer to what it does not know
-    RuntimeError,  # and to encrypted members
-)
+class _Bounded(io.BufferedReader):
+    """A file that gives at most so many bytes at once, whatever its own tables promise."""
+
+    limit = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read, but no more than the limit."""
+        wanted = self.limit if size is None or size < 0 else size
+        return super().read(min(wanted, self.limit))
 
 
 def _read(source: Path) -> dict[str, NDArray[Any]]:
-    with open(source, "rb") as file:
+    with _Bounded(io.FileIO(source)) as file:
+        total = os.fstat(file.fileno()).st_size
+        # The list of members, which zipfile reads whole, is less than half of any file of `save`
+        file.limit = total // 2
         try:
             archive = zipfile.ZipFile(file)
-        except _ERRORS as error:
+        except Exception as error:  # of any kind: zipfile does not say what damage may lead to
             raise ad.FileFormatError(
-                f"{source}: not a zip archive ({error}); it is damaged, or not from nn.save. Take "
-                "another copy"
+                f"{source}: not a zip archive ({_short(error)}); it is damaged, or not from "
+                "nn.save. Take another copy"
             ) from error
+        file.limit = total
         with archive:
-            entries = _entries(archive, source)
-            extra = set(archive.namelist()) - {_HEADER} - {_member(name) for name in entries}
+            members = _members(archive, total, source)
+            entries = _entries(archive, members, source)
+            extra = members.keys() - {_HEADER} - {_member(name) for name in entries}
             if extra:
                 raise ad.FileFormatError(
                     f"{source}: the archive holds {_listing(sorted(extra))}, which its header does "
                     "not list; it was changed after it was saved. Take another copy"
                 )
             return {
-                name: _entry(archive, name, shape, dtype, source)
+                name: _entry(archive, members, name, shape, dtype, source)
                 for name, (shape, dtype) in entries.items()
             }
 
 
 def _damaged(source: Path, what: str, why: object) -> ad.FileFormatError:
-    return ad.FileFormatError(f"{source}: {what} is damaged ({why}); take another copy of the file")
+    return ad.FileFormatError(
+        f"{source}: {what} is damaged ({_short(why)}); take another copy of the file"
+    )
+
+
+def _short(why: object) -> str:
+    """Text of an error, which may quote the file at any length."""
+    text = str(why)
+    return text if len(text) <= 400 else f"{text[:400]}..."
+
+
+def _members(archive: zipfile.ZipFile, total: int, source: Path) -> dict[str, zipfile.ZipInfo]:
+    """Members by name: stored as they are, once each, and together not larger than the file."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        name = reprlib.repr(info.filename)
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+            raise ad.FileFormatError(
+                f"{source}: {name} is compressed, which nn.save never does; it is not from nn.save"
+            )
+        if info.flag_bits & ~_UTF8:
+            raise _damaged(source, name, f"flags {info.flag_bits:#x}")
+        if info.filename in found:
+            raise _damaged(source, name, "it is there twice")
+        found[info.filename] = info
+    if sum(info.file_size for info in found.values()) > total:
+        raise _damaged(source, "the archive", "its members are larger than the file")
+    return found
 
 
 def _entries(
-    archive: zipfile.ZipFile, source: Path
-) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], source: Path
+) -> _Entries:
     """Read and check the header."""
-    if _HEADER not in archive.namelist():
+    if _HEADER not in members:
         raise ad.FileFormatError(
             f"{source}: has no {_HEADER}, so it is not from nn.save; read a file of numpy.savez "
             "with numpy.load"
         )
+    # What the longest paths, with every character escaped, and shapes can take: objects made of
+    # text are larger than the text
+    most = sum(12 * len(name) + 24 * _MAX_DIMS + 256 for name in members)
     try:
-        header = json.loads(archive.read(_HEADER))
-    except _ERRORS as error:
+        if members[_HEADER].file_size > most:
+            raise ValueError(f"{members[_HEADER].file_size} bytes for {len(members)} members")
+        header = json.loads(archive.read(members[_HEADER]))
+    except Exception as error:  # of any kind, as above
         raise _damaged(source, _HEADER, error) from error
     form = header.get("format") if isinstance(header, dict) else None
     if form != _FORMAT:
         raise ad.FileFormatError(
-            f"{source}: {_HEADER} says format {form!r}, wanted {_FORMAT!r}; it is not from nn.save"
+            f"{source}: {_HEADER} says format {reprlib.repr(form)}, wanted {_FORMAT!r}; it is not "
+            "from nn.save"
         )
     version = header.get("version")
-    if version != _VERSION:
+    if version != _VERSION or type(version) is not int:
         raise ad.FileFormatError(
-            f"{source}: is of format version {version!r}, this autodiff reads version {_VERSION}; "
-            "read it with the autodiff that wrote it"
+            f"{source}: is of format version {reprlib.repr(version)}, this autodiff reads version "
+            f"{_VERSION}; read it with the autodiff that wrote it"
         )
-    try:
-        entries = {
-            str(entry["path"]): (
-                tuple(int(length) for length in entry["shape"]),
-                np.dtype(str(entry["dtype"])),
-            )
-            for entry in header["entries"]
-        }
-    except _ERRORS as error:
-        raise _damaged(source, _HEADER, f"entry list: {error!r}") from error
-    for name, (shape, dtype) in entries.items():
-        if dtype.kind not in "fciub" or any(length < 0 for length in shape):
-            raise _damaged(source, _HEADER, f"{name} of shape {shape} and dtype {dtype}")
+    listed = header.get("entries")
+    if not isinstance(listed, list):
+        raise _damaged(source, _HEADER, "it has no list 'entries'")
+    entries: _Entries = {}
+    for entry in listed:
+        name, shape, dtype = _listed(entry, source)
+        if name in entries:
+            raise _damaged(source, _HEADER, f"it lists {reprlib.repr(name)} twice")
+        entries[name] = (shape, dtype)
     return entries
 
 
+def _listed(entry: Any, source: Path) -> tuple[str, tuple[int, ...], np.dtype[Any]]:
+    """Path, shape and dtype of an entry of the header."""
+    if not isinstance(entry, dict) or entry.keys() != {"path", "shape", "dtype"}:
+        raise _damaged(
+            source, _HEADER, f"an entry needs 'path', 'shape', 'dtype': {reprlib.repr(entry)}"
+        )
+    name, shape, dtype = entry["path"], entry["shape"], entry["dtype"]
+    if (
+        not isinstance(name, str)
+        or not isinstance(shape, list)
+        or len(shape) > _MAX_DIMS
+        or not all(type(length) is int and length >= 0 for length in shape)
+        or not isinstance(dtype, str)
+        or dtype not in _DTYPES
+    ):
+        raise _damaged(
+            source,
+            _HEADER,
+            f"{reprlib.repr(name)} of shape {reprlib.repr(shape)} and dtype {reprlib.repr(dtype)}",
+        )
+    return name, tuple(shape), _DTYPES[dtype]
+
+
 def _entry(
-    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], source: Path
+    archive: zipfile.ZipFile,
+    members: dict[str, zipfile.ZipInfo],
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    source: Path,
 ) -> NDArray[Any]:
     """Read one array; its size is known before anything is allocated."""
-    try:
-        info = archive.getinfo(_member(name))
-    except KeyError:
+    info = members.get(_member(name))
+    if info is None:
         raise ad.FileFormatError(
-            f"{source}: the header lists {name!r}, but the archive lacks it; the file is "
-            "incomplete. Take another copy"
-        ) from None
+            f"{source}: the header lists {reprlib.repr(name)}, but the archive lacks it; the file "
+            "is incomplete. Take another copy"
+        )
     size = math.prod(shape) * dtype.itemsize
     try:
+        if size > info.file_size:
+            raise ValueError(
+                f"it has {info.file_size} bytes, the header says {dtype} of shape "
+                f"{reprlib.repr(shape)}"
+            )
         with archive.open(info) as member:
-            version = npy.read_magic(member)
-            if version != (1, 0):
-                raise ValueError(f"array format version {version}")
-            own_shape, fortran, own_dtype = npy.read_array_header_1_0(member)
-            if (own_shape, own_dtype) != (shape, dtype):
+            text = _array_header(member)
+            orders = {_header_text(shape, dtype, fortran): fortran for fortran in (False, True)}
+            if text not in orders:
                 raise ValueError(
-                    f"it is {own_dtype} of shape {own_shape}, the header says {dtype} of shape "
-                    f"{shape}"
+                    f"it is {text[:200]}, the header says {dtype} of shape {reprlib.repr(shape)}"
                 )
             content = member.read(size)
             if len(content) != size or member.read(1):
                 raise ValueError(f"it has not {size} bytes")
-    except _ERRORS as error:
-        raise _damaged(source, repr(name), error) from error
-    flat = np.frombuffer(content, dtype)
-    return flat.reshape(shape, order="F" if fortran else "C")
+        flat = np.frombuffer(content, dtype)
+        return flat.reshape(shape, order="F" if orders[text] else "C")
+    except Exception as error:  # of any kind, as above
+        raise _damaged(source, reprlib.repr(name), error) from error
+
+
+def _array_header(member: IO[bytes]) -> str:
+    """Text in front of an array in NumPy's format, version 1.0, without its padding."""
+    start = member.read(len(_MAGIC) + 2)
+    if start[:-2] != _MAGIC:
+        raise ValueError("it is no array")
+    return member.read(int.from_bytes(start[-2:], "little")).decode("latin1").rstrip(" \n")
+
+
+_MAGIC = npy.magic(1, 0)
+
+
+def _header_text(shape: tuple[int, ...], dtype: np.dtype[Any], fortran: bool) -> str:
+    """What NumPy writes in front of an array."""
+    return f"{{'descr': {dtype.str!r}, 'fortran_order': {fortran}, 'shape': {shape!r}, }}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -54,12 +55,17 @@ Argnums = int | Sequence[int]
 
 def function_name(f: Function) -> str:
     """Name of a function, for messages and tapes."""
-    return getattr(f, "__name__", type(f).__name__)
+    name: str | None = getattr(f, "__name__", None)
+    if name is None:
+        return function_name(f.func) if isinstance(f, functools.partial) else type(f).__name__
+    return name
 
 
 def code_of(f: Callable[..., Any]) -> Hashable:
     """What tells a function from others of its name: its code, whatever it closes over."""
     code: Hashable = getattr(f, "__code__", None)
+    if isinstance(f, functools.partial):
+        return code_of(f.func), *(code_of(part) for part in f.args if callable(part))
     if code is None:
         return f if isinstance(f, np.ufunc) else type(f).__qualname__
     return code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -17,6 +16,7 @@ from autodiff.interpret.boxed import run_flattened
 from autodiff.ops.shape import moveaxis_
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import Function, P, R, check_transform, returned_value
+from autodiff.transforms.transformed import Transformed
 from autodiff.views import snapshot
 
 __all__ = ["vmap"]
@@ -106,40 +106,39 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
            [ 0., 36.]])
     """
     check_transform(f, "vmap")
+    return Transformed(_vmap, f, in_axes, out_axes)
 
-    @functools.wraps(f)
-    def batched(*args: Any, **keywords: Any) -> Any:
-        values, structure = tree.flatten(args)
-        axes_given = in_axes
-        if isinstance(axes_given, list):
-            axes_given = tuple(axes_given)
-        if isinstance(axes_given, tuple) and len(axes_given) != len(args):
-            raise ValueError(
-                f"vmap: in_axes has {len(axes_given)} entries for {len(args)} positional arguments"
-            )
-        axes = _leaf_axes(axes_given, structure, "in_axes")
-        values = [
-            v if isinstance(v, Box) else array_or_scalar(v) if hasattr(v, "shape") else as_value(v)
-            for v in values
-        ]
-        size = _batch_size(values, axes, structure)
-        interpreter = Batch(Tensor, size)
-        boxes = [
-            value if axis is None else interpreter.make(_to_front(value, axis), size)
-            for value, axis in zip(values, axes, strict=True)
-        ]
-        outs, out_tree = run_flattened(
-            interpreter, lambda *leaves: f(*tree.unflatten(structure, leaves), **keywords), boxes
+
+def _vmap(f: Function, in_axes: Any, out_axes: Any, /, *args: Any, **keywords: Any) -> Any:
+    values, structure = tree.flatten(args)
+    axes_given = in_axes
+    if isinstance(axes_given, list):
+        axes_given = tuple(axes_given)
+    if isinstance(axes_given, tuple) and len(axes_given) != len(args):
+        raise ValueError(
+            f"vmap: in_axes has {len(axes_given)} entries for {len(args)} positional arguments"
         )
-        axes = _leaf_axes(out_axes, out_tree, "out_axes")
-        results = []
-        for i, ((out, own), axis) in enumerate(zip(outs, axes, strict=True)):
-            if own is None:
-                out = interpreter.repeated(returned_value(out, f"output {i}", "vmap"))
-            results.append(_from_front(out, axis))
-        return tree.unflatten(out_tree, results)
-
-    return batched
+    axes = _leaf_axes(axes_given, structure, "in_axes")
+    values = [
+        v if isinstance(v, Box) else array_or_scalar(v) if hasattr(v, "shape") else as_value(v)
+        for v in values
+    ]
+    size = _batch_size(values, axes, structure)
+    interpreter = Batch(Tensor, size)
+    boxes = [
+        value if axis is None else interpreter.make(_to_front(value, axis), size)
+        for value, axis in zip(values, axes, strict=True)
+    ]
+    outs, out_tree = run_flattened(
+        interpreter, lambda *leaves: f(*tree.unflatten(structure, leaves), **keywords), boxes
+    )
+    axes = _leaf_axes(out_axes, out_tree, "out_axes")
+    results = []
+    for i, ((out, own), axis) in enumerate(zip(outs, axes, strict=True)):
+        if own is None:
+            out = interpreter.repeated(returned_value(out, f"output {i}", "vmap"))
+        results.append(_from_front(out, axis))
+    return tree.unflatten(out_tree, results)
 
 
 def _to_front(value: Any, axis: int) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, overload
 
@@ -11,6 +10,7 @@ import numpy as np
 from autodiff.transforms.arguments import Function, P, R, check_transform, code_of, function_name
 from autodiff.transforms.call import Call
 from autodiff.transforms.closure import Closed
+from autodiff.transforms.transformed import Transformed
 
 __all__ = ["checkpoint"]
 
@@ -64,18 +64,17 @@ def checkpoint(f: Function) -> Function:
     ['tanh', 'tanh', 'tanh', 'sum']
     """
     check_transform(f, "checkpoint")
-    name = function_name(f)
+    return Transformed(_checkpoint, f)
 
+
+def _checkpoint(f: Function, /, *args: Any, **keywords: Any) -> Any:
     def run(*args: Any, **keywords: Any) -> tuple[Any, ...]:
         return (f(*args, **keywords),)
 
-    @functools.wraps(f)
-    def recomputed(*args: Any, **keywords: Any) -> Any:
-        closed = Closed(f"checkpoint of {name}", args, keywords, boxed=True)
-        result = closed.discover(run)
-        if not closed.inputs():
-            return result.build(0, (), result.arrays)
-        call = Call(name, closed, closed.paths(), flops=closed.flops, made_of=code_of(f))
-        return closed.evaluate(call)
-
-    return recomputed
+    name = function_name(f)
+    closed = Closed(f"checkpoint of {name}", args, keywords, boxed=True)
+    result = closed.discover(run)
+    if not closed.inputs():
+        return result.build(0, (), result.arrays)
+    call = Call(name, closed, closed.paths(), flops=closed.flops, made_of=code_of(f))
+    return closed.evaluate(call)

@@ -16,6 +16,7 @@ from autodiff.transforms.custom_call import (
     TangentRule,
     being_shown,
 )
+from autodiff.transforms.transformed import declared_name
 
 __all__ = ["CustomFunction", "custom_jvp", "custom_vjp"]
 
@@ -118,6 +119,9 @@ class CustomFunction(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<function {self.name} with its own derivative>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return declared_name(self) or (object.__new__, (type(self),), vars(self))
 
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Self: ...

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, overload
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from autodiff.transforms.arguments import (
     returned_value,
     seeds_for,
 )
+from autodiff.transforms.transformed import Transformed
 from autodiff.views import handed_out
 
 __all__ = ["Recorded", "elementwise_grad", "grad", "value_and_grad", "vjp"]
@@ -172,14 +172,30 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False, **keywords: Any) -> tuple[
     (np.float64(6.0), (np.float64(3.0), np.float64(2.0)))
     """
     recorded = Recorded(f, xs, keywords, range(len(xs)), has_aux, "vjp")
-
-    def pullback(g: Any) -> tuple[Any, ...]:
-        seeds = seeds_for(g, recorded.outs, recorded.out_tree, "cotangent", "pullback")
-        return tuple(recorded.pull(seeds, keep_tape=True))
-
+    pullback = _Pullback(recorded)
     if has_aux:
         return recorded.output(), pullback, recorded.aux
     return recorded.output(), pullback
+
+
+class _Pullback:
+    """The pullback of one evaluation."""
+
+    __slots__ = ("_recorded",)
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+
+    def __call__(self, g: Any) -> tuple[Any, ...]:
+        recorded = self._recorded
+        seeds = seeds_for(g, recorded.outs, recorded.out_tree, "cotangent", "pullback")
+        return tuple(recorded.pull(seeds, keep_tape=True))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a pullback holds what its evaluation recorded, which cannot be copied or pickled; "
+            "call ad.vjp where it is used, or pickle the function that ad.linearize returns"
+        )
 
 
 def _described(recorded: Recorded) -> str:
@@ -271,18 +287,37 @@ def value_and_grad(
     (np.float64(9.0), {'w': np.float64(6.0)})
     """
     check_transform(f, "grad", argnums)
+    return Transformed(_value_and_grad, f, argnums, has_aux, holomorphic)
 
-    @functools.wraps(f)
-    def evaluate(*args: Any, **keywords: Any) -> tuple[Any, Any]:
-        positions = positions_of(argnums, len(args), "grad")
-        recorded = Recorded(f, args, keywords, positions, has_aux, "grad")
-        seed = _scalar_seed(recorded, f, holomorphic)
-        gradients = recorded.pull([seed], keep_tape=False)
-        gradient = gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)
-        value = recorded.outs[0]
-        return ((value, recorded.aux) if has_aux else value), gradient
 
-    return evaluate
+def _value_and_grad(
+    f: Function,
+    argnums: Argnums,
+    has_aux: bool,
+    holomorphic: bool,
+    /,
+    *args: Any,
+    **keywords: Any,
+) -> tuple[Any, Any]:
+    recorded, gradient = _differentiated(f, argnums, has_aux, holomorphic, args, keywords)
+    value = recorded.outs[0]
+    return ((value, recorded.aux) if has_aux else value), gradient
+
+
+def _differentiated(
+    f: Function,
+    argnums: Argnums,
+    has_aux: bool,
+    holomorphic: bool,
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
+) -> tuple[Recorded, Any]:
+    """Evaluate a function that returns one scalar, and its gradient."""
+    positions = positions_of(argnums, len(args), "grad")
+    recorded = Recorded(f, args, keywords, positions, has_aux, "grad")
+    seed = _scalar_seed(recorded, f, holomorphic)
+    gradients = recorded.pull([seed], keep_tape=False)
+    return recorded, (gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients))
 
 
 @overload
@@ -336,14 +371,21 @@ def grad(
     >>> ad.grad(ad.grad(np.sin))(np.pi / 2)
     np.float64(-1.0)
     """
-    both = value_and_grad(f, argnums, has_aux, holomorphic)
+    check_transform(f, "grad", argnums)
+    return Transformed(_grad, f, argnums, has_aux, holomorphic)
 
-    @functools.wraps(f)
-    def gradient(*args: Any, **keywords: Any) -> Any:
-        value, result = both(*args, **keywords)
-        return (result, value[1]) if has_aux else result
 
-    return gradient
+def _grad(
+    f: Function,
+    argnums: Argnums,
+    has_aux: bool,
+    holomorphic: bool,
+    /,
+    *args: Any,
+    **keywords: Any,
+) -> Any:
+    recorded, gradient = _differentiated(f, argnums, has_aux, holomorphic, args, keywords)
+    return (gradient, recorded.aux) if has_aux else gradient
 
 
 @overload
@@ -387,13 +429,12 @@ def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
     array([1., 1.])
     """
     check_transform(f, "elementwise_grad", argnums)
+    return Transformed(_elementwise_grad, f, argnums)
 
-    @functools.wraps(f)
-    def derivative(*args: Any, **keywords: Any) -> Any:
-        positions = positions_of(argnums, len(args), "elementwise_grad")
-        recorded = Recorded(f, args, keywords, positions, False, "elementwise_grad")
-        seeds = [ones(spec.shape, spec.dtype) for spec in map(spec_of, recorded.outs)]
-        gradients = recorded.pull(seeds, keep_tape=False)
-        return gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)
 
-    return derivative
+def _elementwise_grad(f: Function, argnums: Argnums, /, *args: Any, **keywords: Any) -> Any:
+    positions = positions_of(argnums, len(args), "elementwise_grad")
+    recorded = Recorded(f, args, keywords, positions, False, "elementwise_grad")
+    seeds = [ones(spec.shape, spec.dtype) for spec in map(spec_of, recorded.outs)]
+    gradients = recorded.pull(seeds, keep_tape=False)
+    return gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)

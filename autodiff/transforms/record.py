@@ -17,6 +17,7 @@ from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import Function, P, check_transform
+from autodiff.transforms.transformed import Transformed
 from autodiff.views import snapshot
 
 __all__ = ["name", "record"]
@@ -62,22 +63,21 @@ def record(f: Function) -> Callable[..., Tape]:
     np.float64(0.0)
     """
     check_transform(f, "record")
+    return Transformed(_record, f)
 
-    @functools.wraps(f)
-    def recorder(*xs: Any, **keywords: Any) -> Tape:
-        values, structure = tree.flatten(xs)
-        arguments = _argument_names(f, len(xs))
-        names = [_short(path, arguments) for path in tree.paths(structure, "")]
-        values = [
-            snapshot(protected(value)) if hasattr(value, "shape") else as_value(value)
-            for value in values
-        ]
-        tape, _ = stage(
-            functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure
-        )
-        return tape
 
-    return recorder
+def _record(f: Function, /, *xs: Any, **keywords: Any) -> Tape:
+    values, structure = tree.flatten(xs)
+    arguments = _argument_names(f, len(xs))
+    names = [_short(path, arguments) for path in tree.paths(structure, "")]
+    values = [
+        snapshot(protected(value)) if hasattr(value, "shape") else as_value(value)
+        for value in values
+    ]
+    tape, _ = stage(
+        functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure
+    )
+    return tape
 
 
 def _argument_names(f: Function, count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -156,12 +157,21 @@ def linearize(f: Function, *xs: Any, **keywords: Any) -> tuple[Any, Function]:
     """
     values, structure = differentiable_leaves(xs, "xs", "linearize")
     outs, out_tree, tape = tangent_tape(f, values, structure, keywords, "linearize")
+    derivative = functools.partial(linear_f, tape, values, structure, out_tree)
+    return tree.unflatten(out_tree, outs), derivative
 
-    def linear_f(*tangents: Any) -> Any:
-        seeds = seeds_for(tangents, values, structure, "tangents", "linear_f")
-        return tree.unflatten(out_tree, tape.evaluate(*tree.unflatten(structure, seeds)))
 
-    return tree.unflatten(out_tree, outs), linear_f
+def linear_f(
+    tape: Tape,
+    values: Sequence[Any],
+    structure: tree.PyTreeSpec,
+    out_tree: tree.PyTreeSpec,
+    /,
+    *tangents: Any,
+) -> Any:
+    """Evaluate what `linearize` recorded; the values say which tangents there may be."""
+    seeds = seeds_for(tangents, values, structure, "tangents", "linear_f")
+    return tree.unflatten(out_tree, tape.evaluate(*tree.unflatten(structure, seeds)))
 
 
 def hvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], **keywords: Any) -> Any:

@@ -32,6 +32,7 @@ from autodiff.transforms.jacobian.rates import SweepEdge, rates, sweep_seconds
 from autodiff.transforms.jacobian.reverse import measure_sweep, pull_chunk
 from autodiff.transforms.jacobian.work import tape_edges
 from autodiff.transforms.record import record
+from autodiff.transforms.transformed import Transformed
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -320,7 +321,7 @@ def sparse_jacobian(
         `order` is none of "auto", "forward" and "reverse", `holomorphic` is set, or the matrix is
         not sparse (more than `patterns.MAX_NONZEROS` entries).
     """
-    library = _import_scipy(transform)
+    _import_scipy(transform)
     if order not in SPARSE_ORDERS:
         names = ", ".join(map(repr, SPARSE_ORDERS))
         raise ValueError(
@@ -331,33 +332,56 @@ def sparse_jacobian(
             f"{transform}: structure='sparse' is for real functions; holomorphic=True needs "
             "structure='dense'"
         )
-    latest: list[tuple[Pattern, Compression]] = []
+    evaluate = _sparse_hessian if symmetric else _sparse_jacobian
+    return Transformed(evaluate, f, argnums, order, chunk_bytes, transform, symmetric, _Latest())
 
-    @functools.wraps(f)
-    def evaluate(*args: Any, **keywords: Any) -> scipy.sparse.csr_array:
-        problem = Problem(f, argnums, args, keywords, False, chunk_bytes, transform)
-        value = _single_input(problem)
-        tape, out = _record(problem, value)
-        inp = spec_of(value)
-        pattern = sparsity_pattern(tape)
-        plan = next((plan for known, plan in latest if known.equals(pattern)), None)
-        edges = list(tape_edges(tape)) if plan is None else []
-        del tape
-        if plan is None:
-            prices = functools.partial(_prices, edges)
-            plan = compress(pattern, order, symmetric, prices)
-            latest[:] = [(pattern, plan)]
-        entries = _Entries(plan, inp.dtype)
-        if plan.sweeps and plan.direction == "forward":
-            _forward(problem, plan, entries, inp)
-        elif plan.sweeps:
-            _reverse(problem, plan, entries, out)
-        indices, indptr = _index_arrays(pattern)
-        parts = (entries.values, indices, indptr)
-        matrix: scipy.sparse.csr_array = library.csr_array(parts, shape=pattern.shape)
-        return matrix
 
-    return evaluate
+class _Latest(list[tuple[Pattern, Compression]]):
+    """The last pattern and its colouring, if there was one; a copy begins without."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Latest, ()
+
+
+def _sparse_jacobian(
+    f: Function,
+    argnums: Argnums,
+    order: Any,
+    chunk_bytes: int | None,
+    transform: str,
+    symmetric: bool,
+    latest: _Latest,
+    /,
+    *args: Any,
+    **keywords: Any,
+) -> scipy.sparse.csr_array:
+    problem = Problem(f, argnums, args, keywords, False, chunk_bytes, transform)
+    value = _single_input(problem)
+    tape, out = _record(problem, value)
+    inp = spec_of(value)
+    pattern = sparsity_pattern(tape)
+    plan = next((plan for known, plan in latest if known.equals(pattern)), None)
+    edges = list(tape_edges(tape)) if plan is None else []
+    del tape
+    if plan is None:
+        prices = functools.partial(_prices, edges)
+        plan = compress(pattern, order, symmetric, prices)
+        latest[:] = [(pattern, plan)]
+    entries = _Entries(plan, inp.dtype)
+    if plan.sweeps and plan.direction == "forward":
+        _forward(problem, plan, entries, inp)
+    elif plan.sweeps:
+        _reverse(problem, plan, entries, out)
+    indices, indptr = _index_arrays(pattern)
+    parts = (entries.values, indices, indptr)
+    library = _import_scipy(transform)
+    matrix: scipy.sparse.csr_array = library.csr_array(parts, shape=pattern.shape)
+    return matrix
+
+
+def _sparse_hessian(*args: Any, **keywords: Any) -> scipy.sparse.csr_array:
+    """As `_sparse_jacobian`, of the gradient; the function's name is the one that is shown."""
+    return _sparse_jacobian(*args, **keywords)
 
 
 def _prices(edges: list[SweepEdge], columns: int, rows: int) -> tuple[float, float]:

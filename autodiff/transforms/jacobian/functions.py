@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, overload
 
@@ -18,6 +17,7 @@ from autodiff.transforms.arguments import (
 from autodiff.transforms.gradient import grad
 from autodiff.transforms.jacobian.decision import STRUCTURES, check_order, execute
 from autodiff.transforms.jacobian.problem import Problem
+from autodiff.transforms.transformed import Transformed
 
 __all__ = ["hessian", "jacobian"]
 
@@ -113,10 +113,10 @@ def jacobian(
            [1., 0.]])
     """
     check_order(order)
-    return _jacobian(f, argnums, order, structure, holomorphic, chunk_bytes, "jacobian")
+    return _transformed(f, argnums, order, structure, holomorphic, chunk_bytes, "jacobian")
 
 
-def _jacobian(
+def _transformed(
     f: Function,
     argnums: Argnums,
     order: Any,
@@ -136,14 +136,29 @@ def _jacobian(
             f, argnums, order, holomorphic, chunk_bytes, transform, symmetric
         )
         return sparse
+    evaluate = _jacobian if transform == "jacobian" else _hessian
+    return Transformed(evaluate, f, argnums, order, holomorphic, chunk_bytes, transform)
 
-    @functools.wraps(f)
-    def evaluate(*args: Any, **keywords: Any) -> Any:
-        problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, transform)
-        out_tree, in_tree, blocks = execute(order, problem)
-        return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
 
-    return evaluate
+def _jacobian(
+    f: Function,
+    argnums: Argnums,
+    order: Any,
+    holomorphic: bool,
+    chunk_bytes: int | None,
+    transform: str,
+    /,
+    *args: Any,
+    **keywords: Any,
+) -> Any:
+    problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, transform)
+    out_tree, in_tree, blocks = execute(order, problem)
+    return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
+
+
+def _hessian(*args: Any, **keywords: Any) -> Any:
+    """As `_jacobian`, of the gradient; the function's name is the one that is shown."""
+    return _jacobian(*args, **keywords)
 
 
 @overload
@@ -201,4 +216,4 @@ def hessian(
            [2., 0.]])
     """
     gradient = grad(f, argnums)
-    return _jacobian(gradient, argnums, "forward", structure, False, chunk_bytes, "hessian")
+    return _transformed(gradient, argnums, "forward", structure, False, chunk_bytes, "hessian")
