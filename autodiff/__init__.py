@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from autodiff.transforms.custom import custom_jvp, custom_vjp
     from autodiff.transforms.jacobian.functions import hessian, jacobian
 
+__version__ = "0.1.0"
+
 __all__ = [
     "REGISTRY",
     "AutodiffError",
