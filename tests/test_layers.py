@@ -23,7 +23,7 @@ ORDER = (
     ("ops", "structure"),
     ("interpret",),
     ("tape",),
-    ("overwriting", "writing", "tensor"),
+    ("conversions", "overwriting", "writing", "tensor"),
     ("transforms",),
     ("numpy", "scipy"),
     ("draw", "flow"),

@@ -93,11 +93,12 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
         return as_value(leaf)
     else:
         what = f"of type {type(leaf).__name__}"
-    remedy = (
-        "convert it to float (1.0 for 1, x.astype(float) for an array)"
-        if isinstance(leaf, int) or is_array(leaf)
-        else "pass it as a keyword argument, or in an argument that is not differentiated"
-    )
+    if isinstance(leaf, int) or is_array(leaf):
+        remedy = "convert it to float (1.0 for 1, x.astype(float) for an array)"
+    elif callable(getattr(leaf, "to_numpy", None)):
+        remedy = "pass the array in it: .to_numpy() of the Series or DataFrame"
+    else:
+        remedy = "pass it as a keyword argument, or in an argument that is not differentiated"
     raise TypeError(f"{transform}: {path} is {what}, which cannot carry a derivative; {remedy}")
 
 

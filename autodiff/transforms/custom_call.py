@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_array, is_array, is_number, read_only
+from autodiff.core.arrays import as_array, as_value, is_array, is_number, read_only
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
@@ -84,8 +84,10 @@ class CustomCall:
 
         def run(*args: Any, **keywords: Any) -> tuple[Any, ...]:
             if forward is None:
-                return (f(*args, **keywords),)
-            return _checked_pair(who, "residuals", forward(*args, **keywords))
+                returned: tuple[Any, ...] = (f(*args, **keywords),)
+            else:
+                returned = _checked_pair(who, "residuals", forward(*args, **keywords))
+            return _with_arrays(returned) if closed.boxes else returned
 
         result = closed.discover(run)
         for box in closed.outside:
@@ -315,6 +317,24 @@ def _checked_pair(who: str, second: str, returned: Any) -> tuple[Any, Any]:
             f"{who} must return a pair (output, {second}), it returned {_described(returned)}"
         )
     return returned
+
+
+def _with_arrays(returned: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Make arrays of the Python numbers that a function computed, which solvers often return.
+
+    A number in the output depends on the inputs as far as anybody can know, and so it does where it
+    is a residual too.
+    """
+    computed = {
+        id(leaf): as_value(leaf)
+        for leaf in tree.leaves(returned[0])
+        if isinstance(leaf, (float, complex))
+    }
+    if not computed:
+        return returned
+    return tuple(
+        tree.map_leaves(lambda leaf: computed.get(id(leaf), leaf), part) for part in returned
+    )
 
 
 def _checked(what: str, value: Any, spec: Spec) -> Any:
