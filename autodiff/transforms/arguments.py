@@ -16,7 +16,7 @@ from autodiff.core.arrays import (
     scalar_form,
 )
 from autodiff.core.dispatch import Box
-from autodiff.core.spec import is_inexact, spec_of
+from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.cotangents import zeros
 from autodiff.ops import elementwise as ew
 from autodiff.views import snapshot
@@ -212,6 +212,21 @@ def checked_pair(out: Any, transform: str) -> tuple[Any, Any]:
     return out[0], out[1]
 
 
+def not_holomorphic(transform: str, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> TypeError:
+    """Return the error of ``holomorphic=True`` where something is real."""
+    real = next((spec.dtype for spec in inputs if spec.dtype.kind != "c"), None)
+    if real is not None:
+        return TypeError(
+            f"{transform}: holomorphic=True needs complex inputs, one is {real}: pass "
+            "x.astype(complex), or leave holomorphic out if the function is meant for real numbers"
+        )
+    real = next(spec.dtype for spec in outputs if spec.dtype.kind != "c")
+    return TypeError(
+        f"{transform}: holomorphic=True needs a complex output, it is {real}: a real function of "
+        "complex numbers is not holomorphic; leave holomorphic out"
+    )
+
+
 def zero_value(value: Any) -> Any:
     """Zero cotangent or tangent of a value, a scalar for a scalar."""
     return scalar_form(zeros(spec_of(value)))
@@ -242,7 +257,8 @@ def seeds_for(
     leaves, own_structure = tree.flatten(given)
     if own_structure != structure:
         raise TypeError(
-            f"{transform}: {what} has structure {own_structure}, it must have {structure}"
+            f"{transform}: {what} has structure {tree.shown(own_structure)}, it must have "
+            f"{tree.shown(structure)}"
         )
     return [
         _seed_of(g, value, tree.LeafPath(structure, i, what), transform)

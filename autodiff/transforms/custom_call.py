@@ -240,7 +240,8 @@ class CustomCall:
             leaves, own = tree.flatten(cotangent)
             if own != structure:
                 raise RuleError(
-                    f"{who}: cotangent of args[{i}] has structure {own}, wanted {structure}"
+                    f"{who}: cotangent of args[{i}] has structure {tree.shown(own)}, "
+                    f"wanted {tree.shown(structure)}"
                 )
             by_leaf += leaves
         found: list[Any] = [None] * len(xs)
@@ -266,7 +267,9 @@ class CustomCall:
         for what, container in (("output", out), ("tangent of the output", tangent)):
             leaves, own = tree.flatten(container)
             if own != structure:
-                raise RuleError(f"{who}: {what} has structure {own}, wanted {structure}")
+                raise RuleError(
+                    f"{who}: {what} has structure {tree.shown(own)}, wanted {tree.shown(structure)}"
+                )
             for leaf, entry, name in zip(leaves, template, names, strict=True):
                 if isinstance(entry, Output) and is_inexact(spec_of(outs[entry.position]).dtype):
                     described = name if what == "output" else f"tangent of {name}"

@@ -239,7 +239,14 @@ def _slogdet_vjp(g: Any, x: Any, out: Any) -> Any:
     weight = g_log
     if x.dtype.kind == "c":
         weight = g_log + np.imag(g_sign * out[0]) * 1j
-    return weight[..., None, None] * mT(inv(x))
+    try:
+        inverse = inv(x)
+    except np.linalg.LinAlgError as error:
+        raise np.linalg.LinAlgError(
+            "slogdet: the matrix is singular, so the logarithm of its determinant is -inf and has "
+            "no derivative; np.linalg.det has one there"
+        ) from error
+    return weight[..., None, None] * mT(inverse)
 
 
 @primitive(
