@@ -418,6 +418,8 @@ def _completed(a: Any) -> Any:
 
 def _common_rank(significant: Any) -> Any:
     """Rank of a matrix, or inside vmap of all examples."""
+    if not significant.size:  # no examples, of which any rank can be said
+        return np.int32(significant.shape[-1])
     ranks = np.unique(np.sum(significant, axis=-1, dtype=np.int32))
     if ranks.size != 1:
         raise ValueError(
