@@ -13,7 +13,6 @@ import itertools
 import linecache
 import os.path
 import sys
-import sysconfig
 from collections.abc import Iterator
 from opcode import opmap
 from types import FrameType, FunctionType, ModuleType
@@ -99,6 +98,8 @@ def _is_foreign(frame: FrameType) -> bool:
 @functools.cache
 def _installed() -> tuple[str, ...]:
     """Folders of installed code."""
+    import sysconfig
+
     places = (sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib"))
     return tuple(os.path.join(place, "") for place in places)
 
