@@ -108,9 +108,10 @@ SPECIFIC: dict[str, dict[str, str]] = {
         "": "one of the arguments --chain --function is required",
         "--function program:good": "--function needs an --input",
         "--function program:good --input 3 --input 4": "takes 1 positional argument",
-        "--function program:good --input int64:3": "none of a float dtype",
-        "--function program:text --input 3": "the output is a str",
-        "--function program:nothing --input 3": "returns no array",
+        "--function program:good --input int64:3": "at least one must be of a float dtype",
+        "--function program:good --input complex128:3": "none of a complex one",
+        "--function program:text --input 3": "returns a str, which has no Jacobian",
+        "--function program:nothing --input 3": "returns a container of nothing",
         "--chain 2x3,4x5": "matrix 2 has 4 rows",
         "--chain 2x3 --input 3": "--input goes with --function",
         "--chain 0x3": "sizes must be at least 1",
@@ -210,6 +211,16 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[st
 
 def test_every_command_is_here() -> None:
     assert SPECIFIC.keys() == commands().keys()
+
+
+@pytest.mark.parametrize("name", SPECIFIC)
+def test_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([name, "-h"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: autodiff {name} ")
+    assert all(option in shown for option in options(name))
 
 
 @pytest.mark.parametrize(("name", "line"), WRONG)

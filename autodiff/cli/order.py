@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import autodiff as ad
-from autodiff.cli.arguments import check_target, natural
+from autodiff.cli.arguments import UsageError, check_target, natural
 from autodiff.cli.functions import failure, load, parse_input
 from autodiff.core.arrays import as_array
 from autodiff.ordering import Chain, Plan
@@ -194,27 +194,53 @@ def _of_function(arguments: argparse.Namespace) -> _Planned:
         arguments.parser.error(f"--input: {error}")
     if not all(as_array(value).size for value in inputs):
         arguments.parser.error("--input: no length may be 0: there is nothing to order")
-    argnums = tuple(i for i, x in enumerate(inputs) if as_array(x).dtype.kind in "fc")
-    if not argnums:
-        arguments.parser.error("--input: there is none of a float dtype to differentiate")
-    try:
-        tape = ad.record(function)(*inputs)
-        if not tape.outputs:
-            raise TypeError("the function returns no array")
-        graph = tape.jacobian_graph()
-        # What no Jacobian can be taken of is refused here, before anything is printed
-        ad.jacobian(function, argnums=argnums, order=graph.plan("reverse"))(*inputs)
-    except (Exception, SystemExit) as error:  # whatever the user's function raises
-        shapes = ", ".join(arguments.input)
+    kinds = [as_array(value).dtype.kind for value in inputs]
+    argnums = tuple(i for i, kind in enumerate(kinds) if kind == "f")
+    if not argnums or "c" in kinds:
         arguments.parser.error(
-            f"--function: {arguments.function} fails at inputs of shape {shapes}{failure(error)}"
+            "--input: orders are of real Jacobians; at least one must be of a float dtype, and "
+            "none of a complex one"
+        )
+    returned: list[Any] = []
+
+    def watched(*xs: Any) -> Any:
+        out = function(*xs)
+        returned.extend(ad.tree.leaves(out))
+        return out
+
+    failed = (
+        f"--function: {arguments.function} fails at inputs of shape {', '.join(arguments.input)}"
+    )
+    try:
+        tape = ad.record(watched)(*inputs)
+        graph = tape.jacobian_graph()
+    except (Exception, SystemExit) as error:  # whatever the user's function raises
+        arguments.parser.error(f"{failed}{failure(error)}")
+    others = [leaf for leaf in returned if not _is_numeric(leaf)]
+    if others or not returned:
+        what = type(others[0]).__name__ if others else "container of nothing"
+        arguments.parser.error(
+            f"--function: {arguments.function} returns a {what}, which has no Jacobian"
         )
     plans = {}
     for order in _GRAPH_ORDERS:
         searched = order == "search"
         seconds = arguments.seconds if searched else None
         plans[order] = graph.plan(order, seconds=seconds, seed=arguments.seed)
-    return plans, lambda plan: ad.jacobian(function, argnums=argnums, order=plan)(*inputs)
+
+    def run(plan: Plan) -> object:
+        try:
+            return ad.jacobian(function, argnums=argnums, order=plan)(*inputs)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise UsageError(f"{failed}{failure(error)}") from error
+
+    return plans, run
+
+
+def _is_numeric(leaf: Any) -> bool:
+    """Whether a leaf that a function returned is a Tensor, an array or a number."""
+    dtype = leaf.dtype if isinstance(leaf, ad.Tensor) else as_array(leaf).dtype
+    return dtype.kind in "fciub"
 
 
 def _plot(path: Path, costs: dict[str, int], seconds: dict[str, float]) -> None:
