@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from autodiff.transforms.custom import custom_jvp, custom_vjp
     from autodiff.transforms.jacobian.functions import hessian, jacobian
 
+__version__ = "0.1.0"
+
 __all__ = [
     "REGISTRY",
     "AutodiffError",
@@ -125,7 +127,9 @@ if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is
         if name in _LAZY_NAMES:
             found = globals()[name] = getattr(import_module(_LAZY_NAMES[name]), name)
             return found
-        raise AttributeError(f"module 'autodiff' has no attribute {name!r}")
+        from autodiff.neighbours import missing
+
+        raise missing(__name__, name, __dir__())
 
     def __dir__() -> list[str]:
         """Everything that there is, loaded or not."""

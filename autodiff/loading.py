@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from autodiff.conversions import COUNTERPARTS
 from autodiff.deferred import Deferred
 from autodiff.tape.readers import READERS
 from autodiff.transforms.jacobian.tables import GIVEN, PRICES, RUNS, STRUCTURES
@@ -38,6 +39,7 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
             "jacobian_graph": "autodiff.ordering.execute:jacobian_graph",
         },
     ),
+    (COUNTERPARTS, {"find": "autodiff.numpy.counterparts:counterpart"}),
     (PRICES, {"cross-country": "autodiff.ordering.execute:price"}),
     (RUNS, {"cross-country": "autodiff.ordering.execute:cross_country"}),
     (GIVEN, {"plan": "autodiff.ordering.execute:execute_plan"}),

@@ -13,13 +13,13 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from autodiff.conversions import refusal
 from autodiff.copying import deep_copy, reduced
 from autodiff.core.arrays import as_array, copied, protected, read_only, scalar_form
 from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
-from autodiff.interpret.call_sites import is_assignment
 from autodiff.interpret.graph import Leaf, Node, add_hook
 from autodiff.interpret.reverse import Reverse
 from autodiff.ops import elementwise as ew
@@ -59,13 +59,6 @@ def _binary(primitive: Primitive) -> Any:
         return self._interpreter.process_binary(primitive, self, other)
 
     return operate
-
-
-_ASSIGNED = (
-    "array[i] = tensor: make the array one that can hold it, with np.zeros_like(tensor), with "
-    "autodiff.numpy.zeros inside a transform, or with ad.Tensor(array) * 1.0; or collect a list "
-    "and np.stack it. A plain array would cut the derivative"
-)
 
 
 def _reflected(call: Callable[[Any, Any], Any]) -> Any:
@@ -312,12 +305,7 @@ class Tensor(Methods):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if depends(self):
-            raise TypeError(
-                _ASSIGNED
-                if is_assignment()
-                else "a Tensor does not turn into an array by itself, because that would cut its "
-                "derivative; use tensor.data for the numbers, np.stack for a list of Tensors"
-            )
+            raise refusal("array")
         value = as_array(self._interpreter.expose(self, "np.asarray"), dtype)
         return read_only(value) if copy is False else copied(value)
 
@@ -340,12 +328,7 @@ class Tensor(Methods):
         constant where a derivative is expected.
         """
         if depends(self):
-            raise TypeError(
-                _ASSIGNED
-                if is_assignment()
-                else f"{converter}() of a Tensor would cut its derivative (so would math.sin(t)); "
-                "use tensor.item() for the number, and NumPy's functions instead of math's"
-            )
+            raise refusal(converter)
         return self._interpreter.expose(self, f"{converter}()")
 
     def __len__(self) -> int:

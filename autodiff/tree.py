@@ -273,6 +273,38 @@ def paths(spec: PyTreeSpec, root: str) -> list[str]:
     return [accessor.codify(root) for accessor in optree.treespec_accessors(spec)]
 
 
+def shown(spec: PyTreeSpec) -> str:
+    """Write a structure as Python writes the container, with a star for each leaf.
+
+    Parameters
+    ----------
+    spec : PyTreeSpec
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> shown(flatten(({"w": 1.0, "b": [2.0, 3.0]}, None))[1])
+    "({'b': [*, *], 'w': *}, None)"
+    """
+    parts = [shown(child) for child in spec.children()]
+    kind = spec.type
+    if kind is None:
+        return "*"
+    if kind is type(None):
+        return "None"
+    if kind is tuple:
+        return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
+    if kind is list:
+        return f"[{', '.join(parts)}]"
+    named = zip(spec.entries(), parts, strict=True)
+    if kind is dict:
+        return "{" + ", ".join(f"{key!r}: {part}" for key, part in named) + "}"
+    return f"{kind.__name__}({', '.join(f'{key}={part}' for key, part in named)})"
+
+
 class LeafPath:
     """How a leaf is reached, written out only when an error message needs it.
 

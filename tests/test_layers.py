@@ -17,13 +17,13 @@ import pytest
 import autodiff as ad
 
 ORDER = (
-    ("errors", "tree", "deferred"),
+    ("errors", "tree", "deferred", "neighbours"),
     ("core",),
     ("views",),
     ("ops", "structure"),
     ("interpret",),
     ("tape",),
-    ("copying", "overwriting", "writing", "tensor"),
+    ("conversions", "copying", "overwriting", "writing", "tensor"),
     ("transforms",),
     ("numpy", "scipy"),
     ("draw", "flow"),
@@ -39,7 +39,7 @@ CLIENTS = {"nn", "optim", "data", "bench", "cli"}
 `testing` is none: `ad.check_grads` is part of that API, so it is built on what is below it.
 """
 
-PUBLIC = {"core.arrays", "draw", "draw.looks", "ordering", "numpy", "scipy"}
+PUBLIC = {"core.arrays", "draw", "draw.looks", "neighbours", "ordering", "numpy", "scipy"}
 """What clients may use besides: packages with an API of their own, and the array seam."""
 
 PACKAGES = {"__init__", "__main__"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-__all__ = ["UsageError", "add_seed", "count", "natural", "positive"]
+__all__ = ["UsageError", "add_seed", "check_target", "count", "natural", "positive"]
 
 
 class UsageError(Exception):
@@ -23,6 +24,20 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of the initial weights and the order of the images (%(default)s)",
     )
+
+
+def check_target(path: Path, option: str) -> None:
+    """Refuse, before anything is computed, a file that could not be written.
+
+    Raises
+    ------
+    UsageError
+        Its folder is not there, or it is a folder itself.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(f"{option}: there is no folder {str(path.parent)!r}")
+    if path.is_dir():
+        raise UsageError(f"{option}: {str(path)!r} is a folder")
 
 
 def count(text: str) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autodiff.cli.arguments import count
+from autodiff.cli.arguments import UsageError, count
+from autodiff.cli.parser import did_you_mean
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -19,7 +21,7 @@ __all__ = ["add_command"]
 _OTHER_KERNEL = "Haswell"
 
 
-def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: _SubParsersAction[Any]) -> None:
     """Add ``bench`` to the commands of a parser."""
     parser = commands.add_parser(
         "bench",
@@ -91,15 +93,17 @@ def _command(arguments: argparse.Namespace) -> int:
         return _again(arguments)
     unknown = [name for name in arguments.engines or () if name not in ENGINES]
     if unknown:
-        arguments.parser.error(f"--engines: no {unknown[0]!r}; there are {', '.join(ENGINES)}")
+        arguments.parser.error(
+            f"--engines: no {unknown[0]!r}; there are {', '.join(ENGINES)}"
+            + did_you_mean(unknown[0], ENGINES)
+        )
+    if shutil.which(arguments.python) is None:
+        arguments.parser.error(f"--python: there is no program {arguments.python!r}")
     try:
         chosen = cases(not arguments.full, arguments.workloads)
     except ValueError as error:
         arguments.parser.error(f"--workloads: {error}")
-    try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        arguments.parser.error(f"--out: {arguments.out}: {error.strerror}")
+    _make_folder(arguments.out)
     settings = Settings(
         rounds=arguments.rounds or (21 if arguments.full else 7),
         seconds=0.1 if arguments.full else 0.03,
@@ -124,6 +128,13 @@ def _command(arguments: argparse.Namespace) -> int:
     print(f"time {time.perf_counter() - start:.0f} s")
     wrong = [record for record in results["cases"] if "error" in record["engines"][OWN]]
     return 1 if wrong else 0
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out: {folder}: {error.strerror}") from error
 
 
 def _coretypes(arguments: argparse.Namespace) -> list[str]:
@@ -192,7 +203,12 @@ def _again(arguments: argparse.Namespace) -> int:
         arguments.parser.error(
             f"--from: {arguments.source} is not a bench.json of this version; measure again"
         )
-    print(report.markdown(results), end="")
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    try:
+        table = report.markdown(results)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}"
+        arguments.parser.error(f"--from: {arguments.source} is damaged ({what}); measure again")
+    print(table, end="")
+    _make_folder(arguments.out)
     _draw(results, arguments.out, arguments.format)
     return 0

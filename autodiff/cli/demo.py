@@ -20,7 +20,7 @@ __all__ = ["DEMO_ACCURACY", "add_command", "cross_entropy"]
 DEMO_ACCURACY = 0.97
 
 
-def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: _SubParsersAction[Any]) -> None:
     """Add ``demo`` to the commands of a parser."""
     demo = commands.add_parser(
         "demo",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import autodiff as ad
-from autodiff.cli.arguments import natural
-from autodiff.cli.functions import load, parse_input
+from autodiff.cli.arguments import check_target, natural
+from autodiff.cli.functions import failure, load, parse_input
 from autodiff.core.arrays import as_array, has_memory
 from autodiff.draw import draw_tape
 from autodiff.draw.looks import DIRECTIONS
@@ -29,8 +29,7 @@ def _run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.out
     if path.suffix.lower() not in _SUFFIXES:
         arguments.parser.error(f"--out: {path}: the ending must be one of {', '.join(_SUFFIXES)}")
-    if not path.parent.is_dir():
-        arguments.parser.error(f"--out: there is no folder {str(path.parent)!r}")
+    check_target(path, "--out")
     random = np.random.default_rng(arguments.seed)
     try:
         function = load(arguments.function)
@@ -38,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.parser.error(str(error))
     try:
         inputs = [parse_input(text, random) for text in arguments.input]
-    except (ValueError, MemoryError) as error:
+    except ValueError as error:
         arguments.parser.error(f"--input: {error}")
     tape = _recorded(arguments, function, inputs)
     try:
@@ -73,11 +72,11 @@ def _recorded(arguments: argparse.Namespace, function: Any, inputs: list[Any]) -
         function = ad.value_and_grad(function, argnums=chosen[0] if len(chosen) == 1 else chosen)
     try:
         tape: ad.Tape = ad.record(function)(*inputs)
-    except Exception as error:  # whatever the user's function raises
+    except (Exception, SystemExit) as error:  # whatever the user's function raises
         given = ", ".join(arguments.input) or "none"
         arguments.parser.error(
             f"{arguments.function} fails with the inputs {given} (give an --input for each "
-            f"argument): {type(error).__name__}: {error}"
+            f"argument){failure(error)}"
         )
     return tape
 
@@ -129,8 +128,8 @@ def add_command(commands: _SubParsersAction[Any]) -> None:
         action="append",
         default=[],
         metavar="SHAPE",
-        help="of an argument, as in 3,4 or float32:10 or scalar, or a number such as 0.5; once for "
-        "each argument",
+        help="of an argument, as in 3,4 or 3x4 or float32:10 or scalar, or a number such as 0.5; "
+        "once for each argument",
     )
     draw.add_argument(
         "--out",

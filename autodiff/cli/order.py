@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -12,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import autodiff as ad
-from autodiff.cli.functions import load_function
+from autodiff.cli.arguments import UsageError, check_target, natural
+from autodiff.cli.functions import failure, load, parse_input
+from autodiff.core.arrays import as_array
 from autodiff.ordering import Chain, Plan
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-__all__ = ["add_command", "measure", "parse_chain", "parse_shape", "report"]
+__all__ = ["add_command", "measure", "parse_chain", "report"]
 
 _CHAIN_ORDERS = ("forward", "reverse", "optimal", "worst")
 _GRAPH_ORDERS = ("forward", "reverse", "markowitz", "min-fill", "search")
 _REPEATS = 3
 _LONG = 1.0
 _MOST_FMA = 2 * 10**11
+_MOST_BYTES = 4 * 2**30
 _COLORS = {
     "forward": "#0072b2",
     "reverse": "#d55e00",
@@ -71,27 +75,6 @@ def parse_chain(text: str) -> Chain:
             )
         shapes.append((rows, columns))
     return Chain.from_shapes(shapes[::-1])
-
-
-def parse_shape(text: str) -> tuple[int, ...]:
-    """Read a shape from text such as ``32x10``; ``()`` is a number.
-
-    Raises
-    ------
-    ValueError
-        A length is no positive integer.
-
-    Examples
-    --------
-    >>> parse_shape("32x10"), parse_shape("512"), parse_shape("()")
-    ((32, 10), (512,), ())
-    """
-    if text in ("()", ""):
-        return ()
-    parts = text.lower().replace("×", "x").split("x")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise ValueError(f"{text!r} is not a shape; write lengths as in 32x10, or () for a number")
-    return tuple(map(int, parts))
 
 
 def measure(run: Callable[[], object]) -> float:
@@ -141,19 +124,22 @@ def _run(arguments: argparse.Namespace) -> int:
     if plot is not None:
         if plot.suffix.lower() not in (".png", ".svg"):
             arguments.parser.error(f"--plot: {plot}: the ending must be .png or .svg")
-        if not plot.parent.is_dir():
-            arguments.parser.error(f"--plot: there is no folder {str(plot.parent)!r}")
+        check_target(plot, "--plot")
     if arguments.chain is not None and arguments.input:
         arguments.parser.error("--input goes with --function; a chain's shapes say it all")
     plans, run = (_of_chain if arguments.chain is not None else _of_function)(arguments)
     print(min(plans.values(), key=lambda plan: (plan.cost, not plan.proven_optimal)))
     print()
     costs = {order: plan.cost for order, plan in plans.items()}
-    seconds: dict[str, float] = {}
-    for order, plan in plans.items():
-        if plan.cost <= _MOST_FMA:
-            seconds[order] = measure(lambda plan=plan: run(plan))  # type: ignore[misc]  # mypy infers no type for a lambda's default
+    seconds = {
+        order: measure(functools.partial(run, plan))
+        for order, plan in plans.items()
+        if _is_affordable(plan)
+    }
     print(report(costs, seconds))
+    if len(seconds) < len(plans):
+        most = f"{_MOST_FMA:.0e} multiply-adds or {_MOST_BYTES / 2**30:g} GiB"
+        print(f"\nWhat needs more than {most} is counted, and not run.")
     if plot is None:
         return 0
     try:
@@ -168,6 +154,12 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _is_affordable(plan: Plan) -> bool:
+    """Whether a plan is run too: with its factors, it must fit into memory and not take hours."""
+    needed = plan.memory.matrix_elements * np.dtype(np.float64).itemsize
+    return plan.cost <= _MOST_FMA and needed <= _MOST_BYTES
+
+
 _Planned = tuple[dict[str, Plan], Callable[[Plan], object]]
 
 
@@ -179,39 +171,76 @@ def _of_chain(arguments: argparse.Namespace) -> _Planned:
         arguments.parser.error(f"--chain: {error}")
     plans = {order: chain.plan(order) for order in _CHAIN_ORDERS}
     random = np.random.default_rng(arguments.seed)
-    matrices = [random.standard_normal((m, n)) / np.sqrt(n) for m, n, _ in chain.factors]
-    return plans, lambda plan: chain.execute(plan, matrices)
+
+    @functools.cache
+    def matrices() -> list[Any]:
+        return [random.standard_normal((m, n)) / np.sqrt(n) for m, n, _ in chain.factors]
+
+    return plans, lambda plan: chain.execute(plan, matrices())
 
 
 def _of_function(arguments: argparse.Namespace) -> _Planned:
     """Plans of a function's tape at random inputs, and what executes one."""
     try:
-        function = load_function(arguments.function)
+        function = load(arguments.function)
     except ValueError as error:
         arguments.parser.error(f"--function: {error}")
     if not arguments.input:
         arguments.parser.error("--function needs an --input for each argument of the function")
     random = np.random.default_rng(arguments.seed)
     try:
-        inputs = [random.standard_normal(parse_shape(text)) for text in arguments.input]
+        inputs = [parse_input(text, random) for text in arguments.input]
     except ValueError as error:
         arguments.parser.error(f"--input: {error}")
-    try:
-        tape = ad.record(function)(*inputs)
-    except Exception as error:  # whatever the user's function raises
-        shapes = ", ".join(arguments.input)
+    if not all(as_array(value).size for value in inputs):
+        arguments.parser.error("--input: no length may be 0: there is nothing to order")
+    kinds = [as_array(value).dtype.kind for value in inputs]
+    argnums = tuple(i for i, kind in enumerate(kinds) if kind == "f")
+    if not argnums or "c" in kinds:
         arguments.parser.error(
-            f"--function: {arguments.function} fails at inputs of shape {shapes}: "
-            f"{type(error).__name__}: {error}"
+            "--input: orders are of real Jacobians; at least one must be of a float dtype, and "
+            "none of a complex one"
         )
-    graph = tape.jacobian_graph()
+    returned: list[Any] = []
+
+    def watched(*xs: Any) -> Any:
+        out = function(*xs)
+        returned.extend(ad.tree.leaves(out))
+        return out
+
+    failed = (
+        f"--function: {arguments.function} fails at inputs of shape {', '.join(arguments.input)}"
+    )
+    try:
+        tape = ad.record(watched)(*inputs)
+        graph = tape.jacobian_graph()
+    except (Exception, SystemExit) as error:  # whatever the user's function raises
+        arguments.parser.error(f"{failed}{failure(error)}")
+    others = [leaf for leaf in returned if not _is_numeric(leaf)]
+    if others or not returned:
+        what = type(others[0]).__name__ if others else "container of nothing"
+        arguments.parser.error(
+            f"--function: {arguments.function} returns a {what}, which has no Jacobian"
+        )
     plans = {}
     for order in _GRAPH_ORDERS:
         searched = order == "search"
         seconds = arguments.seconds if searched else None
         plans[order] = graph.plan(order, seconds=seconds, seed=arguments.seed)
-    argnums = tuple(range(len(inputs)))
-    return plans, lambda plan: ad.jacobian(function, argnums=argnums, order=plan)(*inputs)
+
+    def run(plan: Plan) -> object:
+        try:
+            return ad.jacobian(function, argnums=argnums, order=plan)(*inputs)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise UsageError(f"{failed}{failure(error)}") from error
+
+    return plans, run
+
+
+def _is_numeric(leaf: Any) -> bool:
+    """Whether a leaf that a function returned is a Tensor, an array or a number."""
+    dtype = leaf.dtype if isinstance(leaf, ad.Tensor) else as_array(leaf).dtype
+    return dtype.kind in "fciub"
 
 
 def _plot(path: Path, costs: dict[str, int], seconds: dict[str, float]) -> None:
@@ -275,15 +304,17 @@ def add_command(commands: _SubParsersAction[Any]) -> None:
     )
     subject.add_argument(
         "--function",
-        metavar="MODULE:NAME",
-        help="a function of arrays, whose tape is recorded at random inputs",
+        metavar="MODULE:FUNCTION",
+        help="a function of arrays, whose tape is recorded at random inputs: package.module:name, "
+        "or path/to/file.py:name",
     )
     order.add_argument(
         "--input",
         action="append",
         default=[],
         metavar="SHAPE",
-        help="of an argument of the function, as in 7 or 3x4, or () for a number; once for each",
+        help="of an argument of the function, as in 7 or 3x4 or 3,4 or float32:10 or scalar, or a "
+        "number such as 0.5; once for each",
     )
     order.add_argument(
         "--seconds",
@@ -297,7 +328,7 @@ def add_command(commands: _SubParsersAction[Any]) -> None:
     )
     order.add_argument(
         "--seed",
-        type=int,
+        type=natural,
         default=0,
         metavar="N",
         help="of the entries and of the search (%(default)s)",

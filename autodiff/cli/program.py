@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import autodiff as ad
 from autodiff.cli import bench, demo, draw, order, train
 from autodiff.cli.arguments import UsageError
+from autodiff.cli.parser import Parser
 
 __all__ = ["main"]
 
@@ -30,10 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises
     ------
     SystemExit
-        With status 2 for wrong arguments, with 0 after ``--help``.
+        With status 2 for wrong arguments, with 0 after ``--help`` and ``--version``.
     """
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = _parser().parse_args(sys.argv[1:] if argv is None else list(argv))
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # complain once more when it flushes the stream on the way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ad.AutodiffError, AssertionError, OSError) as error:
-        print(f"{arguments.parser.prog}: {error}", file=sys.stderr)
+    except (ad.AutodiffError, AssertionError, OSError, MemoryError) as error:
+        print(f"{arguments.parser.prog}: {str(error) or 'not enough memory'}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{arguments.parser.prog}: interrupted", file=sys.stderr)
@@ -54,9 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="autodiff", description="Reverse-mode automatic differentiation on NumPy."
-    )
+    parser = Parser(prog="autodiff", description="Reverse-mode automatic differentiation on NumPy.")
+    parser.add_argument("--version", action="version", version=f"autodiff {ad.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo.add_command(commands)
     train.add_command(commands)

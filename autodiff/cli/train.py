@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import autodiff as ad
-from autodiff.cli.arguments import UsageError, add_seed, count, positive
+from autodiff.cli.arguments import UsageError, add_seed, check_target, count, positive
 from autodiff.cli.demo import cross_entropy
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["add_command"]
 _LEARNING_RATES = {"sgd": 0.1, "adam": 2e-3, "adamw": 2e-3, "rmsprop": 1e-3}
 
 
-def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: _SubParsersAction[Any]) -> None:
     """Add ``train`` to the commands of a parser."""
     train = commands.add_parser(
         "train",
@@ -69,15 +69,18 @@ def _train(arguments: argparse.Namespace) -> int:
     """Train, print a table by epoch, and save."""
     nn, optim = ad.nn, ad.optim
     begin = time.perf_counter()
-    if arguments.save is not None and not arguments.save.parent.is_dir():
-        raise UsageError(f"--save: there is no folder {str(arguments.save.parent)!r}")
+    if arguments.save is not None:
+        check_target(arguments.save, "--save")
     data = ad.data.digits(dtype=arguments.dtype)
-    model = nn.MLP(
-        [64, *arguments.hidden, 10],
-        activation=arguments.activation,
-        seed=arguments.seed,
-        dtype=arguments.dtype,
-    )
+    try:
+        model = nn.MLP(
+            [64, *arguments.hidden, 10],
+            activation=arguments.activation,
+            seed=arguments.seed,
+            dtype=arguments.dtype,
+        )
+    except (MemoryError, OverflowError, ValueError) as error:  # NumPy's, of an array too large
+        raise UsageError(f"--hidden: {error}") from error
     if arguments.load is not None:
         try:
             model = nn.load(arguments.load, like=model)

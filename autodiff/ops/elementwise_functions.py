@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from autodiff.core.arrays import empty, full, ones, zeros
-from autodiff.core.dispatch import Box, innermost_opened
+from autodiff.core.dispatch import Box, depends, innermost_opened
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.ops import elementwise as ew
@@ -57,8 +58,30 @@ def power_(x: Any, y: Any) -> Any:
     return ew.power.call(x, y)
 
 
+def isnan_(x: Any) -> Any:
+    """``np.isnan``; refuses what a root finder of SciPy's asks before it goes on in C.
+
+    Those convert what a function returned without looking for errors: a Tensor's refusal to be a
+    number would show up later, as a ``SystemError``, or never. They ask for NaN first.
+    """
+    asking = sys._getframe(1).f_back
+    if asking is not None and asking.f_globals.get("__name__") == _ROOT_FINDERS and depends(x):
+        float(x)
+    return ew.isnan.call(x)
+
+
+_ROOT_FINDERS = "scipy.optimize._zeros_py"
+
 # Ufuncs that are more than one primitive.
-UFUNCS.update({np.absolute: absolute_, np.sign: sign_, np.divmod: divmod_, np.power: power_})
+UFUNCS.update(
+    {
+        np.absolute: absolute_,
+        np.sign: sign_,
+        np.divmod: divmod_,
+        np.power: power_,
+        np.isnan: isnan_,
+    }
+)
 UNARY_UFUNCS.update(
     {
         ufunc: REGISTRY[ufunc.__name__]

@@ -19,6 +19,7 @@ from autodiff.ops import shape as shapes
 from autodiff.ops.elementwise_functions import clip_, round_
 from autodiff.ops.flat import Flat
 from autodiff.ops.linalg import contractions
+from autodiff.ops.protocol import worded
 
 __all__ = ["Methods"]
 
@@ -105,18 +106,18 @@ class Methods(Box):
     all = reduce.all_
     dot = contractions.dot_
     ravel = shapes.ravel_
-    squeeze = shapes.squeeze_
+    squeeze = worded("np.squeeze", shapes.squeeze_)
     swapaxes = shapes.swapaxes_
     clip = clip_
     round = round_
     cumprod = calculus.cumprod_
     diagonal = rearrange.diagonal_
     trace = rearrange.trace_
-    repeat = rearrange.repeat_
+    repeat = worded("np.repeat", rearrange.repeat_)
     take = selecting.take_
     choose = selecting.choose_
     put = selecting.put_
-    argsort = sorting.argsort_
+    argsort = worded("np.argsort", sorting.argsort_)
     argpartition = sorting.argpartition_
     searchsorted = sorting.searchsorted_
 

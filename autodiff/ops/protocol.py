@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -20,6 +21,7 @@ __all__ = [
     "implements",
     "name_of",
     "refuse_keywords",
+    "worded",
 ]
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
@@ -71,6 +73,52 @@ def refuse_keywords(function: str, remedies: dict[str, str], **given: Any) -> No
             )
 
 
+_NUMPYS_WORDS = {
+    "dim": "axis",
+    "dims": "axis",
+    "keepdim": "keepdims",
+    "keep_dims": "keepdims",
+    "unbiased": "ddof",
+    "correction": "ddof",
+}
+"""What other libraries call a keyword, and what NumPy does."""
+
+
+def _unknown_keyword(
+    name: str, function: Callable[..., Any], keywords: dict[str, Any]
+) -> TypeError | None:
+    """Return the error of a keyword that a function does not have, if one was given."""
+    code = _code_of(function)
+    if code is None or code.co_flags & inspect.CO_VARKEYWORDS:
+        return None
+    for keyword in keywords:
+        if keyword not in _parameters(function):
+            word = _NUMPYS_WORDS.get(keyword)
+            said = (
+                f"NumPy's name for it is {word}"
+                if word in _parameters(function)
+                else "see NumPy's documentation"
+            )
+            return TypeError(f"{name} has no keyword {keyword!r}; {said}")
+    return None
+
+
+def worded(name: str, function: F) -> F:
+    """Give a method that has no ``out`` the error of an unknown keyword, as `storing` does."""
+
+    @functools.wraps(function)
+    def method(*args: Any, **keywords: Any) -> Any:
+        try:
+            return function(*args, **keywords)
+        except TypeError as error:
+            unknown = _unknown_keyword(name, function, keywords)
+            if unknown is None:
+                raise
+            raise unknown from error
+
+    return cast(F, method)
+
+
 def _code_of(function: Callable[..., Any]) -> Any:
     return getattr(function, "__code__", None)
 
@@ -89,7 +137,13 @@ def storing(name: str, function: F) -> F:
     @functools.wraps(function)
     def stored(*args: Any, **keywords: Any) -> Any:
         if len(args) <= place and "out" not in keywords:
-            return function(*args, **keywords)
+            try:
+                return function(*args, **keywords)
+            except TypeError as error:
+                unknown = _unknown_keyword(name, function, keywords)
+                if unknown is None:
+                    raise
+                raise unknown from error
         if len(args) > place:
             out = args[place]
             args = (*args[:place], None, *args[place + 1 :])

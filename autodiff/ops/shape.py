@@ -101,6 +101,11 @@ def unbroadcast(x: Any, *, shape: Shape) -> Any:
     return np.add.reduce(x, axis=axes, keepdims=True).reshape(shape)
 
 
+def _with_shape(x: Any) -> Any:
+    """Array of a Python number; anything else as it is."""
+    return x if hasattr(x, "shape") else as_array(x)
+
+
 def _batch_joined(function: Any) -> Any:
     """Batch a function of several arrays along an axis: give each one the batch axis."""
 
@@ -108,7 +113,7 @@ def _batch_joined(function: Any) -> Any:
         count = next(x.shape[0] for x, flag in zip(inputs, batched, strict=True) if flag)
         full = [
             x if flag else broadcast_to(x, shape=(count, *x.shape))
-            for x, flag in zip(inputs, batched, strict=True)
+            for x, flag in zip(map(_with_shape, inputs), batched, strict=True)
         ]
         return function()(*full, axis=params["axis"] + 1)
 

@@ -27,9 +27,20 @@ Both run the same rule. State is a container of arrays and integers, which ``nn.
 optimiser that holds variables has its own as ``optimizer.state``.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from autodiff.optim.adam import Adam, AdamW
 from autodiff.optim.optimizer import Optimizer
 from autodiff.optim.rmsprop import RMSProp
 from autodiff.optim.sgd import SGD
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSProp"]
+
+
+if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is an error
+
+    def __getattr__(name: str) -> Any:
+        """Say what there is in the place of a name that people know from another library."""
+        from autodiff.neighbours import missing
+
+        raise missing(__name__, name, __all__)

@@ -258,7 +258,8 @@ class Optimizer:
             if own != structure:
                 what = key if key == "gradients" else f"state[{key!r}]"
                 raise ValueError(
-                    f"{name}.update: {what} has structure {own}, params have {structure}"
+                    f"{name}.update: {what} has structure {ad.tree.shown(own)}, "
+                    f"params have {ad.tree.shown(structure)}"
                 )
         results = []
         for i, (value, gradient) in enumerate(zip(values, flat["gradients"], strict=True)):

@@ -359,7 +359,10 @@ class Tape(Readable, Rewritable):
         else:
             values, structure = tree.flatten(xs)
             if structure != self.in_tree:
-                raise TypeError(f"evaluate: inputs {structure} do not match {self.in_tree}")
+                raise TypeError(
+                    f"evaluate: the inputs are {tree.shown(structure)}, the tape was recorded for "
+                    f"{tree.shown(self.in_tree)}, where * is an array"
+                )
         if len(values) != len(self.inputs):
             raise TypeError(f"evaluate: takes {len(self.inputs)} inputs, got {len(values)}")
         for i, (value, variable) in enumerate(zip(values, self.inputs, strict=True)):

@@ -18,7 +18,7 @@ from autodiff.core.arrays import (
     scalar_form,
 )
 from autodiff.core.dispatch import Box
-from autodiff.core.spec import is_inexact, spec_of
+from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.cotangents import zeros
 from autodiff.ops import elementwise as ew
 from autodiff.views import snapshot
@@ -100,11 +100,12 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
         return as_value(leaf)
     else:
         what = f"of type {type(leaf).__name__}"
-    remedy = (
-        "convert it to float (1.0 for 1, x.astype(float) for an array)"
-        if isinstance(leaf, int) or is_array(leaf)
-        else "pass it as a keyword argument, or in an argument that is not differentiated"
-    )
+    if isinstance(leaf, int) or is_array(leaf):
+        remedy = "convert it to float (1.0 for 1, x.astype(float) for an array)"
+    elif callable(getattr(leaf, "to_numpy", None)):
+        remedy = "pass the array in it: .to_numpy() of the Series or DataFrame"
+    else:
+        remedy = "pass it as a keyword argument, or in an argument that is not differentiated"
     raise TypeError(f"{transform}: {path} is {what}, which cannot carry a derivative; {remedy}")
 
 
@@ -218,6 +219,21 @@ def checked_pair(out: Any, transform: str) -> tuple[Any, Any]:
     return out[0], out[1]
 
 
+def not_holomorphic(transform: str, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> TypeError:
+    """Return the error of ``holomorphic=True`` where something is real."""
+    real = next((spec.dtype for spec in inputs if spec.dtype.kind != "c"), None)
+    if real is not None:
+        return TypeError(
+            f"{transform}: holomorphic=True needs complex inputs, one is {real}: pass "
+            "x.astype(complex), or leave holomorphic out if the function is meant for real numbers"
+        )
+    real = next(spec.dtype for spec in outputs if spec.dtype.kind != "c")
+    return TypeError(
+        f"{transform}: holomorphic=True needs a complex output, it is {real}: a real function of "
+        "complex numbers is not holomorphic; leave holomorphic out"
+    )
+
+
 def zero_value(value: Any) -> Any:
     """Zero cotangent or tangent of a value, a scalar for a scalar."""
     return scalar_form(zeros(spec_of(value)))
@@ -249,7 +265,8 @@ def seeds_for(
     leaves, own_structure = tree.flatten(given)
     if own_structure != structure:
         raise TypeError(
-            f"{transform}: {what} has structure {own_structure}, it must have {structure}"
+            f"{transform}: {what} has structure {tree.shown(own_structure)}, it must have "
+            f"{tree.shown(structure)}"
         )
     return [
         _seed_of(g, value, tree.LeafPath(structure, i, what), transform)

@@ -35,7 +35,9 @@ def _leaf_axes(axes: Any, structure: tree.PyTreeSpec, what: str) -> list[Any]:
     except ValueError:
         spread = None
     if spread is None or not all(map(_is_axis, spread)):
-        raise ValueError(f"vmap: {what}={axes!r} does not fit the structure {structure}")
+        raise ValueError(
+            f"vmap: {what}={axes!r} does not fit the structure {tree.shown(structure)}"
+        )
     return spread
 
 

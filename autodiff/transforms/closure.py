@@ -184,8 +184,8 @@ class Result:
 
     def check_same(self, other: Result, name: str) -> None:
         """Raise if another evaluation gave other containers or shapes."""
-        first = [structure for structure, _ in self.trees]
-        second = [structure for structure, _ in other.trees]
+        first = [tree.shown(structure) for structure, _ in self.trees]
+        second = [tree.shown(structure) for structure, _ in other.trees]
         shapes = [spec.shape for spec in self.specs]
         other_shapes = [spec.shape for spec in other.specs]
         if first != second or shapes != other_shapes:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_array, is_array, is_number, read_only
+from autodiff.core.arrays import as_array, as_value, is_array, is_number, read_only
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
@@ -84,8 +84,10 @@ class CustomCall:
 
         def run(*args: Any, **keywords: Any) -> tuple[Any, ...]:
             if forward is None:
-                return (f(*args, **keywords),)
-            return _checked_pair(who, "residuals", forward(*args, **keywords))
+                returned: tuple[Any, ...] = (f(*args, **keywords),)
+            else:
+                returned = _checked_pair(who, "residuals", forward(*args, **keywords))
+            return _with_arrays(returned) if closed.boxes else returned
 
         result = closed.discover(run)
         for box in closed.outside:
@@ -238,7 +240,8 @@ class CustomCall:
             leaves, own = tree.flatten(cotangent)
             if own != structure:
                 raise RuleError(
-                    f"{who}: cotangent of args[{i}] has structure {own}, wanted {structure}"
+                    f"{who}: cotangent of args[{i}] has structure {tree.shown(own)}, "
+                    f"wanted {tree.shown(structure)}"
                 )
             by_leaf += leaves
         found: list[Any] = [None] * len(xs)
@@ -264,7 +267,9 @@ class CustomCall:
         for what, container in (("output", out), ("tangent of the output", tangent)):
             leaves, own = tree.flatten(container)
             if own != structure:
-                raise RuleError(f"{who}: {what} has structure {own}, wanted {structure}")
+                raise RuleError(
+                    f"{who}: {what} has structure {tree.shown(own)}, wanted {tree.shown(structure)}"
+                )
             for leaf, entry, name in zip(leaves, template, names, strict=True):
                 if isinstance(entry, Output) and is_inexact(spec_of(outs[entry.position]).dtype):
                     described = name if what == "output" else f"tangent of {name}"
@@ -315,6 +320,24 @@ def _checked_pair(who: str, second: str, returned: Any) -> tuple[Any, Any]:
             f"{who} must return a pair (output, {second}), it returned {_described(returned)}"
         )
     return returned
+
+
+def _with_arrays(returned: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Make arrays of the Python numbers that a function computed, which solvers often return.
+
+    A number in the output depends on the inputs as far as anybody can know, and so it does where it
+    is a residual too.
+    """
+    computed = {
+        id(leaf): as_value(leaf)
+        for leaf in tree.leaves(returned[0])
+        if isinstance(leaf, (float, complex))
+    }
+    if not computed:
+        return returned
+    return tuple(
+        tree.map_leaves(lambda leaf: computed.get(id(leaf), leaf), part) for part in returned
+    )
 
 
 def _checked(what: str, value: Any, spec: Spec) -> Any:

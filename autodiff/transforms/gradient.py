@@ -25,6 +25,7 @@ from autodiff.transforms.arguments import (
     checked_pair,
     differentiable_leaf,
     function_name,
+    not_holomorphic,
     positions_of,
     returned_value,
     seeds_for,
@@ -224,10 +225,7 @@ def _scalar_seed(recorded: Recorded, f: Function, holomorphic: bool) -> Any:
         )
     if holomorphic:
         if spec.dtype.kind != "c" or any(leaf.spec.dtype.kind != "c" for leaf in recorded.leaves):
-            raise TypeError(
-                f"{transform}: holomorphic=True needs complex inputs and a complex output, got "
-                f"an output of dtype {spec.dtype}"
-            )
+            raise not_holomorphic(transform, [leaf.spec for leaf in recorded.leaves], [spec])
     elif spec.dtype.kind == "c":
         raise TypeError(
             f"{transform}: {function_name(f)} returned a complex number; take its real part or "

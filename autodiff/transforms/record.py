@@ -12,6 +12,7 @@ import numpy as np
 from autodiff import tree
 from autodiff.core.arrays import as_value, protected
 from autodiff.core.dispatch import Box, set_name
+from autodiff.core.spec import spec_of
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage
@@ -67,17 +68,40 @@ def record(f: Function) -> Callable[..., Tape]:
 
 
 def _record(f: Function, /, *xs: Any, **keywords: Any) -> Tape:
-    values, structure = tree.flatten(xs)
+    leaves, structure = tree.flatten(xs)
     arguments = _argument_names(f, len(xs))
     names = [_short(path, arguments) for path in tree.paths(structure, "")]
     values = [
         snapshot(protected(value)) if hasattr(value, "shape") else as_value(value)
-        for value in values
+        for value in leaves
     ]
-    tape, _ = stage(
-        functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure
-    )
+    for value, argument in zip(values, names, strict=True):
+        if spec_of(value).dtype.kind not in "fciub":
+            raise TypeError(
+                f"record: {argument} has dtype {spec_of(value).dtype}, and every positional "
+                f"argument is an input of the tape, an array of numbers; {_BY_KEYWORD}"
+            )
+    try:
+        tape, _ = stage(
+            functools.partial(f, **keywords), Stage(Tensor, Calls()), values, names, structure
+        )
+    except (TypeError, ValueError, IndexError) as error:
+        _explain_integers(error, leaves, names)
+        raise
     return tape
+
+
+_BY_KEYWORD = "pass what says how to compute by keyword, as in record(f)(x, axis=0)"
+
+
+def _explain_integers(error: Exception, leaves: Sequence[Any], names: Sequence[str]) -> None:
+    """Add a note to what a function raised that may have got an axis as a Tensor."""
+    integers = [name for name, leaf in zip(names, leaves, strict=True) if isinstance(leaf, int)]
+    if integers:
+        error.add_note(
+            f"record: {', '.join(integers)} became a Tensor, as every positional argument is an "
+            f"input of the tape; {_BY_KEYWORD}"
+        )
 
 
 def _argument_names(f: Function, count: int) -> list[str]:

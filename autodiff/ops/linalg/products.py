@@ -147,7 +147,7 @@ def convolve(x: Any, y: Any, *, mode: Any) -> Any:
 
 def _convolved(a: Any, v: Any, mode: Any, mirrored: bool, function: str) -> Any:
     """Convolve; `mirrored` counts the places of mode "same" from the other end."""
-    a, v = operand(a), operand(v)
+    a, v = np.atleast_1d(operand(a)), np.atleast_1d(operand(v))
     if spec_of(a).ndim != 1 or spec_of(v).ndim != 1:
         raise ValueError(
             f"{function}: needs arrays with one axis, got shapes {spec_of(a).shape} and "

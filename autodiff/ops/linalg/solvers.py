@@ -239,7 +239,14 @@ def _slogdet_vjp(g: Any, x: Any, out: Any) -> Any:
     weight = g_log
     if x.dtype.kind == "c":
         weight = g_log + np.imag(g_sign * out[0]) * 1j
-    return weight[..., None, None] * mT(inv(x))
+    try:
+        inverse = inv(x)
+    except np.linalg.LinAlgError as error:
+        raise np.linalg.LinAlgError(
+            "slogdet: the matrix is singular, so the logarithm of its determinant is -inf and has "
+            "no derivative; np.linalg.det has one there"
+        ) from error
+    return weight[..., None, None] * mT(inverse)
 
 
 @primitive(
@@ -411,6 +418,8 @@ def _completed(a: Any) -> Any:
 
 def _common_rank(significant: Any) -> Any:
     """Rank of a matrix, or inside vmap of all examples."""
+    if not significant.size:  # no examples, of which any rank can be said
+        return np.int32(significant.shape[-1])
     ranks = np.unique(np.sum(significant, axis=-1, dtype=np.int32))
     if ranks.size != 1:
         raise ValueError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from autodiff import tree
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, spec_of
 from autodiff.ordering.patterns import Integers, Pattern, sparsity_pattern
@@ -245,8 +246,8 @@ def _single_input(problem: Problem) -> Any:
     if not problem.in_tree.is_leaf():
         raise TypeError(
             f"{problem.transform}: structure='sparse' needs a single array to differentiate, got "
-            f"the container {problem.in_tree}; give one array (an int for argnums), or use "
-            "structure='dense'"
+            f"the container {tree.shown(problem.in_tree)}; give one array (an int for argnums), or "
+            "use structure='dense'"
         )
     (value,) = problem.values
     path = f"argument {problem.positions[0]}"
@@ -275,9 +276,10 @@ def _record(problem: Problem, value: Any) -> tuple[Tape, Spec]:
 
     tape = record(restricted)(value)
     if tape.out_tree is None or not tape.out_tree.is_leaf():
+        returned = None if tape.out_tree is None else tree.shown(tape.out_tree)
         raise TypeError(
             f"{problem.transform}: structure='sparse' needs a function that returns a single "
-            f"array, this one returns the container {tape.out_tree}; join its arrays "
+            f"array, this one returns the container {returned}; join its arrays "
             "(np.concatenate), or use structure='dense'"
         )
     out = tape.outputs[0].spec

@@ -17,6 +17,7 @@ from autodiff.transforms.arguments import (
     Argnums,
     Function,
     differentiable_leaves,
+    not_holomorphic,
     positions_of,
 )
 from autodiff.transforms.gradient import Recorded
@@ -97,9 +98,7 @@ class Problem:
         out_complex = [spec.dtype.kind == "c" for spec in outputs]
         if self.holomorphic:
             if not all(in_complex) or not all(out_complex):
-                raise TypeError(
-                    f"{self.transform}: holomorphic=True needs complex inputs and complex outputs"
-                )
+                raise not_holomorphic(self.transform, inputs, outputs)
         elif any(in_complex) and any(out_complex):
             raise TypeError(
                 f"{self.transform}: the function takes and returns complex arrays; pass "

@@ -1,0 +1,99 @@
+"""Functions that take Tensors in the place of some that do not, by name."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+from functools import cache
+
+import numpy as np
+
+from autodiff.numpy.creation import OVERRIDES
+from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS
+
+__all__ = ["counterpart"]
+
+_NUMPYS = {
+    "scipy.linalg": np.linalg,
+    "scipy.fft": np.fft,
+    "scipy.fftpack": np.fft,
+    "scipy.integrate": np,
+    "math": np,
+    "cmath": np,
+}
+"""Where NumPy has functions of the same names that compute the same."""
+
+_OTHER_NAMES = {
+    "math.fabs": "np.abs",
+    "math.fsum": "np.sum",
+    "math.erf": "autodiff.scipy.special.erf",
+    "math.erfc": "autodiff.scipy.special.erfc",
+    "math.gamma": "autodiff.scipy.special.gamma",
+    "math.lgamma": "autodiff.scipy.special.gammaln",
+}
+
+_SCIPYS = {
+    "scipy.linalg": "scipy/linalg/__init__.py",
+    "scipy.signal": "scipy/signal.py",
+    "scipy.special": "scipy/special/__init__.py",
+    "scipy.stats": "scipy/stats/__init__.py",
+}
+
+_DENSITIES = ("pdf", "logpdf")
+_PROBABILITIES = ("cdf", "logcdf", "sf", "logsf")
+_METHODS = {
+    "dirichlet": _DENSITIES,
+    "multivariate_normal": _DENSITIES,
+    "poisson": ("pmf", "logpmf", *_PROBABILITIES),
+}
+_METHODS_OF_OTHERS = (*_DENSITIES, *_PROBABILITIES, "ppf", "isf")
+
+
+def counterpart(name: str) -> str | None:
+    """Return the dotted name of a function that takes Tensors and computes the same, or None.
+
+    Parameters
+    ----------
+    name : str
+        Of a function of NumPy, SciPy or the standard library.
+
+    Examples
+    --------
+    >>> counterpart("math.sin"), counterpart("numpy.array"), counterpart("scipy.optimize.brentq")
+    ('np.sin', 'autodiff.numpy.array', None)
+    """
+    module, _, function = name.rpartition(".")
+    if module == "numpy":
+        return f"autodiff.numpy.{function}" if function in OVERRIDES else None
+    if name in _OTHER_NAMES:
+        return _OTHER_NAMES[name]
+    if _is_in_scipy(name):
+        return f"autodiff.{name}"
+    place = _NUMPYS.get(module)
+    if place is None:
+        return None
+    value = getattr(place, function, None)
+    known = FUNCTIONS.keys() | UFUNCS.keys() | UNARY_UFUNCS.keys()
+    return f"np{place.__name__[5:]}.{function}" if value in known else None
+
+
+def _is_in_scipy(name: str) -> bool:
+    """Whether `autodiff.scipy` has a function of this name, or a distribution this method."""
+    package, _, rest = name.removeprefix("scipy.").partition(".")
+    function, _, method = rest.partition(".")
+    if function not in _names_of(f"scipy.{package}"):
+        return False
+    return not method or method in _METHODS.get(function, _METHODS_OF_OTHERS)
+
+
+@cache
+def _names_of(module: str) -> frozenset[str]:
+    """Names of a module of `autodiff.scipy`: read, not imported.
+
+    Importing it teaches SciPy's ufuncs about Tensors, and an error message should change nothing.
+    """
+    source = pkgutil.get_data("autodiff", _SCIPYS[module]) if module in _SCIPYS else None
+    for node in ast.parse(source or b"").body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return frozenset(ast.literal_eval(node.value))
+    return frozenset()
