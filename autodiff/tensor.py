@@ -19,7 +19,7 @@ from autodiff.core.dispatch import Box, concrete, depends, imperative_interprete
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
-from autodiff.interpret.call_sites import is_assignment
+from autodiff.interpret.call_sites import ASSIGNED, is_assignment
 from autodiff.interpret.graph import Leaf, Node, add_hook
 from autodiff.interpret.reverse import Reverse
 from autodiff.ops import elementwise as ew
@@ -59,13 +59,6 @@ def _binary(primitive: Primitive) -> Any:
         return self._interpreter.process_binary(primitive, self, other)
 
     return operate
-
-
-_ASSIGNED = (
-    "array[i] = tensor: make the array one that can hold it, with np.zeros_like(tensor), with "
-    "autodiff.numpy.zeros inside a transform, or with ad.Tensor(array) * 1.0; or collect a list "
-    "and np.stack it. A plain array would cut the derivative"
-)
 
 
 def _reflected(call: Callable[[Any, Any], Any]) -> Any:
@@ -119,13 +112,18 @@ class Tensor(Methods):
     # --- what it is -------------------------------------------------------------------------------
 
     @property
+    def is_variable(self) -> bool:
+        """Whether it was made and not computed, so that optimisers may update it."""
+        return isinstance(self._payload, Leaf) and not isinstance(self._value, Box)
+
+    @property
     def data(self) -> Any:
         """The numbers: a read-only array, not recorded. Assign to replace a variable's value."""
         return read_only(as_array(self._interpreter.expose(self, ".data")))
 
     @data.setter
     def data(self, value: Any) -> None:
-        if not isinstance(self._payload, Leaf) or isinstance(self._value, Box):
+        if not self.is_variable:
             raise TypeError(
                 "data: only a variable's value can be replaced; this Tensor was computed. "
                 "Use tensor[...] = value, or a new variable"
@@ -313,7 +311,7 @@ class Tensor(Methods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if depends(self):
             raise TypeError(
-                _ASSIGNED
+                ASSIGNED
                 if is_assignment()
                 else "a Tensor does not turn into an array by itself, because that would cut its "
                 "derivative; use tensor.data for the numbers, np.stack for a list of Tensors"
@@ -341,7 +339,7 @@ class Tensor(Methods):
         """
         if depends(self):
             raise TypeError(
-                _ASSIGNED
+                ASSIGNED
                 if is_assignment()
                 else f"{converter}() of a Tensor would cut its derivative (so would math.sin(t)); "
                 "use tensor.item() for the number, and NumPy's functions instead of math's"

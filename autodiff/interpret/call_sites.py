@@ -14,7 +14,7 @@ from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import concrete
 from autodiff.errors import NonFiniteError
 
-__all__ = ["check_finite", "is_assignment", "is_library", "source_line"]
+__all__ = ["ASSIGNED", "check_finite", "is_assignment", "is_library", "source_line"]
 
 _LIBRARY = (
     os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
@@ -22,6 +22,13 @@ _LIBRARY = (
     "<rules of",
     "<__array_function__",
 )
+
+ASSIGNED = (
+    "array[i] = tensor: make the array one that can hold it, with np.zeros_like(tensor), with "
+    "autodiff.numpy.zeros inside a transform, or with ad.Tensor(array) * 1.0; or collect a list "
+    "and np.stack it. A plain array would cut the derivative"
+)
+"""What to write for an assignment that would cut a derivative."""
 
 
 def is_library(filename: str) -> bool:
