@@ -112,13 +112,18 @@ class Tensor(Methods):
     # --- what it is -------------------------------------------------------------------------------
 
     @property
+    def is_variable(self) -> bool:
+        """Whether it was made and not computed, so that optimisers may update it."""
+        return isinstance(self._payload, Leaf) and not isinstance(self._value, Box)
+
+    @property
     def data(self) -> Any:
         """The numbers: a read-only array, not recorded. Assign to replace a variable's value."""
         return read_only(as_array(self._interpreter.expose(self, ".data")))
 
     @data.setter
     def data(self, value: Any) -> None:
-        if not isinstance(self._payload, Leaf) or isinstance(self._value, Box):
+        if not self.is_variable:
             raise TypeError(
                 "data: only a variable's value can be replaced; this Tensor was computed. "
                 "Use tensor[...] = value, or a new variable"

@@ -1,5 +1,6 @@
 """Files that nobody saved: damaged by chance, or made to do harm."""
 
+import copy
 import io
 import json
 import struct
@@ -231,11 +232,19 @@ def bombs():
         "a compressed header",
         archive([("autodiff.json", b" " * 40_000_000)], compression=zipfile.ZIP_DEFLATED),
     )
-    start = archive([("autodiff.json", header_of([{**W, "shape": [10**9]}]))])
-    yield "a huge shape", start
+    huge = array_file(np.ones(2)).replace(b"(2,)", b"(1000000000,)")
+    yield (
+        "a huge shape",
+        archive([("autodiff.json", header_of([{**W, "shape": [10**9]}])), ("w.npy", huge)]),
+    )
     yield "a deep header", archive([("autodiff.json", b"[" * 100_000)])
     yield "a header of lists", archive([("autodiff.json", b"[" + b"[]," * 200_000 + b"[]]")])
     yield "a long number", archive([("autodiff.json", b"9" * 100_000)])
+    names = [(f"{number:04}", b"") for number in range(2000)]
+    yield (
+        "a header of lists for many members",
+        archive([("autodiff.json", b"[" + b"[]," * 180_000 + b"[]]"), *names]),
+    )
     # One member in many places of the list
     one = archive([("autodiff.json", header_of([W])), ("w.npy", bytes(200_000))])
     yield "overlapping members", with_list(one, 200)
@@ -246,7 +255,7 @@ def bombs():
 
 
 def with_list(content, count):
-    """The archive with its last member listed so often, under other names of the same length."""
+    """The archive with its last member listed so often, under as many names."""
     with zipfile.ZipFile(io.BytesIO(content)) as source:
         start, infos = source.start_dir, source.infolist()
     buffer = io.BytesIO(content[:start])
@@ -254,7 +263,11 @@ def with_list(content, count):
         target.fp.seek(start)
         target.start_dir = start
         target._didModify = True
-        target.filelist = infos[:-1] + infos[-1:] * count
+        target.filelist = infos[:-1]
+        for number in range(count):
+            info = copy.copy(infos[-1])
+            info.filename = f"{number:05}"
+            target.filelist.append(info)
     return buffer.getvalue()
 
 

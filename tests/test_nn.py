@@ -89,13 +89,12 @@ def test_gradient_of_a_module_of_variables_can_be_differentiated():
     np.testing.assert_allclose(model.weight.grad, [[expected]], rtol=1e-12)
 
 
-def test_a_shared_parameter_gets_both_shares(x):
+def test_a_shared_parameter_gets_the_sum_of_both_shares(x):
     model = Tied()
     squared(model, x).backward()
     gradient = ad.grad(squared)(nn.arrays(model), x)
-    both = gradient.encoder.weight + gradient.decoder["again"]
-    np.testing.assert_allclose(model.encoder.weight.grad, both, rtol=1e-12)
-    assert not np.allclose(gradient.decoder["again"], 0)
+    assert gradient.decoder["again"] is gradient.encoder.weight
+    np.testing.assert_allclose(model.encoder.weight.grad, gradient.encoder.weight, rtol=1e-12)
 
 
 def test_jvp_vmap_and_hvp_take_modules(x):
@@ -125,7 +124,7 @@ def test_leaves_may_become_anything_and_come_back():
     shapes = ad.tree.map_leaves(lambda leaf: str(leaf.shape), model)
     assert shapes.decoder["again"] == "(3, 3)"
     assert shapes.power == 2
-    assert ad.tree.leaves(shapes) == ["(3, 3)", "(3,)", "(3, 3)", "()", "()"]
+    assert ad.tree.leaves(shapes) == ["(3, 3)", "(3,)", "()", "()"]
     assert "encoder: Linear  weight '(3, 3)'" in repr(shapes)
     assert list(vars(shapes)) == list(vars(model))
 

@@ -112,7 +112,7 @@ def load(path: PathLike, like: Any = None) -> Any:
     FileFormatError
         The file is damaged, not of this format, of a later version, or does not fit `like`; names
         the entry, what was found and what was wanted. No file, whoever made it, leads to another
-        error, or takes more memory than a small multiple of its size.
+        error, or takes memory out of proportion to its size.
     FileNotFoundError
         There is no such file.
 
@@ -287,9 +287,13 @@ def _entries(
             f"{source}: has no {_HEADER}, so it is not from nn.save; read a file of numpy.savez "
             "with numpy.load"
         )
-    # What the longest paths, with every character escaped, and shapes can take: objects made of
-    # text are larger than the text
-    most = sum(12 * len(name) + 24 * _MAX_DIMS + 256 for name in members)
+    # What the longest paths, with every character escaped, and shapes, which the arrays have too,
+    # can take: objects made of text are larger than the text
+    most = 256 + sum(
+        12 * len(name) + min(4 * info.file_size, 24 * _MAX_DIMS) + 256
+        for name, info in members.items()
+        if name != _HEADER
+    )
     try:
         if members[_HEADER].file_size > most:
             raise ValueError(f"{members[_HEADER].file_size} bytes for {len(members)} members")

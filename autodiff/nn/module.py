@@ -10,6 +10,7 @@ import numpy as np
 
 import autodiff as ad
 from autodiff.core.arrays import as_array, freeze, has_memory, is_array, writeable
+from autodiff.nn.ties import Holder, Tie, tie, untied
 
 __all__ = ["Module", "arrays", "named_leaves", "variables"]
 
@@ -25,10 +26,11 @@ class _Naming(type):
     def __call__(cls, *args: Any, **keywords: Any) -> Any:
         module = super().__call__(*args, **keywords)
         module.named_parameters()
+        _refuse_hidden(module)
         return module
 
 
-class Module(metaclass=_Naming):
+class Module(Holder, metaclass=_Naming):
     """Base class of networks and their layers.
 
     A subclass sets attributes in ``__init__`` and computes in ``__call__``. Parameters are
@@ -45,15 +47,18 @@ class Module(metaclass=_Naming):
     Raises
     ------
     TypeError
+        When a class is made: it has ``__slots__``, or a parameter that all instances would share.
         When an instance is made: a static attribute is not hashable (a list of numbers, for
-        example), or a list holds parameters and other things. When an instance of a class without
-        ``__call__`` is called.
+        example) or has parameters where nobody looks for them, or a list holds parameters and
+        other things. When an instance of a class without ``__call__`` is called.
 
     Notes
     -----
-    A parameter that is reached by two paths is one parameter in `parameters` and `zero_grad`, and
-    ``backward`` sums over both uses. As a tree the module then has two leaves, as every container
-    does, and a functional gradient gives each path its own share.
+    A parameter that is reached by two paths is one parameter, and one leaf of the module as a tree:
+    gradients, of ``backward`` and of transforms, are sums over both uses, optimisers update it
+    once, and what is made of the module (`arrays`, a gradient, what `load` gives) has the same
+    object in both places. Modules in a list or dict that is itself no module's attribute are
+    apart; put them into a module to tie them.
 
     A constant array would be a leaf too, although it is no parameter; keep it in a function
     (``Sequential(lambda x: (x - mean) / scale, ...)``).
@@ -81,14 +86,12 @@ class Module(metaclass=_Naming):
       scale float64[], shift float64[2]
     """
 
-    # What held children where this instance was rebuilt from its leaves: they may be anything then
-    __slots__ = ("__dict__", "__weakref__", "_child_names")
-
-    _child_names: tuple[str, ...]
+    __slots__ = ()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        ad.tree.register(cls, _flatten, functools.partial(_unflatten, cls))
+        _refuse_outside(cls)
+        ad.tree.register(cls, _flatten_tied, functools.partial(_unflatten_tied, cls))
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute the module's output; each subclass defines it."""
@@ -190,7 +193,7 @@ class Module(metaclass=_Naming):
 
 def _holds_parameters(value: Any, owner: Module, path: str) -> bool:
     """Whether an attribute's value is a child: a parameter, a module, or a container of them."""
-    if isinstance(value, (ad.Tensor, Module)) or has_memory(value):
+    if isinstance(value, (ad.Tensor, Module, Tie)) or has_memory(value):
         return True
     if isinstance(value, dict):
         entries = [(f"[{key!r}]", entry) for key, entry in value.items()]
@@ -239,6 +242,54 @@ def _unflatten(cls: type[Module], description: _Description, children: Any) -> M
     module: Module = object.__new__(cls)
     vars(module).update((name, values[name] if name in values else next(rest)) for name in order)
     module._child_names = names
+    return module
+
+
+def _refuse_outside(cls: type[Module]) -> None:
+    """Refuse a class whose parameters would not be attributes of its instances alone."""
+    given = vars(cls).get("__slots__", ())
+    slots = {*((given,) if isinstance(given, str) else given)} - {"__dict__", "__weakref__"}
+    if slots:
+        raise TypeError(
+            f"{cls.__name__}: a module keeps its parameters in its attributes' dict, which "
+            f"__slots__ ({', '.join(sorted(slots))}) take them out of; leave __slots__ out"
+        )
+    for name, value in vars(cls).items():
+        if isinstance(value, (ad.Tensor, Module)):
+            raise TypeError(
+                f"{cls.__name__}.{name} is an attribute of the class, which is no parameter of its "
+                "instances; set it in __init__"
+            )
+
+
+def _refuse_hidden(module: Module) -> None:
+    """Refuse static attributes that have parameters inside: they would never be trained."""
+    order, names, static = _flatten(module)[1]
+    for name, value in zip((name for name in order if name not in names), static, strict=True):
+        inside = value if isinstance(value, frozenset) else getattr(value, "__dict__", {}).values()
+        if isinstance(value, functools.partial):
+            inside = (*value.args, *value.keywords.values())
+        if any(isinstance(entry, (ad.Tensor, Module)) for entry in inside):
+            raise TypeError(
+                f"{type(module).__name__}.{name} is a {type(value).__name__} with parameters "
+                "inside, where they are not found; keep them in attributes, lists or dicts of a "
+                "module"
+            )
+
+
+def _flatten_tied(module: Module) -> tuple[list[Any], Any, tuple[str, ...]]:
+    """As `_flatten`; what is met a second time, in the module or below, is no child there."""
+    apart, ties = untied(module)
+    children, description, names = _flatten(apart)
+    return children, (description, ties), names
+
+
+def _unflatten_tied(cls: type[Module], description: Any, children: Any) -> Module:
+    """As `_unflatten`, with the same object in all places of a tie."""
+    own, ties = description
+    module = _unflatten(cls, own, children)
+    if ties:
+        tie(module, ties)
     return module
 
 

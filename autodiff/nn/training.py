@@ -46,7 +46,7 @@ def fit(
     loss : function of ``(model, *batch)`` that returns a scalar, the mean over the batch
     data : sequence of arrays
         Of one length; a batch takes the same rows of each.
-    optimizer : optimiser made with ``model.parameters()``
+    optimizer : optimiser made with the model, or with its parameters
     epochs, batch_size : int
     seed : int
         Epoch number e shuffles the rows with seed ``seed + e``, counted from 0.

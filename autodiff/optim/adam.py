@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import autodiff as ad
 from autodiff.optim.arithmetic import moving_average, plus, squared_modulus
 from autodiff.optim.hyperparameters import at_least_zero, fraction
 from autodiff.optim.optimizer import Optimizer
@@ -25,7 +26,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    params : iterable of Tensor, optional
+    params : iterable of Tensor, or Module, optional
     lr : float
         The ε above.
     betas : pair of floats, each at least 0 and below 1
@@ -36,7 +37,7 @@ class Adam(Optimizer):
     ValueError
         A hyperparameter is out of range, or `params` is empty.
     TypeError
-        A hyperparameter is no number, or `params` is no list of Tensors.
+        A hyperparameter is no number, or `params` is no list of variables.
 
     Examples
     --------
@@ -53,7 +54,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any] | None = None,
+        params: Iterable[Any] | ad.nn.Module | None = None,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -93,7 +94,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    params : iterable of Tensor, optional
+    params : iterable of Tensor, or Module, optional
     lr : float
     betas : pair of floats, each at least 0 and below 1
     eps : float
@@ -105,7 +106,7 @@ class AdamW(Adam):
     ValueError
         A hyperparameter is out of range, or `params` is empty.
     TypeError
-        A hyperparameter is no number, or `params` is no list of Tensors.
+        A hyperparameter is no number, or `params` is no list of variables.
 
     Examples
     --------
@@ -119,7 +120,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Any] | None = None,
+        params: Iterable[Any] | ad.nn.Module | None = None,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

@@ -32,7 +32,7 @@ class Optimizer:
 
     Parameters
     ----------
-    params : iterable of Tensor, optional
+    params : iterable of Tensor, or Module, optional
         Variables to update with `step`; leave it out for `init` and `update`.
     lr : float
         Learning rate; the attribute may be changed between steps.
@@ -47,7 +47,8 @@ class Optimizer:
     Raises
     ------
     TypeError
-        `params` is no list of Tensors, or `lr` is no number.
+        `params` is no list of variables, one of them was computed or is a constant, or `lr` is no
+        number.
     ValueError
         `params` is empty, or `lr` is negative or not finite.
 
@@ -73,15 +74,17 @@ class Optimizer:
     real_slots: frozenset[str] = frozenset()
     """Those of `slots` that are real for complex parameters."""
 
-    def __init__(self, params: Iterable[Any] | None, lr: float) -> None:
+    def __init__(self, params: Iterable[Any] | ad.nn.Module | None, lr: float) -> None:
         self.lr = at_least_zero(lr, type(self).__name__, "lr")
         self.variables = self._checked(params)
         self.state = self.init([variable.data for variable in self.variables])
 
-    def _checked(self, params: Iterable[Any] | None) -> list[Any]:
+    def _checked(self, params: Iterable[Any] | ad.nn.Module | None) -> list[Any]:
         name = type(self).__name__
         if params is None:
             return []
+        if isinstance(params, ad.nn.Module):
+            params = params.parameters()
         if isinstance(params, (int, float)):
             raise TypeError(
                 f"{name}: the first argument is the parameters, got the number {params}; write "
@@ -91,6 +94,12 @@ class Optimizer:
             raise TypeError(
                 f"{name}: params must be a list of Tensors, got a Tensor; pass [tensor]"
             )
+        if isinstance(params, dict) or not isinstance(params, Iterable):
+            raise TypeError(
+                f"{name}: params must be a list of Tensors or a module, got a "
+                f"{type(params).__name__}; pass ad.tree.leaves(params) of a container, "
+                "model.parameters() of a module"
+            )
         variables: list[Any] = []
         seen: set[int] = set()
         for position, variable in enumerate(params):
@@ -98,6 +107,13 @@ class Optimizer:
                 raise TypeError(
                     f"{name}: params[{position}] is a {type(variable).__name__}, not a Tensor; "
                     "pass model.parameters(), or use init and update for plain arrays"
+                )
+            if not variable.is_variable:
+                named = f" ({variable.name!r})" if variable.name else ""
+                raise TypeError(
+                    f"{name}: params[{position}]{named} is no variable but was computed, or is a "
+                    "constant, so no step could move it; pass the variables that it was computed "
+                    "from, or make one with ad.Tensor(tensor.data)"
                 )
             if id(variable) not in seen:
                 seen.add(id(variable))

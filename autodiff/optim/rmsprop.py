@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import autodiff as ad
 from autodiff.optim.arithmetic import moving_average, squared_modulus
 from autodiff.optim.hyperparameters import at_least_zero, fraction
 from autodiff.optim.optimizer import Optimizer
@@ -24,7 +25,7 @@ class RMSProp(Optimizer):
 
     Parameters
     ----------
-    params : iterable of Tensor, optional
+    params : iterable of Tensor, or Module, optional
     lr : float
         The ε above.
     decay : float, at least 0 and below 1
@@ -36,7 +37,7 @@ class RMSProp(Optimizer):
     ValueError
         A hyperparameter is out of range, or `params` is empty.
     TypeError
-        A hyperparameter is no number, or `params` is no list of Tensors.
+        A hyperparameter is no number, or `params` is no list of variables.
 
     Examples
     --------
@@ -53,7 +54,7 @@ class RMSProp(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any] | None = None,
+        params: Iterable[Any] | ad.nn.Module | None = None,
         lr: float = 1e-2,
         decay: float = 0.9,
         eps: float = 1e-8,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import autodiff as ad
 from autodiff.optim.arithmetic import plus
 from autodiff.optim.hyperparameters import at_least_zero, fraction
 from autodiff.optim.optimizer import Optimizer
@@ -27,7 +28,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    params : iterable of Tensor, optional
+    params : iterable of Tensor, or Module, optional
     lr : float
     momentum : float, at least 0 and below 1
     nesterov : bool
@@ -38,7 +39,7 @@ class SGD(Optimizer):
     ValueError
         A hyperparameter is out of range, or `params` is empty.
     TypeError
-        A hyperparameter is no number, or `params` is no list of Tensors.
+        A hyperparameter is no number, or `params` is no list of variables.
 
     Examples
     --------
@@ -53,7 +54,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any] | None = None,
+        params: Iterable[Any] | ad.nn.Module | None = None,
         lr: float = 1e-2,
         momentum: float = 0.0,
         nesterov: bool = False,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ContextDecorator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from autodiff import tree
 from autodiff.core.dispatch import Box, next_level
 from autodiff.core.modes import modes, owner_of
 from autodiff.ops import elementwise as ew
+from autodiff.transforms.transformed import Transformed
 
 __all__ = ["debug", "no_grad", "stop_gradient", "strong_zero"]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def stop_gradient(x: T) -> T:
@@ -55,6 +58,10 @@ class _Mode(ContextDecorator):
     def _recreate_cm(self) -> _Mode:
         return type(self)(**self._settings)
 
+    def __call__(self, func: F) -> F:
+        made: Any = Transformed(_within, func, self)
+        return cast(F, made)
+
     def settings(self) -> dict[str, Any]:
         """What to set on entry."""
         return self._settings
@@ -66,6 +73,11 @@ class _Mode(ContextDecorator):
 
     def __exit__(self, *error: Any) -> None:
         self._entered.pop().__exit__(*error)
+
+
+def _within(f: Callable[..., Any], mode: _Mode, /, *args: Any, **keywords: Any) -> Any:
+    with mode._recreate_cm():
+        return f(*args, **keywords)
 
 
 class no_grad(_Mode):
