@@ -278,8 +278,9 @@ class TestScale:
             held = tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
-        activations = 30 * 512 * 64 * 8
-        assert held <= 1.2 * activations
+        # Of a layer the inputs of tanh, for its slope where it is saturated, and its results
+        activations = 2 * 30 * 512 * 64 * 8
+        assert held <= 1.1 * activations
         assert h.shape == (512, 64)
 
 

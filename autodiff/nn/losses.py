@@ -145,21 +145,30 @@ def _batch_excess(batched: Any, inputs: Any, params: Any) -> Any:
     return _softmax_excess(*_aligned(batched, inputs))
 
 
-def _weight(logits: Any, reduction: str) -> float:
-    """What one example's loss counts in the result."""
-    return 1.0 / max(math.prod(logits.shape[:-1]), 1) if reduction == "mean" else 1.0
+def _examples(logits: Any) -> int:
+    count: int = math.prod(logits.shape[:-1])
+    return max(count, 1)
 
 
 def _pull(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
     excess = _softmax_excess(logits, labels)
-    return excess * (g[..., None] if reduction == "none" else g * _weight(logits, reduction))
+    if reduction == "none":
+        return excess * g[..., None]
+    if reduction == "sum":
+        return excess * g
+    count = _examples(logits)
+    if logits.dtype == np.float16:  # it has few digits for g / count, or none
+        return ((excess * g).astype(np.float32) / count).astype(np.float16)
+    return excess * (g * (1.0 / count))
 
 
 def _push(t: Any, logits: Any, labels: Any, reduction: str) -> Any:
     product = t * _softmax_excess(logits, labels)
     if reduction == "none":
         return np.sum(product, axis=-1)
-    return np.sum(product) * _weight(logits, reduction)
+    if reduction == "mean" and logits.dtype == np.float16:
+        return np.mean(product) * product.shape[-1]
+    return np.sum(product) * (1.0 / _examples(logits) if reduction == "mean" else 1.0)
 
 
 def _row_per_loss(operation: ad.structure.Operation, position: int) -> ad.structure.Blocks:
@@ -176,15 +185,32 @@ def _block_per_example(operation: ad.structure.Operation, position: int) -> ad.s
 
     def blocks() -> Any:
         shares = ad.softmax(operation.values["logits"]).reshape((count, classes, 1))
-        return shares * (np.eye(classes, dtype=shares.dtype) - shares.swapaxes(1, 2))
+        is_larger, unit = shares > 0.5, np.eye(classes, dtype=shares.dtype)
+        others = np.sum(np.where(is_larger, 0.0, shares), axis=1, keepdims=True)
+        return shares * np.where(is_larger & (unit > 0), others, unit - shares.swapaxes(1, 2))
 
     return ad.structure.Blocks((count, classes, classes, 1), blocks, lead=count)
 
 
+def _pull_excess(g: Any, logits: Any) -> Any:
+    """The Jacobian of softmax, which is symmetric, times a cotangent.
+
+    A constant in g does nothing. Without that of a share that is nearly 1, its own factor, 1 -
+    share, is the sum of the others, which keeps its digits.
+    """
+    shares = ad.softmax(logits)
+    g = g - np.sum(np.where(np.greater(shares, 0.5), g, 0.0), axis=-1, keepdims=True)
+    return shares * (g - np.sum(g * shares, axis=-1, keepdims=True))
+
+
+def _push_excess(t: Any, logits: Any) -> Any:
+    return _pull_excess(t, logits)
+
+
 @ad.primitive(
     name="softmax_excess",
-    vjp_logits=lambda g, logits: _through_softmax(g, ad.softmax(logits)),
-    jvp_logits=lambda t, logits: _through_softmax(t, ad.softmax(logits)),
+    vjp_logits=_pull_excess,
+    jvp_logits=_push_excess,
     constant=("labels",),
     batch=_batch_excess,
     cost=lambda logits_spec: 12 * logits_spec.size,
@@ -197,15 +223,15 @@ def _softmax_excess(logits: Any, labels: Any) -> Any:
     # In C order whatever the logits are in, so that rows are a view to write to
     result = np.subtract(logits, largest, order="C")
     np.exp(result, out=result)
-    result /= np.add.reduce(result, axis=-1, keepdims=True)
     flat = np.reshape(labels, -1)
-    result.reshape((-1, logits.shape[-1]))[np.arange(flat.size), flat] -= 1
+    rows, chosen = result.reshape((-1, logits.shape[-1])), (np.arange(flat.size), flat)
+    # Not share - 1, which is 0 where the share is nearly 1, but less the sum of the others
+    own = rows[chosen]
+    rows[chosen] = 0
+    others = np.add.reduce(rows, axis=-1)
+    rows[chosen] = -others
+    rows /= (others + own)[:, None]
     return result
-
-
-def _through_softmax(t: Any, shares: Any) -> Any:
-    """The Jacobian of softmax, which is symmetric, times a tangent or cotangent."""
-    return shares * (t - np.sum(t * shares, axis=-1, keepdims=True))
 
 
 @ad.primitive(

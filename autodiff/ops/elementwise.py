@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, as_array, copied_value, empty, scalar_form
+from autodiff.core.arrays import ARRAY, as_array, copied_value, empty, is_array, scalar_form
 from autodiff.core.declare import elementwise, linear
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import spec_of
@@ -19,6 +19,16 @@ from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Nothing, Operation
 from autodiff.ops.protocol import UFUNCS
 from autodiff.ops.samples import Sample, array, cases, reals
+from autodiff.ops.slopes import (
+    arcsinh_slope,
+    arctan_slope,
+    folded,
+    logistic,
+    one_less_square,
+    slope_of_sigmoid,
+    slope_of_tanh,
+    tanh_slope,
+)
 from autodiff.views import View
 
 LOG_2 = float(np.log(2.0))
@@ -122,9 +132,8 @@ trunc = elementwise(name="trunc", inputs=X, d_x=0, sample=_steps)(np.trunc)
 
 _positive = reals(low=0.3, high=3.0)
 exp = elementwise(name="exp", inputs=X, d_x=lambda out: out, cost=8, sample=reals())(np.exp)
-expm1 = elementwise(name="expm1", inputs=X, d_x=lambda out: out + 1, cost=8, sample=reals())(
-    np.expm1
-)
+# Not out + 1, which is 0 where the exponential is lost beside 1.
+expm1 = elementwise(name="expm1", inputs=X, d_x=np.exp, cost=8, sample=reals())(np.expm1)
 exp2 = elementwise(name="exp2", inputs=X, d_x=lambda out: LOG_2 * out, cost=8, sample=reals())(
     np.exp2
 )
@@ -132,28 +141,33 @@ log = elementwise(name="log", inputs=X, d_x=lambda g, x: g / x, cost=8, sample=_
 log1p = elementwise(name="log1p", inputs=X, d_x=lambda g, x: g / (1 + x), cost=8, sample=_positive)(
     np.log1p
 )
-log2 = elementwise(
-    name="log2", inputs=X, d_x=lambda g, x: g / (LOG_2 * x), cost=8, sample=_positive
-)(np.log2)
+log2 = elementwise(name="log2", inputs=X, d_x=lambda g, x: g / LOG_2 / x, cost=8, sample=_positive)(
+    np.log2
+)
 log10 = elementwise(
-    name="log10", inputs=X, d_x=lambda g, x: g / (LOG_10 * x), cost=8, sample=_positive
+    name="log10", inputs=X, d_x=lambda g, x: g / LOG_10 / x, cost=8, sample=_positive
 )(np.log10)
 sqrt = elementwise(
     name="sqrt", inputs=X, d_x=lambda g, out: 0.5 * g / out, label="√", sample=_positive
 )(np.sqrt)
 
 
-def _logaddexp_share(x: Any, out: Any) -> Any:
-    """exp(x - out); where both terms are exp(-inf) = 0 each has the share 0, not NaN."""
-    return np.exp(x - np.where(np.equal(out, -np.inf), 0.0, out))
+def share_of_first(x: Any, y: Any, out: Any, unit: float = 1.0) -> Any:
+    """Share of x in log(e^x + e^y), σ(x - y); 0 where both terms are exp(-inf) = 0, not NaN.
+
+    It depends on the difference alone, which exp(x - out) would take from a rounded sum.
+    `unit` is the logarithm of the base.
+    """
+    difference = x - np.where(np.equal(out, -np.inf), 0.0, y)
+    return sigmoid(difference if unit == 1.0 else unit * difference)
 
 
 logaddexp = elementwise(
     name="logaddexp",
     inputs=XY,
     symmetric=XY,
-    d_x=lambda x, out: _logaddexp_share(x, out),
-    d_y=lambda y, out: _logaddexp_share(y, out),
+    d_x=lambda x, y, out: share_of_first(x, y, out),
+    d_y=lambda x, y, out: share_of_first(y, x, out),
     cost=16,
     sample=reals(2),
 )(np.logaddexp)
@@ -163,40 +177,47 @@ logaddexp = elementwise(
 _inside = reals(low=-0.8, high=0.8)
 sin = elementwise(name="sin", inputs=X, d_x=np.cos, cost=8, sample=reals())(np.sin)
 cos = elementwise(name="cos", inputs=X, d_x=lambda x: -np.sin(x), cost=8, sample=reals())(np.cos)
-tan = elementwise(
-    name="tan",
-    inputs=X,
-    d_x=lambda out: 1 + np.square(out),
-    cost=8,
-    sample=reals(low=-1.2, high=1.2),
-)(np.tan)
-arcsin = elementwise(
-    name="arcsin", inputs=X, d_x=lambda g, x: g / np.sqrt((1 - x) * (1 + x)), cost=8, sample=_inside
-)(np.arcsin)
+
+
+def _tan_d_x(x: Any, out: Any) -> Any:
+    """1 + tan(x)²; far from the real line, where tan(x) is nearly i, sech²(ix)."""
+    return tanh_slope.call(1j * x, 1j * out) if np.iscomplexobj(out) else 1 + np.square(out)
+
+
+def _arcsin_d_x(x: Any) -> Any:
+    if np.iscomplexobj(x):
+        return 1 / (np.sqrt(1 - x) * np.sqrt(1 + x))
+    return 1 / np.sqrt(one_less_square.call(x))
+
+
+def _arctan_d_x(x: Any) -> Any:
+    return 1 / (1 + 1j * x) / (1 - 1j * x) if np.iscomplexobj(x) else arctan_slope.call(x)
+
+
+def _arcsinh_d_x(x: Any) -> Any:
+    if np.iscomplexobj(x):
+        return 1 / (np.sqrt(1 + 1j * x) * np.sqrt(1 - 1j * x))
+    return arcsinh_slope.call(x)
+
+
+def _arctanh_d_x(g: Any, x: Any) -> Any:
+    return g / (1 - x) / (1 + x) if np.iscomplexobj(x) else g / one_less_square.call(x)
+
+
+tan = elementwise(name="tan", inputs=X, d_x=_tan_d_x, cost=8, sample=reals(low=-1.2, high=1.2))(
+    np.tan
+)
+arcsin = elementwise(name="arcsin", inputs=X, d_x=_arcsin_d_x, cost=8, sample=_inside)(np.arcsin)
 arccos = elementwise(
-    name="arccos",
-    inputs=X,
-    d_x=lambda g, x: -g / np.sqrt((1 - x) * (1 + x)),
-    cost=8,
-    sample=_inside,
+    name="arccos", inputs=X, d_x=lambda x: -_arcsin_d_x(x), cost=8, sample=_inside
 )(np.arccos)
-arctan = elementwise(
-    name="arctan", inputs=X, d_x=lambda g, x: g / (1 + x * x), cost=8, sample=reals()
-)(np.arctan)
+arctan = elementwise(name="arctan", inputs=X, d_x=_arctan_d_x, cost=8, sample=reals())(np.arctan)
 sinh = elementwise(name="sinh", inputs=X, d_x=np.cosh, cost=8, sample=reals())(np.sinh)
 cosh = elementwise(name="cosh", inputs=X, d_x=np.sinh, cost=8, sample=reals())(np.cosh)
-
-
-def _one_less_square(out: Any) -> Any:
-    """1 - out², of an array in one new array instead of two."""
-    squared = np.square(out)
-    return np.subtract(1, squared, out=squared) if type(squared) is ARRAY else 1 - squared
-
-
-tanh = elementwise(name="tanh", inputs=X, d_x=_one_less_square, cost=8, sample=reals())(np.tanh)
-arcsinh = elementwise(
-    name="arcsinh", inputs=X, d_x=lambda g, x: g / np.sqrt(1 + x * x), cost=8, sample=reals()
-)(np.arcsinh)
+tanh = elementwise(name="tanh", inputs=X, d_x=slope_of_tanh, cost=8, sample=reals())(np.tanh)
+arcsinh = elementwise(name="arcsinh", inputs=X, d_x=_arcsinh_d_x, cost=8, sample=reals())(
+    np.arcsinh
+)
 arccosh = elementwise(
     name="arccosh",
     inputs=X,
@@ -204,20 +225,22 @@ arccosh = elementwise(
     cost=8,
     sample=reals(low=1.3, high=3.0),
 )(np.arccosh)
-arctanh = elementwise(
-    name="arctanh", inputs=X, d_x=lambda g, x: g / ((1 - x) * (1 + x)), cost=8, sample=_inside
-)(np.arctanh)
+arctanh = elementwise(name="arctanh", inputs=X, d_x=_arctanh_d_x, cost=8, sample=_inside)(
+    np.arctanh
+)
 
 
-def _squared_radius(x: Any, y: Any) -> Any:
-    return x * x + y * y
+def _turn(g: Any, x: Any, y: Any) -> Any:
+    """g x / (x² + y²), where the squares over- or underflow too."""
+    radius = np.hypot(x, y)
+    return g * (x / radius) / radius
 
 
 arctan2 = elementwise(
     name="arctan2",
     inputs=XY,
-    d_x=lambda g, x, y: g * y / _squared_radius(x, y),
-    d_y=lambda g, x, y: -g * x / _squared_radius(x, y),
+    d_x=lambda g, x, y: _turn(g, y, x),
+    d_y=lambda g, x, y: -_turn(g, x, y),
     cost=8,
     sample=reals(2, low=0.3, high=2.0),
 )(np.arctan2)
@@ -229,12 +252,31 @@ def _over_radius(x: Any, radius: Any) -> Any:
     return np.where(at_origin, 0.0, x / np.where(at_origin, 1.0, radius))
 
 
+@elementwise(
+    # y² / r³ and -x y / r³; 0 at the origin, where there is none.
+    d_x=lambda x, y: _over_radius(np.square(cosine.call(y, x)), np.hypot(x, y)),
+    d_y=lambda x, y: -_over_radius(cosine.call(x, y) * cosine.call(y, x), np.hypot(x, y)),
+    cost=6,
+    sample=reals(2, away_from=[0.0]),
+)
+def cosine(x: Any, y: Any) -> Any:
+    """x / sqrt(x² + y²), the derivative of the hypotenuse; 0 at the origin.
+
+    A primitive, because differentiating the quotient takes x² / r³ from 1 / r.
+    """
+    return _over_radius(x, np.hypot(x, y))
+
+
+def _hypot_d_x(x: Any, y: Any, out: Any) -> Any:
+    return _over_radius(x, out) if is_array(out) else cosine.call(x, y)
+
+
 hypot = elementwise(
     name="hypot",
     inputs=XY,
     symmetric=XY,
-    d_x=lambda x, out: _over_radius(x, out),
-    d_y=lambda y, out: _over_radius(y, out),
+    d_x=_hypot_d_x,
+    d_y=lambda x, y, out: _hypot_d_x(y, x, out),
     cost=4,
     sample=reals(2, away_from=[0.0]),
 )(np.hypot)
@@ -339,12 +381,7 @@ def relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
-def _folded(x: Any) -> Any:
-    """x or -x, whichever has no negative real part: the exponential of minus it is at most 1."""
-    return np.where(np.real(x) >= 0, x, -x) if np.iscomplexobj(x) else np.abs(x)
-
-
-@elementwise(d_x=lambda out: out * (1 - out), label="σ", cost=10, sample=reals())
+@elementwise(d_x=slope_of_sigmoid, label="σ", cost=10, sample=reals())
 def sigmoid(x: Any) -> Any:
     """Logistic function 1 / (1 + exp(-x)), without overflow at either end.
 
@@ -368,8 +405,7 @@ def sigmoid(x: Any) -> Any:
     >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    small = np.exp(-_folded(x))
-    return np.where(np.real(x) >= 0, 1.0, small) / (1.0 + small)
+    return logistic(x)
 
 
 @elementwise(d_x=lambda x: sigmoid(x), cost=16, sample=reals())
@@ -398,7 +434,7 @@ def softplus(x: Any) -> Any:
     >>> softplus(np.array([-1e4, 0.0, 1e4]))
     array([0.00000000e+00, 6.93147181e-01, 1.00000000e+04])
     """
-    return np.where(np.real(x) >= 0, x, 0.0) + np.log1p(np.exp(-_folded(x)))
+    return np.where(np.real(x) >= 0, x, 0.0) + np.log1p(np.exp(-folded(x)))
 
 
 # --- complex parts and dtypes -------------------------------------------------------------------

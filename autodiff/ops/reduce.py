@@ -91,9 +91,16 @@ def _averaged(operation: Operation, position: int) -> Description:
     return structures.reduced(operation, position, factor)
 
 
+def over_count(g: Any, count: int) -> Any:
+    """g / count; float16 holds integers only up to 2^11, and no larger number than 65504."""
+    if count > 2048 and g.dtype == np.float16:
+        return convert(convert(g, dtype=np.dtype(np.float32)) / count, dtype=g.dtype)
+    return g / count
+
+
 @linear(
     transpose=lambda g, x_spec, axis: broadcast_to(
-        spread(g / _count(x_spec.shape, axis), x_spec, axis), shape=x_spec.shape
+        spread(over_count(g, _count(x_spec.shape, axis)), x_spec, axis), shape=x_spec.shape
     ),
     batch=batch_reduction(lambda: mean),
     cost=lambda x_spec: x_spec.size,
@@ -157,8 +164,10 @@ def prod(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
 
 def _winners(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
     """Share of each element in an extremum: 1 for the only one, 1/k for each of k equal ones."""
-    ties = convert(np.equal(x, spread(out, x_spec, axis)), dtype=x_spec.dtype)
-    return ties / sum(ties, axis=axis, keepdims=True)
+    dtype = np.result_type(x_spec.dtype, np.float32)  # float16 cannot count
+    ties = convert(np.equal(x, spread(out, x_spec, axis)), dtype=dtype)
+    shares = ties / sum(ties, axis=axis, keepdims=True)
+    return shares if dtype == x_spec.dtype else convert(shares, dtype=x_spec.dtype)
 
 
 def _distinct(rng: np.random.Generator) -> list[Sample]:
@@ -394,6 +403,9 @@ def var_(
         ddof = correction
     if dtype is not None:
         a = convert(a, dtype=np.dtype(dtype))
+    given = spec_of(a).dtype
+    if given == np.float16:  # counts and sums need not fit into it where their quotient does
+        a = convert(a, dtype=np.dtype(np.float32))
     axes = normalize_axes(axis, spec_of(a).ndim, "var")
     keep = _flag(keepdims)
     center = mean_(a, axes, keepdims=True, where=where) if mean is NO_VALUE else mean
@@ -403,7 +415,8 @@ def var_(
     else:
         squares = np.square(deviation)
     count = _selected_count(a, axes, keep, where) - ddof
-    return _divided(sum_(squares, axes, keepdims=keep, where=where), np.maximum(count, 0))
+    result = _divided(sum_(squares, axes, keepdims=keep, where=where), np.maximum(count, 0))
+    return convert(result, dtype=given) if given == np.float16 else result
 
 
 @implements(np.std)

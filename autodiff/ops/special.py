@@ -9,7 +9,7 @@ import numpy as np
 
 from autodiff.core.arrays import scalar_form
 from autodiff.core.declare import primitive
-from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
+from autodiff.core.spec import Shape, normalize_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Blocks, Operation
 from autodiff.ops.elementwise import LOG_2
@@ -27,10 +27,41 @@ def _finite_maximum(x: Any, axis: Shape) -> Any:
     return np.where(np.isfinite(largest), largest, 0.0)
 
 
-def _shares(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
-    """exp(x - logsumexp(x)); 0 in a row that is -inf throughout."""
-    total = spread(out, x_spec, axis)
-    return np.exp(x - np.where(np.equal(total, -np.inf), 0.0, total))
+def _of_the_larger_part(values: Any, shares: Any, axis: Shape) -> Any:
+    """The value that has more than half of the share in its row; 0 where none has."""
+    return sum_over(np.where(np.greater(shares, 0.5), values, 0.0), axis=axis, keepdims=True)
+
+
+def through_softmax(t: Any, shares: Any, axis: Shape) -> Any:
+    """The Jacobian of softmax, which is symmetric, times a tangent or cotangent.
+
+    It is shares (t - sum(t shares)), to which a constant in t does nothing. Without
+    that of the larger part its own factor, 1 - share, is the sum of the others: that keeps
+    its digits where the share rounds to 1.
+    """
+    t = t - _of_the_larger_part(t, shares, axis)
+    return shares * (t - sum_over(t * shares, axis=axis, keepdims=True))
+
+
+def _through_log_softmax(g: Any, shares: Any, axis: Shape) -> Any:
+    """g - shares sum(g): it sums to 0, which gives the element with the larger part."""
+    result = g - shares * sum_over(g, axis=axis, keepdims=True)
+    is_larger = np.greater(shares, 0.5)
+    others = sum_over(np.where(is_larger, 0.0, result), axis=axis, keepdims=True)
+    return np.where(is_larger, -others, result)
+
+
+def _pushed_through_log_softmax(t: Any, shares: Any, axis: Shape) -> Any:
+    """t - sum(shares t), as in `through_softmax`."""
+    t = t - _of_the_larger_part(t, shares, axis)
+    return t - sum_over(shares * t, axis=axis, keepdims=True)
+
+
+def unit_less_shares(column: Any, unit: Any) -> Any:
+    """The unit matrix less the shares in each row, with a larger part's 1 - share as above."""
+    is_larger = column > 0.5
+    others = np.sum(np.where(is_larger, 0.0, column), axis=1, keepdims=True)
+    return np.where(is_larger & (unit > 0), others, unit - column.swapaxes(1, 2))
 
 
 _rows = cases((((3, 4),), {"axis": (1,)}), (((2, 3),), {"axis": (0, 1)}), (((3,),), {"axis": (0,)}))
@@ -53,9 +84,10 @@ def _row_blocks(operation: Operation, values: Callable[[Any, Any], Any]) -> Bloc
 
 @primitive(
     name="logsumexp",
-    vjp_x=lambda g, x, out, x_spec, axis: spread(g, x_spec, axis) * _shares(x, out, x_spec, axis),
-    jvp_x=lambda t, x, out, x_spec, axis, keepdims: sum_over(
-        t * _shares(x, out, x_spec, axis), axis=axis, keepdims=keepdims
+    # Shares of the input, not exp(x - out): a large result has rounded the logarithm away.
+    vjp_x=lambda g, x, x_spec, axis: spread(g, x_spec, axis) * _softmax(x, axis=axis),
+    jvp_x=lambda t, x, axis, keepdims: sum_over(
+        t * _softmax(x, axis=axis), axis=axis, keepdims=keepdims
     ),
     batch=batch_reduction(lambda: _logsumexp),
     cost=lambda x_spec: 10 * x_spec.size,
@@ -72,13 +104,13 @@ def _logsumexp(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
 
 @primitive(
     name="softmax",
-    vjp_x=lambda g, out, axis: out * (g - sum_over(g * out, axis=axis, keepdims=True)),
-    jvp_x=lambda t, out, axis: out * (t - sum_over(t * out, axis=axis, keepdims=True)),
+    vjp_x=lambda g, out, axis: through_softmax(g, out, axis),
+    jvp_x=lambda t, out, axis: through_softmax(t, out, axis),
     batch=batch_reduction(lambda: _softmax),
     cost=lambda x_spec: 12 * x_spec.size,
     sample=_rows,
     local=lambda operation, position: _row_blocks(
-        operation, lambda out, eye: out * (eye - out.swapaxes(1, 2))
+        operation, lambda out, eye: out * unit_less_shares(out, eye)
     ),
     pattern=structures.along,
 )
@@ -91,13 +123,13 @@ def _softmax(x: Any, *, axis: Shape) -> Any:
 
 @primitive(
     name="log_softmax",
-    vjp_x=lambda g, out, axis: g - np.exp(out) * sum_over(g, axis=axis, keepdims=True),
-    jvp_x=lambda t, out, axis: t - sum_over(np.exp(out) * t, axis=axis, keepdims=True),
+    vjp_x=lambda g, out, axis: _through_log_softmax(g, np.exp(out), axis),
+    jvp_x=lambda t, out, axis: _pushed_through_log_softmax(t, np.exp(out), axis),
     batch=batch_reduction(lambda: _log_softmax),
     cost=lambda x_spec: 12 * x_spec.size,
     sample=_rows,
     local=lambda operation, position: _row_blocks(
-        operation, lambda out, eye: eye - np.exp(out).swapaxes(1, 2)
+        operation, lambda out, eye: unit_less_shares(np.exp(out), eye)
     ),
     pattern=structures.along,
 )

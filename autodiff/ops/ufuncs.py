@@ -37,7 +37,12 @@ def _quotients(rng: np.random.Generator) -> list[Sample]:
 
 
 fmod = elementwise(
-    name="fmod", inputs=XY, d_x=1, d_y=lambda x, y: -np.trunc(x / y), sample=_quotients
+    name="fmod",
+    inputs=XY,
+    d_x=1,
+    # x - out is a multiple of y; x / y may round up to the next one.
+    d_y=lambda x, y, out: -np.rint((x - out) / y),
+    sample=_quotients,
 )(np.fmod)
 copysign = elementwise(
     name="copysign",
@@ -72,17 +77,12 @@ fmin = elementwise(
 )(np.fmin)
 
 
-def _logaddexp2_share(x: Any, out: Any) -> Any:
-    """2^(x - out); where both terms are 2^-inf = 0 each has the share 0, not NaN."""
-    return np.exp2(x - np.where(np.equal(out, -np.inf), 0.0, out))
-
-
 logaddexp2 = elementwise(
     name="logaddexp2",
     inputs=XY,
     symmetric=XY,
-    d_x=lambda x, out: _logaddexp2_share(x, out),
-    d_y=lambda y, out: _logaddexp2_share(y, out),
+    d_x=lambda x, y, out: ew.share_of_first(x, y, out, ew.LOG_2),
+    d_y=lambda x, y, out: ew.share_of_first(y, x, out, ew.LOG_2),
     cost=16,
     sample=reals(2),
 )(np.logaddexp2)

@@ -6,7 +6,9 @@ entries share the derivative evenly, as in ``np.max``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,9 +35,24 @@ Axis = int | Sequence[int] | None
 # --- the Euclidean norm ---------------------------------------------------------------------------
 
 
+@cache
+def _smallest_length(dtype: np.dtype[Any]) -> float:
+    """Length below which squares of elements that matter may underflow."""
+    limits = np.finfo(dtype)
+    return math.sqrt(float(limits.tiny) / float(limits.eps))
+
+
 def _direction(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
     """conj(x) / |x|, and 0 where x is 0."""
     length = spread(out, x_spec, axis)
+    known = concrete(length)
+    if not ((known >= _smallest_length(known.dtype)) & (known < np.inf)).all():
+        # Squares over- or underflow: those of multiples of x that have a largest element of 1 do
+        # not. Any constant factor may be taken out of a direction.
+        size = np.abs(ew.stop_gradient.call(x))
+        largest = np.max(size, axis=axis, keepdims=True, initial=0.0)
+        x = x / np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+        length = euclidean_norm(x, axis=axis, keepdims=True)
     at_zero = np.equal(length, 0)
     return np.where(at_zero, 0.0, conj(x) / np.where(at_zero, 1.0, length))
 

@@ -14,6 +14,7 @@ from autodiff.ops import elementwise as ew
 from autodiff.ops import ufuncs
 from autodiff.ops.protocol import UFUNCS, UNARY_UFUNCS
 from autodiff.ops.samples import reals
+from autodiff.ops.slopes import slope_of_sigmoid
 from autodiff.ops.special import log_softmax as _log_softmax
 from autodiff.ops.special import logsumexp as _logsumexp
 from autodiff.ops.special import softmax as _softmax
@@ -32,10 +33,9 @@ _positive_pairs = ranges((0.4, 3.0), (0.4, 3.0))
 
 # --- logistic functions -------------------------------------------------------------------------
 
-# 1 - expit(x) is expit(-x), which keeps its digits where expit(x) rounds to 1.
-expit = declare(sc.expit, d_x=lambda x, out: out * expit(-x), cost=10, sample=reals())
+expit = declare(sc.expit, d_x=slope_of_sigmoid, cost=10, sample=reals())
 logit = declare(
-    sc.logit, d_x=lambda g, x: g / (x * (1 - x)), cost=10, sample=reals(low=0.1, high=0.9)
+    sc.logit, d_x=lambda g, x: g / x / (1 - x), cost=10, sample=reals(low=0.1, high=0.9)
 )
 log_expit = declare(sc.log_expit, d_x=lambda x: expit(-x), cost=16, sample=reals())
 
@@ -88,10 +88,17 @@ xlog1py = declare(
     sample=_positive_pairs,
 )
 entr = declare(sc.entr, d_x=lambda x: -np.log(x) - 1, cost=10, sample=_positive)
+
+
+def _log_ratio(x: Any, y: Any) -> Any:
+    """log(x / y), where the quotient over- or underflows too."""
+    return 2 * np.log(np.sqrt(x) / np.sqrt(y))
+
+
 rel_entr = declare(
     sc.rel_entr,
     inputs=("x", "y"),
-    d_x=lambda x, y: np.log(x / y) + 1,
+    d_x=lambda x, y: _log_ratio(x, y) + 1,
     d_y=lambda x, y: -x / y,
     cost=12,
     sample=_positive_pairs,
@@ -99,7 +106,7 @@ rel_entr = declare(
 kl_div = declare(
     sc.kl_div,
     inputs=("x", "y"),
-    d_x=lambda x, y: np.log(x / y),
+    d_x=_log_ratio,
     d_y=lambda x, y: 1 - x / y,
     cost=14,
     sample=_positive_pairs,
@@ -118,15 +125,18 @@ huber = declare(
 )
 
 
-def _huber_root(delta: Any, r: Any) -> Any:
-    return np.sqrt(1 + np.square(r / delta))
+def _pseudo_huber_d_delta(delta: Any, r: Any) -> Any:
+    """(h - delta)² / h with h = hypot(delta, r), without the cancellation and without squares."""
+    radius = np.hypot(delta, r)
+    share = r / (radius + delta)
+    return r * share * share * ew.cosine.call(r, delta)
 
 
 pseudo_huber = declare(
     sc.pseudo_huber,
     inputs=("delta", "r"),
-    d_delta=lambda delta, r, out: 2 * out / delta - np.square(r) / (delta * _huber_root(delta, r)),
-    d_r=lambda delta, r: r / _huber_root(delta, r),
+    d_delta=_pseudo_huber_d_delta,
+    d_r=lambda delta, r: delta * ew.cosine.call(r, delta),
     cost=12,
     sample=ranges((0.5, 2.0), (-2.0, 2.0)),
 )

@@ -13,6 +13,8 @@ import numpy as np
 import scipy.special as sc
 
 from autodiff.core.arrays import as_array, zeros
+from autodiff.core.dispatch import concrete
+from autodiff.ops.elementwise import stop_gradient
 from autodiff.ops.samples import reals
 from autodiff.scipy.special.declare import (
     as_factor,
@@ -101,10 +103,42 @@ betaln = declare(
     cost=80,
     sample=_pairs,
 )
+
+
+def _is_pole(z: Any) -> Any:
+    """Where the gamma function has a pole."""
+    return np.less_equal(z, 0) & np.equal(z, np.rint(z))
+
+
+def _reflected_step(z: Any, m: Any) -> Any:
+    """digamma(z + m) - digamma(z) of an integer m, also where both have a pole (DLMF 5.5.4)."""
+    return digamma(1 - z - m) - digamma(1 - z)
+
+
+def _poch_d_z(z: Any, m: Any, out: Any) -> Any:
+    """poch(z, m) (digamma(z + m) - digamma(z)); where that is 0 times infinity, from its factors.
+
+    At z = -k it is (z + k) times poch(z, k) poch(z + k + 1, m - k - 1), and those are not 0.
+    """
+    at_pole = _is_pole(z)
+    if not np.any(concrete(at_pole)):
+        return out * (digamma(z + m) - digamma(z))
+    is_finite = at_pole & _is_pole(z + m)
+    is_zero = at_pole & ~is_finite
+    start, count = np.where(is_finite, z, 0.0), np.where(is_finite, m, 0.0)
+    base = np.where(at_pole, 1.0, z)
+    step = np.where(is_finite, _reflected_step(start, count), digamma(base + m) - digamma(base))
+    start, count = np.where(is_zero, z, 0.0), np.where(is_zero, m, 1.0)
+    k = stop_gradient(-start)
+    rest = poch(start, k) * poch(start + k + 1, count - k - 1)
+    change = _reflected_step(start, k) + digamma(start + count) - digamma(start + k + 1)
+    return np.where(is_zero, rest + (start + k) * rest * change, out * step)
+
+
 poch = declare(
     sc.poch,
     inputs=("z", "m"),
-    d_z=lambda z, m, out: out * (digamma(z + m) - digamma(z)),
+    d_z=_poch_d_z,
     d_m=lambda z, m, out: out * digamma(z + m),
     cost=80,
     sample=_pairs,
