@@ -400,8 +400,8 @@ class Operation:
         --------
         >>> import numpy as np
         >>> import autodiff as ad
-        >>> one, pullback = Spec((), np.dtype(float)), ad.sigmoid.pullbacks[(True,)]
-        >>> operation = Operation(ad.sigmoid, pullback, (0.5,), [one], [one], {})
+        >>> one, exp = Spec((), np.dtype(float)), ad.REGISTRY["exp"]
+        >>> operation = Operation(exp, exp.pullbacks[(True,)], (0.25,), [one], [one], {})
         >>> operation.pull(4.0)
         (1.0,)
         """
