@@ -86,9 +86,13 @@ def test_scaled_is_the_product_in_shape_and_dtype(partial):
 
 
 def _patterns(case: Case) -> list[Pullback]:
-    inexact = [is_inexact(spec_of(x).dtype) for x in case.inputs]
-    choices = itertools.product(*([True, False] if flag else [False] for flag in inexact))
-    found = [case.primitive.pullbacks[pattern] for pattern in choices if any(pattern)]
+    primitive = case.primitive
+    varies = [
+        is_inexact(spec_of(x).dtype) and primitive.input_name(i) not in primitive.constant
+        for i, x in enumerate(case.inputs)
+    ]
+    choices = itertools.product(*([True, False] if flag else [False] for flag in varies))
+    found = [primitive.pullbacks[pattern] for pattern in choices if any(pattern)]
     return [pullback for pullback in found if pullback is not None and pullback.pull_over]
 
 

@@ -583,7 +583,7 @@ def neuron(params: Any, x: Any) -> Any:
 def test_passes_lie_side_by_side_with_their_cotangents() -> None:
     tape = ad.record(ad.value_and_grad(neuron))({"w": 0.5, "b": 0.1}, 2.0)
     scene = compose(tape)
-    assert [(g.kind, len(g.entries)) for g in scene.groups()] == [("forward", 4), ("backward", 6)]
+    assert [(g.kind, len(g.entries)) for g in scene.groups()] == [("forward", 4), ("backward", 5)]
     for node in nodes(scene, "operation"):
         pulled = node.entries[0].pulls is not None
         assert node.group.kind == ("backward" if pulled else "forward")
@@ -625,7 +625,7 @@ def test_what_follows_a_sweep_is_in_neither_pass() -> None:
 
 
 def test_saved_values_are_marked() -> None:
-    tape = ad.record(lambda x: np.sum(np.tanh(np.sin(x) + 1.0)))(np.ones(3))
+    tape = ad.record(lambda x: np.sum(np.exp(np.sin(x) + 1.0)))(np.ones(3))
     scene = compose(tape)
     assert {e.operands[0] for e in scene.edges if e.saved} == set(tape.saved())
     assert scene.saved_bytes == 2 * 3 * 8

@@ -361,7 +361,7 @@ class TestSummary:
 
     def test_saved_constants_count_once(self):
         weight = ad.Tensor(np.full((4, 4), 0.5))
-        tape = ad.record(lambda x: np.tanh(np.tanh(x @ weight) @ weight))(np.ones((2, 4)))
+        tape = ad.record(lambda x: np.exp(np.exp(x @ weight) @ weight))(np.ones((2, 4)))
         assert tape.summary().total.saved == 128 + 2 * 64
         assert "sweep: 256 B" in tape.to_dot()
 
@@ -474,13 +474,11 @@ class TestValuesAndGradients:
 
 class TestSaved:
     def test_what_the_rules_name(self):
-        tape = ad.record(lambda x, w: np.sum(np.tanh(x @ w) + 1.0))(
-            np.ones((4, 3)), np.ones((3, 2))
-        )
-        product, tanh = tape[0], tape[1]
+        tape = ad.record(lambda x, w: np.sum(np.exp(x @ w) + 1.0))(np.ones((4, 3)), np.ones((3, 2)))
+        product, exp = tape[0], tape[1]
         saved = tape.saved()
-        assert set(saved) == {tape.inputs[0], tape.inputs[1], tanh.output}
-        assert saved[tanh.output] == (tanh,)
+        assert set(saved) == {tape.inputs[0], tape.inputs[1], exp.output}
+        assert saved[exp.output] == (exp,)
         assert product.output not in saved
 
     def test_constants(self):
@@ -492,5 +490,5 @@ class TestSaved:
         assert ad.record(lambda n: n * n)(3).saved() == {}
 
     def test_of_a_recorded_sweep(self):
-        tape = ad.record(ad.grad(lambda x: np.sum(np.tanh(x))))(np.ones(2))
+        tape = ad.record(ad.grad(lambda x: np.sum(np.exp(x))))(np.ones(2))
         assert list(tape.saved()) == [tape[0].output]
