@@ -92,7 +92,7 @@ class Readable:
         --------
         >>> import numpy as np
         >>> import autodiff as ad
-        >>> tape = ad.record(lambda x: np.sum(np.tanh(x) + 1))(np.ones(3))
+        >>> tape = ad.record(lambda x: np.sum(np.exp(x) + 1))(np.ones(3))
         >>> [variable.spec for variable in tape.saved()] == [tape[0].output.spec]
         True
         """
