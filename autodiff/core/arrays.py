@@ -161,9 +161,7 @@ def scalar_form(array: Any) -> Any:
 
 def as_value(value: Any, dtype: DTypeLike | None = None) -> Any:
     """Array of a list or an array, scalar of a number."""
-    if type(value) is not ARRAY:
-        _refuse(value)
-    return np.asarray(value, dtype)[()]
+    return scalar_form(as_array(value, dtype))
 
 
 def empty(shape: Sequence[int], dtype: DTypeLike, like: Any = None) -> Any:
@@ -210,9 +208,7 @@ def copied(array: Any, dtype: DTypeLike | None = None) -> Any:
 
 def copied_value(value: Any) -> Any:
     """Return a new array with the same elements; the scalar of a number."""
-    if type(value) is not ARRAY:
-        _refuse(value)
-    return np.array(value)[()]
+    return scalar_form(copied(value))
 
 
 def scatter_add(buffer: Any, index: Any, values: Any) -> None:

@@ -28,7 +28,6 @@ __all__ = [
     "concrete",
     "depends",
     "innermost",
-    "lower_to",
     "open_scope",
     "set_name",
     "thread_state",
@@ -274,13 +273,6 @@ def depends(value: Any) -> bool:
             return True
         value = value._value
     return False
-
-
-def lower_to(value: Any, level: int) -> Any:
-    """Unwrap boxes of transforms further inside than `level`."""
-    while isinstance(value, Box) and value._interpreter.level > level:
-        value = value._value
-    return value
 
 
 def set_name(value: Any, name: str | None) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from autodiff.core.spec import spec_of
 from autodiff.ops.index import parse_key, pick
 from autodiff.ops.operands import operand
-from autodiff.ops.shape import ravel_, reshape
+from autodiff.ops.shape import flattened, ravel_
 
 __all__ = ["Flat"]
 
@@ -63,4 +63,4 @@ class Flat:
 
     def copy(self) -> Any:
         """Return the elements as a Tensor of one axis."""
-        return reshape(self.base, shape=(len(self),))
+        return flattened(self.base)

@@ -221,19 +221,17 @@ def flattened(a: Any, order: str = "C") -> Any:
 
 def ordered(a: Any, order: str | None) -> Any:
     """Give a value another order of memory, which decides what is a view of it."""
-    if order in ("K", None) or (order == "A" and _is_fortran(a)):
+    if order in ("K", None):
         return a
-    spec = spec_of(a)
-    if order == "F":
-        if spec.ndim < 2 or _is_fortran(a):
-            return a
-        backwards = tuple(range(spec.ndim))[::-1]
-        return transpose(ordered(transpose(a, axes=backwards), "C"), axes=backwards)
-    if order not in ("A", "C"):
-        raise ValueError(f"copy: order must be 'C', 'F', 'A' or 'K', got {order!r}")
-    if spec.ndim < 2 or _is_compact(a):
+    axes = axes_in_order(a, order, "copy")
+    as_is = axes == tuple(range(len(axes)))
+    example = _one_example(a)
+    if len(axes) < 2 or memory_order(example if as_is else example.transpose(axes)) == "C":
         return a
-    return reshape(reshape(a, shape=(spec.size,)), shape=spec.shape)
+    turned = a if as_is else transpose(a, axes=axes)
+    spec = spec_of(turned)
+    compact = reshape(reshape(turned, shape=(spec.size,)), shape=spec.shape)
+    return compact if as_is else transpose(compact, axes=_inverse(axes))
 
 
 def axes_in_order(a: Any, order: str, function: str) -> Shape:

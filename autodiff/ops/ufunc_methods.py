@@ -138,7 +138,6 @@ def _folded(ufunc: np.ufunc, name: str) -> Any:
         array: Any,
         axis: Any = 0,
         dtype: Any = None,
-        out: Any = None,
         keepdims: bool = False,
         initial: Any = NO_VALUE,
         where: Any = True,
@@ -168,7 +167,7 @@ def _folded(ufunc: np.ufunc, name: str) -> Any:
 def _accumulated(ufunc: np.ufunc, name: str) -> Any:
     """``accumulate`` by calling the ufunc once per element of the axis."""
 
-    def function(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+    def function(array: Any, axis: int = 0, dtype: Any = None) -> Any:
         x = _prepared(array, dtype)
         position = one_axis(axis, x, f"{name}.accumulate")
         parts = _slices(x, position)
@@ -186,7 +185,6 @@ def _reduceat(
     indices: Any,
     axis: int = 0,
     dtype: Any = None,
-    out: Any = None,
 ) -> Any:
     """Reduce the segments that `indices` begin."""
     x = _prepared(array, dtype)
