@@ -198,6 +198,9 @@ def test_static_arguments() -> None:
     compiled = ad.compile(
         lambda x, n, how: x**n if how == "power" else x * n, static_argnames=("n", "how")
     )
+    typed = ad.compile(lambda x, p: x * p[0], static_argnames="p")
+    for p in ((2,), (2.0,), (True,), (1,)):
+        assert_same(typed(np.arange(3), p), np.arange(3) * p[0])
     for _ in range(2):
         assert_same(compiled(X, 2, "power"), X**2)
         assert_same(compiled(X, n=3, how="times"), X * 3)
@@ -453,6 +456,25 @@ def test_outside_tensors_are_differentiated() -> None:
         assert_same(w.grad, expected)
         assert_same(b.grad, np.array(1.0))
     assert_same(ad.grad(lambda v: np.sum(ad.compile(lambda x: x * v)(X)))(W), X)
+
+
+def test_what_depends_on_no_tensor_is_none() -> None:
+    w = ad.Tensor(W)
+
+    def f(x: Any, y: Any) -> Any:
+        return x * 2, w * x, np.sum(w) + y, y > 0, x
+
+    compiled = ad.compile(f)
+    for args in ((X, X), (ad.Tensor(X), X), (X, ad.Tensor(X))):
+        for one, other in zip(compiled(*args), f(*args), strict=True):
+            assert type(one) is type(other)
+            assert_same(one, other)
+
+    def batched(y: Any) -> Any:
+        return compiled(X, y)[0]
+
+    assert_same(ad.vmap(batched)(POINTS), ad.vmap(lambda y: f(X, y)[0])(POINTS))
+    assert type(ad.compile(lambda x: w.shape[0] * x)(X)) is np.ndarray
 
 
 def test_modules() -> None:

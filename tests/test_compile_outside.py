@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 import random
+import tracemalloc
 import types
 import weakref
 from collections import namedtuple
@@ -466,6 +468,58 @@ def test_in_place_changes_and_rebinding_record_nothing_new(name: str) -> None:
     row.changes[0]()
     compiled(X)
     assert compiled.cache_info().misses == 1
+
+
+def test_integers_that_count_become_inputs() -> None:
+    holder = types.SimpleNamespace(steps=0, rate=0.5)
+
+    def f(x: Any) -> Any:
+        return x * holder.rate**holder.steps + holder.steps
+
+    compiled = ad.compile(f)
+    for step in range(40):
+        holder.steps = step
+        np.testing.assert_allclose(compiled(X), f(X))
+    assert compiled.cache_info()[:2] == (3, 3)
+
+
+def test_objects_that_own_something_are_not_copied() -> None:
+    closed: list[int] = []
+
+    class Owner:
+        def __init__(self) -> None:
+            self.w = np.ones(3)
+
+        def __del__(self) -> None:
+            closed.append(1)
+
+    owner = Owner()
+    compiled = ad.compile(lambda x: x * owner.w)
+    for value in (1.0, 2.0):
+        owner.w[:] = value
+        np.testing.assert_allclose(compiled(X), X * value)
+    assert not closed
+
+
+def test_nothing_that_was_recorded_stays() -> None:
+    class Held(np.ndarray):
+        pass
+
+    large = np.ones(100_000)
+
+    def f(x: Any) -> Any:
+        return np.sum(np.exp(x * large))
+
+    compiled = ad.compile(f)
+    compiled(np.ones(100_000))
+    gc.collect()
+    tracemalloc.start()
+    compiled.clear_cache()
+    compiled(np.ones(100_000))
+    gc.collect()
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 400_000
 
 
 # --- what is changed outside ----------------------------------------------------------------------

@@ -11,13 +11,14 @@ from typing import Any, Generic, NamedTuple, cast, overload
 
 from autodiff import tree
 from autodiff.compiler.backends import check_backend
+from autodiff.compiler.levels import LEVELS, Level
 from autodiff.compiler.native import call_path
 from autodiff.compiler.paths import MOST_PATHS, Failed, Options, Path
 from autodiff.compiler.program import Program
 from autodiff.compiler.recorder import recording
 from autodiff.compiler.results import Results, overlapping
 from autodiff.compiler.signatures import Statics, argument_names, leaf_key
-from autodiff.compiler.tracing import LEVELS, Call, Trace, Unrecordable, trace
+from autodiff.compiler.tracing import Call, Trace, Unrecordable, trace
 from autodiff.compiler.variants import SIMPLE, Plan, Variant
 from autodiff.core.arrays import ARRAY, as_value
 from autodiff.core.dispatch import Box
@@ -28,6 +29,10 @@ from autodiff.transforms.arguments import P, R, check_transform, function_name
 from autodiff.transforms.transformed import declared_name
 
 __all__ = ["CacheInfo", "Compiled", "compile"]
+
+
+_AGAIN = 2
+"""Programs for one form of the arguments, after which integers from outside become inputs."""
 
 
 class CacheInfo(NamedTuple):
@@ -188,10 +193,10 @@ class Compiled(Generic[P, R]):
             if found is None:
                 self._misses += 1
                 try:
-                    found = trace(self._call(plan, leaves, args, keywords), LEVELS[variant.level])
+                    found = trace(self._call(plan, leaves, args, keywords), variant.level)
                 except Unrecordable as error:
                     raise Failed from error
-                if found.reads.inputs != variant.reads.inputs:
+                if found.reads.inputs != variant.outside:
                     raise self._changed()
             return found.tape, found.captured, found.results
 
@@ -228,10 +233,9 @@ class Compiled(Generic[P, R]):
             self._misses += 1
             call = self._call(plan, leaves, args, keywords)
             try:
-                found, level = self._traced(call, plan.level)
+                found, level = self._traced(call, plan)
             except Unrecordable:
                 return None
-            plan.level = level
             variant = Variant(self._name, found, found.reads.reading.finish(), level, self._options)
             outside = variant.read(function, leaves)
             if outside is None:
@@ -244,18 +248,27 @@ class Compiled(Generic[P, R]):
             f"compile: what {self._name} reads from outside changed while it was recorded"
         )
 
-    def _traced(self, call: Call, start: int) -> tuple[Trace, int]:
-        """Record; where numbers or outside arrays are needed themselves, with those fixed."""
-        level = start
-        while True:
+    def _traced(self, call: Call, plan: Plan) -> tuple[Trace, Level]:
+        """Record; where numbers or outside arrays are needed themselves, with those fixed.
+
+        An integer from outside is a witness at first. Where programs are recorded again and again,
+        it may be one that counts: then it is an input.
+        """
+        levels = list(LEVELS[plan.level :])
+        if len(plan.variants) >= _AGAIN and plan.level == 0:
+            levels.insert(0, LEVELS[0]._replace(counters=True))
+        for level in levels:
             try:
-                return trace(call, LEVELS[level]), level
+                found = trace(call, level)
             except (CompileError, Unrecordable):
                 raise
             except Exception:
-                if level + 1 == len(LEVELS):
+                if level == levels[-1]:
                     raise
-                level += 1
+            else:
+                plan.level = LEVELS.index(level._replace(counters=False))
+                return found, level
+        raise AssertionError
 
     def _warn(self, plan: Plan) -> None:
         if plan.warned:

@@ -9,6 +9,7 @@ from copy import copy
 from typing import Any
 
 from autodiff.compiler.code import EVERYTHING
+from autodiff.compiler.levels import Level
 from autodiff.compiler.reading import Reading
 from autodiff.compiler.watching import Globals, Watched, items_of
 from autodiff.core.arrays import copied, has_memory, is_scalar
@@ -24,8 +25,9 @@ class Lifting:
     ----------
     variable, number : functions of a value and a name
         Make a box of the recorder of an array, and of a Python number.
-    numbers, arrays : bool
-        Whether Python's numbers become inputs, and whether arrays do; else they are witnesses.
+    level : Level
+        Whether Python's numbers become inputs, integers too, and whether arrays do; else they are
+        witnesses.
     names : frozenset of str
         Attributes that are looked at.
 
@@ -41,14 +43,12 @@ class Lifting:
         self,
         variable: Callable[[Any, str], Any],
         number: Callable[[Any, str], Any],
-        numbers: bool,
-        arrays: bool,
+        level: Level,
         names: frozenset[str],
     ) -> None:
         self.variable = variable
         self.number = number
-        self.numbers = numbers
-        self.arrays = arrays
+        self.level = level
         self.names = names
         self.named: set[str] = set()
         self.inputs: list[str] = []
@@ -85,7 +85,8 @@ class Lifting:
     # --- numbers and arrays ---------------------------------------------------------------------
 
     def _number(self, value: Any, var: str, path: str) -> Any:
-        if self.numbers and not self.frozen:
+        inputs = self.level.counters if type(value) is int else self.level.numbers
+        if inputs and not self.frozen:
             self.reading.kind(value, var)
             return self._input(self.number(value, path), var, path)
         self.reading.equal(value, var)
@@ -105,7 +106,7 @@ class Lifting:
     def _array(self, value: Any, var: str, path: str) -> Any:
         numeric = value.dtype.kind in "fciub"
         counts = is_scalar(value) and value.dtype.kind in "iub"
-        if self.frozen or not self.arrays or not numeric or counts:
+        if self.frozen or not self.level.arrays or not numeric or counts:
             held = copied(value) if has_memory(value) else value
             self.reading.equal(held, var)
             return value

@@ -106,12 +106,16 @@ class LiftingObjects(Lifting):
             )
         if not is_program_class(cls):
             return self._foreign(value, var, path)
-        try:
-            one = cls() if cls is SimpleNamespace else object.__new__(cls)
-        except TypeError:
-            return self._foreign(value, var, path)
+        if hasattr(cls, "__del__") and not self.frozen:
+            with self._freezing():  # a copy would close what the object owns
+                return self._object(value, var, path)
+        one = value
+        if not self.frozen:
+            try:
+                one = cls() if cls is SimpleNamespace else object.__new__(cls)
+            except TypeError:
+                return self._foreign(value, var, path)
         self.reading.kind(value, var)
-        one = value if self.frozen else one
         self._memo[id(value), self.frozen] = (value, one, var)
         self._class_of(value, one, var, path)
         held = getattr(value, "__dict__", {})

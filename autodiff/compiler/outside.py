@@ -40,7 +40,9 @@ from autodiff.compiler.code import (
     is_numpys_or_ours,
     is_program_code,
 )
+from autodiff.compiler.levels import Level
 from autodiff.compiler.objects import LiftingObjects
+from autodiff.compiler.signatures import fits
 from autodiff.compiler.watching import content_of, items_of
 from autodiff.core.arrays import (
     is_array,
@@ -66,7 +68,7 @@ class Lifted(LiftingObjects):
         kind = type(value)
         if value is None or value is Ellipsis or kind is bool or isinstance(value, enum.Enum):
             return self.reading.same(value, var)
-        if kind is float or kind is complex:
+        if kind is float or kind is complex or (kind is int and fits(value)):
             return self._number(value, var, path)
         if isinstance(value, _PLAIN):
             held = self.reading.constant(value)
@@ -201,7 +203,7 @@ def lifted(
     """
     names: frozenset[str] = frozenset()
     while True:
-        trial = Lifted(lambda v, _: v, lambda v, _: v, False, True, names)
+        trial = Lifted(lambda v, _: v, lambda v, _: v, Level(False, False, True), names)
         for root in roots:
             trial.lift(*root)
         if trial.named <= names:

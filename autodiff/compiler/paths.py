@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from autodiff.compiler.backends import Runner, optimized, start
@@ -97,6 +98,18 @@ class Path:
         return [
             concrete(values[place] if given else outs[place]) for _, given, place in self.guards
         ]
+
+    @cached_property
+    def dependences(self) -> list[int]:
+        """For each output a number whose bits say which inputs it depends on."""
+        masks = {variable.slot: 1 << i for i, variable in enumerate(self.flat.inputs)}
+        for entry in self.flat.entries:
+            mask = 0
+            for operand in entry.inputs:
+                mask |= masks.get(operand.slot, 0)
+            for variable in entry.outputs:
+                masks[variable.slot] = mask
+        return [masks.get(output.slot, 0) for output in self.flat.outputs]
 
     def holds(self, values: Values, outs: Values) -> bool:
         """Whether plain values take this path."""

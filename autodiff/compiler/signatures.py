@@ -16,10 +16,10 @@ from autodiff import tree
 from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array
 from autodiff.core.dispatch import Box
 
-__all__ = ["Statics", "argument_names", "is_input", "leaf_key"]
+__all__ = ["Statics", "argument_names", "fits", "is_input", "leaf_key"]
 
 
-def _fits(number: int) -> bool:
+def fits(number: int) -> bool:
     """Whether an integer is one of NumPy's, too."""
     return -(1 << 63) <= number < 1 << 63
 
@@ -27,7 +27,7 @@ def _fits(number: int) -> bool:
 def is_input(leaf: Any) -> bool:
     """Whether a leaf of the arguments is a number or an array of numbers."""
     kind = type(leaf)
-    if isinstance(leaf, Box) or kind is float or kind is complex or (kind is int and _fits(leaf)):
+    if isinstance(leaf, Box) or kind is float or kind is complex or (kind is int and fits(leaf)):
         return True
     return is_array(leaf) and leaf.dtype.kind in "fciub"
 
@@ -37,7 +37,7 @@ def leaf_key(leaf: Any) -> Any:
     kind = type(leaf)
     if kind is ARRAY:
         return leaf.shape, leaf.dtype
-    if kind is float or kind is complex or (kind is int and _fits(leaf)):
+    if kind is float or kind is complex or (kind is int and fits(leaf)):
         return kind
     if isinstance(leaf, Box):
         shape = leaf.shape
@@ -132,6 +132,13 @@ def _hashed(value: Any, name: str) -> Hashable:
             "hashable; pass a tuple or another value that is, or leave the name out of "
             "static_argnames (arrays are inputs), or close over it"
         ) from None
+    return _typed(value)
+
+
+def _typed(value: Any) -> Hashable:
+    """Key in which 1, 1.0 and True are apart, in tuples too."""
+    if isinstance(value, tuple):
+        return type(value), tuple([_typed(part) for part in value])
     return type(value), value
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff import tree
+from autodiff.compiler.levels import Level
 from autodiff.compiler.outside import Lifted, lifted
 from autodiff.compiler.recorder import Recorder
 from autodiff.compiler.results import Results, Written, fixed_value
@@ -20,24 +21,7 @@ from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape
 from autodiff.transforms.closure import example
 
-__all__ = ["LEVELS", "Call", "Trace", "Unrecordable", "trace"]
-
-
-class Level(NamedTuple):
-    """What becomes an input: integers among the arguments, other numbers, arrays from outside."""
-
-    integers: bool
-    numbers: bool
-    arrays: bool
-
-
-LEVELS = (
-    Level(True, True, True),
-    Level(False, True, True),
-    Level(False, False, True),
-    Level(False, False, False),
-)
-"""Tried one after the other: a program that needs a number itself, as an axis, gets it."""
+__all__ = ["Call", "Trace", "Unrecordable", "trace"]
 
 
 class Call(NamedTuple):
@@ -97,8 +81,7 @@ def trace(call: Call, level: Level) -> Trace:
         return Lifted(
             lambda value, name: _variable(recorder, value, name),
             recorder.number,
-            level.numbers,
-            level.arrays,
+            level,
             names,
         )
 

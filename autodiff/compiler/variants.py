@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.compiler.lifting import Lifting
+from autodiff.compiler.levels import Level
 from autodiff.compiler.paths import Options, Path, Paths
 from autodiff.compiler.reading import Read
 from autodiff.compiler.tracing import Trace
@@ -24,9 +24,10 @@ _CONVERTED = {float: np.float64, complex: np.complex128, int: np.int64}
 class Variant:
     """A program, for one form of the arguments and one set of witnesses."""
 
-    def __init__(self, name: str, found: Trace, read: Read, level: int, options: Options) -> None:
+    def __init__(self, name: str, found: Trace, read: Read, level: Level, options: Options) -> None:
         self.inputs = found.inputs
-        self.reads: Lifting = found.reads
+        self.outside = found.reads.inputs
+        self.on_tensors = bool(found.reads.tensors)
         self.read = read
         self.level = level
         self.paths = Paths(name, options)
@@ -35,14 +36,13 @@ class Variant:
         """The last path, where its inputs are plain and nothing is written."""
         self.every = False
         """Whether the leaves of the arguments are its inputs, one by one."""
-
         self.numbers: list[tuple[int, Any]] = []
 
     def look(self, leaves: Sequence[Any], outside: Sequence[Any], path: Path) -> None:
         """Find out whether calls like this one can go straight to the runner."""
         given = (*[leaves[i] for i in self.inputs], *outside)
         kinds = {*_CONVERTED, *SCALARS, ARRAY}
-        plain = all(type(value) in kinds for value in given) and not self.reads.tensors
+        plain = all(type(value) in kinds for value in given) and not self.on_tensors
         self.every = self.inputs == list(range(len(leaves)))
         if plain and not path.captured and not path.beside.written:
             rows = [(i, _CONVERTED.get(type(value))) for i, value in enumerate(given)]
