@@ -34,6 +34,7 @@ from autodiff.core.parts import Erased, Scattered, loop_over_batch
 from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Sums
+from autodiff.ops.lowered import Lowering, Piece, Pieces, Viewed, at_index
 from autodiff.ops.samples import Sample, array
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, unbroadcast
 from autodiff.views import View, base_of
@@ -129,6 +130,12 @@ def _batch_index_dynamic(batched: Any, inputs: Any, params: dict[str, Any]) -> A
     return index(x, *aligned, template=(examples, *template))
 
 
+def _read(operation: Lowering) -> Viewed | None:
+    if len(operation.inputs) > 1:
+        return None
+    return Viewed(at_index(operation.params["template"]), copies=True)
+
+
 def _index_samples(rng: np.random.Generator) -> list[Sample]:
     templates: list[Template] = [
         (slice(None, None, 2),),
@@ -149,6 +156,7 @@ def _index_samples(rng: np.random.Generator) -> list[Sample]:
     label="[ ]",
     sample=_index_samples,
     local=structures.moves,
+    lower=_read,
 )
 def index(x: Any, *arrays: Any, template: Template) -> Any:
     """Read through an index."""
@@ -192,6 +200,9 @@ def _scattered(operation: Operation, position: int) -> Description:
     cost=lambda gs_spec: sum(spec.size for spec in gs_spec),
     sample=_scatter_samples,
     local=_scattered,
+    lower=lambda operation: Pieces(
+        tuple([Piece(i, at_index(t), "add") for i, t in enumerate(operation.params["templates"])])
+    ),
 )
 def scatter(*gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.dtype[Any]) -> Any:
     """Zeros of a shape, with each array added at its index: the transpose of several reads."""
@@ -290,6 +301,12 @@ def _batch_assign(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
     return assign(x, v, template=_with_batch_axis(template))
 
 
+def _assigned(operation: Lowering) -> Pieces | None:
+    if len(operation.inputs) > 2:
+        return None
+    return Pieces((Piece(1, at_index(operation.params["template"])),), base=0)
+
+
 def _assign_samples(rng: np.random.Generator) -> list[Sample]:
     cases: list[tuple[Shape, Template]] = [
         ((2,), (1,)),
@@ -308,6 +325,7 @@ def _assign_samples(rng: np.random.Generator) -> list[Sample]:
     label="[ ]=",
     sample=_assign_samples,
     local=structures.moves,
+    lower=_assigned,
 )
 def assign(x: Any, v: Any, *arrays: Any, template: Template) -> Any:
     """Copy of `x` with `v` written at an index; of values written to one place the last stays."""

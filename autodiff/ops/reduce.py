@@ -12,6 +12,7 @@ from autodiff.core.arrays import ARRAY, full, ones
 from autodiff.core.declare import linear, primitive
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops import structures
+from autodiff.ops.lowered import Composed, reduced_over_axis, truth
 from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
 from autodiff.ops.protocol import REDUCTIONS, implements
@@ -75,6 +76,7 @@ _reductions = (
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
     local=structures.reduced,
+    lower=reduced_over_axis("add"),
 )
 def sum(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Sum over axes."""
@@ -106,6 +108,12 @@ def over_count(g: Any, count: int) -> Any:
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
     local=_averaged,
+    lower=lambda operation: Composed(
+        lambda x, axis, keepdims=False: (
+            sum(convert(x, dtype=operation.out.dtype), axis=axis, keepdims=keepdims)
+            / operation.out.dtype.type(_count(x.shape, axis))
+        )
+    ),
 )
 def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes."""
@@ -156,6 +164,7 @@ def products_of_others(x: Any, axis: Shape) -> Any:
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions, (((1,),), {"axis": (0,)})),
     local=structures.one_row,
+    lower=reduced_over_axis("multiply"),
 )
 def prod(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Product over axes; derivatives hold for any number of zeros."""
@@ -194,13 +203,23 @@ def _extremum_rules() -> dict[str, Any]:
     }
 
 
-@primitive(**_extremum_rules(), batch=batch_reduction(lambda: max), local=structures.one_row)
+@primitive(
+    **_extremum_rules(),
+    batch=batch_reduction(lambda: max),
+    local=structures.one_row,
+    lower=reduced_over_axis("maximum"),
+)
 def max(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Largest value over axes; equal largest ones share the derivative evenly."""
     return _maximum_reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(**_extremum_rules(), batch=batch_reduction(lambda: min), local=structures.one_row)
+@primitive(
+    **_extremum_rules(),
+    batch=batch_reduction(lambda: min),
+    local=structures.one_row,
+    lower=reduced_over_axis("minimum"),
+)
 def min(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Smallest value over axes; equal smallest ones share the derivative evenly."""
     return _minimum_reduce(x, axis=axis, keepdims=keepdims)
@@ -235,7 +254,7 @@ def cumsum(x: Any, *, axis: int) -> Any:
     return np.cumsum(x, axis=axis)
 
 
-def _discrete_reduction(name: str, function: Any) -> Any:
+def _discrete_reduction(name: str, function: Any, lower: Any = None) -> Any:
     """Declare a reduction over one axis whose results are indices or booleans."""
 
     def forward(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
@@ -254,15 +273,20 @@ def _discrete_reduction(name: str, function: Any) -> Any:
         batch=batch,
         cost=lambda x_spec: x_spec.size,
         sample=cases((((2, 3),), {"axis": 1 if is_index else (1,)})),
+        lower=lower,
     )(forward)
     return declared
 
 
 argmax = _discrete_reduction("argmax", np.argmax)
 argmin = _discrete_reduction("argmin", np.argmin)
-any = _discrete_reduction("any", np.any)
-all = _discrete_reduction("all", np.all)
-count_nonzero = _discrete_reduction("count_nonzero", np.count_nonzero)
+any = _discrete_reduction("any", np.any, truth("logical_or"))
+all = _discrete_reduction("all", np.all, truth("logical_and"))
+count_nonzero = _discrete_reduction(
+    "count_nonzero",
+    np.count_nonzero,
+    lambda operation: Composed(lambda x, **params: np.sum(np.not_equal(x, 0), **params)),
+)
 
 
 # --- NumPy's functions ----------------------------------------------------------------------------
