@@ -86,31 +86,25 @@ class _StageBuilder:
         made = self.group.made.get(place.owner)
         if made is not None:
             return self.member(made)
-        picks = [self.nodes.cast(self.operand(pick), INDEX) for pick in operand.picks]
-        extents = ((1, place.shape[0]),) if picks else ()
-        access = Access(place.owner, place.offset, operand.strides, (), extents)
+        picks = [self.index(pick) for pick in operand.picks]
+        access = Access(place.owner, place.offset, operand.strides, (), operand.extents)
         return self.nodes.add("load", picks, operand.dtype, access)
 
     def store(self, member: Member) -> Store:
         """Write what an operation computes to its memory."""
         position = self.member(member)
-        if member.at is None:
-            return Store(_own_access(member), position, member.reduces)
-        place = member.at.place
-        assert place is not None
-        size = member_size(member)
-        access = Access(member.slot, member.offset, member.strides, (), ((1, size),))
-        return Store(access, position, member.reduces, (self.operand(member.at),))
+        at = tuple([self.index(pick) for pick in member.at])
+        return Store(_own_access(member), position, member.reduces, at)
 
-
-def member_size(member: Member) -> int:
-    """Elements of the memory that an operation writes at computed places."""
-    assert member.entry is not None
-    return member.entry.outputs[0].spec.size
+    def index(self, pick: Operandum) -> int:
+        """Position of a computed index."""
+        if pick.place is None:
+            return self.nodes.constant(pick.value, INDEX)
+        return self.nodes.cast(self.operand(pick), INDEX)
 
 
 def _own_access(member: Member) -> Access:
-    return Access(member.slot, member.offset, member.strides)
+    return Access(member.slot, member.offset, member.strides, (), member.extents)
 
 
 def crossing(group: Group, kept: set[int], supports: Supports) -> set[int]:
@@ -310,7 +304,10 @@ def product_of(work: Multiplied, spec: Spec) -> Step:
             strides[0], of_out = a.strides, contiguous((m, n))
             strides[1] = strides[1][-2:]
     kept = [i for i in range(lead) if batch[i] != 1]
-    pick = lambda s: tuple([s[i] for i in kept])  # noqa: E731 # three uses, one line
+
+    def pick(strides: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple([strides[i] for i in kept])
+
     return Product(
         Matrix(a.owner, a.offset, _steps(strides[0], (m, k)), pick(strides[0])),
         Matrix(b.owner, b.offset, _steps(strides[1], (k, n)), pick(strides[1])),

@@ -69,6 +69,7 @@ class NativeRunner:
         self.run = run
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Evaluate."""
         return self.run(*values)
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.emission import crossing, filling, nest_of, product_of
-from autodiff.compiler.fusion import Called, Fused, Group, Multiplied
+from autodiff.compiler.fusion import Called, Fused, Group, Multiplied, all_operands
 from autodiff.compiler.kernels import Access, Buffer, Kernels, Matrix, Nest, Product, Step
 from autodiff.core.spec import Spec
 
@@ -93,7 +93,7 @@ def _kept(fused: Fused) -> set[int]:
             continue
         made = work.made
         for member in work.members:
-            for operand in (*member.operands, *([member.at] if member.at else [])):
+            for operand in all_operands(member):
                 if operand.place is not None and operand.place.owner not in made:
                     kept.add(operand.place.owner)
     return kept
@@ -124,7 +124,10 @@ def _segment(
             used[slot] = position
         for slot in _loaded(step):
             used[slot] = position
-    inputs, outputs, constants, temporaries = [], [], [], []
+    inputs: list[int] = []
+    outputs: list[int] = []
+    constants: list[int] = []
+    temporaries: list[int] = []
     for slot in used:
         if slot not in written:
             (constants if slot in fused.constants else inputs).append(slot)
