@@ -400,6 +400,7 @@ class _Fusion:
         first = seen_through(indices.first, place, self.specs[place.owner].size)
         assert first is not None
         operands: list[tuple[Place | None, Any, np.dtype[Any], Shape]] = []
+        found: Place | None
         for source in indices.sources:
             if isinstance(source, int):
                 operand = entry.inputs[source]

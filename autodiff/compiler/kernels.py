@@ -239,7 +239,7 @@ class Product(NamedTuple):
 class Loop(NamedTuple):
     """Steps that are repeated; accesses in them `advance` from pass to pass."""
 
-    count: int
+    count: int  # type: ignore[assignment] # a tuple's own `count` is of no use here
     steps: tuple[Step, ...]
     title: str = ""
 
