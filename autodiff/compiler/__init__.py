@@ -1,0 +1,1 @@
+"""Optimised programs of tapes: passes that rewrite a tape, and what runs the result."""
