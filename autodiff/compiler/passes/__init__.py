@@ -20,7 +20,6 @@ _EXACT = {
     primitive: (*ALGEBRA.get(primitive, ()), *SHAPES.get(primitive, ()), *SPREAD.get(primitive, ()))
     for primitive in (*ALGEBRA, *SHAPES, *SPREAD)
 }
-_ROUNDS = 8
 
 
 def optimized(tape: Tape, *, reassociate: bool = False) -> Tape:
@@ -48,12 +47,8 @@ def optimized(tape: Tape, *, reassociate: bool = False) -> Tape:
     ['sin', 'add', 'sum']
     """
     draft = Draft(tape)
-    fold = folding_rule()
-    for _ in range(_ROUNDS):
-        draft.changed = False
-        drop_dead(draft)
-        draft.sweep(Rules((fold,), _EXACT, (sharing_rule(),)))
-        if not draft.changed:
-            break
+    # Rules that look back alone see operands in their final form, so they need no second sweep
+    drop_dead(draft)
+    draft.sweep(Rules((folding_rule(),), _EXACT, (sharing_rule(),)))
     drop_dead(draft)
     return draft.finish()

@@ -48,8 +48,8 @@ def same(draft: Draft, operation: Operation, value: int) -> Found:
 
 def minus(draft: Draft, value: int) -> int | None:
     """What a value is the negative of."""
-    maker = draft.made_by(value, NEGATIVE)
-    return None if maker is None else maker.inputs[0]
+    maker = draft.makers[value]
+    return maker.inputs[0] if maker is not None and maker.primitive is NEGATIVE else None
 
 
 def add(draft: Draft, operation: Operation) -> Found:
@@ -98,23 +98,30 @@ def _is_plus_zero(number: float) -> bool:
 def multiply(draft: Draft, operation: Operation) -> Found:
     """Factors 1 and -1, and signs that meet."""
     x, y = operation.inputs
-    spec = operation.spec
-    kind = spec.dtype.kind
     minus_x, minus_y = minus(draft, x), minus(draft, y)
     if minus_x is not None and minus_y is not None:
-        return (draft.emit(MULTIPLY, (minus_x, minus_y), spec),)
-    for one, other, negative in ((x, y, minus_x), (y, x, minus_y)):
-        if other not in draft.values:
-            continue
-        number = one_number(draft, other)
-        if number == 1 and kind in "fiu":
-            return same(draft, operation, one)
-        if number == -1 and kind == "f" and draft.specs[one] == spec:
-            return (draft.emit(NEGATIVE, (one,), spec),)
-        if negative is not None and kind == "f":
-            opposite = negated(draft, other)
-            if opposite is not None:
-                return (draft.emit(MULTIPLY, (negative, opposite), spec),)
+        return (draft.emit(MULTIPLY, (minus_x, minus_y), operation.spec),)
+    if y in draft.values:
+        return _by_constant(draft, operation, x, y, minus_x)
+    if x in draft.values:
+        return _by_constant(draft, operation, y, x, minus_y)
+    return None
+
+
+def _by_constant(
+    draft: Draft, operation: Operation, one: int, other: int, negative: int | None
+) -> Found:
+    spec = operation.spec
+    kind = spec.dtype.kind
+    number = one_number(draft, other)
+    if number == 1 and kind in "fiu":
+        return same(draft, operation, one)
+    if number == -1 and kind == "f" and draft.specs[one] == spec:
+        return (draft.emit(NEGATIVE, (one,), spec),)
+    if negative is not None and kind == "f":
+        opposite = negated(draft, other)
+        if opposite is not None:
+            return (draft.emit(MULTIPLY, (negative, opposite), spec),)
     return None
 
 

@@ -28,11 +28,12 @@ def sharing_rule() -> Rule:
         # two are alike only where they are one object; so is a primitive that is not registered
         primitive = operation.primitive
         inputs = operation.inputs
-        if len(inputs) > 1 and primitive.symmetric and primitive not in _ORDERED:
+        if len(inputs) > 1:
             places = symmetric.get(primitive)
             if places is None:
                 places = symmetric[primitive] = _interchangeable(primitive)
-            inputs = _sorted_at(inputs, places)
+            if places:
+                inputs = _sorted_at(inputs, places)
         params = operation.params
         key: Hashable = (primitive, inputs)
         if params:
@@ -46,14 +47,15 @@ def sharing_rule() -> Rule:
 
 
 def _interchangeable(primitive: Primitive) -> tuple[int, ...]:
+    """Places of the inputs that may change places without changing a bit."""
+    if primitive in _ORDERED:
+        return ()
     return tuple(i for i, name in enumerate(primitive.inputs) if name in primitive.symmetric)
 
 
 def _sorted_at(inputs: tuple[int, ...], places: tuple[int, ...]) -> tuple[int, ...]:
-    if len(places) == 2:
-        i, j = places
-        if inputs[i] <= inputs[j]:
-            return inputs
+    if len(inputs) == 2:
+        return inputs if inputs[0] <= inputs[1] else inputs[::-1]
     found = list(inputs)
     for place, value in zip(places, sorted([inputs[i] for i in places]), strict=True):
         found[place] = value

@@ -14,7 +14,7 @@ scopes, guards and the rules that operations of a backward sweep belong to come 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
@@ -94,12 +94,21 @@ Rule = Callable[["Draft", Operation], "Sequence[int] | None"]
 """Values in the place of an operation's results, or None to leave it."""
 
 
-class Rules(NamedTuple):
+class Rules:
     """What a sweep does: rules for every operation, by primitive, and again for every one."""
 
-    first: tuple[Rule, ...] = ()
-    by_primitive: Mapping[Primitive, tuple[Rule, ...]] = {}
-    last: tuple[Rule, ...] = ()
+    def __init__(
+        self,
+        first: tuple[Rule, ...] = (),
+        by_primitive: Mapping[Primitive, tuple[Rule, ...]] | None = None,
+        last: tuple[Rule, ...] = (),
+    ) -> None:
+        self._known = {p: (*first, *rules, *last) for p, rules in (by_primitive or {}).items()}
+        self._others = (*first, *last)
+
+    def of(self, primitive: Primitive) -> tuple[Rule, ...]:
+        """Those that an operation of this primitive is given to."""
+        return self._known.get(primitive, self._others)
 
 
 class Draft:
@@ -264,12 +273,10 @@ class Draft:
 
     def _settled(self, operation: Operation) -> Sequence[int]:
         """Results of an operation once the rules have seen it."""
-        first, by_primitive, last = self._rules
-        for rules in (first, by_primitive.get(operation.primitive, ()), last):
-            for rule in rules:
-                found = rule(self, operation)
-                if found is not None and self._fits(found, operation.specs):
-                    return found
+        for rule in self._rules.of(operation.primitive):
+            found = rule(self, operation)
+            if found is not None and self._fits(found, operation.specs):
+                return found
         return self._place(operation)
 
     def _fits(self, found: Sequence[int], specs: tuple[Spec, ...]) -> bool:

@@ -20,7 +20,7 @@ _LARGE = 1 << 16
 def one_number(draft: Draft, value: int) -> Any:
     """The real number that all elements of a constant are, sign of zero included; else None."""
     constant = draft.values.get(value)
-    if constant is None or isinstance(constant, bool):
+    if constant is None or constant is True or constant is False:
         return None
     if isinstance(constant, (int, float)):
         return constant

@@ -175,6 +175,12 @@ _EXACT = tuple(
 
 def spread(draft: Draft, operation: Operation) -> Found:
     """An operand that is broadcast before the operation would broadcast it: left to that."""
+    for value in operation.inputs:
+        maker = draft.makers[value]
+        if maker is not None and maker.primitive is BROADCAST:
+            break
+    else:
+        return None
     inputs = list(operation.inputs)
     shapes = [draft.specs[value].shape for value in inputs]
     found = False
