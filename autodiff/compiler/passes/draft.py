@@ -149,6 +149,7 @@ class Draft:
         self._current: Operation | None = None
         self._rules = Rules()
         self._touched = False
+        self._uses: list[int] = []
         for entry in tape.entries:
             rule = entry.pulls
             pulls: Operation | Entry | None = rule
@@ -188,15 +189,18 @@ class Draft:
         """Whether a value is no constant."""
         return value not in self._constants
 
-    def counted(self) -> list[int]:
-        """How often each value is used, by operations, outputs and guards."""
-        uses = [0] * len(self.specs)
+    def used_once(self, value: int) -> bool:
+        """Whether one operation alone needs a value that was there when `count` was called."""
+        return value < len(self._uses) and self._uses[value] == 1
+
+    def count(self) -> None:
+        """Count how often each value is used, by operations, outputs and guards: for one sweep."""
+        self._uses = uses = [0] * len(self.specs)
         for operation in self.operations:
             for value in operation.inputs:
                 uses[value] += 1
         for value in (*self.outputs, *[value for value, _ in self.guards]):
             uses[value] += 1
-        return uses
 
     # --- what rules do ----------------------------------------------------------------------------
 
@@ -263,9 +267,12 @@ class Draft:
                 operation.became = maker
             for old, new in zip(own, found, strict=True):
                 moved[old] = new
+                if new < len(self._uses):
+                    self._uses[new] += self._uses[old]
                 if old in self.names and self.makers[new] is not None:
                     self.names.setdefault(new, self.names[old])
         self._current = None
+        self._uses = []
         if moved:
             self.outputs = [moved.get(value, value) for value in self.outputs]
             self.guards = [(moved.get(value, value), guard) for value, guard in self.guards]
