@@ -187,7 +187,8 @@ class Tape(Readable, Rewritable):
             if given < wanted - primitive.variadic or (given > wanted and not primitive.variadic):
                 raise TapeError(f"{_place(entry)}: takes {wanted} inputs, has {given}")
             for operand in entry.inputs:
-                _look_up(operand, slots, entry)
+                if slots.get(operand.slot) is not operand:
+                    _look_up(operand, slots, entry)
             for variable in entry.outputs:
                 if variable.slot in slots:
                     raise TapeError(f"{_place(entry)}: computes a value that exists already")
