@@ -84,6 +84,8 @@ class Interpreter:
     transform = "transform"
     leading = 0
     """How many leading axes of ``_value`` the program does not see (the batch axis of vmap)."""
+    guards_masks = False
+    """Whether a mask of this interpreter is looked at where it stands for an index."""
 
     def __init__(self, box: type[Box], level: int | None = None) -> None:
         self.box = box

@@ -58,7 +58,7 @@ class Stage(Interpreter):
                 values.append(value._value)
                 operands.append(value._payload)
             else:
-                value, slot = builder.hold(as_input(value, primitive))
+                value, slot = self.operand(as_input(value, primitive))
                 values.append(value)
                 operands.append(slot)
         out = primitive.call(*values, **params)
@@ -72,6 +72,10 @@ class Stage(Interpreter):
         if not several:
             return self.make(out, slots[0])
         return tuple([self.make(part, slot) for part, slot in zip(out, slots, strict=True)])
+
+    def operand(self, value: Any) -> tuple[Any, int]:
+        """Value and slot of an input of an operation that this interpreter has not computed."""
+        return self.builder.hold(value)
 
     def constant(self, value: Any) -> Any:
         """Box a constant of the tape."""

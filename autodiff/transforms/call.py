@@ -33,7 +33,7 @@ from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 
-__all__ = ["Call", "vjp_of"]
+__all__ = ["Call", "jvp_of", "vectorized", "vjp_of"]
 
 Values = Sequence[Any]
 FlatFunction = Callable[..., tuple[Any, ...]]
@@ -196,7 +196,7 @@ class Call(Primitive):
         active = tuple(t is not None for t in ts)
         derived = Call(
             f"{self.name}.jvp",
-            functools.partial(_jvp_of, self.function, active),
+            functools.partial(jvp_of, self.function, active),
             [*self.paths, *[f"tangent {i}" for i in range(sum(active))]],
             flops=3 * self.flops,
             made_of=self.made_of,
@@ -227,7 +227,7 @@ class Call(Primitive):
     def _batch(self, batched: Sequence[bool], inputs: Values, params: Any) -> Any:
         """Evaluate on a batch, as a call of the batched function with batched rules."""
         size = next(len(x) for x, flag in zip(inputs, batched, strict=True) if flag)
-        function = functools.partial(_vectorized, self.function, tuple(batched), size, self.loops)
+        function = functools.partial(vectorized, self.function, tuple(batched), size, self.loops)
         call = Call(
             self.name,
             function,
@@ -252,7 +252,7 @@ class Call(Primitive):
                 )
 
             flags = [*batched, *[True] * (len(outs) + len(gs))]
-            found = _vectorized(flat, flags, size, True, *xs, *outs, *gs)
+            found = vectorized(flat, flags, size, True, *xs, *outs, *gs)
             result: list[Any] = [None] * len(xs)
             for i, g in zip(chosen, found, strict=True):
                 result[i] = g if batched[i] else np.sum(g, axis=0)
@@ -267,7 +267,7 @@ class Call(Primitive):
 
             moving = [flag and t is not None for flag, t in zip(batched, ts, strict=True)]
             flags = [*batched, *moving, *[True] * len(outs)]
-            return _vectorized(flat, flags, size, True, *xs, *ts, *outs)
+            return vectorized(flat, flags, size, True, *xs, *ts, *outs)
 
         return push
 
@@ -308,7 +308,7 @@ def vjp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tu
     return tuple(pull_back(Tensor, of_active, _chosen(inputs, active), cotangents))
 
 
-def _jvp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tuple[Any, ...]:
+def jvp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tuple[Any, ...]:
     """Run a function again with tangents."""
     inputs, tangents = values[: len(active)], values[len(active) :]
     pusher = Forward(Tensor)
@@ -319,7 +319,7 @@ def _jvp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> t
     )
 
 
-def _vectorized(
+def vectorized(
     function: FlatFunction, batched: Sequence[bool], size: int, loops: bool, *values: Any
 ) -> tuple[Any, ...]:
     """Evaluate a function on a batch at once, or else example by example."""
