@@ -28,6 +28,7 @@ ORDER = (
     ("numpy", "scipy"),
     ("draw", "flow"),
     ("ordering",),
+    ("compiler",),
     ("nn", "optim", "data", "testing", "bench", "cli"),
     ("loading",),
 )
