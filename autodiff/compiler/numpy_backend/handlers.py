@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from autodiff.compiler.numpy_backend import moving, reducing
+from autodiff.compiler.numpy_backend import compound, moving, reducing
 from autodiff.compiler.numpy_backend.planner import Handler
 from autodiff.core.primitive import Primitive
 from autodiff.ops import elementwise as ew
-from autodiff.ops import index, reduce, shape
+from autodiff.ops import index, reduce, shape, slopes
 from autodiff.ops.linalg.contractions import matmul
 
 __all__ = ["HANDLERS"]
@@ -32,6 +32,10 @@ HANDLERS: dict[Primitive, Handler] = {
     ew.where: reducing.where,
     ew.clip: reducing.clip,
     ew.relu: reducing.relu,
+    ew.sigmoid: compound.sigmoid,
+    ew.softplus: compound.softplus,
+    slopes.tanh_slope: compound.tanh_slope,
+    slopes.sigmoid_slope: compound.sigmoid_slope,
     reduce.sum: reducing.reduction(np.add),
     reduce.prod: reducing.reduction(np.multiply),
     reduce.max: reducing.reduction(np.maximum),
@@ -41,3 +45,23 @@ HANDLERS: dict[Primitive, Handler] = {
     matmul: reducing.matmul,
 }
 """By primitive; of the elementwise ones, those that are no single ufunc."""
+
+ALIASES: frozenset[Primitive] = frozenset(
+    {
+        ew.positive,
+        ew.real,
+        ew.conjugate,
+        ew.stop_gradient,
+        ew.convert,
+        shape.reshape,
+        shape.transpose,
+        shape.broadcast_to,
+        shape.unbroadcast,
+        reduce.sum,
+        reduce.prod,
+        reduce.mean,
+        reduce.max,
+        reduce.min,
+    }
+)
+"""Primitives that give a number of a dtype back as it is, if they give that dtype."""

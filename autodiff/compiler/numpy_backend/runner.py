@@ -12,6 +12,7 @@ from autodiff.compiler.numpy_backend.allocation import allocate
 from autodiff.compiler.numpy_backend.elementwise import elementwise
 from autodiff.compiler.numpy_backend.handlers import HANDLERS
 from autodiff.compiler.numpy_backend.planner import Planner
+from autodiff.compiler.numpy_backend.scalars import ScalarProgram, scalar_program
 from autodiff.compiler.numpy_backend.source import Kernel, Source, write
 from autodiff.compiler.numpy_backend.values import Storage
 from autodiff.core.arrays import address, aligned_memory, as_value, laid_out, only_holder
@@ -65,6 +66,29 @@ class Runner:
         return f"<Runner of {len(self.kernels)} lines, {self.peak_bytes:,} bytes>"
 
 
+class ScalarRunner(Runner):
+    """A runner of a tape of numbers, in Python floats."""
+
+    def __init__(self, tape: Tape, program: ScalarProgram) -> None:
+        self.tape = tape
+        self.source = program.source
+        names = [entry.primitive.name for entry in tape.entries]
+        self.kernels = tuple(Kernel(at, names[at], text) for at, text in program.kernels)
+        self.peak_bytes = 0
+        self._run = program.function()
+        self._numpy: Runner | None = None
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Run the program: one value for each input, one for each output."""
+        try:
+            return self._run(*values)
+        except Exception:
+            # Where NumPy has an infinity or NaN, Python raises
+            if self._numpy is None:
+                self._numpy = _numpy_runner(self.tape)
+            return self._numpy(*values)
+
+
 def build(tape: Tape) -> Runner:
     """Make a runner of a flat tape: generated Python over NumPy.
 
@@ -97,6 +121,11 @@ def build(tape: Tape) -> Runner:
         return (n1, )
     <BLANKLINE>
     """
+    scalars = scalar_program(tape)
+    return _numpy_runner(tape) if scalars is None else ScalarRunner(tape, scalars)
+
+
+def _numpy_runner(tape: Tape) -> Runner:
     planner = Planner(tape, HANDLERS, elementwise)
     source = write(planner)
     nbytes = allocate(planner.storages)
