@@ -23,7 +23,6 @@ __all__ = [
     "arctan_slope",
     "folded",
     "logistic",
-    "mended",
     "one_less_square",
     "quarter_sech_squared",
     "sech_squared",
@@ -42,7 +41,7 @@ def folded(x: Any) -> Any:
     return np.where(np.real(x) >= 0, x, -x) if np.iscomplexobj(x) else np.abs(x)
 
 
-def mended(slope: Any, is_lost: Any, x: Any, accurate: Callable[[Any], Any]) -> Any:
+def _mended(slope: Any, is_lost: Any, x: Any, accurate: Callable[[Any], Any]) -> Any:
     """Put the accurate slope in the places where digits are lost."""
     if type(slope) is not ARRAY:
         return accurate(x) if is_lost else slope
@@ -81,7 +80,7 @@ def _slopes_of_tanh(rng: np.random.Generator) -> list[Sample]:
 def _slope_from_tanh(x: Any, t: Any) -> Any:
     slope = 1 - t * t
     size = np.abs(slope) if slope.dtype.kind == "c" else slope
-    return mended(slope, size < SATURATED, x, sech_squared)
+    return _mended(slope, size < SATURATED, x, sech_squared)
 
 
 @elementwise(constant=("x",), d_t=lambda t: -2 * t, cost=3, sample=_slopes_of_tanh)
@@ -122,7 +121,7 @@ def quarter_sech_squared(x: Any) -> Any:
 def _slope_from_sigmoid(x: Any, out: Any) -> Any:
     slope = (1 - out) * out
     real = np.real(out) if slope.dtype.kind == "c" else out
-    return mended(slope, real > 1 - SATURATED, x, quarter_sech_squared)
+    return _mended(slope, real > 1 - SATURATED, x, quarter_sech_squared)
 
 
 @elementwise(d_x=lambda x, out: -np.tanh(0.5 * x) * out, cost=14, sample=reals(low=-4.0, high=4.0))
@@ -157,14 +156,14 @@ def _at_least_1(x: Any) -> Any:
 def arctan_slope(x: Any) -> Any:
     """1 / (1 + x²), of real numbers, without overflow."""
     total, is_far = _one_and_square(x)
-    return mended(np.reciprocal(total), is_far, x, lambda x: np.square(1 / _at_least_1(x)))
+    return _mended(np.reciprocal(total), is_far, x, lambda x: np.square(1 / _at_least_1(x)))
 
 
 @elementwise(d_x=lambda x, out: -(x * out) * out * out, cost=6, sample=reals())
 def arcsinh_slope(x: Any) -> Any:
     """1 / sqrt(1 + x²), of real numbers, without overflow."""
     total, is_far = _one_and_square(x)
-    return mended(np.reciprocal(np.sqrt(total)), is_far, x, lambda x: 1 / _at_least_1(x))
+    return _mended(np.reciprocal(np.sqrt(total)), is_far, x, lambda x: 1 / _at_least_1(x))
 
 
 @elementwise(d_x=lambda x: -2 * x, cost=3, sample=reals())

@@ -11,7 +11,7 @@ from autodiff.compiler.numpy_backend.elementwise import layout_of
 from autodiff.compiler.numpy_backend.planner import Planner
 from autodiff.compiler.numpy_backend.values import Value
 from autodiff.core.spec import Spec
-from autodiff.ops.slopes import SATURATED, mended, quarter_sech_squared, sech_squared
+from autodiff.ops.slopes import SATURATED, quarter_sech_squared, sech_squared
 from autodiff.tape.entries import Entry
 
 __all__ = ["sigmoid", "sigmoid_slope", "softplus", "tanh_slope"]
@@ -58,9 +58,14 @@ def softplus_into(x: Any, out: Any, mask: Any, small: Any) -> None:
 
 
 def _mend(slope: Any, lost: Any, x: Any, accurate: Callable[[Any], Any]) -> None:
-    better = mended(slope, lost, x, accurate)
-    if better is not slope:
-        np.copyto(slope, better)
+    """As `slopes.mended`, in place."""
+    count = np.count_nonzero(lost)
+    if count * 16 > slope.size:
+        np.copyto(slope, accurate(x), where=lost)
+    elif count:
+        # Places in C order, taken and put: a fifth of what reading by a mask takes
+        places = np.flatnonzero(lost)
+        slope.put(places, accurate(x.take(places)))
 
 
 def tanh_slope(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:

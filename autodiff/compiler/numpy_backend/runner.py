@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from types import CodeType
 from typing import Any
 
@@ -32,35 +33,25 @@ class Runner:
     tape : Tape
     source : str
         The program, in Python.
+    program : callable
+        The program itself: what calling the runner calls.
     kernels : tuple of Kernel
         What each line does.
     peak_bytes : int
-        Of the workspace.
+        Of a workspace.
     """
 
-    def __init__(self, tape: Tape, source: Source, make: Callable[[], Any], nbytes: int) -> None:
+    program: Callable[..., tuple[Any, ...]]
+
+    def __init__(self, tape: Tape, source: str, kernels: Sequence[Kernel], nbytes: int) -> None:
         self.tape = tape
-        self.source = source.text
-        self.kernels: tuple[Kernel, ...] = source.kernels
+        self.source = source
+        self.kernels = tuple(kernels)
         self.peak_bytes = nbytes
-        self._make = make
-        self._idle: list[Any] = []
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         """Run the program: one value for each input, one for each output."""
-        idle = self._idle
-        try:
-            run = idle.pop()
-        except IndexError:
-            run = self._make()
-        try:
-            results: tuple[Any, ...] = run(*values)
-        except Exception:
-            # The eager program says what was wrong, and where
-            self.tape.replay(values)
-            raise
-        idle.append(run)
-        return results
+        return self.program(*values)
 
     def __repr__(self) -> str:
         return f"<Runner of {len(self.kernels)} lines, {self.peak_bytes:,} bytes>"
@@ -70,23 +61,18 @@ class ScalarRunner(Runner):
     """A runner of a tape of numbers, in Python floats."""
 
     def __init__(self, tape: Tape, program: ScalarProgram) -> None:
-        self.tape = tape
-        self.source = program.source
         names = [entry.primitive.name for entry in tape.entries]
-        self.kernels = tuple(Kernel(at, names[at], text) for at, text in program.kernels)
-        self.peak_bytes = 0
-        self._run = program.function()
-        self._numpy: Runner | None = None
+        kernels = [Kernel(at, names[at], text) for at, text in program.kernels]
+        super().__init__(tape, program.source, kernels, 0)
+        self.program = program.function(self._in_numpy)
 
-    def __call__(self, *values: Any) -> tuple[Any, ...]:
-        """Run the program: one value for each input, one for each output."""
-        try:
-            return self._run(*values)
-        except Exception:
-            # Where NumPy has an infinity or NaN, Python raises
-            if self._numpy is None:
-                self._numpy = _numpy_runner(self.tape)
-            return self._numpy(*values)
+    @cached_property
+    def _numpy(self) -> Runner:
+        return _numpy_runner(self.tape)
+
+    def _in_numpy(self, *values: Any) -> tuple[Any, ...]:
+        """Run it where Python raises: NumPy has an infinity or NaN there."""
+        return self._numpy.program(*values)
 
 
 def build(tape: Tape) -> Runner:
@@ -115,10 +101,20 @@ def build(tape: Tape) -> Runner:
     (np.float64(0.0),)
     >>> print(runner.source)
     def program(x0):
-        multiply(x0, x0, b0)
-        tanh(b0, b0)
-        n1 = add_reduce(b0, None)
-        return (n1, )
+        try:
+            idle.pop()
+        except IndexError:
+            return other(x0)
+        try:
+            multiply(x0, x0, b0)
+            tanh(b0, b0)
+            n1 = add_reduce(b0, None)
+            return (n1, )
+        except Exception:
+            explain(x0)
+            raise
+        finally:
+            idle.append(None)
     <BLANKLINE>
     """
     scalars = scalar_program(tape)
@@ -130,15 +126,20 @@ def _numpy_runner(tape: Tape) -> Runner:
     source = write(planner)
     nbytes = allocate(planner.storages)
     code = compile(source.text, "<autodiff program>", "exec")
-    return Runner(tape, source, _Workspaces(planner, source, code, nbytes), nbytes)
+    runner = Runner(tape, source.text, source.kernels, nbytes)
+    runner.program = _Workspaces(planner, source, code, nbytes).make()
+    return runner
 
 
 class _Workspaces:
-    """Makes the program anew over memory of its own."""
+    """The program over several workspaces, which are made when those that exist are in use."""
 
     def __init__(self, planner: Planner, source: Source, code: CodeType, nbytes: int) -> None:
+        self.programs: list[Callable[..., tuple[Any, ...]]] = []
         self.bound = {
             **planner.bound,
+            "explain": self.explain,
+            "other": self.other,
             "empty": np.empty,
             "empty_like": np.empty_like,
             "number": as_value,
@@ -150,11 +151,25 @@ class _Workspaces:
             for name, value in source.views.items()
         ]
         self.pools = source.pools
+        self.tape = planner.tape
         self.code = code
         self.nbytes = nbytes
 
-    def __call__(self) -> Callable[..., tuple[Any, ...]]:
+    def explain(self, *values: Any) -> None:
+        """Raise what the eager program raises: it says what was wrong, and where."""
+        self.tape.replay(values)
+
+    def other(self, *values: Any) -> tuple[Any, ...]:
+        """Run the program in a workspace that is free."""
+        for program in self.programs:
+            if program.__globals__["idle"]:
+                return program(*values)
+        return self.make()(*values)
+
+    def make(self) -> Callable[..., tuple[Any, ...]]:
+        """The program over a workspace of its own."""
         names = dict(self.bound)
+        names["idle"] = [None]
         memory = aligned_memory(self.nbytes)
         for name, offset, prototype in self.views:
             names[name] = laid_out(
@@ -164,6 +179,7 @@ class _Workspaces:
             names[name] = Pool(storage)
         exec(self.code, names)
         program: Callable[..., tuple[Any, ...]] = names["program"]
+        self.programs.append(program)
         return program
 
 

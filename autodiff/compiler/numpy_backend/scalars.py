@@ -148,9 +148,9 @@ class ScalarProgram:
             self._add(entry)
         self.source = self._written()
 
-    def function(self) -> Callable[..., tuple[Any, ...]]:
-        """The program, ready to be called."""
-        names = dict(self.names)
+    def function(self, in_numpy: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+        """The program, ready to be called; `in_numpy` is what it calls where Python raises."""
+        names = {**self.names, "in_numpy": in_numpy}
         exec(compile(self.source, "<autodiff program>", "exec"), names)
         program: Callable[..., tuple[Any, ...]] = names["program"]
         return program
@@ -233,18 +233,23 @@ class ScalarProgram:
             results.append((text, kind))
         inputs = [f"x{number}" for number in range(len(tape.inputs))]
         head = [
-            f"    {name} = {'bool' if v.spec.dtype == _BOOL else 'float'}({name})"
+            f"{name} = {'bool' if v.spec.dtype == _BOOL else 'float'}({name})"
             for name, v in zip(inputs, tape.inputs, strict=True)
         ]
-        last = [f"{kind}({text})" for text, kind in results]
-        lines = self._lines
-        if len(lines) <= CHUNK:
-            body = [f"    {name} = {text}" for name, text, _ in lines]
-            main = [*head, *body, f"    return ({''.join(f'{each}, ' for each in last)})"]
-            return "\n".join([f"def program({', '.join(inputs)}):", *main, ""])
-        return self._in_parts(inputs, head, results)
+        lines = [f"{name} = {text}" for name, text, _ in self._lines]
+        parts: list[str] = []
+        if len(lines) > CHUNK:
+            parts, lines, results = self._in_parts(inputs, results)
+        given = ", ".join(inputs)
+        last = "".join(f"{kind}({text}), " for text, kind in results)
+        main = [f"def program({given}):", "    try:"]
+        main += [f"        {line}" for line in (*head, *lines, f"return ({last})")]
+        main += ["    except Exception:", f"        return in_numpy({given})", ""]
+        return "\n".join([*parts, *main])
 
-    def _in_parts(self, inputs: list[str], head: list[str], results: list[tuple[str, str]]) -> str:
+    def _in_parts(
+        self, inputs: list[str], results: list[tuple[str, str]]
+    ) -> tuple[list[str], list[str], list[tuple[str, str]]]:
         """Functions that pass on what later ones need in a list."""
         parts = [self._lines[i : i + CHUNK] for i in range(0, len(self._lines), CHUNK)]
         made = dict.fromkeys(inputs, -1)
@@ -273,12 +278,11 @@ class ScalarProgram:
                 else:
                     body.append(f"    {name} = {text}")
             texts.append("\n".join([f"def part{number}(m):", *body, ""]))
-        main = [f"def program({', '.join(inputs)}):", *head, f"    m = [None] * {len(places)}"]
-        main += [f"    m[{places[name]}] = {name}" for name in inputs if name in places]
-        main += [f"    part{number}(m)" for number in range(len(parts))]
-        last = [f"{kind}(m[{places[t]}])" if t in places else f"{kind}({t})" for t, kind in results]
-        main.append(f"    return ({''.join(f'{each}, ' for each in last)})")
-        return "\n".join([*texts, *main, ""])
+        main = [f"m = [None] * {len(places)}"]
+        main += [f"m[{places[name]}] = {name}" for name in inputs if name in places]
+        main += [f"part{number}(m)" for number in range(len(parts))]
+        last = [(f"m[{places[text]}]" if text in places else text, kind) for text, kind in results]
+        return texts, main, last
 
 
 def scalar_program(tape: Tape) -> ScalarProgram | None:

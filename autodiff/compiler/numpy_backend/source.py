@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from autodiff.compiler.numpy_backend.planner import Planner, compact
@@ -12,6 +13,9 @@ __all__ = ["Kernel", "Source", "write"]
 
 CHUNK = 300
 """Lines of one function: compiling takes longer than in proportion to a function's length."""
+
+
+_NO_OUT = re.compile(r", (out=)?None\)$")
 
 
 class Kernel(NamedTuple):
@@ -95,7 +99,7 @@ class _Writer:
             if storage.kind == "fresh" and storage not in self.made:
                 self.made.add(storage)
                 if line.role == "buffer" and storage.spec.nbytes < LARGE:
-                    text = line.text.format(*names, out="None")
+                    text = _NO_OUT.sub(")", line.text.format(*names, out="None"))
                     self._emit(f"{out} = {text}", reads, (out,), line)
                     return
                 self._emit(f"{out} = {self._memory(storage)}", (), (out,), line)
@@ -151,12 +155,16 @@ def write(planner: Planner) -> Source:
     written = _released(writer.written, planner, results)
     inputs = [f"x{i}" for i in range(len(planner.tape.inputs))]
     head = [
-        f"    if type({name}) is not {planner.bind(v.spec.dtype.type, v.spec.dtype.name)}:\n"
-        f"        {name} = number({name})"
+        line
         for name, v in zip(inputs, planner.tape.inputs, strict=True)
         if not v.spec.shape
+        for line in (
+            f"if type({name}) is not {planner.bind(v.spec.dtype.type, v.spec.dtype.name)}:",
+            f"    {name} = number({name})",
+        )
     ]
-    text = _functions(written, inputs, head, results)
+    places = bool(writer.views or writer.pools)
+    text = _functions(written, inputs, head, results, places)
     return Source(text, kernels, writer.views, writer.pools)
 
 
@@ -192,19 +200,41 @@ def _released(written: list[_Written], planner: Planner, results: list[str]) -> 
 
 
 def _functions(
-    written: list[_Written], inputs: list[str], head: list[str], results: list[str]
+    written: list[_Written],
+    inputs: list[str],
+    head: list[str],
+    results: list[str],
+    has_workspace: bool,
 ) -> str:
-    end = f"    return ({''.join(f'{name}, ' for name in results)})"
-    if len(written) <= CHUNK:
-        body = [*head, *[f"    {each.text}" for each in written], end]
-        return "\n".join([f"def program({', '.join(inputs)}):", *body, ""])
-    chunks = [written[i : i + CHUNK] for i in range(0, len(written), CHUNK)]
-    return _chunked(chunks, inputs, head, results)
+    if len(written) > CHUNK:
+        chunks = [written[i : i + CHUNK] for i in range(0, len(written), CHUNK)]
+        parts, body, results = _chunked(chunks, inputs, results)
+    else:
+        parts, body = [], [each.text for each in written]
+    body = [*head, *body, f"return ({''.join(f'{name}, ' for name in results)})"]
+    return "\n".join([*parts, *_entry(inputs, body, has_workspace), ""])
+
+
+def _entry(inputs: list[str], body: list[str], has_workspace: bool) -> list[str]:
+    """Function that has the workspace to itself while it runs, and explains errors."""
+    given = ", ".join(inputs)
+    waiting = ["    try:", "        idle.pop()", "    except IndexError:"]
+    waiting += [f"        return other({given})"]
+    return [
+        f"def program({given}):",
+        *(waiting if has_workspace else []),
+        "    try:",
+        *[f"        {line}" for line in body],
+        "    except Exception:",
+        f"        explain({given})",
+        "        raise",
+        *(["    finally:", "        idle.append(None)"] if has_workspace else []),
+    ]
 
 
 def _chunked(
-    chunks: list[list[_Written]], inputs: list[str], head: list[str], results: list[str]
-) -> str:
+    chunks: list[list[_Written]], inputs: list[str], results: list[str]
+) -> tuple[list[str], list[str], list[str]]:
     """Functions that pass on what later ones need in a list."""
     local = {name for chunk in chunks for each in chunk for name in each.writes} | set(inputs)
     needed: dict[str, int] = {name: len(chunks) for name in results if name in local}
@@ -236,10 +266,8 @@ def _chunked(
         body += [f"    {each.text}" for each in chunk]
         body += [f"    m[{places[name]}] = {name}" for name in kept]
         texts.append("\n".join([f"def part{number}(m):", *body, ""]))
-    count = len(places)
-    main = [f"def program({', '.join(inputs)}):", *head, f"    m = [None] * {count}"]
-    main += [f"    m[{places[name]}] = {name}" for name in inputs if name in places]
-    main += [f"    part{number}(m)" for number in range(len(chunks))]
+    body = [f"m = [None] * {len(places)}"]
+    body += [f"m[{places[name]}] = {name}" for name in inputs if name in places]
+    body += [f"part{number}(m)" for number in range(len(chunks))]
     returned = [f"m[{places[name]}]" if name in places else name for name in results]
-    main.append(f"    return ({''.join(f'{name}, ' for name in returned)})")
-    return "\n".join([*texts, *main, ""])
+    return texts, body, returned
