@@ -16,32 +16,19 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_value
 from autodiff.errors import TapeError
-from autodiff.tape.entries import Constant, Cost, Entry, Guard, Operand, Variable, same_path
+from autodiff.tape.entries import Constant, Cost, Entry, Guard, Operand, Variable
+from autodiff.tape.program import Program
 from autodiff.tape.readers import Readable
 from autodiff.tape.rewriters import Rewritable
 from autodiff.tape.texts import letters
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Tape"]
-
-
-class _Instruction(NamedTuple):
-    """An entry as `Tape.replay` runs it."""
-
-    entry: Entry
-    operands: tuple[int, ...]
-    results: tuple[int, ...]
-    guards: tuple[Guard, ...]
-    releases: tuple[int, ...]
 
 
 class Tape(Readable, Rewritable):
@@ -235,33 +222,14 @@ class Tape(Readable, Rewritable):
         return tuple([v.spec for v in self.inputs]), tuple(rows), ends
 
     @cached_property
-    def _program(self) -> tuple[_Instruction, ...]:
-        guards: dict[int, list[Guard]] = {}
-        for guard in self.guards:
-            guards.setdefault(guard.variable.slot, []).append(guard)
-        return tuple(
-            _Instruction(
-                entry,
-                tuple([operand.slot for operand in entry.inputs]),
-                tuple([variable.slot for variable in entry.outputs]),
-                tuple([g for v in entry.outputs for g in guards.get(v.slot, ())]),
-                released,
-            )
-            for entry, released in zip(self.entries, self.last_uses, strict=True)
-        )
+    def _by_slot(self) -> Program:
+        """What `replay` runs."""
+        return Program.by_slot(self)
 
     @cached_property
-    def _initial(self) -> list[Any]:
-        """Memory before the first entry: the constants."""
-        for entry in self.entries:
-            for operand in entry.inputs:
-                if isinstance(operand, Constant) and not operand.known:
-                    raise TapeError(
-                        f"tape: {entry.primitive.name} needs a constant {operand.spec} of which "
-                        "only the shape was kept; ad.record(f)(x) makes tapes that keep their "
-                        "constants"
-                    )
-        return [slot.value if isinstance(slot, Constant) else None for slot in self.slots]
+    def _compact(self) -> Program:
+        """What `evaluate` runs."""
+        return Program.compact(self)
 
     def names(self) -> dict[Variable, str]:
         """Unique name for each variable: its own, or a letter.
@@ -323,8 +291,9 @@ class Tape(Readable, Rewritable):
         >>> ad.record(lambda x: x * x + 1)(3.0).evaluate(4.0)
         np.float64(17.0)
         """
-        memory = self.replay(self.flat_arguments(xs), release=True)
-        results = [memory[output.slot] for output in self.outputs]
+        program = self._compact
+        memory = program.run(self.flat_arguments(xs))
+        results = [memory[place] for place in program.outputs]
         return results[0] if self.out_tree is None else tree.unflatten(self.out_tree, results)
 
     def flat_arguments(self, xs: Sequence[Any]) -> list[Any]:
@@ -375,14 +344,12 @@ class Tape(Readable, Rewritable):
                 )
         return values
 
-    def replay(self, values: Sequence[Any], *, release: bool = False) -> list[Any]:
+    def replay(self, values: Sequence[Any]) -> list[Any]:
         """Run the entries on flat inputs.
 
         Parameters
         ----------
         values : sequence, one for each of ``inputs``
-        release : bool
-            Whether to let go of each variable after its last use.
 
         Returns
         -------
@@ -401,25 +368,7 @@ class Tape(Readable, Rewritable):
         >>> tape.replay([4.0])[tape.outputs[0].slot]
         np.float64(16.0)
         """
-        memory = list(self._initial)
-        for value, variable in zip(values, self.inputs, strict=True):
-            memory[variable.slot] = value if hasattr(value, "shape") else as_value(value)
-        for guard in self.guards:
-            if guard.variable.role != "value":
-                _check_guard(guard, memory)
-        for entry, operands, results, guards, releases in self._program:
-            out = entry.primitive.call(*[memory[i] for i in operands], **entry.params)
-            if isinstance(out, tuple):
-                for slot, part in zip(results, out, strict=True):
-                    memory[slot] = part
-            else:
-                memory[results[0]] = out
-            for guard in guards:
-                _check_guard(guard, memory)
-            if release:
-                for slot in releases:
-                    memory[slot] = None
-        return memory
+        return self._by_slot.run(values)
 
     # --- costs ------------------------------------------------------------------------------------
 
@@ -484,12 +433,3 @@ def _wired(operand: Operand, numbers: Mapping[int, Hashable]) -> Hashable:
     # A plain Python number takes the dtype of its partner, so its type counts
     weak = type(operand.value) in (bool, int, float, complex)
     return type(operand.value).__name__ if weak else operand.spec
-
-
-def _check_guard(guard: Guard, memory: Sequence[Any]) -> None:
-    if not same_path(guard.reader, guard.value, memory[guard.variable.slot]):
-        where = f" at {guard.source}" if guard.source else ""
-        raise TapeError(
-            f"evaluate: the recorded function took {guard.reader} of a value{where}, which is "
-            "different for these inputs, so the tape does not describe them; record again"
-        )
