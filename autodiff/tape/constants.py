@@ -11,7 +11,15 @@ import struct
 from collections.abc import Hashable
 from typing import Any
 
-from autodiff.core.arrays import has_memory, is_number, is_scalar, protected, same_content, sampled
+from autodiff.core.arrays import (
+    has_memory,
+    is_number,
+    is_scalar,
+    memory_order,
+    protected,
+    same_content,
+    sampled,
+)
 from autodiff.core.dispatch import Box
 from autodiff.views import snapshot
 
@@ -59,7 +67,14 @@ class Interner:
                 candidates = self._arrays.setdefault(key, [])
                 found = _found(candidates, value)
             if found is None:
-                found = protected(value)
+                kept = protected(value)
+                if kept is not value and memory_order(kept) != memory_order(value):
+                    # A copy of a broadcast array, say, which may come again itself
+                    others = self._arrays.setdefault(sampled(kept), [])
+                    found = _found(others, kept)
+                    if found is None:
+                        others.append(kept)
+                found = kept if found is None else found
                 candidates.append(found)
             return found
         key = scalar_key(value)

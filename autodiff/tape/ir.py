@@ -12,11 +12,12 @@ would have gone another way.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -28,7 +29,22 @@ from autodiff.tape.readers import Readable
 from autodiff.tape.rewriters import Rewritable
 from autodiff.tape.texts import letters
 
-__all__ = ["Tape"]
+__all__ = ["Parts", "Tape"]
+
+
+class Parts(NamedTuple):
+    """What a tape consists of, as of a `Tape`."""
+
+    entries: Sequence[Entry]
+    inputs: Sequence[Variable]
+    outputs: Sequence[Operand]
+    guards: Sequence[Guard]
+    cotangents: Mapping[Variable, Variable]
+
+
+_PARTS = frozenset({*Parts._fields, "slots"})
+_assembling = threading.RLock()
+"""Two threads that look at a tape for the first time get the same values on it."""
 
 
 class Tape(Readable, Rewritable):
@@ -100,15 +116,48 @@ class Tape(Readable, Rewritable):
         cotangents: Mapping[Variable, Variable] | None = None,
     ) -> None:
         fields = self.__dict__  # set once: see __setattr__
-        fields["entries"] = _numbered(entries)
-        fields["inputs"] = tuple(inputs)
-        fields["outputs"] = tuple(outputs)
         fields["in_tree"] = in_tree
         fields["out_tree"] = out_tree
-        fields["guards"] = tuple(guards)
         fields["arguments"] = None if arguments is None else tuple(arguments)
-        fields["cotangents"] = MappingProxyType({} if cotangents is None else dict(cotangents))
+        self._put_together(Parts(entries, inputs, outputs, guards, cotangents or {}))
+
+    @classmethod
+    def _later(
+        cls,
+        assemble: Callable[[], Parts],
+        in_tree: tree.PyTreeSpec | None,
+        out_tree: tree.PyTreeSpec | None,
+        arguments: Sequence[Any] | None,
+    ) -> Tape:
+        """Make a tape whose parts are put together, and checked, when somebody asks for one."""
+        tape = cls.__new__(cls)
+        arguments = None if arguments is None else tuple(arguments)
+        tape.__dict__.update(
+            in_tree=in_tree, out_tree=out_tree, arguments=arguments, _assemble=assemble
+        )
+        return tape
+
+    def _put_together(self, parts: Parts) -> None:
+        fields = self.__dict__
+        fields["entries"] = _numbered(parts.entries)
+        fields["inputs"] = tuple(parts.inputs)
+        fields["outputs"] = tuple(parts.outputs)
+        fields["guards"] = tuple(parts.guards)
+        fields["cotangents"] = MappingProxyType(dict(parts.cotangents))
         fields["slots"] = self._checked()
+
+    if not TYPE_CHECKING:  # fields have types of their own
+
+        def __getattr__(self, name: str) -> Any:
+            """Find the parts of a tape that was not looked at before."""
+            fields = self.__dict__
+            if name in _PARTS and "arguments" in fields:
+                with _assembling:
+                    assemble = fields.pop("_assemble", None)
+                    if assemble is not None:
+                        self._put_together(assemble())
+                return fields[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(
