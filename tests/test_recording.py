@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import inspect
 import pickle
 import threading
 from collections.abc import Callable
@@ -242,3 +244,77 @@ def test_a_broadcast_constant_and_its_copy_are_one() -> None:
     other = Interner()
     plain = other.intern(np.full(3, 2.0))
     assert other.intern(wide) is plain
+
+
+@pytest.mark.parametrize("size", [3, 4000])
+def test_what_was_kept_is_found_by_itself(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    interner = Interner()
+    array = np.arange(float(size))
+    kept = interner.intern(array)
+    for name in ("_small", "_large"):
+        noted: list[Any] = counting(monkeypatch, Interner, name, [])
+        assert interner.intern(kept) is kept
+        assert not noted
+    array[0] = 5.0
+    assert interner.intern(array) is not kept
+    assert kept[0] == 0.0
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_orders_of_memory_stay_apart(order: Any) -> None:
+    interner = Interner()
+    first = interner.intern(np.ones((2, 3), order=order))
+    other = interner.intern(np.ones((2, 3), order="F" if order == "C" else "C"))
+    assert first is not other
+    assert first.strides != other.strides
+
+
+class TestNamesOfInputs:
+    """Names are those that ``inspect.signature`` tells."""
+
+    @staticmethod
+    def names(f: Any, *xs: Any) -> list[str | None]:
+        return [variable.name for variable in ad.record(f)(*xs).inputs]
+
+    def test_of_functions_and_transforms_of_them(self):
+        def f(a, /, b, *rest, c=1.0):
+            return a * b * c
+
+        assert self.names(f, 1.0, 2.0) == ["a", "b"]
+        assert self.names(f, 1.0, 2.0, 3.0) == ["a", "b", "x2"]
+        assert self.names(ad.grad(ad.grad(f)), 1.0, 2.0) == ["a", "b"]
+        assert self.names(ad.vmap(ad.grad(f)), np.ones(2), np.ones(2)) == ["a", "b"]
+
+    def test_of_what_is_none(self):
+        class Scaled:
+            def __call__(self, t):
+                return t * 2
+
+            def method(self, s):
+                return s * 2
+
+        @functools.wraps(np.sin)
+        def wrapped(*args):
+            return np.sin(*args)
+
+        def signed(*args):
+            return args[0] * 2
+
+        signed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter("told", inspect.Parameter.POSITIONAL_ONLY)]
+        )
+        assert self.names(Scaled(), 1.0) == ["t"]
+        assert self.names(ad.grad(Scaled().method), 1.0) == ["s"]
+        assert self.names(functools.partial(lambda a, b: a * b, 2.0), 1.0) == ["b"]
+        assert self.names(signed, 1.0) == ["told"]
+        assert self.names(wrapped, 1.0) == self.names(np.sin, 1.0)
+
+    def test_of_leaves(self):
+        assert self.names(lambda p, q: p["a"][1] * q, {"a": [1.0, 2.0]}, 3.0) == [
+            "p['a'][0]",
+            "p['a'][1]",
+            "q",
+        ]
+        assert self.names(lambda p, q: q * 1.0, None, 3.0) == ["q"]
+        assert self.names(lambda p, q: q[0] * 1.0, (), [3.0]) == ["q[0]"]
+        assert self.names(lambda p, q: p[0] * 1.0, [3.0], ()) == ["p[0]"]

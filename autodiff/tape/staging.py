@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import PLAIN, SCALARS, copied
+from autodiff.core.arrays import ARRAY, PLAIN, SCALARS, copied
 from autodiff.core.dispatch import Box, Interpreter
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
@@ -90,13 +90,13 @@ class Stage(Interpreter):
         box = self.box
         if type(x) is box and x._interpreter is self:
             x_value, x_slot = x._value, x._payload
-        elif type(x) in _NUMBERS:
+        elif type(x) in _NUMBERS or (type(x) is ARRAY and x.dtype.kind in "fciub"):
             x_value, x_slot = self.builder.hold(x)
         else:
             return super().process_binary(primitive, x, y)
         if type(y) is box and y._interpreter is self:
             y_value, y_slot = y._value, y._payload
-        elif type(y) in _NUMBERS:
+        elif type(y) in _NUMBERS or (type(y) is ARRAY and y.dtype.kind in "fciub"):
             y_value, y_slot = self.builder.hold(y)
         else:
             return super().process_binary(primitive, x, y)
