@@ -133,6 +133,7 @@ def test_engine_agrees_with_derivatives_by_hand(engine: str, program: str) -> No
     assert all(np.any(array != 0) for array in wanted), "a result of zeros shows nothing"
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # by PyTorch itself
 @pytest.mark.parametrize(
     "engine", [name for name, engine in ENGINES.items() if engine.requires != "autodiff"]
 )

@@ -19,6 +19,7 @@ GROUPS = {
     "networks": "Networks",
     "models": "Models: finance and simulation",
     "derivatives": "Jacobians and Hessians",
+    "gradbench": "Problems of GradBench",
     "checkpoints": "Deep chains and checkpoints",
     "memory": "Peak memory",
 }

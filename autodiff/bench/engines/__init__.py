@@ -95,7 +95,7 @@ def programs(engine: str) -> dict[str, Implementation]:
     Examples
     --------
     >>> sorted(programs("scalars"))
-    ['binary_chain', 'graph']
+    ['binary_chain', 'determinant', 'graph']
     """
     entry = ENGINES[engine]
     import_module(entry.requires)

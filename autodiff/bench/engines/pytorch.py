@@ -164,6 +164,8 @@ LIBRARY = Library(
     "torch",
     loop=loop,
     repeat=repeat,
+    min="torch:amin",
+    max="torch:amax",
     ndtr="torch.special:ndtr",
     cross_entropy="torch.nn.functional:cross_entropy",
     convolve=_convolve,

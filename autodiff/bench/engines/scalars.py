@@ -31,7 +31,7 @@ class Scalar:
 
     Parameters
     ----------
-    value : float
+    data : float
     tape : list
         Of all operations since the variables were made.
 
@@ -44,12 +44,12 @@ class Scalar:
     (4.0, 5.0)
     """
 
-    __slots__ = ("grad", "parents", "tape", "value")
+    __slots__ = ("data", "grad", "parents", "tape")
 
     def __init__(
-        self, value: float, tape: list[Scalar], parents: tuple[tuple[Scalar, float], ...] = ()
+        self, data: float, tape: list[Scalar], parents: tuple[tuple[Scalar, float], ...] = ()
     ) -> None:
-        self.value = value
+        self.data = data
         self.grad = 0.0
         self.parents = parents
         self.tape = tape
@@ -58,16 +58,16 @@ class Scalar:
 
     def __add__(self, other: Scalar | float) -> Scalar:
         if isinstance(other, Scalar):
-            return Scalar(self.value + other.value, self.tape, ((self, 1.0), (other, 1.0)))
-        return Scalar(self.value + other, self.tape, ((self, 1.0),))
+            return Scalar(self.data + other.data, self.tape, ((self, 1.0), (other, 1.0)))
+        return Scalar(self.data + other, self.tape, ((self, 1.0),))
 
     __radd__ = __add__
 
     def __mul__(self, other: Scalar | float) -> Scalar:
-        value = self.value
+        data = self.data
         if isinstance(other, Scalar):
-            return Scalar(value * other.value, self.tape, ((self, other.value), (other, value)))
-        return Scalar(value * other, self.tape, ((self, other),))
+            return Scalar(data * other.data, self.tape, ((self, other.data), (other, data)))
+        return Scalar(data * other, self.tape, ((self, other),))
 
     __rmul__ = __mul__
 
@@ -106,7 +106,19 @@ def _programs(variables_of: Callable[[Sequence[float]], list[Any]]) -> dict[str,
         function = partial(formulas.graph, nodes=inputs["nodes"])
         return _gradient(variables_of, function, [inputs[name] for name in "abc"])
 
-    return {"binary_chain": binary_chain, "graph": graph}
+    def determinant(inputs: Inputs) -> Program:
+        matrix = inputs["matrix"]
+        size, numbers = len(matrix), matrix.ravel().tolist()
+
+        def run() -> tuple[float, list[float]]:
+            entries = variables_of(numbers)
+            value = formulas.minors([entries[i : i + size] for i in range(0, size * size, size)])
+            value.backward()
+            return value.data, [entry.grad for entry in entries]
+
+        return Program(run, lambda r: [r[0], np.reshape(r[1], (size, size))])
+
+    return {"binary_chain": binary_chain, "determinant": determinant, "graph": graph}
 
 
 def _scalars(values: Sequence[float]) -> list[Any]:

@@ -5,12 +5,12 @@
 """
 
 from autodiff.bench.problem import Problem
-from autodiff.bench.problems import models, networks
+from autodiff.bench.problems import gradbench, models, networks
 from autodiff.bench.workload import Workload
 
 __all__ = ["PROBLEMS", "WORKLOADS"]
 
-_TOPICS = (networks, models)
+_TOPICS = (networks, models, gradbench)
 
 PROBLEMS: dict[str, Problem] = {
     name: problem for topic in _TOPICS for name, problem in topic.PROBLEMS.items()
