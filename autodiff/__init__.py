@@ -40,6 +40,7 @@ from autodiff.transforms.tangent import hvp, jvp, linearize
 if TYPE_CHECKING:
     from autodiff import bench as bench
     from autodiff import data as data
+    from autodiff import lowering as lowering
     from autodiff import nn as nn
     from autodiff import numpy as numpy
     from autodiff import optim as optim
@@ -87,6 +88,7 @@ __all__ = [
     "linearize",
     "log_softmax",
     "logsumexp",
+    "lowering",
     "multilinear",
     "name",
     "no_grad",
@@ -106,7 +108,18 @@ __all__ = [
     "vmap",
 ]
 
-_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy", "structure", "testing")
+_LAZY = (
+    "bench",
+    "data",
+    "nn",
+    "numpy",
+    "optim",
+    "ordering",
+    "scipy",
+    "structure",
+    "testing",
+    "lowering",
+)
 _LAZY_NAMES = {
     "check_grads": "autodiff.testing",
     "checkpoint": "autodiff.transforms.checkpoint",

@@ -20,7 +20,7 @@ ORDER = (
     ("errors", "tree", "deferred", "neighbours"),
     ("core",),
     ("views",),
-    ("ops", "structure"),
+    ("ops", "structure", "lowering"),
     ("interpret",),
     ("tape",),
     ("conversions", "copying", "overwriting", "writing", "tensor"),

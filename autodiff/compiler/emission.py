@@ -24,7 +24,7 @@ from autodiff.compiler.kernels import (
 from autodiff.compiler.places import Place, contiguous
 from autodiff.core.spec import Shape, Spec
 
-__all__ = ["crossing", "filling", "nest_of", "product_of"]
+__all__ = ["Sunk", "Supports", "cost_of", "crossing", "filling", "nest_of", "product_of"]
 
 _COSTLY = {
     "divide": 4, "sqrt": 4, "reciprocal": 4, "load": 1, "constant": 0, "register": 0, "cast": 1,
@@ -37,18 +37,27 @@ _CHEAP = 10
 """What a value may cost that is computed again rather than kept for a later loop over the row."""
 
 Supports = Callable[[str, np.dtype[Any]], bool]
+Sunk = dict[int, Member]
+"""Operations that groups which need their results compute once more, by slot."""
 
 
 class _StageBuilder:
     """Scalar operations of one stage of a group."""
 
     def __init__(
-        self, group: Group, moment: int, numbers: dict[int, int], kept: set[int], supports: Supports
+        self,
+        group: Group,
+        moment: int,
+        numbers: dict[int, int],
+        kept: set[int],
+        sunk: Sunk,
+        supports: Supports,
     ) -> None:
         self.group = group
         self.moment = moment
         self.registers = numbers
         self.kept = kept
+        self.sunk = sunk
         self.nodes = Nodes(supports)
         self.known: dict[int, int] = {}
 
@@ -59,6 +68,14 @@ class _StageBuilder:
         position = self.known.get(member.slot)
         if position is None:
             position = self.known[member.slot] = self.computed(member)
+        return position
+
+    def again(self, member: Member) -> int:
+        """Position of what an operation of another group computes, computed once more."""
+        position = self.known.get(member.slot)
+        if position is None:
+            position = self.nodes.cast(self.value(member), member.dtype)
+            self.known[member.slot] = position
         return position
 
     def computed(self, member: Member) -> int:
@@ -86,34 +103,30 @@ class _StageBuilder:
         made = self.group.made.get(place.owner)
         if made is not None:
             return self.member(made)
-        picks = [self.nodes.cast(self.operand(pick), INDEX) for pick in operand.picks]
-        extents = ((1, place.shape[0]),) if picks else ()
-        access = Access(place.owner, place.offset, operand.strides, (), extents)
+        if place.owner in self.sunk:
+            return self.again(self.sunk[place.owner])
+        picks = [self.index(pick) for pick in operand.picks]
+        access = Access(place.owner, place.offset, operand.strides, (), operand.extents)
         return self.nodes.add("load", picks, operand.dtype, access)
 
     def store(self, member: Member) -> Store:
         """Write what an operation computes to its memory."""
         position = self.member(member)
-        if member.at is None:
-            return Store(_own_access(member), position, member.reduces)
-        place = member.at.place
-        assert place is not None
-        size = member_size(member)
-        access = Access(member.slot, member.offset, member.strides, (), ((1, size),))
-        return Store(access, position, member.reduces, (self.operand(member.at),))
+        at = tuple([self.index(pick) for pick in member.at])
+        return Store(_own_access(member), position, member.reduces, at)
 
-
-def member_size(member: Member) -> int:
-    """Elements of the memory that an operation writes at computed places."""
-    assert member.entry is not None
-    return member.entry.outputs[0].spec.size
+    def index(self, pick: Operandum) -> int:
+        """Position of a computed index."""
+        if pick.place is None:
+            return self.nodes.constant(pick.value, INDEX)
+        return self.nodes.cast(self.operand(pick), INDEX)
 
 
 def _own_access(member: Member) -> Access:
-    return Access(member.slot, member.offset, member.strides)
+    return Access(member.slot, member.offset, member.strides, (), member.extents)
 
 
-def crossing(group: Group, kept: set[int], supports: Supports) -> set[int]:
+def crossing(group: Group, kept: set[int], sunk: Sunk, supports: Supports) -> set[int]:
     """Slots that one loop over a row keeps for a later one, beside those that are kept anyway."""
     found: set[int] = set()
     for member in group.members:
@@ -123,23 +136,23 @@ def crossing(group: Group, kept: set[int], supports: Supports) -> set[int]:
                 continue
             if made.slot in kept or made.slot in found or member.is_row:
                 continue
-            if _costs(group, made, kept | found, supports) > _CHEAP:
+            if cost_of(group, made, kept | found, sunk, supports) > _CHEAP:
                 found.add(made.slot)
     return found
 
 
-def _costs(group: Group, member: Member, kept: set[int], supports: Supports) -> int:
-    """Cost of computing a value again."""
+def cost_of(group: Group, member: Member, kept: set[int], sunk: Sunk, supports: Supports) -> int:
+    """Cost of computing a value again, in additions."""
     numbers = {m.slot: i for i, m in enumerate(group.members) if m.in_row}
-    builder = _StageBuilder(group, member.moment, numbers, kept, supports)
-    builder.member(member)
+    builder = _StageBuilder(group, member.moment + 1, numbers, kept, sunk, supports)
+    builder.again(member)
     return sum(
         _COSTLY.get(node.op, _TRANSCENDENTAL if node.dtype.kind == "f" else _ELSE)
         for node in builder.nodes.nodes
     )
 
 
-def nest_of(group: Group, kept: set[int], supports: Supports) -> Nest:
+def nest_of(group: Group, kept: set[int], sunk: Sunk, supports: Supports) -> Nest:
     """Loops of a group.
 
     Parameters
@@ -147,6 +160,8 @@ def nest_of(group: Group, kept: set[int], supports: Supports) -> Nest:
     group : Group
     kept : set of int
         Slots that have memory; of the others nothing is stored.
+    sunk : dict of int to Member
+        Operations of other groups that this one computes once more.
     supports : function of the name and dtype of a scalar operation
     """
     inner = len(group.space) if group.inner is None else group.inner
@@ -162,7 +177,7 @@ def nest_of(group: Group, kept: set[int], supports: Supports) -> Nest:
             moments.setdefault(member.moment + 1, []).append(member)
     stages: list[Stage] = []
     for moment in sorted(moments):
-        builder = _StageBuilder(group, moment, numbers, kept, supports)
+        builder = _StageBuilder(group, moment, numbers, kept, sunk, supports)
         stores: list[Store] = []
         reductions: list[Reduction] = []
         for member in group.members:
@@ -310,7 +325,10 @@ def product_of(work: Multiplied, spec: Spec) -> Step:
             strides[0], of_out = a.strides, contiguous((m, n))
             strides[1] = strides[1][-2:]
     kept = [i for i in range(lead) if batch[i] != 1]
-    pick = lambda s: tuple([s[i] for i in kept])  # noqa: E731 # three uses, one line
+
+    def pick(strides: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple([strides[i] for i in kept])
+
     return Product(
         Matrix(a.owner, a.offset, _steps(strides[0], (m, k)), pick(strides[0])),
         Matrix(b.owner, b.offset, _steps(strides[1], (k, n)), pick(strides[1])),

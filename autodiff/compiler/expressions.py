@@ -199,8 +199,16 @@ def _apply(nodes: Nodes, ufunc: np.ufunc, inputs: Sequence[Any]) -> int:
     return nodes.add(name, args, dtypes[-1])
 
 
-_SPELLING = {"abs": "absolute", "bitwise_invert": "invert", "true_divide": "divide", "conjugate": "positive",
-             "conj": "positive", "radians": "deg2rad", "degrees": "rad2deg", "pow": "power"}  # fmt: skip
+_SPELLING = {
+    "abs": "absolute",
+    "bitwise_invert": "invert",
+    "conj": "positive",
+    "conjugate": "positive",
+    "degrees": "rad2deg",
+    "pow": "power",
+    "radians": "deg2rad",
+    "true_divide": "divide",
+}
 """Names of ufuncs that have several; a real number's conjugate is itself."""
 
 

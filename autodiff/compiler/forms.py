@@ -9,7 +9,6 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import zeros
-from autodiff.core.spec import Spec, spec_of
 from autodiff.ops.lowered import Composed, Form, Lowering, Pointwise, Viewed
 from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.entries import Constant, Entry

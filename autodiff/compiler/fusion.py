@@ -20,23 +20,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.compiler.expressions import NoExpression, Nodes, Scalar, expression
+from autodiff.compiler.expressions import Nodes, NoExpression, Scalar, expression
 from autodiff.compiler.forms import form_of
 from autodiff.compiler.places import (
     Place,
     aligned,
     contiguous,
-    picked,
     seen_through,
     without_ones,
 )
 from autodiff.core.arrays import has_memory
 from autodiff.core.spec import Shape, Spec
-from autodiff.ops.lowered import Form, Pieces, Pointwise, Reduced, Viewed
+from autodiff.ops.lowered import Form, Gathered, Indices, Pieces, Pointwise, Reduced, Viewed
 from autodiff.tape.entries import Constant, Entry, Operand
 from autodiff.tape.ir import Tape
 
-__all__ = ["Called", "Fused", "Group", "Member", "Multiplied", "Operandum", "fuse"]
+__all__ = ["Called", "Fused", "Group", "Member", "Multiplied", "Operandum", "all_operands", "fuse"]
 
 
 class Operandum(NamedTuple):
@@ -52,7 +51,9 @@ class Operandum(NamedTuple):
         Of a constant with one value everywhere; its type decides on promotion.
     dtype : np.dtype
     picks : tuple of Operandum
-        Of an element at a computed place: the place, within ``place.shape[0]`` elements.
+        Indices that are computed.
+    extents : tuple of (int, int)
+        For each the stride and extent of the axis that it goes along.
     """
 
     place: Place | None
@@ -60,6 +61,7 @@ class Operandum(NamedTuple):
     value: Any
     dtype: np.dtype[Any]
     picks: tuple[Any, ...] = ()
+    extents: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -89,8 +91,10 @@ class Member:
     stores : bool
         Whether it must be written to memory as it is a part of a larger value, or is added to one.
     moment : int
-    at : Operandum or None
-        Computed place in the memory, of an assignment by an array of indices.
+    at : tuple of Operandum
+        Indices that are computed, of what is written by them.
+    extents : tuple of (int, int)
+        As of an `Operandum`.
     """
 
     slot: int
@@ -105,7 +109,8 @@ class Member:
     is_row: bool = False
     stores: bool = False
     moment: int = 0
-    at: Operandum | None = None
+    at: tuple[Operandum, ...] = ()
+    extents: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -322,6 +327,8 @@ class _Fusion:
             return self.pointwise(entry, form)
         if isinstance(form, Viewed):
             return self.view(entry, form)
+        if isinstance(form, Gathered):
+            return self.gather(entry, form)
         if isinstance(form, Reduced):
             return self.reduce(entry, form)
         return isinstance(form, Pieces) and self.put_together(entry, form)
@@ -368,33 +375,62 @@ class _Fusion:
                 self.numbers[out.slot] = self.numbers[operand.slot]
             return True
         source = self.whole(operand)
-        if not form.copies:
-            # A view of an array in C order, or none at all
-            seen = seen_through(form.read, source, self.specs[source.owner].size)
-            if seen is not None:
-                self.places[out.slot] = seen
-            return seen is not None
-        places = picked(form.read, operand.spec.shape)
-        if places.shape != out.spec.shape:
-            return False
-        reached = contiguous(places.shape)
-        flat = places.reshape(-1)
-        if np.array_equal(flat, np.arange(flat.size)) and flat.size == operand.spec.size:
-            self.places[out.slot] = source._replace(shape=places.shape, strides=reached)
-            return True
-        space = without_ones(out.spec.shape)
-        at = self.positions(places)
-        index = Operandum(at, contiguous(space), None, places.dtype)
-        base = Operandum(
-            source._replace(shape=(operand.spec.size,), strides=(1,)),
-            (0,) * len(space),
-            None,
-            operand.spec.dtype,
-            (index,),
-        )
+        seen = seen_through(form.read, source, self.specs[source.owner].size)
+        if seen is not None:
+            self.places[out.slot] = seen
+        return seen is not None
+
+    def gather(self, entry: Entry, form: Gathered) -> bool:
+        operand, out = entry.inputs[0], entry.outputs[0]
+        if operand.slot not in self.places:
+            self.whole(operand)
+        place = self.places[operand.slot]
+        shape, space = out.spec.shape, without_ones(out.spec.shape)
+        part, picks, extents = self.indexed(entry, form.indices, place)
+        strides = aligned(part, shape)
+        base = Operandum(part, strides, None, operand.spec.dtype, picks, extents)
         self.own(out.slot, out.spec, 0)
         self.join(Member(out.slot, entry, None, (base,), out.spec.dtype, contiguous(space)), space)
         return True
+
+    def indexed(
+        self, entry: Entry, indices: Indices, place: Place
+    ) -> tuple[Place, tuple[Operandum, ...], tuple[tuple[int, int], ...]]:
+        """Part of an array at indices: where it lies without them, and what goes beside that."""
+        first = seen_through(indices.first, place, self.specs[place.owner].size)
+        assert first is not None
+        operands: list[tuple[Place | None, Any, np.dtype[Any], Shape]] = []
+        found: Place | None
+        for source in indices.sources:
+            if isinstance(source, int):
+                operand = entry.inputs[source]
+                if operand.slot in self.numbers:
+                    value = self.numbers[operand.slot]
+                    operands.append((None, value, operand.spec.dtype, operand.spec.shape))
+                else:
+                    found = self.places[operand.slot]
+                    operands.append((found, None, operand.spec.dtype, found.shape))
+            else:
+                found = self.positions(np.ascontiguousarray(source).reshape(source.shape))
+                operands.append((found, None, source.dtype, source.shape))
+        lead = np.broadcast_shapes(*[operand[3] for operand in operands])
+        at = indices.place
+        part = Place(
+            place.owner,
+            (*first.shape[:at], *lead, *first.shape[at:]),
+            first.offset,
+            (*first.strides[:at], *(0,) * len(lead), *first.strides[at:]),
+        )
+        beyond = len(part.shape) - at - len(lead)
+        picks = []
+        for found, value, dtype, _ in operands:
+            strides: tuple[int, ...] = ()
+            if found is not None:
+                inside = (*found.broadcast(lead), *(0,) * beyond)
+                strides = aligned(Place(0, part.shape, 0, (*(0,) * at, *inside)), part.shape)
+            picks.append(Operandum(found, strides, value, dtype))
+        extents = tuple([(place.strides[axis], place.shape[axis]) for axis in indices.axes])
+        return part, tuple(picks), extents
 
     def reduce(self, entry: Entry, form: Reduced) -> bool:
         operand, out = entry.inputs[0], entry.outputs[0]
@@ -425,10 +461,21 @@ class _Fusion:
     def put_together(self, entry: Entry, form: Pieces) -> bool:
         out = entry.outputs[0]
         shape, dtype = out.spec.shape, out.spec.dtype
-        regions: list[Any] = []
+        whole = Place.owned(out.slot, shape)
+        regions: list[Place] = []
+        indices: list[tuple[tuple[Operandum, ...], tuple[tuple[int, int], ...]]] = []
+        self.specs[out.slot] = out.spec
         for piece in form.pieces:
-            seen = seen_through(piece.region, Place.owned(out.slot, shape), out.spec.size)
-            regions.append(picked(piece.region, shape) if seen is None else seen)
+            if isinstance(piece.region, Indices):
+                part, picks, extents = self.indexed(entry, piece.region, whole)
+                regions.append(part)
+                indices.append((picks, extents))
+                continue
+            seen = seen_through(piece.region, whole, out.spec.size)
+            if seen is None:
+                return False
+            regions.append(seen)
+            indices.append(((), ()))
         self.own(out.slot, out.spec, 0)
         earliest = 0
         if form.base is not None:
@@ -437,22 +484,13 @@ class _Fusion:
             member = Member(out.slot, entry, None, (base,), dtype, contiguous(space), stores=True)
             earliest = self.join(member, space, alone=True).order + 1
         filled = form.base is None and not form.covers
-        for piece, region in zip(form.pieces, regions, strict=True):
-            target = region.shape
-            space = without_ones(target)
-            source = self.operand(entry.inputs[piece.position], target)
-            if isinstance(region, Place):
-                member = Member(
-                    out.slot, entry, None, (source,), dtype,
-                    aligned(region, target), region.offset,
-                    reduces=piece.combine, stores=True,
-                )  # fmt: skip
-            else:
-                index = Operandum(self.positions(region), contiguous(space), None, region.dtype)
-                member = Member(
-                    out.slot, entry, None, (source,), dtype, (0,) * len(space),
-                    reduces=piece.combine, stores=True, at=index,
-                )  # fmt: skip
+        for piece, region, (at, extents) in zip(form.pieces, regions, indices, strict=True):
+            space = without_ones(region.shape)
+            source = self.operand(entry.inputs[piece.position], region.shape)
+            member = Member(
+                out.slot, entry, None, (source,), dtype, aligned(region, region.shape),
+                region.offset, reduces=piece.combine, stores=True, at=at, extents=extents,
+            )  # fmt: skip
             group = self.join(member, space, earliest=earliest, alone=not form.covers)
             if filled:
                 group.fills.append((out.slot, 0))
@@ -514,7 +552,7 @@ class _Fusion:
         """
         last = earliest - 1
         reads = set()
-        for operand in _all_operands(member):
+        for operand in all_operands(member):
             if operand.place is not None:
                 reads.add(operand.place.owner)
                 last = max(last, self.order_of[operand.place.owner])
@@ -568,12 +606,12 @@ class _Fusion:
                 and space == group.space[:outer]
                 and member.reduces is None
                 and not member.stores
-                and member.at is None
+                and not member.at
             )
             if not row:
                 return False
         fits_any = False
-        for operand in _all_operands(member):
+        for operand in all_operands(member):
             place = operand.place
             if place is None:
                 continue
@@ -600,7 +638,7 @@ class _Fusion:
             member.strides = (*member.strides, *missing)
             member.operands = tuple([_widened(x, missing) for x in member.operands])
             member.is_row = True
-        for operand in _all_operands(member):
+        for operand in all_operands(member):
             made = None if operand.place is None else group.made.get(operand.place.owner)
             if made is None:
                 continue
@@ -646,9 +684,9 @@ class _Fusion:
             place = self.places[output.slot]
             size = self.specs[place.owner].size
             fits = place.is_whole and size == output.spec.size
-            if not fits or place.owner in taken or place.owner not in computed:
-                if output.spec.size and self.can_copy(output.spec):
-                    place = self.copied(place, output.spec)
+            fits = fits and place.owner in computed and place.owner not in taken
+            if not fits and output.spec.size and self.can_copy(output.spec):
+                place = self.copied(place, output.spec)
             taken.add(place.owner)
             outputs.append(place)
         return outputs
@@ -658,14 +696,13 @@ class _Fusion:
         return spec.dtype.kind in "biuf" and spec.dtype != np.float16 and spec.dtype.itemsize <= 8
 
 
-def _all_operands(member: Member) -> list[Operandum]:
+def all_operands(member: Member) -> list[Operandum]:
+    """Operands of an operation, and what they are picked by."""
     operands: list[Operandum] = []
     for operand in member.operands:
         operands.append(operand)
         operands += operand.picks
-    if member.at is not None:
-        operands.append(member.at)
-    return operands
+    return [*operands, *member.at]
 
 
 def _is_matrix(place: Place) -> bool:

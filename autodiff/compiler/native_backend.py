@@ -29,11 +29,13 @@ _ROUNDS = 4
 
 
 class Native(Protocol):
-    """A compiled program of kernels."""
+    """A compiled program of kernels, which lives as long as this object.
 
-    def __call__(self, *arrays: Any) -> int:
-        """Run; anything but 0 is an error."""
-        ...
+    ``call(*inputs, *constants, workspace, *outputs)`` runs it; anything but 0 is an error.
+    """
+
+    @property
+    def call(self) -> Callable[..., int]: ...
 
 
 Compile = Callable[[Kernels, frozenset[int]], Native]
@@ -69,6 +71,7 @@ class NativeRunner:
         self.run = run
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Evaluate."""
         return self.run(*values)
 
     @property
@@ -201,7 +204,13 @@ class _Writer:
         return f"k{slot}"
 
     def native(self, segment: Segment) -> None:
-        inputs = [self.value(slot) for slot in segment.inputs]
+        inputs = [
+            # An output without axes is written to an array, and read as a number
+            f"scalar(v{slot})"
+            if slot in self.boxed and not self.fused.specs[slot].shape
+            else self.value(slot)
+            for slot in segment.inputs
+        ]
         constants = [
             self.name("c", _compact(self.fused.constants[slot])) for slot in segment.constants
         ]
@@ -213,7 +222,7 @@ class _Writer:
                 self.ready.add(slot)
                 self.boxed.add(slot)
         outputs = [f"v{slot}" for slot in segment.outputs]
-        function = self.name("f", next(self.natives))
+        function = self.name("f", next(self.natives).call)
         workspaces = Workspaces(segment.kernels.workspace)
         take, give = self.name("w", workspaces.take), self.name("w", workspaces.idle.append)
         self.lines.append(f"w = {take}()")

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from autodiff.core.spec import Shape
 
-__all__ = ["Place", "aligned", "contiguous", "picked", "seen_through", "without_ones"]
+__all__ = ["Place", "aligned", "contiguous", "seen_through", "without_ones"]
 
 
 class Place(NamedTuple):
@@ -106,9 +106,3 @@ def seen_through(read: Callable[[Any], Any], place: Place, size: int) -> Place |
         start,
         tuple(0 if length == 1 else stride for length, stride in strides),
     )
-
-
-def picked(read: Callable[[Any], Any], shape: Shape) -> Any:
-    """Places in C order, as integers, of the elements that a function returns."""
-    size = int(np.prod(shape, dtype=np.int64))
-    return np.ascontiguousarray(read(np.arange(size, dtype=np.int64).reshape(shape)))

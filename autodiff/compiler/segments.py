@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.emission import crossing, filling, nest_of, product_of
+from autodiff.compiler.emission import Sunk, crossing, filling, nest_of, product_of
 from autodiff.compiler.fusion import Called, Fused, Group, Multiplied
 from autodiff.compiler.kernels import Access, Buffer, Kernels, Matrix, Nest, Product, Step
+from autodiff.compiler.sinking import kept_and_sunk
 from autodiff.core.spec import Spec
 
 __all__ = ["Segment", "segments_of"]
@@ -55,7 +56,7 @@ def segments_of(
             stretches[-1].append(work)
         else:
             stretches.append([work])
-    kept = _kept(fused)
+    kept, sunk = kept_and_sunk(fused, supports)
     writers: dict[int, list[int]] = {}
     readers: dict[int, int] = {}
     for number, stretch in enumerate(stretches):
@@ -72,7 +73,7 @@ def segments_of(
         if isinstance(stretch, Called):
             found.append(stretch)
             continue
-        found.append(_segment(fused, stretch, number, writers, readers, kept, supports))
+        found.append(_segment(fused, stretch, number, writers, readers, kept, sunk, supports))
     return found
 
 
@@ -84,21 +85,6 @@ def _written(work: Group | Multiplied | Called) -> Iterable[int]:
     return [variable.slot for variable in work.entry.outputs]
 
 
-def _kept(fused: Fused) -> set[int]:
-    """Owners that something outside the group that computes them needs."""
-    kept = {place.owner for place in fused.outputs}
-    for work in fused.work:
-        if not isinstance(work, Group):
-            kept |= work.reads
-            continue
-        made = work.made
-        for member in work.members:
-            for operand in (*member.operands, *([member.at] if member.at else [])):
-                if operand.place is not None and operand.place.owner not in made:
-                    kept.add(operand.place.owner)
-    return kept
-
-
 def _segment(
     fused: Fused,
     stretch: Sequence[Group | Multiplied],
@@ -106,6 +92,7 @@ def _segment(
     writers: dict[int, list[int]],
     readers: dict[int, int],
     kept: set[int],
+    sunk: Sunk,
     supports: Callable[[str, np.dtype[Any]], bool],
 ) -> Segment:
     steps: list[Step] = []
@@ -114,8 +101,8 @@ def _segment(
             steps.append(product_of(work, fused.specs[work.slot]))
             continue
         steps += [filling(slot, fused.specs[slot], value) for slot, value in work.fills]
-        stored = kept | crossing(work, kept, supports)
-        steps.append(nest_of(work, stored, supports))
+        stored = kept | crossing(work, kept, sunk, supports)
+        steps.append(nest_of(work, stored, sunk, supports))
     written: dict[int, int] = {}
     used: dict[int, int] = {}
     for position, step in enumerate(steps):
@@ -124,7 +111,10 @@ def _segment(
             used[slot] = position
         for slot in _loaded(step):
             used[slot] = position
-    inputs, outputs, constants, temporaries = [], [], [], []
+    inputs: list[int] = []
+    outputs: list[int] = []
+    constants: list[int] = []
+    temporaries: list[int] = []
     for slot in used:
         if slot not in written:
             (constants if slot in fused.constants else inputs).append(slot)

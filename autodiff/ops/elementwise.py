@@ -16,8 +16,8 @@ from autodiff.core.declare import elementwise, linear
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import spec_of
 from autodiff.ops import structures
-from autodiff.ops.lowered import Pointwise
 from autodiff.ops.descriptions import Description, Nothing, Operation
+from autodiff.ops.lowered import Pointwise
 from autodiff.ops.protocol import UFUNCS
 from autodiff.ops.samples import Sample, array, cases, reals
 from autodiff.ops.slopes import (

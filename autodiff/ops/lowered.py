@@ -17,15 +17,17 @@ import numpy as np
 from autodiff.core.spec import Shape, Spec
 
 __all__ = [
-    "at_index",
     "Composed",
     "Form",
+    "Gathered",
+    "Indices",
     "Lowering",
     "Piece",
     "Pieces",
     "Pointwise",
     "Reduced",
     "Viewed",
+    "at_index",
     "reduced_over_axis",
     "truth",
     "viewed",
@@ -53,12 +55,36 @@ class Viewed(NamedTuple):
     ----------
     read : function of an array
         Called on arrays of other dtypes, to see where it looks.
-    copies : bool
-        Whether it may also give a copy of the elements that it picks.
     """
 
     read: Callable[[Any], Any]
-    copies: bool = False
+
+
+class Indices(NamedTuple):
+    """A part of an array at indices that are computed, or constant arrays.
+
+    Attributes
+    ----------
+    first : function of an array
+        The part where all of the indices are 0, without their axes: a view.
+    axes : tuple of int
+        Axes of the array that are indexed.
+    sources : tuple of int or array
+        For each the position of an input, or a constant array; they are broadcast together.
+    place : int
+        Where the axes of the indices stand among those of the part.
+    """
+
+    first: Callable[[Any], Any]
+    axes: tuple[int, ...]
+    sources: tuple[Any, ...]
+    place: int
+
+
+class Gathered(NamedTuple):
+    """Elements of the first input at indices."""
+
+    indices: Indices
 
 
 class Reduced(NamedTuple):
@@ -82,14 +108,14 @@ class Piece(NamedTuple):
     ----------
     position : int
         Of the input; it is broadcast to the region.
-    region : function of an array of the output's shape
-        Gives the part of it: a view, or for an index by arrays a copy.
+    region : Indices or function of an array of the output's shape
+        The part of it; a function gives a view.
     combine : "add" or None
         Whether it is added to what is there.
     """
 
     position: int
-    region: Callable[[Any], Any]
+    region: Callable[[Any], Any] | Indices
     combine: str | None = None
 
 
@@ -117,7 +143,7 @@ class Composed(NamedTuple):
     function: Callable[..., Any]
 
 
-Form = Pointwise | Viewed | Reduced | Pieces | Composed
+Form = Pointwise | Viewed | Gathered | Reduced | Pieces | Composed
 
 
 def at_index(key: Any) -> Callable[[Any], Any]:

@@ -12,9 +12,9 @@ from autodiff.core.arrays import ARRAY, full, ones
 from autodiff.core.declare import linear, primitive
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops import structures
-from autodiff.ops.lowered import Composed, reduced_over_axis, truth
 from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
+from autodiff.ops.lowered import Composed, reduced_over_axis, truth
 from autodiff.ops.protocol import REDUCTIONS, implements
 from autodiff.ops.samples import Sample, cases
 from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from autodiff.compiler.llvm.disk import Disk
 
 __all__ = ["Loaded", "load"]
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 """LLVM's global context is one for all threads."""
 
 
@@ -55,15 +56,24 @@ class Loaded:
 
     def __init__(self, image: bytes) -> None:
         machine = _host().machine(2)
-        module = llvm.parse_assembly("", llvm.create_context())
+        context = llvm.create_context()
+        module = llvm.parse_assembly("", context)
         module.triple = _host().triple
         self._engine = llvm.create_mcjit_compiler(module, machine)
+        # Left to the collector, which takes a cycle apart in any order, the context might go first
+        weakref.finalize(self, _close, self._engine, context).atexit = False
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(image))
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
         """Where a function is."""
         return int(self._engine.get_function_address(name))
+
+
+def _close(engine: Any, context: Any) -> None:
+    """Let go of native code, and then of the context it was made in."""
+    with _lock:
+        engine.close()
 
 
 def key_parts() -> tuple[str, ...]:

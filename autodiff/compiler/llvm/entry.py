@@ -83,14 +83,19 @@ def write_entry(module: Module, size: int, scalars: frozenset[int], releases: bo
     fn.finish(fn.call(pointer, "PyLong_FromLong", [status]))
 
 
-def object_of(address: int, title: str) -> tuple[Callable[..., int], Any]:
-    """A Python function of the function of C, and what must live as long."""
+def object_of(address: int, title: str, kept: Any) -> Callable[..., int]:
+    """Python function of the function of C, which keeps alive what is `kept`.
+
+    Its definition is memory that it reads last when it goes away, so it holds that as what a
+    method holds its object by.
+    """
     name = title.encode()
     definition = _MethodDefinition(name, address, _FASTCALL, None)
     make = ctypes.PYFUNCTYPE(
-        ctypes.py_object, ctypes.POINTER(_MethodDefinition), ctypes.c_void_p, ctypes.c_void_p
+        ctypes.py_object, ctypes.POINTER(_MethodDefinition), ctypes.py_object, ctypes.c_void_p
     )(("PyCFunction_NewEx", ctypes.pythonapi))
-    return make(ctypes.byref(definition), None, None), (definition, name)
+    function: Callable[..., int] = make(ctypes.byref(definition), (definition, name, kept), None)
+    return function
 
 
 def by_ctypes(

@@ -109,11 +109,11 @@ def compile_kernels(
     text = module.text()
     loaded, from_disk = engine.load(text, LEVEL, kept)
     if fast:
-        call, alive = entry.object_of(loaded.address(entry.ENTRY), "native")
+        call = entry.object_of(loaded.address(entry.ENTRY), "native", loaded)
     else:
         dtypes: list[np.dtype[Any] | None] = [None] * size
         for number in scalars:
             dtypes[number] = kernels.with_role("input")[number].dtype
-        call, alive = entry.by_ctypes(loaded.address(program.RUN), dtypes, releases), None
+        call = entry.by_ctypes(loaded.address(program.RUN), dtypes, releases)
     seconds = time.perf_counter() - begin
-    return NativeFunction(call, text, seconds, from_disk, (loaded, alive))
+    return NativeFunction(call, text, seconds, from_disk, loaded)
