@@ -43,6 +43,14 @@ def _host() -> _Host:
     return _Host(llvm.get_process_triple(), llvm.get_host_cpu_name(), features)
 
 
+def vector_bytes() -> int:
+    """Bytes of this processor's vectors."""
+    features = set(_host().features.split(","))
+    if "+avx512f" in features:
+        return 64
+    return 32 if "+avx2" in features else 16
+
+
 class Loaded:
     """Native code in memory, as long as this object lives."""
 
@@ -90,9 +98,19 @@ def load(text: str, level: int, disk: Disk | None) -> tuple[Loaded, bool]:
         return Loaded(image), False
 
 
+def optimized(text: str, level: int) -> str:
+    """The module after LLVM's passes, as text."""
+    with _lock:
+        return str(_optimized(text, level, _host().machine(level)))
+
+
 def _compiled(text: str, level: int) -> bytes:
+    machine = _host().machine(level)
+    return bytes(machine.emit_object(_optimized(text, level, machine)))
+
+
+def _optimized(text: str, level: int, machine: Any) -> Any:
     host = _host()
-    machine = host.machine(level)
     module = llvm.parse_assembly(text, llvm.create_context())
     module.triple = host.triple
     module.data_layout = str(machine.target_data)
@@ -102,4 +120,4 @@ def _compiled(text: str, level: int) -> bytes:
     options.loop_interleaving = level > 1
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-    return bytes(machine.emit_object(module))
+    return module

@@ -16,6 +16,9 @@ from autodiff.compiler.llvm.writer import Module
 
 __all__ = ["NativeFunction", "available", "compile_kernels", "supports", "supports_blas"]
 
+LEVEL = 2
+"""Of LLVM's optimisation."""
+
 
 def available() -> bool:
     """Whether llvmlite is installed."""
@@ -62,6 +65,12 @@ class NativeFunction:
         """Run the program."""
         return self.call(*args)
 
+    def optimized(self) -> str:
+        """The program after LLVM's passes; they run again for it."""
+        from autodiff.compiler.llvm import engine
+
+        return engine.optimized(self.ir, LEVEL)
+
 
 def compile_kernels(
     kernels: Kernels,
@@ -91,14 +100,14 @@ def compile_kernels(
     begin = time.perf_counter()
     kept = disk.default() if cache == "default" else cache
     fast = entry.is_fast() if fast is None else fast
-    module = Module()
+    module = Module(vector_bytes=engine.vector_bytes())
     program.write_program(kernels, module)
     size = program.table_size(kernels)
     releases = work.of(kernels) > work.RELEASES
     if fast:
         entry.write_entry(module, size, scalars, releases)
     text = module.text()
-    loaded, from_disk = engine.load(text, 2, kept)
+    loaded, from_disk = engine.load(text, LEVEL, kept)
     if fast:
         call = entry.object_of(loaded.address(entry.ENTRY), "native", loaded)
     else:

@@ -22,6 +22,8 @@ class Kind(NamedTuple):
     size : int
         Bytes of an element.
     floating, signed : bool
+    lanes : int
+        Scalars in a vector, 1 for a scalar.
     """
 
     name: str
@@ -29,11 +31,24 @@ class Kind(NamedTuple):
     size: int
     floating: bool
     signed: bool
+    lanes: int = 1
 
     @property
     def bits(self) -> int:
-        """Bits of the value."""
+        """Bits of the value, in each lane."""
         return 1 if self.name == "i1" else 8 * self.size
+
+    @property
+    def suffix(self) -> str:
+        """How names of intrinsic functions of the kind end."""
+        lanes = f"v{self.lanes}" if self.lanes > 1 else ""
+        return f"{lanes}{'f' if self.floating else 'i'}{self.bits}"
+
+    def vector(self, lanes: int) -> Kind:
+        """A vector of some scalars of this kind."""
+        if lanes == 1:
+            return self
+        return self._replace(name=f"<{lanes} x {self.name}>", lanes=lanes)
 
 
 F64 = Kind("double", "double", 8, True, True)
@@ -63,7 +78,11 @@ def kind_of(dtype: np.dtype[Any]) -> Kind | None:
 
 
 def constant(kind: Kind, value: float) -> str:
-    """A number as LLVM writes it."""
+    """A number as LLVM writes it, in all lanes."""
+    if kind.lanes > 1:
+        scalar = {k.name: k for k in (F64, F32, BOOL, I64, I32)}
+        inside = scalar[kind.name.split()[-1].rstrip(">")]
+        return f"splat ({inside.name} {constant(inside, value)})"
     if kind.floating:
         with np.errstate(over="ignore"):
             number = float(np.float32(value)) if kind is F32 else float(value)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from autodiff.compiler.llvm.types import BOOL, I64, Kind, constant, integer, pointer
+from autodiff.compiler.llvm.types import BOOL, F32, F64, I64, Kind, constant, integer, pointer
 
 __all__ = ["Function", "Module", "Value"]
 
@@ -23,6 +23,10 @@ class Module:
     declarations: dict[str, str] = field(default_factory=dict)
     metadata: list[str] = field(default_factory=list)
     attributes: list[str] = field(default_factory=list)
+    used: list[str] = field(default_factory=list)
+    """Functions that nothing calls before loops become loops over vectors."""
+    vector_bytes: int = 16
+    """Of the registers that loops over vectors are to use."""
 
     def declare(self, name: str, result: str, parameters: Sequence[str], suffix: str = "") -> None:
         """Make a function known that is defined elsewhere."""
@@ -44,6 +48,10 @@ class Module:
         """The module as LLVM reads it."""
         groups = [f"attributes #{i} = {{ {text} }}" for i, text in enumerate(self.attributes)]
         undefined = [t for name, t in self.declarations.items() if name not in self.functions]
+        if self.used:
+            listed = ", ".join(f"ptr @{name}" for name in self.used)
+            used = f"@llvm.compiler.used = appending global [{len(self.used)} x ptr] [{listed}]"
+            undefined.append(f'{used}, section "llvm.metadata"')
         return "\n".join([*undefined, *self.functions.values(), *groups, *self.metadata, ""])
 
 
@@ -123,7 +131,8 @@ class Value:
     def _compare(self, predicate: str, other: Value | float) -> Value:
         instruction = "fcmp" if self.kind.floating else "icmp"
         operands = f"{self.name}, {self._operand(other).name}"
-        return self.function.value(BOOL, f"{instruction} {predicate} {self.kind.name} {operands}")
+        text = f"{instruction} {predicate} {self.kind.name} {operands}"
+        return self.function.value(BOOL.vector(self.kind.lanes), text)
 
     def _order(self, sign: str, other: Value | float) -> Value:
         ordered = "o" if self.kind.floating else "s" if self.kind.signed else "u"
@@ -156,7 +165,9 @@ class Value:
     def bits(self) -> Value:
         """The bits of a float as an integer, or the float that an integer's bits are."""
         kind = integer(self.kind.size)
-        return self.convert("bitcast", kind)
+        if not self.kind.floating:
+            kind = F64 if self.kind.size == F64.size else F32
+        return self.convert("bitcast", kind.vector(self.kind.lanes))
 
     def convert(self, instruction: str, kind: Kind) -> Value:
         """The result of an instruction that converts."""
@@ -167,7 +178,7 @@ class Value:
         """The one where this (a bool) is true, the other elsewhere."""
         name = yes._operand(no).name
         of = yes.kind.name
-        text = f"select i1 {self.name}, {of} {yes.name}, {of} {name}"
+        text = f"select {self.kind.name} {self.name}, {of} {yes.name}, {of} {name}"
         return self.function.value(yes.kind, text)
 
 
@@ -278,18 +289,17 @@ class Function:
         text = f"getelementptr {flag}{kind.memory}, ptr {base.name}, i64 {index.name}"
         return self.value(pointer, text)
 
-    def call(self, kind: Kind, name: str, arguments: Sequence[Value], flags: str = "") -> Value:
+    def call(self, kind: Kind, name: str, arguments: Sequence[Value], after: str = "") -> Value:
         """Call a function that gives a scalar."""
         listed = ", ".join(f"{v.kind.name} {v.name}" for v in arguments)
-        return self.value(kind, f"call {flags}{kind.name} @{name}({listed})")
+        return self.value(kind, f"call {kind.name} @{name}({listed}){after}")
 
-    def intrinsic(self, name: str, *arguments: Value, flags: str = "") -> Value:
+    def intrinsic(self, name: str, *arguments: Value) -> Value:
         """Call an intrinsic function of LLVM whose operands and result are of one kind."""
         kind = arguments[0].kind
-        suffix = f"f{kind.bits}" if kind.floating else f"i{kind.bits}"
-        whole = f"llvm.{name}.{suffix}"
+        whole = f"llvm.{name}.{kind.suffix}"
         self.module.declare(whole, kind.name, [kind.name] * len(arguments))
-        return self.call(kind, whole, arguments, flags)
+        return self.call(kind, whole, arguments)
 
     @contextmanager
     def loop(
