@@ -50,7 +50,7 @@ def _fresh(value: Any, shared: bool, given: set[int]) -> Any:
 
 BACKENDS: dict[str, tuple[str, str | None]] = {
     "numpy": ("autodiff.compiler.numpy_backend", None),
-    "llvm": ("autodiff.compiler.llvm", "llvmlite"),
+    "llvm": ("autodiff.compiler.native_backend", "llvmlite"),
 }
 """By name: the package whose ``build`` makes a runner, and what has to be installed for it."""
 

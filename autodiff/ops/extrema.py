@@ -8,6 +8,7 @@ import numpy as np
 
 from autodiff.core.declare import primitive
 from autodiff.core.spec import Shape
+from autodiff.ops.lowered import Composed
 from autodiff.ops.samples import Sample
 
 __all__ = ["shares"]
@@ -30,11 +31,19 @@ def _with_and_without_ties(rng: np.random.Generator) -> list[Sample]:
     return [Sample((x, x.max(axis=1)), {"axis": (1,)}) for x in values]
 
 
+def _composed(x: Any, out: Any, *, axis: Shape) -> Any:
+    """`shares`, counting in any case."""
+    kept = tuple([1 if i in axis else n for i, n in enumerate(x.shape)])
+    ties = np.equal(x, np.reshape(out, kept)).astype(np.result_type(x.dtype, np.float32))
+    return (ties / np.sum(ties, axis=axis, keepdims=True)).astype(x.dtype)
+
+
 @primitive(
     constant=("x", "out"),
     batch=_batch,
     cost=lambda x_spec: 2 * x_spec.size,
     sample=_with_and_without_ties,
+    lower=lambda operation: Composed(_composed),
 )
 def shares(x: Any, out: Any, *, axis: Shape) -> Any:
     """Share of each element in an extremum: 1 for the only one, 1/k for each of k equal ones.
