@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from autodiff.transforms.checkpoint import checkpoint
     from autodiff.transforms.custom import custom_jvp, custom_vjp
     from autodiff.transforms.jacobian.functions import hessian, jacobian
+    from autodiff.transforms.scan.functions import scan
 
 __version__ = "0.1.0"
 
@@ -100,6 +101,7 @@ __all__ = [
     "record",
     "relu",
     "report",
+    "scan",
     "sigmoid",
     "softmax",
     "softplus",
@@ -133,6 +135,7 @@ _LAZY_NAMES = {
     "hessian": "autodiff.transforms.jacobian.functions",
     "jacobian": "autodiff.transforms.jacobian.functions",
     "report": "autodiff.flow",
+    "scan": "autodiff.transforms.scan.functions",
 }
 
 

@@ -19,7 +19,7 @@ from autodiff.interpret.reverse import recorder
 from autodiff.interpret.sweep import sweep
 from autodiff.views import handed_out
 
-__all__ = ["pull_back", "run", "run_batched", "run_flattened"]
+__all__ = ["pull_back", "run", "run_batched", "run_flattened", "seed"]
 
 FlatFunction = Callable[..., Iterable[Any]]
 """Function of values that are no containers; returns any number of such values."""
@@ -92,7 +92,7 @@ def pull_back(
     outs = run(reverse, function, inputs)
     reached = sweep(
         [
-            (node, _seed(g, out.dtype))
+            (node, seed(g, out.dtype))
             for (out, node), g in zip(outs, cotangents, strict=True)
             if node is not None and g is not None
         ]
@@ -104,7 +104,7 @@ def pull_back(
     return found
 
 
-def _seed(g: Any, dtype: Any) -> Any:
+def seed(g: Any, dtype: Any) -> Any:
     """Cast a cotangent to its output's dtype, but keep the imaginary part: inputs decide on it.
 
     A rule that is transposed here may have returned something real for a complex input.
