@@ -36,7 +36,17 @@ from autodiff.tape.entries import Constant, Entry, Operand
 from autodiff.tape.ir import Tape
 from autodiff.transforms.scan.operation import Scan
 
-__all__ = ["Called", "Fused", "Group", "Looped", "Member", "Multiplied", "Operandum", "all_operands", "fuse"]
+__all__ = [
+    "Called",
+    "Fused",
+    "Group",
+    "Looped",
+    "Member",
+    "Multiplied",
+    "Operandum",
+    "all_operands",
+    "fuse",
+]
 
 
 class Operandum(NamedTuple):
@@ -215,6 +225,7 @@ class Fused:
 
     Attributes
     ----------
+    tape : Tape
     work : list
         In the order in which it runs.
     places : dict of int to Place
@@ -227,6 +238,7 @@ class Fused:
         Whole, of memory that no other output has.
     """
 
+    tape: Tape
     work: list[Work]
     places: dict[int, Place]
     specs: dict[int, Spec]
@@ -285,7 +297,7 @@ class _Fusion:
             self.add(entry)
         outputs = self.finished_outputs()
         return Fused(
-            self.work, self.places, self.specs, self.constants, outputs, self.next_slot
+            self.tape, self.work, self.places, self.specs, self.constants, outputs, self.next_slot
         )
 
     # --- values -----------------------------------------------------------------------------------
@@ -388,16 +400,26 @@ class _Fusion:
         given = scan.carries + scan.stacked
         self.work.append(
             Looped(
-                order, entry, fused, [variable.slot for variable in body.inputs],
-                carries, scanned, outside,
-                slots[count:given], slots[given : given + scan.summed],
-                slots[given + scan.summed :], scan.kept, scan.length, scan.reverse, reads,
-            )  # fmt: skip
+                order,
+                entry,
+                fused,
+                [variable.slot for variable in body.inputs],
+                carries,
+                scanned,
+                outside,
+                slots[count:given],
+                slots[given : given + scan.summed],
+                slots[given + scan.summed :],
+                scan.kept,
+                scan.length,
+                scan.reverse,
+                reads,
+            )
         )
         return True
 
     def compact(self, operand: Operand, lead: int) -> Place:
-        """Place of an operand whose slices along the first axes are in C order; a copy if need be."""
+        """Place of an operand, or of a copy, whose slices along the first axes are in C order."""
         place = self.places.get(operand.slot)
         if place is None:
             return self.whole(operand)
