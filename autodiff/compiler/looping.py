@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from autodiff.compiler.emission import Sunk, Supports, crossing, filling, nest_of, product_of
-from autodiff.compiler.fusion import Called, Fused, Looped, Multiplied, Work
+from autodiff.compiler.groups import Called, Fused, Looped, Multiplied, Work
 from autodiff.compiler.kernels import Access, Loop, Matrix, Nest, Node, Product, Stage, Step, Store
 from autodiff.compiler.sinking import kept_and_sunk
 from autodiff.core.spec import Spec

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from autodiff.compiler.forms import simplified
-from autodiff.compiler.fusion import Called, Fused, Group, fuse
+from autodiff.compiler.fusion import fuse
+from autodiff.compiler.groups import Called, Fused, Group
 from autodiff.compiler.kernels import Kernels
 from autodiff.compiler.llvm import compile_kernels, supports
 from autodiff.compiler.passes import optimized
