@@ -257,6 +257,62 @@ def test_inner_products_that_are_used_again_are_no_part_of_a_chain() -> None:
     assert len(agree(tape)) == 2
 
 
+# --- sums of products of matrices -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("f", "shapes", "left"),
+    [
+        (lambda a, b, c: a @ b + a @ c, ((9, 9), (9, 9), (9, 9)), ["add", "matmul"]),
+        (lambda a, b, c: b @ a + 1.0 + c @ a, ((9, 9), (9, 9), (9, 9)), ["add", "matmul", "add"]),
+        (lambda a, b, c: a @ b + a @ c, ((9, 9), (9,), (9,)), ["add", "matmul"]),
+        (lambda a, b, c: a @ b + a @ c, ((9, 9), (9, 9), (9,)), ["matmul", "matmul", "add"]),
+        (lambda a, b, c: a @ b + b @ c, ((9, 9), (9, 9), (9, 9)), ["matmul", "matmul", "add"]),
+        (
+            lambda a, b, c: (a @ b) + np.sin(a @ c),
+            ((9, 9), (9, 9), (9, 9)),
+            ["matmul", "matmul", "sin", "add"],
+        ),
+    ],
+)
+def test_sums_of_products_that_share_a_factor(
+    f: Callable[..., Any], shapes: tuple[Shape, ...], left: list[str]
+) -> None:
+    assert names(agree(recorded(f, *[array(11, *shape) for shape in shapes]))) == left
+
+
+def recurrent(steps: int, size: int) -> tuple[Callable[..., Any], dict[str, Any], Any]:
+    """A network with a state, its parameters, and what it sees at each step."""
+    params = {"w": array(1, size, 4), "u": array(2, size, size) / size, "b": array(3, size)}
+    xs = array(4, steps, 4)
+
+    def loss(p: dict[str, Any], xs: Any) -> Any:
+        h = np.zeros(size)
+        for x in xs:
+            h = np.tanh(p["w"] @ x + p["u"] @ h + p["b"])
+        return np.sum(h * h)
+
+    return loss, params, xs
+
+
+def test_the_gradient_of_a_weight_used_in_each_step_is_one_product() -> None:
+    loss, params, xs = recurrent(6, 12)
+    tape = recorded(ad.grad(loss), params, xs)
+    short = agree(tape)
+    outer = [entry for entry in short if entry.primitive.name == "matmul" and entry.shape[1:]]
+    assert sorted(entry.shape for entry in outer if entry.pulls) == [(12, 4), (12, 12)]
+    assert short.cost().flops < tape.cost().flops
+    assert names(short).count("concatenate") >= 2
+
+
+def test_products_of_wide_matrices_are_added_as_they_are() -> None:
+    def f(a: Any, b: Any) -> Any:
+        return sum(a[i] @ b[i] for i in range(4))
+
+    assert "concatenate" not in names(agree(recorded(f, array(1, 4, 9, 9), array(2, 4, 9, 9))))
+    assert "concatenate" in names(agree(recorded(f, array(1, 4, 9, 1), array(2, 4, 1, 9))))
+
+
 # --- whatever there is ----------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autodiff.compiler.passes.algebra import ALGEBRA
+from autodiff.compiler.passes.algebra import ADD, ALGEBRA
 from autodiff.compiler.passes.chains import chain_rule
 from autodiff.compiler.passes.common import sharing_rule
 from autodiff.compiler.passes.contractions import CONTRACTIONS
@@ -17,6 +17,7 @@ from autodiff.compiler.passes.draft import Draft, Rule, Rules
 from autodiff.compiler.passes.folding import folding_rule
 from autodiff.compiler.passes.products import MATMUL, PRODUCTS
 from autodiff.compiler.passes.shapes import SHAPES, SPREAD
+from autodiff.compiler.passes.sums import sum_rule
 from autodiff.core.primitive import Primitive
 from autodiff.tape.ir import Tape
 
@@ -79,7 +80,8 @@ def optimized(tape: Tape, *, reassociate: bool = False) -> Tape:
         draft.sweep(Rules(by_primitive=_ROUNDED))
         drop_dead(draft)
         draft.count()
-        draft.sweep(Rules(by_primitive=_together({MATMUL: (chain_rule(draft),)}, SHAPES)))
+        together = {MATMUL: (chain_rule(draft),), ADD: (sum_rule(draft),)}
+        draft.sweep(Rules(by_primitive=_together(together, SHAPES)))
         if not draft.changed:
             break
         _simplify(draft, fold)

@@ -73,10 +73,20 @@ def transpose(draft: Draft, operation: Operation) -> Found:
         return _itself(draft, operation)
     maker = draft.made_by(x, TRANSPOSE)
     if maker is None:
-        return None
+        return _of_a_vector(draft, operation, x)
     first = maker.params["axes"]
     both = tuple([first[axis] for axis in axes])
     return _emitted(draft, operation, TRANSPOSE, maker.inputs[0], {"axes": both})
+
+
+def _of_a_vector(draft: Draft, operation: Operation, x: int) -> Found:
+    """The transpose of a vector that was made a row or column is a reshape of the vector."""
+    maker = draft.made_by(x, RESHAPE)
+    if maker is None or len(_longer(operation.spec.shape)) > 1:
+        return None
+    if draft.specs[maker.inputs[0]].ndim != 1:
+        return None
+    return _emitted(draft, operation, RESHAPE, maker.inputs[0], {"shape": operation.spec.shape})
 
 
 def broadcast(draft: Draft, operation: Operation) -> Found:
