@@ -305,6 +305,25 @@ def test_the_gradient_of_a_weight_used_in_each_step_is_one_product() -> None:
     assert names(short).count("concatenate") >= 2
 
 
+def test_what_is_multiplied_by_a_weight_in_each_step_is_multiplied_at_once() -> None:
+    loss, params, xs = recurrent(6, 20)
+    short = agree(recorded(loss, params, xs))
+    outer = [entry for entry in short if entry.primitive.name == "matmul" and entry.shape[1:]]
+    assert [entry.shape for entry in outer] == [(6, 20)]
+    rows = agree(
+        recorded(lambda w, x, y: x @ w + np.sin(y @ w), *map(array, (1, 2, 3), *[(9,) * 3] * 2))
+    )
+    assert names(rows).count("matmul") == 1
+
+
+def test_products_that_have_to_wait_are_not_multiplied_at_once() -> None:
+    def f(w: Any, x: Any) -> Any:
+        first = w @ x
+        return w @ np.sin(first) + w @ np.cos(first)
+
+    assert names(agree(recorded(f, array(1, 9, 9), array(2, 9)))).count("matmul") == 2
+
+
 def test_products_of_wide_matrices_are_added_as_they_are() -> None:
     def f(a: Any, b: Any) -> Any:
         return sum(a[i] @ b[i] for i in range(4))

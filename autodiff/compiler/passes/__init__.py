@@ -18,13 +18,14 @@ from autodiff.compiler.passes.folding import folding_rule
 from autodiff.compiler.passes.products import MATMUL, PRODUCTS
 from autodiff.compiler.passes.shapes import SHAPES, SPREAD
 from autodiff.compiler.passes.sums import sum_rule
+from autodiff.compiler.passes.together import together_rule
 from autodiff.core.primitive import Primitive
 from autodiff.tape.ir import Tape
 
 __all__ = ["optimized"]
 
 
-def _together(*tables: Mapping[Primitive, tuple[Rule, ...]]) -> dict[Primitive, tuple[Rule, ...]]:
+def _merged(*tables: Mapping[Primitive, tuple[Rule, ...]]) -> dict[Primitive, tuple[Rule, ...]]:
     """Rules of several passes by primitive, in their order."""
     merged: dict[Primitive, tuple[Rule, ...]] = {}
     for table in tables:
@@ -33,8 +34,8 @@ def _together(*tables: Mapping[Primitive, tuple[Rule, ...]]) -> dict[Primitive, 
     return merged
 
 
-_EXACT = _together(ALGEBRA, SHAPES, SPREAD)
-_ROUNDED = _together(PRODUCTS, CONTRACTIONS, SHAPES)
+_EXACT = _merged(ALGEBRA, SHAPES, SPREAD)
+_ROUNDED = _merged(PRODUCTS, CONTRACTIONS, SHAPES)
 _ROUNDS = 6
 """Each round may uncover products for the next; what is left after these stays."""
 
@@ -80,11 +81,14 @@ def optimized(tape: Tape, *, reassociate: bool = False) -> Tape:
         draft.sweep(Rules(by_primitive=_ROUNDED))
         drop_dead(draft)
         draft.count()
-        together = {MATMUL: (chain_rule(draft),), ADD: (sum_rule(draft),)}
-        draft.sweep(Rules(by_primitive=_together(together, SHAPES)))
+        whole = {MATMUL: (chain_rule(draft),), ADD: (sum_rule(draft),)}
+        draft.sweep(Rules(by_primitive=_merged(whole, SHAPES)))
+        if not draft.changed:
+            # Last, because products that are one are in no chain and no sum
+            draft.sweep(Rules(by_primitive={MATMUL: (together_rule(draft),)}))
+        _simplify(draft, fold)
         if not draft.changed:
             break
-        _simplify(draft, fold)
     return draft.finish()
 
 
