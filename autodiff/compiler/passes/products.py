@@ -122,6 +122,24 @@ def _one_scaling(draft: Draft, operation: Operation, outer: Scaling) -> Found:
     return (draft.emit(MULTIPLY, (inner.value, draft.constant(both)), operation.spec),)
 
 
+def scaled_factor(draft: Draft, operation: Operation) -> Found:
+    """A factor scaled where it has more elements than the other: the other is."""
+    for place, value in enumerate(operation.inputs):
+        scaling = scaling_of(draft, draft.makers[value]) if draft.used_once(value) else None
+        if scaling is None:
+            continue
+        factors = list(operation.inputs)
+        other = draft.specs[factors[1 - place]]
+        if other.dtype != operation.spec.dtype or draft.specs[value].dtype != other.dtype:
+            continue
+        if other.size >= draft.specs[value].size or not draft.is_variable(factors[1 - place]):
+            continue
+        factors[place] = scaling.value
+        factors[1 - place] = scaling.of(draft, factors[1 - place])
+        return (draft.emit(MULTIPLY, factors, operation.spec),)
+    return None
+
+
 def product_of_scaled(draft: Draft, operation: Operation) -> Found:
     """A scaled factor: the other factor is scaled, or the product, where that is smaller."""
     if any(draft.specs[value].dtype != operation.spec.dtype for value in operation.inputs):
@@ -192,7 +210,7 @@ def _reshaped(draft: Draft, value: int, shape: tuple[int, ...]) -> int:
 PRODUCTS: dict[Primitive, tuple[Rule, ...]] = {
     TRANSPOSE: (transposed_product,),
     MATMUL: (stacked_product, vector_product, product_of_scaled),
-    MULTIPLY: (scaled_product,),
+    MULTIPLY: (scaled_product, scaled_factor),
     DIVIDE: (scaled_product,),
     NEGATIVE: (scaled_product,),
 }

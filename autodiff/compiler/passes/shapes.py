@@ -135,18 +135,38 @@ def index(draft: Draft, operation: Operation) -> Found:
     spec = draft.specs[operation.inputs[0]]
     if len(operation.inputs) > 1 or spec.size != operation.spec.size:
         return None
-    template = operation.params["template"]
-    taken = [entry for entry in template if entry is not None]
-    for place, entry in enumerate(taken):
-        if entry is Ellipsis:
-            taken[place : place + 1] = [slice(None)] * (spec.ndim - len(taken) + 1)
-            break
-    for entry, length in zip(taken, spec.shape, strict=False):
-        if type(entry) is not slice or entry.indices(length) != (0, length, 1):
-            return None
+    if not _takes_everything(operation.params["template"], spec.shape):
+        return None
     if spec == operation.spec:
         return _itself(draft, operation)
     return _emitted(draft, operation, RESHAPE, operation.inputs[0], {"shape": operation.spec.shape})
+
+
+def _takes_everything(template: tuple[Any, ...], shape: Shape) -> bool:
+    """Whether an index gives all elements in their order."""
+    taken = [entry for entry in template if entry is not None]
+    for place, entry in enumerate(taken):
+        if entry is Ellipsis:
+            taken[place : place + 1] = [slice(None)] * (len(shape) - len(taken) + 1)
+            break
+    return all(
+        type(entry) is slice and entry.indices(length) == (0, length, 1)
+        for entry, length in zip(taken, shape, strict=False)
+    )
+
+
+def scatter(draft: Draft, operation: Operation) -> Found:
+    """The way back of such an index."""
+    if len(operation.inputs) > 1:
+        return None
+    (x,) = operation.inputs
+    spec, out = draft.specs[x], operation.spec
+    (template,) = operation.params["templates"]
+    if spec.dtype != out.dtype or spec.size != out.size or not out.shape:
+        return None
+    if not _takes_everything(template, out.shape):
+        return None
+    return _emitted(draft, operation, RESHAPE, x, {"shape": out.shape})
 
 
 def padded(draft: Draft, operation: Operation) -> Found:
@@ -160,6 +180,7 @@ SHAPES: dict[Primitive, tuple[Rule, ...]] = {
     BROADCAST: (broadcast,),
     CONVERT: (convert,),
     INDEX: (index,),
+    REGISTRY["scatter"]: (scatter,),
     REGISTRY["pad_zeros"]: (padded,),
     **{REGISTRY[name]: (reduced,) for name in ("sum", "mean", "max", "min", "unbroadcast")},
 }
