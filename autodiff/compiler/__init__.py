@@ -1,1 +1,1 @@
-"""Optimised programs of tapes: passes that rewrite a tape, and what runs the result."""
+"""Compiling: a function runs from an optimised tape, as generated NumPy or native code."""
