@@ -9,8 +9,9 @@ from test_inplace_programs import program as random_program
 
 import autodiff as ad
 from autodiff import tree
-from autodiff.compiler.numpy_backend import allocation, build, runner
+from autodiff.compiler.numpy_backend import allocation, blocks, build, runner
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.ir import Tape
 
 
@@ -273,6 +274,24 @@ def test_outputs_that_are_inputs_constants_and_views():
     check(record(function, x), [x])
 
 
+def test_one_number_in_every_place():
+    ones = np.broadcast_to(1.0, (2, 3))
+
+    def function(x, s):
+        spread = np.broadcast_to(s, (2, 3))
+        row = np.broadcast_to(x[0], (2, 3))
+        return -spread, spread * 2.0, ones * s, ones * x, row * 2.0, np.exp(row), row + spread
+
+    x = np.arange(6.0).reshape(2, 3)
+    check(record(function, x, 0.5), [x, 0.5])
+    builder = TapeBuilder()
+    slot = builder.constant(ones)
+    spec = spec_of(ones)
+    (negated,) = builder.emit(ad.REGISTRY["negative"], (slot,), (spec,))
+    (twice,) = builder.emit(ad.REGISTRY["multiply"], (negated, slot), (spec,))
+    check(builder.finish((negated, twice)), [])
+
+
 def test_large_outputs_are_used_again_only_when_nobody_holds_them():
     program = build(flat(record(lambda x: np.exp(x) * 2.0, np.zeros(100_000))))
     x = np.zeros(100_000)
@@ -311,6 +330,77 @@ def test_order_of_memory():
 
     x, y = np.random.default_rng(0).normal(size=(2, 3, 3))
     check(record(function, x, y), [x, y], layouts=True)
+
+
+# --- blocks ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny_blocks(monkeypatch):
+    """Run everything that can be in blocks of one row or two."""
+    monkeypatch.setattr(blocks, "LARGEST", 1)
+    monkeypatch.setattr(blocks, "FEWEST", 2)
+    monkeypatch.setattr(blocks, "BLOCK", 24)
+
+
+def waves(x, y):
+    a = np.tanh(x) * y
+    b = np.exp(-a * a) + x[0] * np.where(a > 0, a, y)
+    c = b * a - np.sqrt(np.abs(b)) / (y * y + 1.0)
+    d = c[::-1] * c + ad.sigmoid(c) * ad.softplus(b)
+    return np.sum(d) + np.mean(d * c.T.reshape(c.shape) + b), d
+
+
+def test_blocks(tiny_blocks):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 9, 4))
+    program = check(record(waves, x, y), [x, y], exact=False)
+    assert program.source.count("def group") >= 2
+    gradient = ad.grad(lambda x, y: waves(x, y)[0], argnums=(0, 1))
+    program = check(record(gradient, x, y), [x, y], exact=False)
+    assert program.source.count("def group") >= 2
+    for layout in (fortran, reversed_, strided):
+        check(record(gradient, x, y), [layout(x), layout(y)], exact=False)
+
+
+@pytest.mark.parametrize("case", SMOOTH, ids=repr)
+def test_vjp_in_blocks(case, tiny_blocks):
+    out, _ = ad.vjp(case.of_active, *case.active)
+    g = like(generator(case), out)
+
+    def pulled(g, *active):
+        return ad.vjp(case.of_active, *active)[1](g)
+
+    check(record(pulled, g, *case.active), leaves((g, *case.active)), exact=False)
+
+
+@pytest.mark.parametrize("seed", range(60, 160))
+def test_random_programs_in_blocks(seed, tiny_blocks):
+    function = random_program(seed)
+    x = np.random.default_rng(seed).normal(size=(3, 4))
+    check(record(ad.value_and_grad(function), x), [x], exact=False)
+
+
+def test_blocks_need_less_memory():
+    x = np.random.default_rng(0).normal(size=(1 << 19))
+    tape = record(lambda x: np.exp(-np.sin(x) * np.cos(x)) * 2.0 + np.sin(x), x)
+    program = build(flat(tape))
+    assert program.source.count("def group") == 1
+    assert program.peak_bytes < x.nbytes
+    np.testing.assert_allclose(program(x)[0], eager(flat(tape), [x])[0], rtol=1e-14)
+
+
+def test_planted_mistake_in_blocks_is_caught(tiny_blocks, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(9, 4))
+
+    def function(x):
+        y = np.sin(x) * 2.0
+        return y[::-1] * y + np.cos(y)
+
+    check(record(function, x), [x], exact=False)
+    monkeypatch.setattr(blocks, "_read_partly", lambda line: set())
+    with pytest.raises(AssertionError):
+        check(record(function, x), [x], exact=False)
 
 
 # --- threads, errors ------------------------------------------------------------------------------

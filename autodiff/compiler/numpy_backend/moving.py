@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.numpy_backend.elementwise import layout_of
+from autodiff.compiler.numpy_backend.elementwise import elementwise, layout_of
 from autodiff.compiler.numpy_backend.planner import Planner, compact
 from autodiff.compiler.numpy_backend.values import Value
 from autodiff.core.arrays import memory_of, repeated, scatter_add
@@ -20,12 +20,12 @@ __all__ = [
     "convert",
     "imag",
     "index",
+    "itself",
     "pad_zeros",
     "real",
     "reshape",
     "scatter",
     "stack",
-    "stop_gradient",
     "transpose",
 ]
 
@@ -184,13 +184,15 @@ def imag(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     return True
 
 
-def stop_gradient(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
+def itself(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     """The value itself: what is handed out is no memory of the program anyway."""
     (value,) = operands
-    if value.spec.shape and value.spec.dtype.kind in "iufc":
-        planner.alias(entry.output, value)
-        return True
-    return False
+    if not value.spec.shape or value.spec.dtype.kind not in "iufc":
+        return False
+    if not compact(planner.assumed(value)):
+        return elementwise(planner, entry, operands)
+    planner.alias(entry.output, value)
+    return True
 
 
 def convert(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
@@ -204,7 +206,7 @@ def convert(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
         planner.alias(variable, value)
         return True
     result = planner.output(variable, layout_of(planner, operands, variable.spec))
-    planner.line(f'{_copyto(planner)}({{out}}, {{0}}, "unsafe")', [value], result, "effect")
+    planner.line(f'{_copyto(planner)}({{out}}, {{0}}, "unsafe")', [value], result, "effect", True)
     return True
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.compiler.numpy_backend.blocks import form_groups
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import (
     aligned_memory,
@@ -54,6 +55,8 @@ class Planner:
         Objects that the program names.
     results : list of Value
         What the program returns.
+    groups : list of Group
+        Lines that run block by block.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Planner:
         self._handlers = handlers
         self._elementwise = elementwise
         self._names: dict[int, str] = {}
+        self._constants: dict[Any, Value] = {}
         self._numbers = itertools.count()
         self._values: dict[int, Value] = {}
         self._last_use = _last_uses(tape)
@@ -85,6 +89,10 @@ class Planner:
         self.position = len(tape.entries)
         self.results = self._handed_out()
         self._measure()
+        self.groups = form_groups(self.lines)
+        inner = {storage for group in self.groups for storage in group.inner}
+        self.storages = [storage for storage in self.storages if storage not in inner]
+        self.storages += [group.memory for group in self.groups if group.memory is not None]
 
     # --- what handlers use ------------------------------------------------------------------------
 
@@ -236,13 +244,28 @@ class Planner:
         self.line(text, reads, result, "bind")
         return result
 
-    def line(self, text: str, reads: Sequence[Value], result: Value | None, role: Any) -> None:
+    def line(
+        self,
+        text: str,
+        reads: Sequence[Value],
+        result: Value,
+        role: Any,
+        elementwise: bool = False,
+        buffers: Sequence[Value] = (),
+    ) -> None:
         """Add a line: see `Line`."""
-        self.lines.append(Line(text, tuple(reads), result, role, self.position))
+        made = Line(text, tuple(reads), result, role, self.position, tuple(buffers), elementwise)
+        self.lines.append(made)
 
-    def constant(self, value: Any, hint: str = "c") -> Value:
-        """Value of an array that the program itself brings along."""
-        return Value(spec_of(value), self.bind(value, hint), literal=value, is_constant=True)
+    def shared_constant(self, array: Any, hint: str) -> Value:
+        """Value of a small array that the program brings along: one for one content."""
+        key = array.dtype, array.shape, array.tobytes()
+        value = self._constants.get(key)
+        if value is None:
+            name = self.bind(array, hint)
+            value = Value(spec_of(array), name, literal=array, is_constant=True)
+            self._constants[key] = value
+        return value
 
     # --- entries ----------------------------------------------------------------------------------
 
@@ -363,10 +386,13 @@ class Planner:
                 storage.end = len(self.lines)
 
 
-_TAKEN = frozenset({"m", "program", "take", "empty", "empty_like", "number"})
+_TAKEN = frozenset(
+    {"m", "program", "take", "empty", "empty_like", "number", "idle", "other", "explain"}
+    | {"start", "rows", "slice", "range", "type", "IndexError", "Exception"}
+)
 
 
-_NUMBERED = re.compile(r"[bmnrsvx]\d+")
+_NUMBERED = re.compile(r"([bmnrsvx]|part|group|pool_b)\d+(_p)?")
 """Names that values have."""
 
 

@@ -181,9 +181,9 @@ def where(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     copyto = planner.bind(np.copyto, "copyto")
     result = planner.over(variable, [y] if y is not x else [], prototype)
     if not (y.is_static and result.storages == y.storages):
-        planner.line(f"{copyto}({{out}}, {{0}})", [y.source or y], result, "effect")
+        planner.line(f"{copyto}({{out}}, {{0}})", [y.source or y], result, "effect", True)
     text = f"{copyto}({{out}}, {{0}}, where={{1}})"
-    planner.line(text, [x.source or x, condition], result, "effect")
+    planner.line(text, [x.source or x, condition], result, "effect", True)
     return True
 
 
@@ -208,7 +208,7 @@ def clip(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     prototype = layout_of(planner, operands, variable.spec)
     result = planner.output(variable, prototype)
     name = planner.bind(np.clip, "clip")
-    planner.line(f"{name}({{0}}, {{1}}, {{2}}, {{out}})", operands, result, "buffer")
+    planner.line(f"{name}({{0}}, {{1}}, {{2}}, {{out}})", operands, result, "buffer", True)
     return True
 
 

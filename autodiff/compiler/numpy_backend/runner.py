@@ -125,6 +125,8 @@ def _numpy_runner(tape: Tape) -> Runner:
     planner = Planner(tape, HANDLERS, elementwise)
     source = write(planner)
     nbytes = allocate(planner.storages)
+    for group in planner.groups:
+        group.settle()
     code = compile(source.text, "<autodiff program>", "exec")
     runner = Runner(tape, source.text, source.kernels, nbytes)
     runner.program = _Workspaces(planner, source, code, nbytes).make()
