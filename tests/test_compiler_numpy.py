@@ -1,6 +1,10 @@
 """The `numpy` backend of compiled programs computes what the tape computes, bit by bit."""
 
+import multiprocessing
+import os
+import random
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -332,12 +336,93 @@ def test_order_of_memory():
     check(record(function, x, y), [x, y], layouts=True)
 
 
+UNARY = [np.tanh, np.sin, np.negative, np.abs, ad.sigmoid, ad.relu, lambda x: x * 2.0, np.square]
+BINARY = [np.add, np.multiply, np.subtract, np.maximum, np.arctan2, lambda x, y: x / (y * y + 1)]
+MOVES = [
+    lambda x: x.T,
+    lambda x: x[::-1],
+    lambda x: x[..., None],
+    lambda x: x[0],
+    lambda x: x[1:],
+    lambda x: x[[0, -1, 0]],
+    lambda x: x.reshape(-1),
+    lambda x: np.moveaxis(x, 0, -1),
+    lambda x: np.concatenate([x, x[:1] * 3.0]),
+    lambda x: np.stack([x, x * 2.0], axis=-1),
+    lambda x: np.pad(x, 1),
+    lambda x: np.where(x > 0.1, x, 0.5),
+    lambda x: np.where(x > 0.1, 0.5, x),
+    lambda x: np.clip(x, -0.5, 0.5),
+    lambda x: x.astype(np.float32),
+    lambda x: x.astype(np.float64),
+    lambda x: np.sum(x, axis=0),
+    lambda x: np.mean(x, axis=-1, keepdims=True),
+    lambda x: np.max(x, axis=-1),
+    lambda x: np.cumsum(x, axis=0),
+    lambda x: x.copy(),
+]
+
+
+def random_array_program(seed):
+    """Random function of arrays that broadcast, reduce, multiply, and are views of one another."""
+
+    def function(*xs):
+        draw = random.Random(seed)
+        values = list(xs)
+        for _ in range(draw.randint(4, 25)):
+            a, b = draw.choice(values), draw.choice(values)
+            which = draw.random()
+            if which < 0.3:
+                values.append(draw.choice(UNARY)(a))
+            elif which < 0.6:
+                fits = all(
+                    m == n or 1 in (m, n)
+                    for m, n in zip(a.shape[::-1], b.shape[::-1], strict=False)
+                )
+                values.append(draw.choice(BINARY)(a, b if fits else np.mean(b)))
+            elif which < 0.7 and a.ndim == b.ndim == 2:
+                values.append(np.tanh(a @ (b if a.shape[1] == b.shape[0] else a.T)))
+            else:
+                move = draw.choice(MOVES)
+                if a.ndim and a.size < 200 and len(a) > 1:
+                    values.append(move(a))
+        return values[-1], draw.choice(values), np.sum(values[-1] * 2.0)
+
+    return function
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_random_array_programs(seed):
+    function, rng = random_array_program(seed), np.random.default_rng(seed)
+    xs = [
+        rng.normal(size=(3, 4)),
+        rng.normal(size=(4,)).astype(np.float32),
+        rng.normal(size=(3, 1)),
+    ]
+    check(record(function, *xs), xs)
+    check(record(ad.value_and_grad(lambda *xs: function(*xs)[2], argnums=(0, 1, 2)), *xs), xs)
+
+
+@pytest.mark.parametrize("seed", range(120, 200))
+def test_random_array_programs_in_blocks(seed, tiny_blocks):
+    function, rng = random_array_program(seed), np.random.default_rng(seed)
+    xs = [
+        rng.normal(size=(3, 4)),
+        rng.normal(size=(4,)).astype(np.float32),
+        rng.normal(size=(3, 1)),
+    ]
+    check(
+        record(ad.value_and_grad(lambda *xs: function(*xs)[2], argnums=(0, 1, 2)), *xs), xs, False
+    )
+
+
 # --- blocks ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def tiny_blocks(monkeypatch):
+@pytest.fixture(params=[1, 3], ids=["alone", "threads"])
+def tiny_blocks(request, monkeypatch):
     """Run everything that can be in blocks of one row or two."""
+    monkeypatch.setattr(blocks, "thread_count", lambda: request.param)
     monkeypatch.setattr(blocks, "LARGEST", 1)
     monkeypatch.setattr(blocks, "FEWEST", 2)
     monkeypatch.setattr(blocks, "BLOCK", 24)
@@ -386,8 +471,38 @@ def test_blocks_need_less_memory():
     tape = record(lambda x: np.exp(-np.sin(x) * np.cos(x)) * 2.0 + np.sin(x), x)
     program = build(flat(tape))
     assert program.source.count("def group") == 1
-    assert program.peak_bytes < x.nbytes
+    assert program.peak_bytes < x.nbytes * blocks.thread_count()
     np.testing.assert_allclose(program(x)[0], eager(flat(tape), [x])[0], rtol=1e-14)
+
+
+def test_blocks_in_threads_treat_errors_as_the_caller_does(tiny_blocks):
+    x = np.zeros((9, 4))
+    program = build(flat(record(lambda x: np.exp(1.0 / (x * 2.0) + x) * x, x + 1.0)))
+    with np.errstate(all="ignore"):
+        assert np.isnan(program(x)[0]).all()
+    x[8] = 1.0
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        program(x)
+    x[:] = 1.0
+    np.testing.assert_allclose(program(x)[0], np.exp(1.5))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_blocks_in_threads_after_a_fork(monkeypatch):
+    monkeypatch.setattr(blocks, "thread_count", lambda: 2)
+    x = np.random.default_rng(0).normal(size=(1 << 19))
+    program = build(flat(record(lambda x: np.exp(-np.sin(x)) * 2.0 + x, x)))
+    assert "in_parts" in program.source
+    (wanted,) = program(x)
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=lambda: queue.put(float(np.sum(program(x)[0]))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are threads is what this is about
+        child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert queue.get() == np.sum(wanted)
 
 
 def test_planted_mistake_in_blocks_is_caught(tiny_blocks, monkeypatch):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from autodiff.compiler.numpy_backend.allocation import allocate
+from autodiff.compiler.numpy_backend.threads import thread_count
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import memory_order
 from autodiff.core.spec import Spec
@@ -40,6 +41,7 @@ class Group:
         Of every result.
     rows : int
         How many are taken at a time.
+    threads : int
     inner : list of Storage
         Memory of which only a block is needed, because nothing else reads it.
     memory : Storage
@@ -50,6 +52,7 @@ class Group:
     stop: int
     shape: tuple[int, ...]
     rows: int
+    threads: int = 1
     inner: list[Storage] = field(default_factory=list)
     memory: Storage | None = None
 
@@ -84,9 +87,9 @@ def form_groups(lines: Sequence[Line]) -> list[Group]:
                 storage.begin = min(storage.begin, group.start)
                 storage.end = max(storage.end, last)
         for storage in inner:
-            shape = (group.rows, *group.shape[1:])
-            storage.spec = Spec(shape, storage.spec.dtype)
-            storage.prototype = storage.prototype[: group.rows]
+            rows = group.rows * group.threads
+            storage.spec = Spec((rows, *group.shape[1:]), storage.spec.dtype)
+            storage.prototype = storage.prototype[:rows]
         for value in values:
             if value.storages and value.storages[0] in inner:
                 value.prototype = value.storages[0].prototype
@@ -124,7 +127,8 @@ def _made(lines: Sequence[Line], forming: list[int]) -> Iterator[Group]:
     widest = max(line.result.spec.dtype.itemsize for line in own if line.result is not None)
     rows = max(1, BLOCK // (math.prod(shape[1:]) * widest))
     if 2 * rows <= shape[0]:
-        yield Group(forming[0], forming[-1] + 1, shape, rows)
+        threads = min(thread_count(), shape[0] // rows)
+        yield Group(forming[0], forming[-1] + 1, shape, rows, threads)
 
 
 def _goes_with(first: Line, line: Line, written: set[Storage], partial: set[Storage]) -> bool:

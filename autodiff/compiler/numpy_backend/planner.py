@@ -388,7 +388,8 @@ class Planner:
 
 _TAKEN = frozenset(
     {"m", "program", "take", "empty", "empty_like", "number", "idle", "other", "explain"}
-    | {"start", "rows", "slice", "range", "type", "IndexError", "Exception"}
+    | {"first", "last", "mine", "own", "start", "stop", "rows", "min", "slice", "range", "type"}
+    | {"IndexError", "Exception"}
 )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from autodiff.compiler.numpy_backend.blocks import Group, is_cut
 from autodiff.compiler.numpy_backend.planner import Planner, compact
+from autodiff.compiler.numpy_backend.threads import in_parts
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import LARGE
 
@@ -141,24 +142,27 @@ class _Writer:
             names = [named(value) for value in line.reads]
             body.append(line.text.format(*names, out=named(result)))
             self.notes.append(_Written(body[-1], (), (), line.position))
-        count = group.shape[0]
+        count, rows = group.shape[0], group.rows
         parts = [
-            f"{name}_p = {name}[: {count} - start]"
-            if value.storages and value.storages[0] in inner
-            else f"{name}_p = {name}[rows]"
+            f"{name}_p = {name}[{'own' if set(value.storages) & inner else 'rows'}]"
             for name, value in cut.items()
         ]
         name = f"group{len(self.functions)}"
-        arguments = ", ".join(given)
+        arguments = "".join(f", {each}" for each in given)
         lines = [
-            f"def {name}({arguments}):",
-            f"    for start in range(0, {count}, {group.rows}):",
-            f"        rows = slice(start, start + {group.rows})",
+            f"def {name}(first, last, mine{arguments}):",
+            f"    for start in range(first, last, {rows}):",
+            f"        stop = min(start + {rows}, last)",
+            "        rows, own = slice(start, stop), slice(mine, mine + stop - start)",
             *[f"        {text}" for text in (*parts, *body)],
             "",
         ]
         self.functions.append("\n".join(lines))
-        self._write(f"{name}({arguments})", tuple(given), (), own[0])
+        call = f"{name}(0, {count}, 0{arguments})"
+        if group.threads > 1:
+            several = self.planner.bind(in_parts, "in_parts")
+            call = f"{several}({name}, {count}, {rows}, {group.threads}{arguments})"
+        self._write(call, tuple(given), (), own[0])
 
     def _prepare(self, storage: Storage, line: Line) -> None:
         """Make the memory of a result that is handed out, where it is not made yet."""
