@@ -14,6 +14,7 @@ from test_inplace_programs import program as random_program
 import autodiff as ad
 from autodiff import tree
 from autodiff.compiler.numpy_backend import allocation, blocks, build, runner
+from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.ir import Tape
@@ -262,6 +263,41 @@ def test_promotion_of_numbers():
         return x * 2.0, x * strong, x + 1, x * 1e-50, (x * 2.0) ** 2, x**3, x**0.5, x**-1.0, x**x
 
     check(record(function, x), [x])
+
+
+def test_broadcasts_larger_than_memory():
+    x = np.arange(3.0)
+
+    def function(x):
+        wide = np.broadcast_to(x[:, None, None], (3, 1 << 30, 1 << 20))
+        return wide[1, 5, :4] * 2.0, np.sum(wide[:, 3, :2])
+
+    check(record(function, x), [x])
+
+
+def test_names_that_are_none_in_python():
+    names = ["not a name", "lambda", "idle", "b0", "x0", "take", "sin", "explain", "m"]
+    general, elementwise = (
+        ("linear", {"transpose": lambda g: g * 2.0}),
+        ("elementwise", {"d_x": 2.0}),
+    )
+    functions = [Primitive(lambda x: x * 2.0, *general, name=name) for name in names]
+    numbers = [Primitive(lambda x: x * 2.0, *elementwise, name=name) for name in names]
+
+    def function(x):
+        for each in functions:
+            x = np.sin(each(x))
+        return x
+
+    def of_number(x):
+        for each in numbers:
+            for _ in range(5):
+                x = np.sin(x)
+            x = each(x)
+        return x
+
+    check(record(function, np.ones(3)), [np.ones(3)])
+    check(record(of_number, 0.5), [0.5], exact=False)
 
 
 # --- outputs --------------------------------------------------------------------------------------

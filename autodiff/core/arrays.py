@@ -19,6 +19,7 @@ memory it shows, so an array that owns its memory and has no further reference i
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ __all__ = [
     "scalar_form",
     "scaled",
     "scatter_add",
+    "stretched",
     "updatable",
     "writeable",
     "yielding",
@@ -200,6 +202,17 @@ def laid_out(
 ) -> Any:
     """Return a view of a piece of memory, an array of bytes, from a byte on; C order by default."""
     return np.ndarray(shape, dtype, memory, offset, strides)
+
+
+def stretched(
+    memory: Any, shape: Sequence[int], dtype: DTypeLike, strides: Sequence[int] | None
+) -> Any:
+    """Return what shows a layout that reaches beyond its memory, so that nobody may read it."""
+    first = memory[: np.dtype(dtype).itemsize].view(dtype)
+    if strides is None:
+        lengths = [max(length, 1) for length in shape[1:]] + [first.itemsize]
+        strides = [math.prod(lengths[axis:]) for axis in range(len(shape))]
+    return np.lib.stride_tricks.as_strided(first, shape, strides)
 
 
 def address(array: Any) -> int:

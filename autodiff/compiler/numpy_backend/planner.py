@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from autodiff.core.arrays import (
     laid_out,
     memory_order,
     scalar_form,
+    stretched,
 )
+from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import TapeError
@@ -75,8 +78,7 @@ class Planner:
         self._values: dict[int, Value] = {}
         self._last_use = _last_uses(tape)
         self.handed_out = {output.slot for output in tape.outputs}
-        largest = max((slot.spec.nbytes for slot in tape.slots), default=0)
-        self.prototype_memory = aligned_memory(largest)
+        self._nowhere = aligned_memory(_NOWHERE)
         for number, variable in enumerate(tape.inputs):
             name = f"x{number}"
             spec = variable.spec
@@ -124,8 +126,7 @@ class Planner:
         """Name of an object in the program: the same for the same object."""
         name = self._names.get(id(thing))
         if name is None:
-            hint = hint if hint.isidentifier() else "f"
-            name = hint
+            name = hint = identifier(hint)
             while name in self.bound or name in _TAKEN or _NUMBERED.fullmatch(name):
                 name = f"{hint}_{next(self._numbers)}"
             self._names[id(thing)] = name
@@ -141,7 +142,9 @@ class Planner:
 
     def prototype(self, spec: Spec, strides: Sequence[int] | None = None) -> Any:
         """Array of a layout, C order by default, over memory that means nothing."""
-        return laid_out(self.prototype_memory, spec.shape, spec.dtype, 0, strides)
+        if spec.nbytes <= _NOWHERE:
+            return laid_out(self._nowhere, spec.shape, spec.dtype, 0, strides)
+        return stretched(self._nowhere, spec.shape, spec.dtype, strides)
 
     def assumed(self, value: Value) -> Any:
         """Prototype of a value; where the layout is not known, what it is for inputs in C order."""
@@ -285,6 +288,8 @@ class Planner:
         if known is not None:
             return known
         assert isinstance(operand, Constant)
+        if isinstance(operand.value, Box):
+            raise TapeError("compile: the tape has a Tensor of an outer transform as a constant")
         if not operand.known:
             raise TapeError(
                 f"compile: the tape needs a constant {operand.spec} of which only the shape was "
@@ -386,6 +391,9 @@ class Planner:
                 storage.end = len(self.lines)
 
 
+_NOWHERE = 1 << 16
+"""Bytes that prototypes show: what is larger reaches beyond, and nobody reads either."""
+
 _TAKEN = frozenset(
     {"m", "program", "take", "empty", "empty_like", "number", "idle", "other", "explain"}
     | {"first", "last", "mine", "own", "start", "stop", "rows", "min", "slice", "range", "type"}
@@ -395,6 +403,11 @@ _TAKEN = frozenset(
 
 _NUMBERED = re.compile(r"([bmnrsvx]|part|group|pool_b)\d+(_p)?")
 """Names that values have."""
+
+
+def identifier(text: str) -> str:
+    """A text, or a letter where it is no name in Python."""
+    return text if text.isidentifier() and not iskeyword(text) else "f"
 
 
 def unshared(value: Any, *operands: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.numpy_backend.elementwise import apply_ufunc, layout_of
-from autodiff.compiler.numpy_backend.moving import planner_compact
+from autodiff.compiler.numpy_backend.moving import is_compact
 from autodiff.compiler.numpy_backend.planner import Handler, Planner, compact
 from autodiff.compiler.numpy_backend.values import Value
 from autodiff.core.arrays import as_array, freeze
@@ -156,7 +156,7 @@ def cumsum(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     variable = entry.output
     if not variable.spec.shape or variable.spec.dtype != value.spec.dtype:
         return False
-    if not planner_compact(planner, value):
+    if not is_compact(planner, value):
         return False
     result = planner.output(variable)
     name = planner.method(np.add, "accumulate")

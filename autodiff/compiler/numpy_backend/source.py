@@ -316,7 +316,6 @@ def _chunked(
                     needed.setdefault(name, number)
     places: dict[str, int] = {}
     texts: list[str] = []
-    where: dict[str, int] = dict.fromkeys(inputs, -1)
     for name in inputs:
         if name in needed:
             places[name] = len(places)
@@ -329,7 +328,6 @@ def _chunked(
                     loads[name] = None
             for name in each.writes:
                 made[name] = None
-                where[name] = number
         kept = [name for name in made if needed.get(name, -1) > number]
         for name in kept:
             places.setdefault(name, len(places))
