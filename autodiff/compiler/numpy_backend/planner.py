@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.numpy_backend.blocks import form_groups
+from autodiff.compiler.numpy_backend.memory import aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import (
-    aligned_memory,
     copied,
     has_memory,
     is_array,
     is_number,
-    laid_out,
     memory_order,
     scalar_form,
-    stretched,
 )
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
@@ -142,9 +140,7 @@ class Planner:
 
     def prototype(self, spec: Spec, strides: Sequence[int] | None = None) -> Any:
         """Array of a layout, C order by default, over memory that means nothing."""
-        if spec.nbytes <= _NOWHERE:
-            return laid_out(self._nowhere, spec.shape, spec.dtype, 0, strides)
-        return stretched(self._nowhere, spec.shape, spec.dtype, strides)
+        return laid_out(self._nowhere, spec.shape, spec.dtype, 0, strides, checked=False)
 
     def assumed(self, value: Value) -> Any:
         """Prototype of a value; where the layout is not known, what it is for inputs in C order."""

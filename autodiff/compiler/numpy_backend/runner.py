@@ -12,11 +12,12 @@ import numpy as np
 from autodiff.compiler.numpy_backend.allocation import allocate
 from autodiff.compiler.numpy_backend.elementwise import elementwise
 from autodiff.compiler.numpy_backend.handlers import HANDLERS
+from autodiff.compiler.numpy_backend.memory import address, aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.planner import Planner
 from autodiff.compiler.numpy_backend.scalars import ScalarProgram, scalar_program
 from autodiff.compiler.numpy_backend.source import Kernel, Source, write
 from autodiff.compiler.numpy_backend.values import Storage, Value
-from autodiff.core.arrays import address, aligned_memory, as_value, laid_out, only_holder
+from autodiff.core.arrays import as_value, only_holder
 from autodiff.tape.ir import Tape
 
 __all__ = ["Runner", "build"]
