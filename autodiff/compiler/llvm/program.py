@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autodiff.compiler.kernels import Kernels, Loop, Nest, Product, Step
-from autodiff.compiler.llvm import products
+from autodiff.compiler.llvm import products, tiles
 from autodiff.compiler.llvm.loops import Memory, write_nest
 from autodiff.compiler.llvm.spaces import accesses, normalised
 from autodiff.compiler.llvm.types import BOOL, I32, I64, kind_of, pointer
@@ -52,15 +52,20 @@ class _ProgramWriter:
         name = f"step{self.count}"
         self.count += 1
         parts: list[Step] = [step]
+        tiled = None
         if isinstance(step, Product) and not products.by_blas(step, self.kernels.buffers):
-            parts = products.as_nests(step, self.kernels.buffers)
+            itemsize = self.kernels.buffers[step.out.buffer].dtype.itemsize
+            tiled = tiles.as_tiles(step, itemsize)
+            parts = [] if tiled else products.as_nests(step, self.kernels.buffers)
         parameters = [(pointer, "table"), *((I64, f"pass{k}") for k in range(len(passes)))]
         fails = any(_may_fail(part) for part in parts)
         result = BOOL.name if fails else "void"
         fn = Function(self.module, name, result, parameters, "noinline nounwind")
         outside = fn.slot(BOOL)
         fn.write(fn.constant(BOOL, False), outside)
-        memory = self.memory(fn, parts, outside)
+        memory = self.memory(fn, [*parts, step], outside)
+        if tiled:
+            tiles.write_tiles(memory, *tiled)
         for part in parts:
             if isinstance(part, Nest):
                 write_nest(memory, normalised(part))

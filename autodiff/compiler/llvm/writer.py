@@ -281,6 +281,25 @@ class Function:
         place = f"ptr {where.name}, align {kind.size}"
         self.line(f"store {kind.memory} {value.name}, {place}{self._grouped()}")
 
+    def load_vector(self, kind: Kind, where: Value) -> Value:
+        """Floats that lie one after the other."""
+        return self.value(kind, f"load {kind.name}, ptr {where.name}, align {kind.size}")
+
+    def store_vector(self, value: Value, where: Value) -> None:
+        """Write floats one after the other."""
+        kind = value.kind
+        self.line(f"store {kind.name} {value.name}, ptr {where.name}, align {kind.size}")
+
+    def spread(self, scalar: Value, kind: Kind) -> Value:
+        """A scalar in all lanes of a vector."""
+        if kind.lanes == 1:
+            return scalar
+        of = kind.name
+        text = f"insertelement {of} poison, {scalar.kind.name} {scalar.name}, i64 0"
+        first = self.value(kind, text)
+        zeros = f"<{kind.lanes} x i32> zeroinitializer"
+        return self.value(kind, f"shufflevector {of} {first.name}, {of} poison, {zeros}")
+
     def element(self, kind: Kind, base: Value, index: Value, inbounds: bool = True) -> Value:
         """The address of an element."""
         if index.name == "0":
