@@ -150,7 +150,7 @@ class _Tiles:
         """Vectors in a tile: the fewer rows there are, the more."""
         if self.product.m == 1:
             return 8
-        if vectors <= 4:
+        if vectors <= 3:
             return vectors
         return 2 if vectors % 3 == 1 else 3
 

@@ -215,6 +215,8 @@ class Function:
         self.operations = 0
         self.slots: list[str] = []
         self.lines: list[str] = []
+        self.inlines = True
+        """Whether elementary functions become part of it, so that its loops can be vectorised."""
         self.group: str | None = None
         """Access group of the loop that is being written, where its iterations are independent."""
 
@@ -317,7 +319,8 @@ class Function:
         """Call an intrinsic function of LLVM whose operands and result are of one kind."""
         kind = arguments[0].kind
         whole = f"llvm.{name}.{kind.suffix}"
-        self.module.declare(whole, kind.name, [kind.name] * len(arguments))
+        if whole not in self.module.declarations:
+            self.module.declare(whole, kind.name, [kind.name] * len(arguments))
         return self.call(kind, whole, arguments)
 
     @contextmanager
