@@ -16,6 +16,7 @@ from autodiff.core.primitive import Primitive
 from autodiff.core.registry import REGISTRY
 from autodiff.errors import (
     AutodiffError,
+    CompileError,
     DeclarationError,
     DrawingError,
     EscapedTensorError,
@@ -48,17 +49,20 @@ if TYPE_CHECKING:
     from autodiff import scipy as scipy
     from autodiff import structure as structure
     from autodiff import testing as testing
+    from autodiff.compiler.function import compile
     from autodiff.flow.gradient_report import report
     from autodiff.testing import check_grads
     from autodiff.transforms.checkpoint import checkpoint
     from autodiff.transforms.custom import custom_jvp, custom_vjp
     from autodiff.transforms.jacobian.functions import hessian, jacobian
+    from autodiff.transforms.scan.functions import scan
 
 __version__ = "0.1.0"
 
 __all__ = [
     "REGISTRY",
     "AutodiffError",
+    "CompileError",
     "DeclarationError",
     "DrawingError",
     "EscapedTensorError",
@@ -74,6 +78,7 @@ __all__ = [
     "Tensor",
     "check_grads",
     "checkpoint",
+    "compile",
     "custom_jvp",
     "custom_vjp",
     "debug",
@@ -96,6 +101,7 @@ __all__ = [
     "record",
     "relu",
     "report",
+    "scan",
     "sigmoid",
     "softmax",
     "softplus",
@@ -123,11 +129,13 @@ _LAZY = (
 _LAZY_NAMES = {
     "check_grads": "autodiff.testing",
     "checkpoint": "autodiff.transforms.checkpoint",
+    "compile": "autodiff.compiler.function",
     "custom_jvp": "autodiff.transforms.custom",
     "custom_vjp": "autodiff.transforms.custom",
     "hessian": "autodiff.transforms.jacobian.functions",
     "jacobian": "autodiff.transforms.jacobian.functions",
     "report": "autodiff.flow",
+    "scan": "autodiff.transforms.scan.functions",
 }
 
 

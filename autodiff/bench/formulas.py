@@ -15,6 +15,7 @@ __all__ = [
     "expression",
     "graph",
     "logits",
+    "minors",
     "recurrent_layers",
     "rosenbrock",
     "running_total",
@@ -60,6 +61,26 @@ def dense_layers(tanh: Function, parameters: Sequence[Any], x: Any) -> Any:
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
         x = tanh(x @ weight + bias)
     return x
+
+
+def minors(rows: Sequence[Sequence[Any]]) -> Any:
+    """Determinant by expansion along the first row, of each minor too.
+
+    Examples
+    --------
+    >>> minors([[1.0, 2.0], [3.0, 4.0]])
+    -2.0
+    """
+    first, *rest = rows
+    if not rest:
+        return first[0]
+    total = None
+    for j, entry in enumerate(first):
+        term = entry * minors([[*row[:j], *row[j + 1 :]] for row in rest])
+        if j % 2:
+            term = term * -1.0
+        total = term if total is None else total + term
+    return total
 
 
 def recurrent_layers(tanh: Function, weight: Any, h: Any, depth: int) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from autodiff.bench import harness, report
-from autodiff.bench.engines import ENGINES, OWN
+from autodiff.bench.engines import ENGINES, OWN, distinct
 from autodiff.bench.machine import machine
 from autodiff.bench.peers import Fleet
 from autodiff.bench.settings import Settings
@@ -62,17 +62,21 @@ def run(
         show(report.heading(results))
         table = report.Table(list(fleet.peers))
         show("\n" + report.LEGEND)
-        show("\n" + table.header())
+        group = ""
         for case in chosen:
+            if case.workload.group != group:
+                group = case.workload.group
+                show("\n" + table.header(group))
             memory = case.workload.measure == "memory"
             measure = harness.measure_memory if memory else harness.measure
             records.append(measure(fleet, case))
             show(table.row(records[-1]))
-        present = [name for name in fleet.peers if name != "autodiff-grad"]
+        present = list(fleet.peers)
         if extras:
+            installed = distinct(present)
             few = replace(settings, rounds=min(max(2, settings.rounds // 3), 7))
-            results["imports"] = harness.import_times(present, few)
-            for name in present:
+            results["imports"] = harness.import_times(installed, few)
+            for name in installed:
                 answer = fleet.peer(name).ask({"do": "size"})
                 if "bytes" in answer:
                     results["sizes"][name] = {
@@ -80,12 +84,12 @@ def run(
                         "by_name": answer["by_name"],
                     }
             for key, title, unit in (("imports", "import", "s"), ("sizes", "installed", "B")):
-                own, cells = report.plain_cells(results[key], table.engines)
-                show(table.cells(title, report.amount(own, unit), cells))
+                show(table.plain_row(title, results[key], unit))
     products = [case for case in chosen if case.workload.products and not case.workload.axis]
     for coretype in coretypes:
         kernel = replace(settings, coretype=coretype)
         concerned = [name for name in present if ENGINES[name].numpy_based]
+        concerned = [name for name in concerned if name != "autodiff-grad"]
         # Peers with a BLAS of their own come along for comparison within the same rounds
         concerned += [name for name in ("torch", "jax") if name in present]
         with Fleet(concerned, kernel) as fleet:

@@ -18,7 +18,6 @@ from autodiff.compiler.kernels import (
     Product,
     Reduction,
     Stage,
-    Step,
     Store,
 )
 from autodiff.compiler.places import Place, contiguous
@@ -307,7 +306,7 @@ def filling(slot: int, spec: Spec, value: Any) -> Nest:
     return Nest((), (Stage(inner, (node,), (store,)),), "fill")
 
 
-def product_of(work: Multiplied, spec: Spec) -> Step:
+def product_of(work: Multiplied) -> Product:
     """Return the matrix product of stacks of matrices."""
     a, b = _matrices(work.a, row=True), _matrices(work.b, row=False)
     (m, k), n = a.shape[-2:], b.shape[-1]

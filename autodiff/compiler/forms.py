@@ -16,8 +16,9 @@ from autodiff.tape.ir import Tape
 from autodiff.tape.rewrite import Place, rewrite
 from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
+from autodiff.transforms.scan.operation import Scan
 
-__all__ = ["decomposed", "form_of"]
+__all__ = ["decomposed", "form_of", "scan_body", "simplified"]
 
 
 def form_of(entry: Entry) -> Form | None:
@@ -65,6 +66,40 @@ def decomposed(tape: Tape, is_known: Callable[[Entry], bool]) -> Tape:
 
     composed = [entry for entry in tape.entries if not is_known(entry)]
     return rewrite(tape, rule) if composed else tape
+
+
+def simplified(tape: Tape) -> Tape:
+    """Tape whose operations are not composed of others, as far as they can be taken apart."""
+    for _ in range(_ROUNDS):
+        changed = decomposed(tape, _is_simple)
+        if changed is tape:
+            break
+        tape = changed
+    return tape
+
+
+_ROUNDS = 4
+"""How deep operations may be composed of composed ones."""
+
+
+def _is_simple(entry: Entry) -> bool:
+    form = form_of(entry)
+    if isinstance(form, Composed):
+        return False
+    return form is not None or entry.primitive.kind != "general" or entry.primitive.gives_tuple
+
+
+def scan_body(entry: Entry, scan: Scan) -> Tape | None:
+    """Tape of a step of a scan, in simple operations; None where it looks at values."""
+    if scan.held_tape is None:
+        specs = [operand.spec for operand in entry.inputs]
+        scan.stage_body([np.broadcast_to(zeros((), spec.dtype), spec.shape) for spec in specs])
+    body = scan.held_tape
+    if body is None or body.guards:
+        return None
+    wanted = [variable.spec for variable in entry.outputs[: scan.carries]]
+    given = [output.spec for output in body.outputs[: scan.carries]]
+    return simplified(body) if wanted == given else None
 
 
 def _body(entry: Entry) -> Tape | None:

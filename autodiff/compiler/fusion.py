@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff.compiler.expressions import Nodes, NoExpression, Scalar, expression
-from autodiff.compiler.forms import form_of
+from autodiff.compiler.forms import form_of, scan_body
 from autodiff.compiler.places import (
     Place,
     aligned,
@@ -34,8 +34,9 @@ from autodiff.core.spec import Shape, Spec
 from autodiff.ops.lowered import Form, Gathered, Indices, Pieces, Pointwise, Reduced, Viewed
 from autodiff.tape.entries import Constant, Entry, Operand
 from autodiff.tape.ir import Tape
+from autodiff.transforms.scan.operation import Scan
 
-__all__ = ["Called", "Fused", "Group", "Member", "Multiplied", "Operandum", "all_operands", "fuse"]
+__all__ = ["Called", "Fused", "Group", "Looped", "Member", "Multiplied", "Operandum", "all_operands", "fuse"]
 
 
 class Operandum(NamedTuple):
@@ -164,7 +165,48 @@ class Called:
     reads: set[int]
 
 
-Work = Group | Multiplied | Called
+@dataclass(slots=True, eq=False)
+class Looped:
+    """A scan whose step has no calls.
+
+    Attributes
+    ----------
+    body : Fused
+        The step, over slots of its own.
+    inputs : list of int
+        Slots that the step is given its values in.
+    carries : list of int
+        Memory around the loop, which holds the carries before it begins and after it ends.
+    scanned, outside : list of Place
+        Of whole slices, and of whole values.
+    stacked, summed, states : list of int
+        Memory of what comes out.
+    kept : tuple of int
+        Passes before which the carries are written to `states`.
+    """
+
+    order: int
+    entry: Entry
+    body: Fused
+    inputs: list[int]
+    carries: list[int]
+    scanned: list[Place]
+    outside: list[Place]
+    stacked: list[int]
+    summed: list[int]
+    states: list[int]
+    kept: tuple[int, ...]
+    length: int
+    reverse: bool
+    reads: set[int]
+
+    @property
+    def written(self) -> list[int]:
+        """Memory that the loop writes."""
+        return [*self.carries, *self.stacked, *self.summed, *self.states]
+
+
+Work = Group | Multiplied | Called | Looped
 
 
 @dataclass(slots=True, eq=False)
@@ -190,6 +232,13 @@ class Fused:
     specs: dict[int, Spec]
     constants: dict[int, Any]
     outputs: list[Place]
+    next_slot: int
+
+    def fresh(self, spec: Spec) -> int:
+        """Memory that is no value of the tape."""
+        self.specs[self.next_slot] = spec
+        self.next_slot += 1
+        return self.next_slot - 1
 
 
 _FEW = 48
@@ -235,7 +284,9 @@ class _Fusion:
         for entry in self.tape.entries:
             self.add(entry)
         outputs = self.finished_outputs()
-        return Fused(self.work, self.places, self.specs, self.constants, outputs)
+        return Fused(
+            self.work, self.places, self.specs, self.constants, outputs, self.next_slot
+        )
 
     # --- values -----------------------------------------------------------------------------------
 
@@ -306,7 +357,64 @@ class _Fusion:
             return
         if entry.primitive.name == "matmul" and self.multiply(entry):
             return
+        if isinstance(entry.primitive, Scan) and self.loop(entry, entry.primitive):
+            return
         self.call(entry)
+
+    def loop(self, entry: Entry, scan: Scan) -> bool:
+        """Make a scan a loop, if its step needs no calls."""
+        values = (*entry.inputs, *entry.outputs)
+        if not all(self.can_copy(value.spec) and value.spec.size for value in values):
+            return False
+        body = scan_body(entry, scan)
+        if body is None:
+            return False
+        fused = fuse(body, self.supports)
+        if any(isinstance(work, Called) for work in fused.work):
+            return False
+        count, border = scan.carries, scan.carries + scan.scanned
+        carries = [self.copied_operand(operand).owner for operand in entry.inputs[:count]]
+        scanned = [self.compact(operand, 1) for operand in entry.inputs[count:border]]
+        outside = [self.compact(operand, 0) for operand in entry.inputs[border:]]
+        order = len(self.work)
+        for slot in carries:
+            self.order_of[slot] = order
+        slots = [variable.slot for variable in entry.outputs]
+        for slot, carry, variable in zip(slots, carries, entry.outputs, strict=False):
+            self.places[slot] = Place.owned(carry, variable.spec.shape)
+        for variable in entry.outputs[count:]:
+            self.own(variable.slot, variable.spec, order)
+        reads = {place.owner for place in (*scanned, *outside)} | set(carries)
+        given = scan.carries + scan.stacked
+        self.work.append(
+            Looped(
+                order, entry, fused, [variable.slot for variable in body.inputs],
+                carries, scanned, outside,
+                slots[count:given], slots[given : given + scan.summed],
+                slots[given + scan.summed :], scan.kept, scan.length, scan.reverse, reads,
+            )  # fmt: skip
+        )
+        return True
+
+    def compact(self, operand: Operand, lead: int) -> Place:
+        """Place of an operand whose slices along the first axes are in C order; a copy if need be."""
+        place = self.places.get(operand.slot)
+        if place is None:
+            return self.whole(operand)
+        inner = operand.spec.shape[lead:]
+        if place.strides[lead:] == contiguous(inner):
+            return place
+        return self.copied(place, operand.spec)
+
+    def copied_operand(self, operand: Operand) -> Place:
+        """Place of a copy of an operand, in memory that is to be written over."""
+        space = without_ones(operand.spec.shape)
+        source = self.operand(operand, operand.spec.shape)
+        own = self.fresh(operand.spec, 0)
+        member = Member(own.owner, None, None, (source,), operand.spec.dtype, contiguous(space))
+        member.stores = True
+        self.join(member, space)
+        return own
 
     def is_lowered(self, entry: Entry) -> bool:
         """Whether loops can compute what an operation works on."""
@@ -677,6 +785,8 @@ class _Fusion:
                 computed |= {member.slot for member in work.members}
             elif isinstance(work, Called):
                 computed |= {variable.slot for variable in work.entry.outputs}
+            elif isinstance(work, Looped):
+                computed.update(work.written)
         outputs: list[Place] = []
         for output in self.tape.outputs:
             if output.slot not in self.places:

@@ -11,22 +11,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autodiff.compiler.forms import decomposed, form_of
+from autodiff.compiler.forms import simplified
 from autodiff.compiler.fusion import Called, Fused, fuse
 from autodiff.compiler.kernels import Kernels
+from autodiff.compiler.llvm import compile_kernels, supports
 from autodiff.compiler.places import Place
 from autodiff.compiler.segments import Segment, segments_of
 from autodiff.core.arrays import scalar_form
 from autodiff.core.spec import Spec
-from autodiff.ops.lowered import Composed
-from autodiff.tape.entries import Constant, Entry
+from autodiff.tape.entries import Constant
 from autodiff.tape.ir import Tape
 
-__all__ = ["NativeRunner", "build"]
-
-_ROUNDS = 4
-"""How deep operations may be composed of composed ones."""
-
+__all__ = ["NativeRunner", "build", "built"]
 
 class Native(Protocol):
     """A compiled program of kernels, which lives as long as this object.
@@ -81,10 +77,26 @@ class NativeRunner:
         return max(sizes, default=0)
 
 
-def build(
+def build(tape: Tape) -> NativeRunner:
+    """Compile a flat tape.
+
+    Parameters
+    ----------
+    tape : Tape
+        Without containers and guards.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        llvmlite is not installed.
+    """
+    return built(tape, lambda kernels, scalars: compile_kernels(kernels, scalars=scalars), supports)
+
+
+def built(
     tape: Tape, compile_kernels: Compile, supports: Callable[[str, np.dtype[Any]], bool]
 ) -> NativeRunner:
-    """Compile a flat tape.
+    """Compile a flat tape by a compiler of kernels.
 
     Parameters
     ----------
@@ -92,13 +104,7 @@ def build(
     compile_kernels : function of kernels and the numbers of inputs that are Python numbers
     supports : function of the name and dtype of a scalar operation
     """
-    simple = tape
-    for _ in range(_ROUNDS):
-        changed = decomposed(simple, _is_simple)
-        if changed is simple:
-            break
-        simple = changed
-    fused = fuse(simple, supports)
+    fused = fuse(simplified(tape), supports)
     segments = segments_of(fused, supports)
     natives = []
     for segment in segments:
@@ -109,13 +115,6 @@ def build(
     namespace = dict(names)
     exec(compile(source, "<compiled program>", "exec"), namespace)
     return NativeRunner(tape, segments, source, natives, namespace["run"])
-
-
-def _is_simple(entry: Entry) -> bool:
-    form = form_of(entry)
-    if isinstance(form, Composed):
-        return False
-    return form is not None or entry.primitive.kind != "general"
 
 
 class Workspaces:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.emission import Sunk, crossing, filling, nest_of, product_of
-from autodiff.compiler.fusion import Called, Fused, Group, Multiplied
-from autodiff.compiler.kernels import Access, Buffer, Kernels, Matrix, Nest, Product, Step
+from autodiff.compiler.emission import Sunk
+from autodiff.compiler.fusion import Called, Fused, Group, Looped, Multiplied, Work
+from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
+from autodiff.compiler.looping import Moved, mapped, work_steps
 from autodiff.compiler.sinking import kept_and_sunk
 from autodiff.core.spec import Spec
 
@@ -48,7 +49,7 @@ def segments_of(
     fused: Fused, supports: Callable[[str, np.dtype[Any]], bool]
 ) -> list[Segment | Called]:
     """Native segments and calls, in the order in which they run."""
-    stretches: list[list[Group | Multiplied] | Called] = []
+    stretches: list[list[Work] | Called] = []
     for work in fused.work:
         if isinstance(work, Called):
             stretches.append(work)
@@ -77,9 +78,11 @@ def segments_of(
     return found
 
 
-def _written(work: Group | Multiplied | Called) -> Iterable[int]:
+def _written(work: Work) -> Iterable[int]:
     if isinstance(work, Group):
         return {member.slot for member in work.members}
+    if isinstance(work, Looped):
+        return work.written
     if isinstance(work, Multiplied):
         return (work.slot,)
     return [variable.slot for variable in work.entry.outputs]
@@ -87,7 +90,7 @@ def _written(work: Group | Multiplied | Called) -> Iterable[int]:
 
 def _segment(
     fused: Fused,
-    stretch: Sequence[Group | Multiplied],
+    stretch: Sequence[Work],
     number: int,
     writers: dict[int, list[int]],
     readers: dict[int, int],
@@ -97,20 +100,8 @@ def _segment(
 ) -> Segment:
     steps: list[Step] = []
     for work in stretch:
-        if isinstance(work, Multiplied):
-            steps.append(product_of(work, fused.specs[work.slot]))
-            continue
-        steps += [filling(slot, fused.specs[slot], value) for slot, value in work.fills]
-        stored = kept | crossing(work, kept, sunk, supports)
-        steps.append(nest_of(work, stored, sunk, supports))
-    written: dict[int, int] = {}
-    used: dict[int, int] = {}
-    for position, step in enumerate(steps):
-        for slot in _stored(step):
-            written.setdefault(slot, position)
-            used[slot] = position
-        for slot in _loaded(step):
-            used[slot] = position
+        steps += work_steps(work, fused, kept, sunk, supports)
+    written, used = _lives(steps)
     inputs: list[int] = []
     outputs: list[int] = []
     constants: list[int] = []
@@ -118,14 +109,10 @@ def _segment(
     for slot in used:
         if slot not in written:
             (constants if slot in fused.constants else inputs).append(slot)
-        elif (
-            readers.get(slot, -1) > number
-            or writers[slot][-1] > number
-            or writers[slot][0] < number
-        ):
-            outputs.append(slot)
-        else:
-            temporaries.append(slot)
+            continue
+        where = writers.get(slot, [number])  # of what a loop needs for itself, nobody else knows
+        is_shared = readers.get(slot, -1) > number or where[0] < number or where[-1] > number
+        (outputs if is_shared else temporaries).append(slot)
     places, size = _laid_out(steps, temporaries, fused.specs, written, used)
     buffers: list[Buffer] = []
     numbers: dict[int, int] = {}
@@ -138,53 +125,25 @@ def _segment(
         numbers[slot] = len(buffers)
         spec = fused.specs[slot]
         buffers.append(Buffer(spec.dtype, spec.size, "temporary", places[slot]))
-    numbered = tuple([_numbered(step, numbers) for step in steps])
+    numbered = tuple([mapped(step, lambda slot: Moved(numbers[slot])) for step in steps])
     return Segment(Kernels(tuple(buffers), numbered, size), inputs, outputs, constants)
 
 
 def _stored(step: Step) -> Iterable[int]:
     if isinstance(step, Product):
         return (step.out.buffer,)
-    assert isinstance(step, Nest)
+    if isinstance(step, Loop):
+        return dict.fromkeys(slot for inner in step.steps for slot in _stored(inner))
     return dict.fromkeys(store.access.buffer for stage in step.stages for store in stage.stores)
 
 
 def _loaded(step: Step) -> Iterable[int]:
     if isinstance(step, Product):
         return (step.a.buffer, step.b.buffer)
-    assert isinstance(step, Nest)
+    if isinstance(step, Loop):
+        return dict.fromkeys(slot for inner in step.steps for slot in _loaded(inner))
     return dict.fromkeys(
         node.detail.buffer for stage in step.stages for node in stage.nodes if node.op == "load"
-    )
-
-
-def _numbered(step: Step, numbers: dict[int, int]) -> Step:
-    """Step with numbers of buffers in the place of slots."""
-
-    def matrix(m: Matrix) -> Matrix:
-        return m._replace(buffer=numbers[m.buffer])
-
-    def access(a: Access) -> Access:
-        return a._replace(buffer=numbers[a.buffer])
-
-    if isinstance(step, Product):
-        return step._replace(a=matrix(step.a), b=matrix(step.b), out=matrix(step.out))
-    assert isinstance(step, Nest)
-    return step._replace(
-        stages=tuple(
-            [
-                stage._replace(
-                    nodes=tuple(
-                        [
-                            n._replace(detail=access(n.detail)) if n.op == "load" else n
-                            for n in stage.nodes
-                        ]
-                    ),
-                    stores=tuple([s._replace(access=access(s.access)) for s in stage.stores]),
-                )
-                for stage in step.stages
-            ]
-        )
     )
 
 
@@ -201,7 +160,11 @@ def _laid_out(
     """Byte at which each temporary begins, and how many there are in all."""
     births: dict[int, list[int]] = {}
     deaths: dict[int, list[int]] = {}
+    inside: dict[int, list[int]] = {}
     for slot in temporaries:
+        if written[slot] == used[slot] and isinstance(steps[used[slot]], Loop):
+            inside.setdefault(used[slot], []).append(slot)
+            continue
         births.setdefault(written[slot], []).append(slot)
         deaths.setdefault(used[slot], []).append(slot)
     free = _Free()
@@ -220,10 +183,30 @@ def _laid_out(
         for slot in births.get(position, []):
             if slot not in places:
                 places[slot] = free.take(_bytes(specs[slot]))
+        if position in inside:
+            # What only a loop uses lies in memory of its own, the same in each pass
+            assert isinstance(step, Loop)
+            own, size = _laid_out(step.steps, inside[position], specs, *_lives(step.steps))
+            start = free.take(size)
+            places.update({slot: start + place for slot, place in own.items()})
+            free.give(start, size)
         for slot in dying:
             if slot not in heirs:
                 free.give(places[slot], _bytes(specs[slot]))
     return places, free.end
+
+
+def _lives(steps: Sequence[Step]) -> tuple[dict[int, int], dict[int, int]]:
+    """By slot, the steps that first write and last use it."""
+    written: dict[int, int] = {}
+    used: dict[int, int] = {}
+    for position, step in enumerate(steps):
+        for slot in _stored(step):
+            written.setdefault(slot, position)
+            used[slot] = position
+        for slot in _loaded(step):
+            used[slot] = position
+    return written, used
 
 
 def _bytes(spec: Spec) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from autodiff.compiler.emission import Sunk, Supports, cost_of
-from autodiff.compiler.fusion import Called, Fused, Group, Member, Multiplied, all_operands
+from autodiff.compiler.fusion import Fused, Group, Member, all_operands
 
 __all__ = ["kept_and_sunk"]
 
@@ -30,7 +30,7 @@ def kept_and_sunk(fused: Fused, supports: Supports) -> tuple[set[int], Sunk]:
     homes: dict[int, tuple[Group, Member]] = {}
     readers: dict[int, list[tuple[Group, Member]]] = {}
     for work in fused.work:
-        if isinstance(work, Called | Multiplied):
+        if not isinstance(work, Group):
             fixed |= work.reads
             continue
         for member in work.members:

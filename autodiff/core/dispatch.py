@@ -82,8 +82,12 @@ class Interpreter:
     """
 
     transform = "transform"
+    observes = False
+    """Whether it is told what reverse mode records and sweeps, once it is open."""
     leading = 0
     """How many leading axes of ``_value`` the program does not see (the batch axis of vmap)."""
+    guards_masks = False
+    """Whether a mask of this interpreter is looked at where it stands for an index."""
 
     def __init__(self, box: type[Box], level: int | None = None) -> None:
         self.box = box
@@ -248,6 +252,14 @@ def innermost_opened() -> Interpreter | None:
     """Return the interpreter of the transform that is running in this thread."""
     transforms = thread_state.open_transforms
     return transforms[-1].interpreter if transforms else None
+
+
+def observer() -> Any:
+    """Return the innermost recorder of this thread that is told what reverse mode does, if any."""
+    for transform in reversed(thread_state.open_transforms):
+        if transform.interpreter.observes:
+            return transform.interpreter
+    return None
 
 
 def next_level() -> int:

@@ -118,6 +118,8 @@ class Primitive:
     registered = False
     gives_tuple = False
     """Whether one output, too, comes as a tuple."""
+    hidden = 0
+    """How many of its last outputs are there for its own rules, and not for the program."""
 
     def __init__(
         self,

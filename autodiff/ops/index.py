@@ -383,6 +383,8 @@ def parse_key(key: Any, shape: Shape, function: str) -> tuple[Template, list[Any
     template: list[Any] = []
     arrays: list[Any] = []
     for entry in entries:
+        if isinstance(entry, Box) and entry._interpreter.guards_masks and entry.dtype.kind == "b":
+            entry = entry._interpreter.expose(entry, "a mask")
         if entry is None or entry is Ellipsis:
             template.append(entry)
         elif isinstance(entry, slice):

@@ -14,6 +14,7 @@ from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
+from autodiff.ops.extrema import shares
 from autodiff.ops.lowered import Composed, reduced_over_axis, truth
 from autodiff.ops.protocol import REDUCTIONS, implements
 from autodiff.ops.samples import Sample, cases
@@ -171,14 +172,6 @@ def prod(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     return _multiply_reduce(x, axis=axis, keepdims=keepdims)
 
 
-def _winners(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
-    """Share of each element in an extremum: 1 for the only one, 1/k for each of k equal ones."""
-    dtype = np.result_type(x_spec.dtype, np.float32)  # float16 cannot count
-    ties = convert(np.equal(x, spread(out, x_spec, axis)), dtype=dtype)
-    shares = ties / sum(ties, axis=axis, keepdims=True)
-    return shares if dtype == x_spec.dtype else convert(shares, dtype=x_spec.dtype)
-
-
 def _distinct(rng: np.random.Generator) -> list[Sample]:
     """Values without ties, 0.25 apart."""
     samples = []
@@ -193,10 +186,10 @@ def _extremum_rules() -> dict[str, Any]:
     """Rules that max and min share."""
     return {
         "vjp_x": lambda g, x, out, x_spec, axis: (
-            spread(g, x_spec, axis) * _winners(x, out, x_spec, axis)
+            spread(g, x_spec, axis) * shares(x, out, axis=axis)
         ),
         "jvp_x": lambda t, x, out, x_spec, axis, keepdims: sum(
-            t * _winners(x, out, x_spec, axis), axis=axis, keepdims=keepdims
+            t * shares(x, out, axis=axis), axis=axis, keepdims=keepdims
         ),
         "cost": lambda x_spec: x_spec.size,
         "sample": _distinct,
