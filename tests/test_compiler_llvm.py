@@ -361,6 +361,34 @@ def test_random_nests_of_stages_with_reductions(seed: int) -> None:
     check(Kernels(tuple(draw.buffers), steps, draw.workspace), *draw.read, rtol=3e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("strip", [4, 7, 1024])
+@pytest.mark.parametrize("seed", range(8))
+def test_reductions_along_columns(seed: int, strip: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A softmax along the first axis, in strips, with the column's number in it."""
+    from autodiff.compiler.llvm import columns
+
+    monkeypatch.setattr(columns, "STRIP", strip)
+    random = np.random.default_rng(seed)
+    n, m = (int(x) for x in random.integers(4, 20, 2))
+    draw = Draw(4000 + seed)
+    x, y = draw.source(F8, n * m), draw.buffer(F8, n * m, "output")
+    peak = draw.buffer(F8, m, "output")
+    load = Node("load", (), F8, Access(x, 0, (1, m)))
+    number = (Node("index", (), I8, 0), Node("cast", (1,), F8), Node("add", (0, 2), F8))
+    rest = (Node("register", (), F8, 0), Node("subtract", (3, 4), F8), Node("exp", (5,), F8))
+    share = (Node("register", (), F8, 1), Node("divide", (6, 7), F8))
+    more = 50.0 if seed % 2 else None
+    stages = (
+        Stage((n,), (load, *number), (), (Reduction("maximum", 3, 0),)),
+        Stage((n,), (load, *number, *rest), (), (Reduction("add", 6, 1, more),)),
+        Stage((n,), (load, *number, *rest, *share), (Store(Access(y, 0, (1, m)), 8),)),
+        Stage((), (Node("register", (), F8, 0),), (Store(Access(peak, 0, (1,)), 0),)),
+    )
+    kernels = Kernels(tuple(draw.buffers), (Nest((m,), stages),), draw.workspace)
+    assert len(columns.in_strips(kernels).buffers) > len(kernels.buffers)
+    check(kernels, *draw.read)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_random_gathers_and_scatters(seed: int) -> None:
     draw = Draw(2000 + seed)

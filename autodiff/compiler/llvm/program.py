@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autodiff.compiler.kernels import Kernels, Loop, Nest, Product, Step
-from autodiff.compiler.llvm import products, straight, tiles
+from autodiff.compiler.llvm import columns, products, straight, tiles
 from autodiff.compiler.llvm.loops import Memory, is_straight, write_nest, write_straight
 from autodiff.compiler.llvm.spaces import accesses, normalised
 from autodiff.compiler.llvm.types import BOOL, I32, I64, integer, kind_of, pointer
@@ -34,7 +34,7 @@ class _ProgramWriter:
     def __init__(self, kernels: Kernels, module: Module) -> None:
         self.scratch = table_size(kernels)
         self.lent = kernels.workspace
-        kernels = straight.chunked(kernels)
+        kernels = straight.chunked(columns.in_strips(kernels))
         self.kernels = kernels
         self.module = module
         inputs = len(kernels.with_role("input"))
