@@ -68,7 +68,7 @@ def call(op: str, *args: Value) -> Value:
         if name not in fn.module.functions:
             own = Function(fn.module, name, x.kind.name, [(x.kind, "x")], "alwaysinline nounwind")
             own.finish(OWN[op](own.parameters[0]))
-        return fn.call(x.kind, name, args)
+        return fn.call(x.kind, name, args, after="" if fn.inlines else " noinline")
     if op in GUARDED:
         name, group = _guarded(fn.module, op, x.kind, len(args))
         return fn.call(x.kind, name, args, after=f" {group}")
