@@ -26,6 +26,7 @@ from autodiff.bench.engines import (
     compiled,
     functional,
     hand,
+    offered,
     own,
     programs,
 )
@@ -35,6 +36,7 @@ from autodiff.bench.peers import Fleet, Peer, PeerError
 from autodiff.bench.problems import PROBLEMS
 from autodiff.bench.program import Program
 from autodiff.bench.records import record as record_of
+from autodiff.bench.run import _able
 from autodiff.bench.settings import Settings, environment
 from autodiff.bench.worker import Worker, measure_memory, settle
 from autodiff.bench.workload import GROUPS
@@ -284,6 +286,20 @@ def test_every_workload_is_consistent() -> None:
     order = [workload.group for workload in WORKLOADS.values()]
     assert order == sorted(order, key=list(GROUPS).index)
     assert set(order) == set(GROUPS)
+
+
+def test_table_of_a_group_has_the_engines_that_can_do_it() -> None:
+    chosen = cases(True, ["networks", "graph", "jacobian"])
+    engines = ["autodiff", "numpy", "mygrad", "micrograd"]
+    assert _able(engines, chosen, "operations") == engines
+    assert _able(engines, chosen, "networks") == ["autodiff", "numpy", "mygrad"]
+    assert _able(engines, chosen, "derivatives") == ["autodiff", "numpy"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engine_offers_programs_that_there_are(engine: str) -> None:
+    assert offered(engine)
+    assert offered(engine).keys() <= hand.PROGRAMS.keys()
 
 
 def test_cases() -> None:

@@ -198,6 +198,9 @@ def test_static_arguments() -> None:
     compiled = ad.compile(
         lambda x, n, how: x**n if how == "power" else x * n, static_argnames=("n", "how")
     )
+    typed = ad.compile(lambda x, p: x * p[0], static_argnames="p")
+    for p in ((2,), (2.0,), (True,), (1,)):
+        assert_same(typed(np.arange(3), p), np.arange(3) * p[0])
     for _ in range(2):
         assert_same(compiled(X, 2, "power"), X**2)
         assert_same(compiled(X, n=3, how="times"), X * 3)
@@ -257,6 +260,57 @@ def test_a_path_that_raises_is_not_taken() -> None:
     with pytest.raises(np.linalg.LinAlgError):
         compiled(np.array([1.0, 0.0]))
     assert_same(compiled(np.ones(2)), np.eye(2))
+
+
+def jittered(x: Any) -> Any:
+    try:
+        return np.linalg.cholesky(np.diag(x))
+    except np.linalg.LinAlgError:
+        return np.linalg.cholesky(np.diag(np.abs(x)))
+
+
+def test_programs_that_catch_errors() -> None:
+    for points in ((np.ones(2), -np.ones(2)), (-np.ones(2), np.ones(2))):
+        compiled = ad.compile(jittered)
+        for _ in range(2):
+            for point in points:
+                assert_same(compiled(point), jittered(point))
+
+
+def test_errors_are_those_of_the_program() -> None:
+    compiled = ad.compile(lambda x: np.linalg.cholesky(np.diag(x)))
+    compiled(np.ones(2))
+    with pytest.raises(np.linalg.LinAlgError):
+        compiled(-np.ones(2))
+    compiled = ad.compile(lambda x, i: x[i])
+    compiled(np.ones(2), np.array([0, 1]))
+    with pytest.raises(IndexError):
+        compiled(np.ones(2), np.array([0, 5]))
+    assert_same(compiled(np.ones(2), np.array([1, 1])), np.ones(2))
+
+
+def test_some_numbers_may_be_needed_themselves() -> None:
+    compiled = ad.compile(lambda x, rate, axis: rate * np.sum(x, axis=axis))
+    for axis in (0, 1):
+        for rate in np.linspace(0.1, 1.0, 5):
+            assert_same(
+                compiled(np.ones((2, 3)), rate, axis), float(rate) * np.ones((2, 3)).sum(axis)
+            )
+            assert_same(
+                compiled(np.ones((2, 3)), float(rate), axis), rate * np.ones((2, 3)).sum(axis)
+            )
+    assert compiled.cache_info().misses == 4
+
+
+def test_steps_of_an_optimiser_are_one_program() -> None:
+    def step(w: Any, m: Any, g: Any, t: int, beta: float = 0.9) -> Any:
+        m = beta * m + (1 - beta) * g
+        return w - 0.1 * m / (1 - beta**t), m
+
+    compiled = ad.compile(step)
+    for t in range(1, 50):
+        assert_same(compiled(X, X, X, t), step(X, X, X, t))
+    assert compiled.cache_info()[:4] == (1, 1, 48, 1)
 
 
 def test_many_paths() -> None:
@@ -402,6 +456,25 @@ def test_outside_tensors_are_differentiated() -> None:
         assert_same(w.grad, expected)
         assert_same(b.grad, np.array(1.0))
     assert_same(ad.grad(lambda v: np.sum(ad.compile(lambda x: x * v)(X)))(W), X)
+
+
+def test_what_depends_on_no_tensor_is_none() -> None:
+    w = ad.Tensor(W)
+
+    def f(x: Any, y: Any) -> Any:
+        return x * 2, w * x, np.sum(w) + y, y > 0, x
+
+    compiled = ad.compile(f)
+    for args in ((X, X), (ad.Tensor(X), X), (X, ad.Tensor(X))):
+        for one, other in zip(compiled(*args), f(*args), strict=True):
+            assert type(one) is type(other)
+            assert_same(one, other)
+
+    def batched(y: Any) -> Any:
+        return compiled(X, y)[0]
+
+    assert_same(ad.vmap(batched)(POINTS), ad.vmap(lambda y: f(X, y)[0])(POINTS))
+    assert type(ad.compile(lambda x: w.shape[0] * x)(X)) is np.ndarray
 
 
 def test_modules() -> None:

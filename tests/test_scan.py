@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -739,6 +740,75 @@ def test_second_derivatives_keep_no_sums():
 
 
 # --- what it is given -----------------------------------------------------------------------------
+
+
+class TestTheSameEachTime:
+    """A step is run again when derivatives are taken, and from a tape of one step."""
+
+    TRANSFORMS = (
+        ad.grad,
+        lambda f: lambda a: ad.jvp(f, (a,), (1.0,)),
+        lambda f: ad.grad(ad.grad(f)),
+        lambda f: lambda a: ad.vmap(ad.grad(f))(np.array([a, a])),
+        lambda f: lambda a: f(ad.Tensor(a)),
+    )
+
+    @pytest.mark.parametrize("transform", TRANSFORMS)
+    @pytest.mark.parametrize("outside", [False, True])
+    @pytest.mark.parametrize("length", [1, 2, 3, 20])
+    def test_random_numbers_are_refused(self, transform, outside, length):
+        rng = np.random.default_rng(0)
+
+        def f(a):
+            def step(c, x):
+                return np.sin(c) + (a if outside else 1.0) * rng.normal(), None
+
+            return ad.scan(step, a, np.ones(length))[0]
+
+        with pytest.raises(ad.TapeError, match=r"evaluated again.*draw random numbers outside"):
+            transform(f)(0.5)
+        assert np.isfinite(f(0.5))
+
+    def test_counting_is_refused(self):
+        calls = []
+
+        def f(a):
+            def step(c, x):
+                calls.append(x)
+                return c * a * len(calls), None
+
+            return ad.scan(step, 1.0, T)[0]
+
+        with pytest.raises(ad.TapeError, match="evaluated again"):
+            ad.grad(f)(0.5)
+
+    @pytest.mark.parametrize("checkpoint", [None, 3, "binomial"])
+    def test_a_tape_reads_what_is_closed_over_each_time(self, checkpoint):
+        """As a checkpoint does: no constant of an earlier evaluation is left in a later one."""
+        w = np.array([1.0, 2.0])
+
+        def f(h):
+            def step(h, x):
+                inner = ad.scan(lambda s, z: (s * np.cos(w * s), None), h, length=2)[0]
+                return inner * w * x, None
+
+            return np.sum(ad.scan(step, h, X[:, 0], checkpoint=checkpoint)[0])
+
+        tape = ad.record(ad.grad(f))(w * 0.3)
+        tape.evaluate(w * 0.3)
+        w *= 2.0
+        assert_close(tape.evaluate(w * 0.3), ad.grad(f)(w * 0.3))
+
+    def test_threads_evaluate_one_tape(self):
+        def make(scan):
+            return lambda a: scan(lambda c, x: (np.sin(c * a) + x, c), a, np.ones(20))[0]
+
+        tape = ad.record(ad.grad(make(ad.scan)))(0.3)
+        points = np.linspace(0.1, 0.9, 8)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda a: [tape.evaluate(a) for _ in range(5)], points))
+        for a, values in zip(points, found, strict=True):
+            assert_close(values, [ad.grad(make(loop))(a)] * 5)
 
 
 class TestInputs:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.expressions import INDEX, Nodes, Scalar, expression
-from autodiff.compiler.fusion import Group, Member, Multiplied, Operandum
+from autodiff.compiler.groups import Group, Member, Multiplied, Operandum
 from autodiff.compiler.kernels import (
     Access,
     Matrix,

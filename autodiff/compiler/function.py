@@ -7,20 +7,20 @@ import threading
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from types import MethodType
-from typing import Any, Generic, NamedTuple, overload
+from typing import Any, Generic, NamedTuple, cast, overload
 
 from autodiff import tree
 from autodiff.compiler.backends import check_backend
+from autodiff.compiler.levels import LEVELS, Level
 from autodiff.compiler.native import call_path
-from autodiff.compiler.outside import Lifted
-from autodiff.compiler.paths import MOST_PATHS, Options, Path, Paths
+from autodiff.compiler.paths import MOST_PATHS, Failed, Options, Path
 from autodiff.compiler.program import Program
-from autodiff.compiler.reading import Read
 from autodiff.compiler.recorder import recording
 from autodiff.compiler.results import Results, overlapping
 from autodiff.compiler.signatures import Statics, argument_names, leaf_key
-from autodiff.compiler.tracing import LEVELS, Call, Trace, trace
-from autodiff.core.arrays import ARRAY, SCALARS, as_value
+from autodiff.compiler.tracing import Call, Trace, Unrecordable, trace
+from autodiff.compiler.variants import SIMPLE, Plan, Variant
+from autodiff.core.arrays import ARRAY, as_value
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
@@ -30,7 +30,9 @@ from autodiff.transforms.transformed import declared_name
 
 __all__ = ["CacheInfo", "Compiled", "compile"]
 
-_SIMPLE = SCALARS | {float, int, complex}
+
+_AGAIN = 2
+"""Programs for one form of the arguments, after which integers from outside become inputs."""
 
 
 class CacheInfo(NamedTuple):
@@ -41,29 +43,6 @@ class CacheInfo(NamedTuple):
     hits: int
     misses: int
     disk_hits: int
-
-
-class _Variant:
-    """A program, for one form of the arguments and one set of witnesses."""
-
-    def __init__(self, name: str, found: Trace, read: Read, level: int, options: Options) -> None:
-        self.inputs = found.inputs
-        self.reads: Lifted = found.reads
-        self.read = read
-        self.level = level
-        self.paths = Paths(name, options)
-        self.first: Trace | None = found
-
-
-class _Plan:
-    """The programs for one form of the arguments."""
-
-    def __init__(self, structure: tree.PyTreeSpec) -> None:
-        self.structure = structure
-        self.variants: list[_Variant] = []
-        self.level = 0
-        self.lock = threading.RLock()
-        self.warned = False
 
 
 class Compiled(Generic[P, R]):
@@ -89,8 +68,8 @@ class Compiled(Generic[P, R]):
         self._statics = Statics(function, static_argnames)
         self._options = Options(backend, reassociate)
         self._name = function_name(function)
-        self._plans: dict[Hashable, _Plan] = {}
-        self._fast: dict[Hashable, _Plan] = {}
+        self._plans: dict[Hashable, Plan] = {}
+        self._fast: dict[Hashable, Plan] = {}
         self._lock = threading.Lock()
         self._misses = 0
         self._hits = 0
@@ -104,7 +83,7 @@ class Compiled(Generic[P, R]):
                 if kind is ARRAY:
                     form.append(arg.shape)  # type: ignore[attr-defined]
                     form.append(arg.dtype)  # type: ignore[attr-defined]
-                elif kind in _SIMPLE:
+                elif kind in SIMPLE:
                     form.append(kind)
                 else:
                     break
@@ -112,12 +91,28 @@ class Compiled(Generic[P, R]):
                 key = tuple(form)
                 plan = self._fast.get(key)
                 if plan is None:
-                    plan = self._plan_of(args, {}, ())[0]
-                    self._fast[key] = plan
-                result: R = self._run(plan, args, args, {})
-                return result
-        general: R = self._general(args, keywords)
-        return general
+                    plan = self._fast[key] = self._plan_of(args, {}, ())[0]
+                for variant in plan.variants:
+                    outside = variant.read(self.__wrapped__, args)
+                    if outside is not None:
+                        path = variant.direct
+                        if path is None or not variant.every:
+                            break
+                        values: Sequence[Any] = (*args, *outside)
+                        if variant.numbers:
+                            values = variant.converted(values)
+                        try:
+                            outs = path.runner(*values)
+                        except Exception:
+                            break  # another path, or an error of the function's
+                        if path.guards and not path.holds(values, outs):
+                            break
+                        self._hits += 1
+                        if path.beside.single:
+                            return cast(R, outs[0])
+                        return cast(R, path.beside.build([*args, *outside], outs))
+                return cast(R, self._run(plan, args, args, {}))
+        return cast(R, self._general(args, keywords))
 
     def _general(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Any call."""
@@ -132,18 +127,18 @@ class Compiled(Generic[P, R]):
 
     def _plan_of(
         self, args: tuple[Any, ...], keywords: dict[str, Any], static: Hashable
-    ) -> tuple[_Plan, list[Any]]:
+    ) -> tuple[Plan, list[Any]]:
         leaves, structure = tree.flatten((args, keywords))
         mode = bool(modes.open) and modes.strong_zero
         key = (structure, static, mode, *map(leaf_key, leaves))
         plan = self._plans.get(key)
         if plan is None:
             with self._lock:
-                plan = self._plans.setdefault(key, _Plan(structure))
+                plan = self._plans.setdefault(key, Plan(structure))
         return plan, leaves
 
     def _run(
-        self, plan: _Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
+        self, plan: Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Any:
         function = self.__wrapped__
         for variant in plan.variants:
@@ -155,45 +150,62 @@ class Compiled(Generic[P, R]):
             if found is None:
                 return function(*args, **keywords)
             variant, outside = found
-        values = [_value(leaves[i]) for i in variant.inputs]
-        values += [_value(value) for value in outside]
-        done = self._path(plan, variant, values, leaves, args, keywords)
+        given = [*[leaves[i] for i in variant.inputs], *outside]
+        direct = variant.direct
+        if direct is not None and not any(isinstance(leaf, Box) for leaf in given):
+            try:
+                values = variant.converted(given)
+                outs = direct.runner(*values)
+                taken = direct.holds(values, outs)
+            except Exception:
+                taken = False  # another path, or an error of the function's
+            if taken:
+                self._hits += 1
+                return direct.beside.build(given, outs)
+        done = self._path(plan, variant, list(map(_value, given)), leaves, args, keywords)
         if done is None:
             return function(*args, **keywords)
         path, outs = done
         results: Results = path.beside
-        if results.single:
-            return outs[0]
-        given = [leaves[i] for i in variant.inputs]
-        return results.build([*given, *outside, *path.captured], outs)
+        if variant.direct is not path:
+            variant.look(leaves, outside, path)
+        given += path.captured
+        if results.written and overlapping(results.written, given):
+            return function(*args, **keywords)
+        return results.build(given, outs)
 
     def _path(
         self,
-        plan: _Plan,
-        variant: _Variant,
+        plan: Plan,
+        variant: Variant,
         values: list[Any],
         leaves: Sequence[Any],
         args: tuple[Any, ...],
         keywords: dict[str, Any],
     ) -> tuple[Path, tuple[Any, ...]] | None:
         """Run the path that the values take; None where the function has to run itself."""
+        recorded = False
 
         def record(_: Sequence[Any]) -> tuple[Tape, list[Any], Any]:
+            nonlocal recorded
+            recorded = True
             found, variant.first = variant.first, None
             if found is None:
                 self._misses += 1
-                found = trace(self._call(plan, leaves, args, keywords), LEVELS[variant.level])
+                try:
+                    found = trace(self._call(plan, leaves, args, keywords), variant.level)
+                except Unrecordable as error:
+                    raise Failed from error
+                if found.reads.inputs != variant.outside:
+                    raise self._changed()
             return found.tape, found.captured, found.results
 
-        paths = variant.paths
-        first = variant.first
-        known = [path.beside for path in paths.known] if first is None else [first.results]
-        if any(overlapping(results.written, values) for results in known if results.written):
-            return None
-        return paths.run(values, record, call_path)
+        done = variant.paths.run(values, record, call_path)
+        self._hits += not recorded
+        return done
 
     def _call(
-        self, plan: _Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
+        self, plan: Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Call:
         statics = self._statics
         return Call(
@@ -206,8 +218,8 @@ class Compiled(Generic[P, R]):
         )
 
     def _recorded(
-        self, plan: _Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> tuple[_Variant, tuple[Any, ...]] | None:
+        self, plan: Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> tuple[Variant, tuple[Any, ...]] | None:
         """Record a program; None where there are too many already."""
         function = self.__wrapped__
         with plan.lock:
@@ -220,33 +232,45 @@ class Compiled(Generic[P, R]):
                 return None
             self._misses += 1
             call = self._call(plan, leaves, args, keywords)
-            found, level = self._traced(call, plan.level)
-            plan.level = level
-            variant = _Variant(
-                self._name, found, found.reads.reading.finish(), level, self._options
-            )
+            try:
+                found, level = self._traced(call, plan)
+            except Unrecordable:
+                return None
+            variant = Variant(self._name, found, found.reads.reading.finish(), level, self._options)
             outside = variant.read(function, leaves)
             if outside is None:
-                raise CompileError(
-                    f"compile: what {self._name} reads from outside changed while it was recorded"
-                )
+                raise self._changed()
             plan.variants = [*plan.variants, variant]
             return variant, outside
 
-    def _traced(self, call: Call, start: int) -> tuple[Trace, int]:
-        """Record; where numbers or outside arrays are needed themselves, with those fixed."""
-        level = start
-        while True:
+    def _changed(self) -> CompileError:
+        return CompileError(
+            f"compile: what {self._name} reads from outside changed while it was recorded"
+        )
+
+    def _traced(self, call: Call, plan: Plan) -> tuple[Trace, Level]:
+        """Record; where numbers or outside arrays are needed themselves, with those fixed.
+
+        An integer from outside is a witness at first. Where programs are recorded again and again,
+        it may be one that counts: then it is an input.
+        """
+        levels = list(LEVELS[plan.level :])
+        if len(plan.variants) >= _AGAIN and plan.level == 0:
+            levels.insert(0, LEVELS[0]._replace(counters=True))
+        for level in levels:
             try:
-                return trace(call, LEVELS[level]), level
-            except CompileError:
+                found = trace(call, level)
+            except (CompileError, Unrecordable):
                 raise
             except Exception:
-                if level + 1 == len(LEVELS):
+                if level == levels[-1]:
                     raise
-                level += 1
+            else:
+                plan.level = LEVELS.index(level._replace(counters=False))
+                return found, level
+        raise AssertionError
 
-    def _warn(self, plan: _Plan) -> None:
+    def _warn(self, plan: Plan) -> None:
         if plan.warned:
             return
         plan.warned = True
@@ -295,8 +319,7 @@ class Compiled(Generic[P, R]):
             if found is None:
                 raise CompileError(f"compile: {self._name} runs as it is written, see the warning")
             variant, outside = found
-        values = [_value(leaves[i]) for i in variant.inputs]
-        values += [_value(value) for value in outside]
+        values = [_value(value) for value in (*[leaves[i] for i in variant.inputs], *outside)]
         done = self._path(plan, variant, values, leaves, args, keywords)
         if done is None:
             raise CompileError(f"compile: {self._name} runs as it is written for these arguments")

@@ -8,12 +8,13 @@ in every pass.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from autodiff.compiler.emission import Sunk, Supports, crossing, filling, nest_of, product_of
-from autodiff.compiler.fusion import Called, Fused, Looped, Multiplied, Work
+from autodiff.compiler.groups import Called, Fused, Looped, Multiplied, Work
 from autodiff.compiler.kernels import Access, Loop, Matrix, Nest, Node, Product, Stage, Step, Store
 from autodiff.compiler.sinking import kept_and_sunk
 from autodiff.core.spec import Spec
@@ -104,7 +105,7 @@ def _passes(
 ) -> Iterator[Step]:
     """Loops over all passes, which keep carries on the way."""
     starts = [*work.kept, work.length] if work.kept else [0, work.length]
-    lengths = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    lengths = [after - before for before, after in pairwise(starts)]
     number = 0
     for length, run in groupby(lengths):
         count = len(list(run))
@@ -122,14 +123,17 @@ def _passes(
             at = places - 1 - number if work.reverse else number
             copy = _element_by_element(carry, state, spec)
             target = Moved(state, at * spec.size, (order * spec.size,))
-            steps.append(
-                mapped(copy, lambda s, t=target: t if s == t.owner else Moved(s, 0, (0,)))
-            )
+            steps.append(mapped(copy, functools.partial(_either, target)))
         steps.append(
             Loop(length, tuple([mapped(step, inner) for step in inside]), work.entry.primitive.name)
         )
         yield Loop(count, tuple(steps), work.entry.primitive.name)
         number += count
+
+
+def _either(target: Moved, slot: int) -> Moved:
+    """Where the accesses of a copy go: to a place in what is stacked, or nowhere else."""
+    return target if slot == target.owner else Moved(slot, 0, (0,))
 
 
 class Moved(NamedTuple):

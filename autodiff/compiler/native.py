@@ -111,12 +111,21 @@ class Derived:
 
 
 def call_path(path: Path, values: Values) -> tuple[Any, ...]:
-    """Run a path on anything: under a transform as one operation."""
-    if not any(isinstance(value, Box) for value in values):
+    """Run a path on anything: under a transform as one operation.
+
+    What depends on no Tensor is none, as in the program itself.
+    """
+    boxed = sum(1 << i for i, value in enumerate(values) if isinstance(value, Box))
+    if not boxed:
         return path.run(values)
+    reached = [bool(mask & boxed) for mask in path.dependences]
+    if not any(reached):
+        return path.run([example(value) for value in values])
     if path.native is None:
         with path.lock:
             if path.native is None:
                 path.native = Native(path.name, path)
-    found: tuple[Any, ...] = path.native.call(*values)
-    return found
+    outs: tuple[Any, ...] = path.native.call(*values)
+    if all(reached):
+        return outs
+    return tuple(out if own else example(out) for out, own in zip(outs, reached, strict=True))

@@ -56,6 +56,9 @@ class Recorder(Stage):
     ----------
     captured : list of Tensor
         Outside Tensors that were met while recording, in the order of their inputs.
+    raised : Exception or None
+        The last error of an operation: a program that goes on after it took a way that no guard
+        tells of.
     """
 
     guards_masks = True
@@ -63,6 +66,7 @@ class Recorder(Stage):
     def __init__(self) -> None:
         super().__init__(Tensor, Calls())
         self.captured: list[Any] = []
+        self.raised: Exception | None = None
         self._known: dict[int, tuple[Any, int]] = {}
 
     def number(self, value: Any, name: str | None) -> Any:
@@ -88,7 +92,11 @@ class Recorder(Stage):
         if numbers:
             inputs = tuple([as_input(value, primitive) for value in inputs])
             given, inputs = inputs, self._promoted(primitive, inputs, params)
-        out = super().process(primitive, inputs, params)
+        try:
+            out = super().process(primitive, inputs, params)
+        except Exception as error:
+            self.raised = error
+            raise
         if self.level < here.no_grad_level:
             return self._constants(out)
         if numbers and primitive in _ARITHMETIC and all(map(_is_weak, given)) and _by_operator():
@@ -116,6 +124,8 @@ class Recorder(Stage):
         strong = [spec_of(value).dtype for value in inputs if not _is_weak(value)]
         if not strong:
             return inputs
+        if primitive is ew.power and type(inputs[1]) is Number and inputs[1].dtype.kind == "i":
+            return self._looked_at(inputs)  # a power by an integer is a product
         plain = [_python(value) if _is_weak(value) else value for value in inputs]
         if not primitive.has_partials:
             # Whatever the function does with a Python number, it may do other things with NumPy's

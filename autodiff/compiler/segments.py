@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.emission import Sunk
-from autodiff.compiler.fusion import Called, Fused, Group, Looped, Multiplied, Work
+from autodiff.compiler.groups import Called, Fused, Group, Looped, Multiplied, Work
 from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
 from autodiff.compiler.looping import Moved, mapped, work_steps
 from autodiff.compiler.sinking import kept_and_sunk

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from autodiff.compiler.emission import Sunk, Supports, cost_of
-from autodiff.compiler.fusion import Fused, Group, Member, all_operands
+from autodiff.compiler.groups import Fused, Group, Member, all_operands
 
 __all__ = ["kept_and_sunk"]
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff import tree
+from autodiff.compiler.levels import Level
 from autodiff.compiler.outside import Lifted, lifted
 from autodiff.compiler.recorder import Recorder
 from autodiff.compiler.results import Results, Written, fixed_value
@@ -20,18 +21,7 @@ from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape
 from autodiff.transforms.closure import example
 
-__all__ = ["LEVELS", "Call", "Trace", "trace"]
-
-
-class Level(NamedTuple):
-    """What becomes an input: Python's numbers, arrays from outside."""
-
-    numbers: bool
-    arrays: bool
-
-
-LEVELS = (Level(True, True), Level(False, True), Level(False, False))
-"""Tried one after the other: a program that needs a number itself, as an axis, gets it."""
+__all__ = ["Call", "Trace", "Unrecordable", "trace"]
 
 
 class Call(NamedTuple):
@@ -44,6 +34,10 @@ class Call(NamedTuple):
     structure: tree.PyTreeSpec
     complete: Callable[[Any, Any], tuple[Any, Any]]
     """Puts static arguments in their places."""
+
+
+class Unrecordable(Exception):
+    """The function went a way of which its tape says nothing: it caught an error."""
 
 
 class Trace(NamedTuple):
@@ -73,7 +67,8 @@ def trace(call: Call, level: Level) -> Trace:
     places: list[int] = []
     for i, (leaf, name) in enumerate(zip(call.leaves, call.names, strict=True)):
         python = is_number(leaf) and type(leaf) in (int, float, complex)
-        if is_input(leaf) and (level.numbers or not python):
+        traced = not python or (level.integers if type(leaf) is int else level.numbers)
+        if is_input(leaf) and traced:
             box = recorder.number(leaf, name) if python else _variable(recorder, leaf, name)
             leaves[i] = box
             inputs.append(i)
@@ -86,8 +81,7 @@ def trace(call: Call, level: Level) -> Trace:
         return Lifted(
             lambda value, name: _variable(recorder, value, name),
             recorder.number,
-            level.numbers,
-            level.arrays,
+            level,
             names,
         )
 
@@ -103,6 +97,8 @@ def trace(call: Call, level: Level) -> Trace:
             given = call.complete(args, keywords)
             out = function(*given[0], **given[1])
             draws.check(call.name)
+            if recorder.raised is not None:
+                raise Unrecordable from recorder.raised
             outs, out_structure = tree.flatten(out)
             after, structure = tree.flatten((args, keywords))
             if structure != call.structure or any(
@@ -124,7 +120,7 @@ def trace(call: Call, level: Level) -> Trace:
                 if box._payload != slot:
                     _check_writable(call, inputs, reads, i)
                     written.append(Written(i, _place(outputs, box._payload)))
-            results = [_result(leaf, recorder, boxes, slots, outputs, call.name) for leaf in outs]
+            results = [_result(leaf, recorder, boxes, outputs, call.name) for leaf in outs]
     finally:
         assert recorder.calls is not None
         recorder.calls.clear()
@@ -150,7 +146,7 @@ def _place(outputs: list[int], slot: int) -> int:
 
 
 def _result(
-    leaf: Any, recorder: Recorder, boxes: list[Any], slots: list[int], outputs: list[int], name: str
+    leaf: Any, recorder: Recorder, boxes: list[Any], outputs: list[int], name: str
 ) -> tuple[str, Any]:
     """Where a leaf of the result comes from."""
     for i, box in enumerate(boxes):
@@ -160,8 +156,6 @@ def _result(
     if slot is not None:
         if recorder.builder.is_constant(slot):
             return fixed_value(value, "", name)
-        if slot in slots and not isinstance(leaf, Box):
-            return "input", slots.index(slot)
         return "output", _place(outputs, slot)
     if isinstance(value, Box):
         # A Tensor from outside, returned as it is

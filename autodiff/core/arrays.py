@@ -35,8 +35,6 @@ __all__ = [
     "SCALAR",
     "SCALARS",
     "SHARED",
-    "address",
-    "aligned_memory",
     "array_or_scalar",
     "as_array",
     "as_numpy",
@@ -53,7 +51,6 @@ __all__ = [
     "is_array",
     "is_number",
     "is_scalar",
-    "laid_out",
     "memory_of",
     "memory_order",
     "ones",
@@ -193,26 +190,6 @@ def repeated(scalar: Any, shape: Shape) -> Any:
     Strides of zero say it in a sixth of the time that ``np.broadcast_to`` takes.
     """
     return np.ndarray(shape, scalar.dtype, scalar, strides=(0,) * len(shape))
-
-
-def laid_out(
-    memory: Any, shape: Sequence[int], dtype: DTypeLike, offset: int, strides: Sequence[int] | None
-) -> Any:
-    """Return a view of a piece of memory, an array of bytes, from a byte on; C order by default."""
-    return np.ndarray(shape, dtype, memory, offset, strides)
-
-
-def address(array: Any) -> int:
-    """Where an array's first element lies."""
-    place: int = array.__array_interface__["data"][0]
-    return place
-
-
-def aligned_memory(nbytes: int, alignment: int = 64) -> Any:
-    """Return an array of bytes that begins on a multiple of `alignment`."""
-    memory = np.empty(nbytes + alignment, np.uint8)
-    start = -address(memory) % alignment
-    return memory[start : start + nbytes]
 
 
 def copied(array: Any, dtype: DTypeLike | None = None) -> Any:

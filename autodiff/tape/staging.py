@@ -59,7 +59,6 @@ class Stage(Interpreter):
         capture = self.capturing()
         if capture is not None:
             return capture.process(primitive, inputs, params)
-        builder = self.builder
         values: list[Any] = []
         operands: list[int] = []
         for value in inputs:

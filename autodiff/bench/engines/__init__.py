@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autodiff.bench.program import Implementation
 
-__all__ = ["ENGINES", "OWN", "REFERENCE", "Engine", "distinct", "programs"]
+__all__ = ["ENGINES", "OWN", "REFERENCE", "Engine", "distinct", "offered", "programs"]
 
 OWN = "autodiff"
 """The engine that is compared with the others."""
@@ -97,11 +97,24 @@ def programs(engine: str) -> dict[str, Implementation]:
     >>> sorted(programs("scalars"))
     ['binary_chain', 'determinant', 'graph']
     """
-    entry = ENGINES[engine]
-    import_module(entry.requires)
-    module = import_module(f"autodiff.bench.engines.{entry.module}")
-    set_up = getattr(module, "set_up", None)
+    import_module(ENGINES[engine].requires)
+    set_up = getattr(_module(engine), "set_up", None)
     if set_up is not None:
         set_up()
-    table: dict[str, Implementation] = getattr(module, entry.table)
+    return offered(engine)
+
+
+def offered(engine: str) -> dict[str, Implementation]:
+    """What an engine implements, without setting it up: it need not be installed.
+
+    Examples
+    --------
+    >>> "hessian" in offered("jax"), "hessian" in offered("micrograd")
+    (True, False)
+    """
+    table: dict[str, Implementation] = getattr(_module(engine), ENGINES[engine].table)
     return table
+
+
+def _module(engine: str) -> Any:
+    return import_module(f"autodiff.bench.engines.{ENGINES[engine].module}")

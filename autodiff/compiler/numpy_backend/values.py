@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autodiff.core.arrays import address
+from autodiff.compiler.numpy_backend.memory import address
 from autodiff.core.spec import Spec
 
 __all__ = ["Line", "Storage", "Value"]
@@ -133,7 +133,9 @@ class Line:
     position : int
         Of the entry.
     extra : tuple of Value
-        Further results.
+        Further results; of an elementwise line, buffers among `reads` that it writes to.
+    elementwise : bool
+        Whether it may run on some rows of all operands at a time.
     """
 
     text: str
@@ -142,3 +144,4 @@ class Line:
     role: Literal["buffer", "bind", "view", "effect"]
     position: int
     extra: tuple[Value, ...] = ()
+    elementwise: bool = False

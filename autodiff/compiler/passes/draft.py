@@ -365,11 +365,6 @@ class Draft:
             # A constant that was looked at, and is what it was, needs no guard
             if isinstance(looked_at, Variable):
                 guards.append(guard._replace(variable=looked_at))
-        cotangents: dict[Variable, Variable] = {}
-        for value, total in self.cotangents:
-            variable_, whole = made.get(value), made.get(total)
-            if isinstance(variable_, Variable) and isinstance(whole, Variable):
-                cotangents.setdefault(variable_, whole)
         return Tape(
             entries,
             [made[variable.slot] for variable in tape.inputs],  # type: ignore[misc] # as made above
@@ -378,8 +373,23 @@ class Draft:
             tape.out_tree,
             guards,
             tape.arguments,
-            cotangents,
+            self._whole_cotangents(made),
         )
+
+    def _whole_cotangents(self, made: Mapping[int, Operand]) -> dict[Variable, Variable]:
+        """Which variable holds the whole cotangent of which.
+
+        Where several values have become one, what each received is only a part.
+        """
+        totals: dict[int, set[int]] = {}
+        for value, total in self.cotangents:
+            totals.setdefault(value, set()).add(total)
+        found: dict[Variable, Variable] = {}
+        for value, parts in totals.items():
+            variable, whole = made.get(value), made.get(min(parts))
+            if len(parts) == 1 and isinstance(variable, Variable) and isinstance(whole, Variable):
+                found[variable] = whole
+        return found
 
     def _adopted(self, made: dict[int, Operand], value: int) -> Constant:
         """A constant where it is first used."""

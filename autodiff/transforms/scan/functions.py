@@ -158,7 +158,7 @@ class _Run:
     def __call__(self, values: Sequence[Any]) -> tuple[Any, ...]:
         body = self.body
         if not any(isinstance(value, Box) for value in values):
-            found = self._attempt(lambda: self._scan().forward(*values))
+            found = self._attempt(lambda: self._plainly(values))
             if found is not None:
                 return found
         self._find_outside(values, every=False)
@@ -181,6 +181,11 @@ class _Run:
             return None
         return outs if body.missed is None else None
 
+    def _plainly(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Run the loop on arrays."""
+        with self.body.opened(values) as step:
+            return self._scan().run(step, values)
+
     def _scan(self) -> Scan:
         body = self.body
         stacked = 0 if body.y is None else len(body.y[1])
@@ -198,7 +203,7 @@ class _Run:
             checkpoint=self.checkpoint,
             paths=names,
             flops=body.flops,
-            replays=False,
+            first=True,
             made_of=self.code,
         )
 

@@ -3,17 +3,28 @@
 To differentiate a step means running the user's function on boxes of several interpreters. In every
 step that is the same; so it is done for one, on a tape, and the others run what the tape says.
 Where the function looks at a value and would now go another way, the step itself is asked.
+
+A tape holds what the function closes over as constants, so it serves one evaluation of a scan, and
+of the scans within it. Of a function that is evaluated for the first time, the last step is asked
+of the function as well: one that draws random numbers or counts its calls does not pass for one
+that computes the same each time.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import is_array
 from autodiff.core.modes import modes
+from autodiff.core.spec import is_inexact
 from autodiff.tape.entries import Constant, Guard, Operand, Variable, same_path
 from autodiff.tape.ir import Tape
 from autodiff.tape.rewrite import pruned
@@ -21,7 +32,7 @@ from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.scan.layout import Grown
 
-__all__ = ["Replayed"]
+__all__ = ["Programs", "Replayed", "alike", "programs"]
 
 PATIENCE = 3
 """How often a tape may prove to be of another path before it is given up."""
@@ -71,6 +82,45 @@ class Replayed:
             return self.function(*values)
         self.program = straight_line(pruned(tape))
         return tuple(outs)
+
+
+Programs = WeakKeyDictionary[Any, Replayed]
+_programs: ContextVar[Programs | None] = ContextVar("programs", default=None)
+
+
+@contextmanager
+def programs() -> Iterator[Programs]:
+    """Steps that are replayed in the evaluation that is running, by the scans they belong to."""
+    known = _programs.get()
+    if known is not None:
+        yield known
+        return
+    token = _programs.set(WeakKeyDictionary())
+    try:
+        found = _programs.get()
+        assert found is not None
+        yield found
+    finally:
+        _programs.reset(token)
+
+
+def alike(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two evaluations gave the same, but for rounding."""
+    return len(one) == len(other) and all(map(_alike, one, other))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if not is_inexact(one.dtype):
+        return bool(np.array_equal(one, other))
+    if one.dtype.itemsize == 0 or not one.size:
+        return True
+    with np.errstate(all="ignore"):
+        finite = np.abs(one)[np.isfinite(one)]
+        scale = float(finite.max()) if finite.size else 0.0
+        close = np.isclose(one, other, rtol=1e-3, atol=1e-3 * scale, equal_nan=True)
+    return bool(close.all())
 
 
 def _check(guard: Guard, value: Any) -> None:

@@ -8,7 +8,7 @@ snapshots (`schedule`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from autodiff.core.dispatch import Box
 from autodiff.transforms.call import Call
 from autodiff.transforms.scan.collect import Collected
 from autodiff.transforms.scan.layout import cut
+from autodiff.transforms.scan.replay import Replayed, programs
 from autodiff.transforms.scan.schedule import schedule, segment_size, snapshots_for
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class SegmentStep:
     def __init__(self, scan: Scan, pulling: Scan, size: int) -> None:
         # Made once, so that what they record of a step serves all segments
         self.forward = scan.remade(
-            length=size, checkpoint=None, kept=tuple(range(size)), replays=True
+            length=size, checkpoint=None, kept=tuple(range(size)), first=False
         )
         self.pulling = pulling.remade(length=size)
         self.layout = pulling.layout
@@ -185,8 +186,11 @@ class Revolve(Call):
         scan, pulling = self.scan, self.pulling
         total, states, rows, fixed = cut(values, self.sizes)
         plain = not any(isinstance(value, Box) for value in values)
-        step: Callable[..., tuple[Any, ...]] = scan.program if plain else scan.step
-        pull: Callable[..., tuple[Any, ...]] = pulling.program if plain else pulling.step
+        step, pull = scan.step, pulling.step
+        if plain:
+            with programs() as replayed:
+                step = replayed.setdefault(scan, Replayed(step)).__call__
+                pull = replayed.setdefault(pulling, Replayed(pull)).__call__
         order = scan.order()
         outside = fixed[: scan.outside]
         known: dict[int, Values] = {
@@ -216,7 +220,7 @@ class Revolve(Call):
         scan = self.scan
         total, states, rows, fixed = cut(values, self.sizes)
         size = segment_size(scan.length, math.isqrt(scan.length))
-        forward = scan.remade(kept=tuple(range(0, scan.length, size)))
+        forward = scan.remade(kept=tuple(range(0, scan.length, size)), first=False)
         starts = [state[-1 if scan.reverse else 0] for state in states]
         outs = forward.call(*starts, *rows[: scan.scanned], *fixed[: scan.outside])
         kept = outs[scan.layout.outputs :]
