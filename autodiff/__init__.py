@@ -16,6 +16,7 @@ from autodiff.core.primitive import Primitive
 from autodiff.core.registry import REGISTRY
 from autodiff.errors import (
     AutodiffError,
+    CompileError,
     DeclarationError,
     DrawingError,
     EscapedTensorError,
@@ -40,6 +41,7 @@ from autodiff.transforms.tangent import hvp, jvp, linearize
 if TYPE_CHECKING:
     from autodiff import bench as bench
     from autodiff import data as data
+    from autodiff import lowering as lowering
     from autodiff import nn as nn
     from autodiff import numpy as numpy
     from autodiff import optim as optim
@@ -47,17 +49,20 @@ if TYPE_CHECKING:
     from autodiff import scipy as scipy
     from autodiff import structure as structure
     from autodiff import testing as testing
+    from autodiff.compiler.function import compile
     from autodiff.flow.gradient_report import report
     from autodiff.testing import check_grads
     from autodiff.transforms.checkpoint import checkpoint
     from autodiff.transforms.custom import custom_jvp, custom_vjp
     from autodiff.transforms.jacobian.functions import hessian, jacobian
+    from autodiff.transforms.scan.functions import scan
 
 __version__ = "0.1.0"
 
 __all__ = [
     "REGISTRY",
     "AutodiffError",
+    "CompileError",
     "DeclarationError",
     "DrawingError",
     "EscapedTensorError",
@@ -73,6 +78,7 @@ __all__ = [
     "Tensor",
     "check_grads",
     "checkpoint",
+    "compile",
     "custom_jvp",
     "custom_vjp",
     "debug",
@@ -87,6 +93,7 @@ __all__ = [
     "linearize",
     "log_softmax",
     "logsumexp",
+    "lowering",
     "multilinear",
     "name",
     "no_grad",
@@ -94,6 +101,7 @@ __all__ = [
     "record",
     "relu",
     "report",
+    "scan",
     "sigmoid",
     "softmax",
     "softplus",
@@ -106,15 +114,28 @@ __all__ = [
     "vmap",
 ]
 
-_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy", "structure", "testing")
+_LAZY = (
+    "bench",
+    "data",
+    "nn",
+    "numpy",
+    "optim",
+    "ordering",
+    "scipy",
+    "structure",
+    "testing",
+    "lowering",
+)
 _LAZY_NAMES = {
     "check_grads": "autodiff.testing",
     "checkpoint": "autodiff.transforms.checkpoint",
+    "compile": "autodiff.compiler.function",
     "custom_jvp": "autodiff.transforms.custom",
     "custom_vjp": "autodiff.transforms.custom",
     "hessian": "autodiff.transforms.jacobian.functions",
     "jacobian": "autodiff.transforms.jacobian.functions",
     "report": "autodiff.flow",
+    "scan": "autodiff.transforms.scan.functions",
 }
 
 

@@ -24,7 +24,7 @@ from autodiff.core.arrays import has_memory
 from autodiff.deferred import Deferred
 from autodiff.interpret.call_sites import is_library
 
-__all__ = ["COUNTERPARTS", "refusal"]
+__all__ = ["COUNTERPARTS", "is_installed", "refusal"]
 
 COUNTERPARTS = Deferred("what to call instead of a function that takes no Tensors")
 """``find(name)`` gives the dotted name of a function that takes Tensors, or None."""
@@ -88,11 +88,12 @@ def _frames() -> Iterator[FrameType]:
 def _is_foreign(frame: FrameType) -> bool:
     """Whether a frame runs code of NumPy or of another library, and none of the program."""
     name = frame.f_code.co_filename
-    return (
-        is_library(name)
-        or name.startswith(_installed())
-        or _module_of(frame).split(".")[0] in _FRAMES
-    )
+    return is_installed(name) or _module_of(frame).split(".")[0] in _FRAMES
+
+
+def is_installed(filename: str) -> bool:
+    """Whether code of this file is a library's: installed, Python's own, NumPy's or this one's."""
+    return is_library(filename) or filename.startswith(_installed())
 
 
 @functools.cache

@@ -117,6 +117,24 @@ class TapeError(AutodiffError, ValueError):
     """
 
 
+class CompileError(AutodiffError, RuntimeError):
+    """A compiled function would be wrong: it draws random numbers, or changes what is outside.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> log = []
+    >>> @ad.compile
+    ... def f(x):
+    ...     log.append("called")
+    ...     return x * x
+    >>> f(3.0)
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.CompileError: compile: f changes log, a list outside of it, ...
+    """
+
+
 class NonFiniteError(AutodiffError, FloatingPointError):
     """Under ``debug()``: an operation or a rule produced NaN or infinity; or a loss in ``nn.fit``.
 

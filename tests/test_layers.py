@@ -17,10 +17,10 @@ import pytest
 import autodiff as ad
 
 ORDER = (
-    ("errors", "tree", "deferred", "neighbours"),
+    ("errors", "tree", "deferred", "neighbours", "collecting"),
     ("core",),
     ("views",),
-    ("ops", "structure"),
+    ("ops", "structure", "lowering"),
     ("interpret",),
     ("tape",),
     ("conversions", "copying", "overwriting", "writing", "tensor"),
@@ -28,6 +28,7 @@ ORDER = (
     ("numpy", "scipy"),
     ("draw", "flow"),
     ("ordering",),
+    ("compiler",),
     ("nn", "optim", "data", "testing", "bench", "cli"),
     ("loading",),
 )
@@ -48,6 +49,7 @@ PACKAGES = {"__init__", "__main__"}
 BY_STRING = {
     "autodiff": "the package exports parts that are loaded when first used",
     "autodiff.loading": "who answers what is asked later",
+    "autodiff.compiler.backends": "the package of a backend, by the backend's name",
     "autodiff.core.registry": "the module that a pickled primitive was declared in",
     "autodiff.bench.engines": "the module of an engine, by the engine's name",
     "autodiff.bench.lazy": "other libraries, where they are installed",

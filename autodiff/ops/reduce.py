@@ -14,6 +14,8 @@ from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
+from autodiff.ops.extrema import shares
+from autodiff.ops.lowered import Composed, reduced_over_axis, truth
 from autodiff.ops.protocol import REDUCTIONS, implements
 from autodiff.ops.samples import Sample, cases
 from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose
@@ -75,6 +77,7 @@ _reductions = (
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
     local=structures.reduced,
+    lower=reduced_over_axis("add"),
 )
 def sum(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Sum over axes."""
@@ -106,6 +109,12 @@ def over_count(g: Any, count: int) -> Any:
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
     local=_averaged,
+    lower=lambda operation: Composed(
+        lambda x, axis, keepdims=False: (
+            sum(convert(x, dtype=operation.out.dtype), axis=axis, keepdims=keepdims)
+            / operation.out.dtype.type(_count(x.shape, axis))
+        )
+    ),
 )
 def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes."""
@@ -156,18 +165,11 @@ def products_of_others(x: Any, axis: Shape) -> Any:
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions, (((1,),), {"axis": (0,)})),
     local=structures.one_row,
+    lower=reduced_over_axis("multiply"),
 )
 def prod(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Product over axes; derivatives hold for any number of zeros."""
     return _multiply_reduce(x, axis=axis, keepdims=keepdims)
-
-
-def _winners(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
-    """Share of each element in an extremum: 1 for the only one, 1/k for each of k equal ones."""
-    dtype = np.result_type(x_spec.dtype, np.float32)  # float16 cannot count
-    ties = convert(np.equal(x, spread(out, x_spec, axis)), dtype=dtype)
-    shares = ties / sum(ties, axis=axis, keepdims=True)
-    return shares if dtype == x_spec.dtype else convert(shares, dtype=x_spec.dtype)
 
 
 def _distinct(rng: np.random.Generator) -> list[Sample]:
@@ -184,23 +186,33 @@ def _extremum_rules() -> dict[str, Any]:
     """Rules that max and min share."""
     return {
         "vjp_x": lambda g, x, out, x_spec, axis: (
-            spread(g, x_spec, axis) * _winners(x, out, x_spec, axis)
+            spread(g, x_spec, axis) * shares(x, out, axis=axis)
         ),
         "jvp_x": lambda t, x, out, x_spec, axis, keepdims: sum(
-            t * _winners(x, out, x_spec, axis), axis=axis, keepdims=keepdims
+            t * shares(x, out, axis=axis), axis=axis, keepdims=keepdims
         ),
         "cost": lambda x_spec: x_spec.size,
         "sample": _distinct,
     }
 
 
-@primitive(**_extremum_rules(), batch=batch_reduction(lambda: max), local=structures.one_row)
+@primitive(
+    **_extremum_rules(),
+    batch=batch_reduction(lambda: max),
+    local=structures.one_row,
+    lower=reduced_over_axis("maximum"),
+)
 def max(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Largest value over axes; equal largest ones share the derivative evenly."""
     return _maximum_reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(**_extremum_rules(), batch=batch_reduction(lambda: min), local=structures.one_row)
+@primitive(
+    **_extremum_rules(),
+    batch=batch_reduction(lambda: min),
+    local=structures.one_row,
+    lower=reduced_over_axis("minimum"),
+)
 def min(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Smallest value over axes; equal smallest ones share the derivative evenly."""
     return _minimum_reduce(x, axis=axis, keepdims=keepdims)
@@ -235,7 +247,7 @@ def cumsum(x: Any, *, axis: int) -> Any:
     return np.cumsum(x, axis=axis)
 
 
-def _discrete_reduction(name: str, function: Any) -> Any:
+def _discrete_reduction(name: str, function: Any, lower: Any = None) -> Any:
     """Declare a reduction over one axis whose results are indices or booleans."""
 
     def forward(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
@@ -254,15 +266,20 @@ def _discrete_reduction(name: str, function: Any) -> Any:
         batch=batch,
         cost=lambda x_spec: x_spec.size,
         sample=cases((((2, 3),), {"axis": 1 if is_index else (1,)})),
+        lower=lower,
     )(forward)
     return declared
 
 
 argmax = _discrete_reduction("argmax", np.argmax)
 argmin = _discrete_reduction("argmin", np.argmin)
-any = _discrete_reduction("any", np.any)
-all = _discrete_reduction("all", np.all)
-count_nonzero = _discrete_reduction("count_nonzero", np.count_nonzero)
+any = _discrete_reduction("any", np.any, truth("logical_or"))
+all = _discrete_reduction("all", np.all, truth("logical_and"))
+count_nonzero = _discrete_reduction(
+    "count_nonzero",
+    np.count_nonzero,
+    lambda operation: Composed(lambda x, **params: np.sum(np.not_equal(x, 0), **params)),
+)
 
 
 # --- NumPy's functions ----------------------------------------------------------------------------

@@ -1,0 +1,189 @@
+"""Backends by name: each makes a runner of a flat tape.
+
+A *flat tape* has no containers and no guards. A *runner* takes plain arrays and numbers of the
+specs of the tape's inputs and gives a tuple of fresh values, one for each output.
+"""
+
+from __future__ import annotations
+
+import atexit
+import queue
+import threading
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from autodiff.core.arrays import copied, has_memory, owns_memory
+from autodiff.tape.ir import Tape
+
+__all__ = ["BACKENDS", "Runner", "check_backend", "finish", "optimized", "replayed", "start"]
+
+Runner = Callable[..., tuple[Any, ...]]
+Build = Callable[[Tape], Runner]
+
+
+def replayed(tape: Tape) -> Runner:
+    """Runner that evaluates a tape operation by operation."""
+    slots = [output.slot for output in tape.outputs]
+    kept = {output.slot for output in tape.outputs} - {
+        variable.slot for entry in tape.entries for variable in entry.outputs
+    }
+
+    def run(*values: Any) -> tuple[Any, ...]:
+        memory = tape.replay(values)
+        given: set[int] = set()
+        return tuple([_fresh(memory[slot], slot in kept, given) for slot in slots])
+
+    return run
+
+
+def _fresh(value: Any, shared: bool, given: set[int]) -> Any:
+    """Array that nobody else sees the memory of."""
+    if has_memory(value):
+        if shared or id(value) in given or not owns_memory(value):
+            value = copied(value)
+        given.add(id(value))
+    return value
+
+
+BACKENDS: dict[str, tuple[str, str | None]] = {
+    "numpy": ("autodiff.compiler.numpy_backend", None),
+    "llvm": ("autodiff.compiler.native_backend", "llvmlite"),
+}
+"""By name: the package whose ``build`` makes a runner, and what has to be installed for it."""
+
+
+def check_backend(name: str) -> None:
+    """Refuse a backend that there is none of, or that something is missing for.
+
+    Raises
+    ------
+    ValueError
+        There is no backend of this name.
+    ModuleNotFoundError
+        It needs a package that is not installed.
+    """
+    if name == "auto":
+        return
+    if name not in BACKENDS:
+        known = ", ".join(map(repr, ("auto", *BACKENDS)))
+        raise ValueError(f"compile: there is no backend {name!r}; choose one of {known}")
+    needed = BACKENDS[name][1]
+    if needed is not None and find_spec(needed) is None:
+        raise ModuleNotFoundError(
+            f"compile: backend={name!r} needs {needed}, which is not installed: "
+            'python -m pip install "autodiff[compile]"; backend="numpy" needs nothing',
+            name=needed,
+        )
+    if _build_of(name) is None:
+        raise ModuleNotFoundError(f"compile: this installation has no backend {name!r}")
+
+
+def _build_of(name: str) -> Build | None:
+    package, needed = BACKENDS[name]
+    if needed is not None and find_spec(needed) is None:
+        return None
+    if find_spec(package) is None:
+        return replayed if name == "numpy" else None
+    build: Build = import_module(package).build
+    return build
+
+
+def optimized(tape: Tape, reassociate: bool) -> Tape:
+    """Tape that computes the same, for less."""
+    if find_spec("autodiff.compiler.passes") is None:
+        return tape
+    passes = import_module("autodiff.compiler.passes")
+    found: Tape = passes.optimized(tape, reassociate=reassociate)
+    return found
+
+
+def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
+    """Return a runner for a tape; one that takes longer to build comes later, by `switch`.
+
+    Parameters
+    ----------
+    tape : Tape
+        Flat.
+    backend : str
+    switch : callable
+        Takes the better runner, in another thread.
+    """
+    if backend != "auto":
+        build = _build_of(backend)
+        assert build is not None
+        return build(tape)
+    first = _build_of("numpy")
+    assert first is not None
+    native = _build_of("llvm")
+    if native is not None:
+        _WORKER.add(native, tape, switch)
+    return first(tape)
+
+
+class _Worker:
+    """One thread of the process that builds native code beside the program."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._failed: set[str] = set()
+
+    def add(self, build: Build, tape: Tape, switch: Callable[[Runner], None]) -> None:
+        """Build a runner when its turn comes."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._work, name="autodiff.compile", daemon=True
+                )
+                self._thread.start()
+                atexit.register(self._stop)
+        self._jobs.put((build, tape, switch))
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            if isinstance(job, threading.Event):
+                job.set()
+                continue
+            build, tape, switch = job
+            try:
+                switch(build(tape))
+            except Exception as error:
+                what = f"{type(error).__name__}: {error}"
+                if what not in self._failed:
+                    self._failed.add(what)
+                    warnings.warn(
+                        f"compile: native code could not be made ({what}); the NumPy program goes "
+                        "on running",
+                        RuntimeWarning,
+                        stacklevel=2,
+                    )
+
+    def _stop(self) -> None:
+        """Drop what waits, at the interpreter's exit; what is being built is waited for briefly."""
+        while not self._jobs.empty():
+            self._jobs.get_nowait()
+        self._jobs.put(None)
+        if self._thread is not None:
+            self._thread.join(timeout=2.0)
+
+    def finish(self) -> None:
+        """Wait until everything that was asked for has been built."""
+        if self._thread is not None and self._thread.is_alive():
+            done = threading.Event()
+            self._jobs.put(done)
+            done.wait()
+
+
+_WORKER = _Worker()
+
+
+def finish() -> None:
+    """Wait until all native code that is being made beside the program is there."""
+    _WORKER.finish()

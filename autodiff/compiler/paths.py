@@ -1,0 +1,309 @@
+"""Paths: where a program looks at values, it goes one way or another, and each has its tape.
+
+A path's outputs are followed by the values that its guards look at. A call runs the path that the
+last one took, and compares; at the first value that differs the program would have gone another
+way. Then the known paths that agree with all that was seen are tried, and at last the program is
+recorded anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from autodiff.compiler.backends import Runner, optimized, start
+from autodiff.core.dispatch import Box, concrete
+from autodiff.tape.entries import Guard, Variable, same_path
+from autodiff.tape.ir import Tape
+
+__all__ = ["MOST_PATHS", "Options", "Path", "Paths", "batched"]
+
+MOST_PATHS = 32
+"""Paths of one program; then it runs as it is written where it goes yet another way."""
+
+Values = Sequence[Any]
+
+
+class Options(NamedTuple):
+    """How tapes become programs."""
+
+    backend: str
+    reassociate: bool
+
+
+class Path:
+    """One way through a program, compiled.
+
+    Attributes
+    ----------
+    recorded : Tape
+        As it was recorded, with guards.
+    tape : Tape
+        The flat tape that runs: results, then what guards look at.
+    results : int
+        How many of its outputs are results.
+    captured : list of Tensor
+        From outside, whose values follow those of a call.
+    beside : what the recording found out besides the tape
+    """
+
+    def __init__(
+        self, name: str, options: Options, recorded: Tape, captured: list[Any], beside: Any
+    ) -> None:
+        self.name = name
+        self.recorded = recorded
+        self.captured = captured
+        self.beside = beside
+        self.options = options
+        self.results = len(recorded.outputs)
+        inputs = {variable.slot: i for i, variable in enumerate(recorded.inputs)}
+        outputs: list[Any] = list(recorded.outputs)
+        self.guards: list[tuple[Guard, bool, int]] = []
+        places: dict[int, int] = {}
+        for guard in recorded.guards:
+            slot = guard.variable.slot
+            if slot in inputs:
+                self.guards.append((guard, True, inputs[slot]))
+                continue
+            if slot not in places:
+                places[slot] = len(outputs)
+                outputs.append(guard.variable)
+            self.guards.append((guard, False, places[slot]))
+        self._checks = [
+            (_answer(guard), guard, given, place) for guard, given, place in self.guards
+        ]
+        flat = Tape(recorded.entries, recorded.inputs, outputs)
+        self.flat = flat.pruned()
+        self.tape = optimized(self.flat, options.reassociate)
+        self.native: Any = None
+        self.lock = threading.Lock()
+        self.runner: Runner = _not_built
+        first = start(self.tape, options.backend, self._switch)
+        if self.runner is _not_built:
+            self.runner = first
+
+    def _switch(self, runner: Runner) -> None:
+        self.runner = runner
+
+    def run(self, values: Values) -> tuple[Any, ...]:
+        """Run the program on plain arrays and numbers."""
+        return self.runner(*values)
+
+    def seen(self, values: Values, outs: Values) -> list[Any]:
+        """Values that the guards look at."""
+        return [
+            concrete(values[place] if given else outs[place]) for _, given, place in self.guards
+        ]
+
+    @cached_property
+    def dependences(self) -> list[int]:
+        """For each output a number whose bits say which inputs it depends on."""
+        masks = {variable.slot: 1 << i for i, variable in enumerate(self.flat.inputs)}
+        for entry in self.flat.entries:
+            mask = 0
+            for operand in entry.inputs:
+                mask |= masks.get(operand.slot, 0)
+            for variable in entry.outputs:
+                masks[variable.slot] = mask
+        return [masks.get(output.slot, 0) for output in self.flat.outputs]
+
+    def holds(self, values: Values, outs: Values) -> bool:
+        """Whether plain values take this path."""
+        for answer, guard, given, place in self._checks:
+            value = values[place] if given else outs[place]
+            if answer is not None:
+                if bool(value) is not answer:
+                    return False
+            elif not same_path(guard.reader, guard.value, value):
+                return False
+        return True
+
+    def differs(self, seen: Values) -> int | None:
+        """Position of the first guard that another value was seen by than recorded."""
+        for position, ((guard, _, _), value) in enumerate(zip(self.guards, seen, strict=False)):
+            if not same_path(guard.reader, guard.value, value):
+                return position
+        return None
+
+    def looked_at(self, values: Values) -> list[Any]:
+        """Values that the guards look at, as far as the program gets without an error."""
+        memory: dict[int, Any] = {}
+        for variable, value in zip(self.flat.inputs, values, strict=True):
+            memory[variable.slot] = value
+        for entry in self.flat.entries:
+            inputs = [
+                memory.get(operand.slot) if isinstance(operand, Variable) else operand.value
+                for operand in entry.inputs
+            ]
+            try:
+                out = entry.primitive.call(*inputs, **entry.params)
+            except Exception:
+                break
+            parts = out if isinstance(out, tuple) else (out,)
+            memory.update(zip([v.slot for v in entry.outputs], parts, strict=True))
+        places = [
+            (values[place], True) if given else (memory.get(slot), slot in memory)
+            for (_, given, place), slot in (
+                (row, -1 if row[1] else self.flat.outputs[row[2]].slot) for row in self.guards
+            )
+        ]
+        seen: list[Any] = []
+        for value, known in places:
+            if not known:
+                break
+            seen.append(concrete(value))
+        return seen
+
+
+def _answer(guard: Guard) -> bool | None:
+    """Truth of a number that a program asked for; None where it asked for something else."""
+    return bool(guard.value) if guard.reader == "bool()" and not guard.variable.spec.shape else None
+
+
+def _not_built(*values: Any) -> tuple[Any, ...]:
+    raise AssertionError("the program is being built")
+
+
+def batched(values: Values) -> bool:
+    """Whether one of the values is a batch, at any level."""
+    for value in values:
+        while isinstance(value, Box):
+            if value._interpreter.leading:
+                return True
+            value = value._value
+    return False
+
+
+class Failed(Exception):
+    """A program failed, on the path that its values take: the function shows how it goes on."""
+
+
+class Paths:
+    """The paths of one program that are known."""
+
+    def __init__(self, name: str, options: Options) -> None:
+        self.name = name
+        self.options = options
+        self.known: list[Path] = []
+        self.recent: Path | None = None
+        self.lock = threading.RLock()
+        self.warned = False
+
+    def run(
+        self,
+        values: Values,
+        record: Callable[[Values], tuple[Tape, list[Any], Any]],
+        call: Callable[[Path, Values], tuple[Any, ...]],
+    ) -> tuple[Path, tuple[Any, ...]] | None:
+        """Run the path that these values take; None where the program must run as it is written.
+
+        Parameters
+        ----------
+        values : sequence
+        record : function of the values
+            Gives a tape with guards, the Tensors that it captured, and what else it found out.
+        call : function of a path and the values
+        """
+        try:
+            return self._run(values, record, call)
+        except Failed:
+            return None
+
+    def _run(
+        self,
+        values: Values,
+        record: Callable[[Values], tuple[Tape, list[Any], Any]],
+        call: Callable[[Path, Values], tuple[Any, ...]],
+    ) -> tuple[Path, tuple[Any, ...]] | None:
+        seen: list[Any] = []
+        tried: set[int] = set()
+        path = self.recent
+        while path is not None:
+            found = self._tried(path, values, call, seen)
+            if found is not None:
+                self.recent = path
+                return path, found
+            tried.add(id(path))
+            path = self._next(seen, tried)
+        with self.lock:
+            path = self._next(seen, tried)  # another thread may have recorded it meanwhile
+            if path is None:
+                if self.known and batched(values):
+                    return None
+                if len(self.known) >= MOST_PATHS:
+                    self._warn()
+                    return None
+                path = Path(self.name, self.options, *record(values))
+                if path.guards and batched(values):
+                    return None
+                self.known.append(path)
+        found = self._tried(path, values, call, seen)
+        if found is None:
+            return None
+        self.recent = path
+        return path, found
+
+    def _tried(
+        self,
+        path: Path,
+        values: Values,
+        call: Callable[[Path, Values], tuple[Any, ...]],
+        seen: list[Any],
+    ) -> tuple[Any, ...] | None:
+        """Outputs of a path if these values take it; else its guards' values are in `seen`."""
+        values = [*values, *path.captured]
+        if path.guards and batched(values):
+            return None
+        try:
+            outs = call(path, values)
+        except Exception as error:
+            found = path.looked_at([concrete(value) for value in values])
+            position = path.differs(found)
+            if position is None:
+                raise Failed from error
+            seen[:] = found[: position + 1]
+            return None
+        if not path.guards:
+            return outs
+        found = path.seen(values, outs)
+        position = path.differs(found)
+        if position is None:
+            return outs
+        seen[:] = found[: position + 1]
+        return None
+
+    def _next(self, seen: list[Any], tried: set[int]) -> Path | None:
+        """A path that agrees with all that was seen."""
+        for path in self.known:
+            if id(path) not in tried and path.differs(seen) is None:
+                return path
+        return None
+
+    def _warn(self) -> None:
+        """Say once which line keeps branching."""
+        if self.warned:
+            return
+        self.warned = True
+        lines = Counter(
+            guard.source or "a line that is not known"
+            for p in self.known
+            for guard, _, _ in p.guards
+        )
+        varying = {
+            source: len(
+                {str(g.value) for p in self.known for g, _, _ in p.guards if g.source == source}
+            )
+            for source in lines
+        }
+        line = max(varying, key=lambda source: (varying[source], lines[source]))
+        warnings.warn(
+            f"compile: {self.name} has taken {MOST_PATHS} paths, and runs as it is written where "
+            f"it goes another way; it keeps branching at {line}. Use np.where there, or move the "
+            "loop, or the number that it asks for, out of the compiled function",
+            RuntimeWarning,
+            stacklevel=2,
+        )

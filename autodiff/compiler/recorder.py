@@ -1,0 +1,203 @@
+"""Recording what is to be compiled: arrays, numbers and outside Tensors become inputs of a tape.
+
+The program computes on the recorder's boxes what it computes on arrays. Three things are other than
+for `record`. A Python number stays weak: it takes the dtype of what it meets, as in NumPy. A Tensor
+that the program uses from outside becomes an input when it is first met. And where the program
+needs the value of a number itself (``range(n)``, ``math.sqrt(c)``) or of a mask, the tape gets a
+guard, which makes another path for another value.
+"""
+
+from __future__ import annotations
+
+import os.path
+import sys
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from autodiff.core.arrays import as_value, is_array, is_number
+from autodiff.core.dispatch import Box
+from autodiff.core.modes import modes
+from autodiff.core.primitive import Primitive
+from autodiff.core.spec import is_inexact, spec_of
+from autodiff.errors import CompileError
+from autodiff.interpret.operands import as_input
+from autodiff.ops import elementwise as ew
+from autodiff.tape.calls import Calls
+from autodiff.tape.staging import Stage
+from autodiff.tensor import Tensor
+from autodiff.transforms.closure import example
+from autodiff.views import origin
+
+__all__ = ["Number", "Recorder", "recording"]
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+
+
+class Number(Tensor):
+    """A Python number that a compiled function was called with, or reads from outside."""
+
+    __slots__ = ()
+
+    def _number(self, converter: str) -> Any:
+        return self._interpreter.expose(self, f"{converter}()")
+
+    def __index__(self) -> int:
+        if self.dtype.kind != "i":
+            raise TypeError("'float' object cannot be interpreted as an integer")
+        return int(self._interpreter.expose(self, "int()"))
+
+
+class Recorder(Stage):
+    """Writes down what a function computes, with what it uses from outside as inputs.
+
+    Attributes
+    ----------
+    captured : list of Tensor
+        Outside Tensors that were met while recording, in the order of their inputs.
+    raised : Exception or None
+        The last error of an operation: a program that goes on after it took a way that no guard
+        tells of.
+    """
+
+    guards_masks = True
+
+    def __init__(self) -> None:
+        super().__init__(Tensor, Calls())
+        self.captured: list[Any] = []
+        self.raised: Exception | None = None
+        self._known: dict[int, tuple[Any, int]] = {}
+
+    def number(self, value: Any, name: str | None) -> Any:
+        """Box a Python number as an input."""
+        box = object.__new__(Number)
+        box._value = as_value(value)
+        box._interpreter = self
+        box._payload = self.builder.input(spec_of(box._value), name)
+        return box
+
+    def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Evaluate a primitive and append an entry."""
+        here = modes.here
+        if here.debug:
+            raise CompileError(
+                "compile: ad.debug() inside a compiled function looks at each number of one call "
+                "alone; open it around the call, which then runs as it is written"
+            )
+        inner = here.capture
+        if inner is not None and self.level < inner.level:
+            return inner.process(primitive, inputs, params)
+        numbers = any(type(value) is Number for value in inputs)
+        if numbers:
+            inputs = tuple([as_input(value, primitive) for value in inputs])
+            given, inputs = inputs, self._promoted(primitive, inputs, params)
+        try:
+            out = super().process(primitive, inputs, params)
+        except Exception as error:
+            self.raised = error
+            raise
+        if self.level < here.no_grad_level:
+            return self._constants(out)
+        if numbers and primitive in _ARITHMETIC and all(map(_is_weak, given)) and _by_operator():
+            return self._weakened(out)
+        return out
+
+    def operand(self, value: Any) -> tuple[Any, int]:
+        """Value and slot of an input: of an outside Tensor an input of the tape."""
+        if not isinstance(value, Box):
+            return super().operand(value)
+        value, own = self.unbox(value)
+        if own is not None or not isinstance(value, Box):
+            return (value, own) if own is not None else super().operand(value)
+        met = origin(value)
+        if id(met) not in self._known:
+            self.captured.append(met)
+            shown = example(met)
+            self._known[id(met)] = shown, self.builder.input(spec_of(shown), None, "parameter")
+        return self._known[id(met)]
+
+    def _promoted(
+        self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        """Inputs in which Python's numbers have the dtype that they take in NumPy."""
+        strong = [spec_of(value).dtype for value in inputs if not _is_weak(value)]
+        if not strong:
+            return inputs
+        if primitive is ew.power and type(inputs[1]) is Number and inputs[1].dtype.kind == "i":
+            return self._looked_at(inputs)  # a power by an integer is a product
+        plain = [_python(value) if _is_weak(value) else value for value in inputs]
+        if not primitive.has_partials:
+            # Whatever the function does with a Python number, it may do other things with NumPy's
+            one = primitive.call(*[self.unbox(value)[0] for value in plain], **params)
+            other = primitive.call(*[self.unbox(value)[0] for value in inputs], **params)
+            return inputs if _specs(one) == _specs(other) else self._looked_at(inputs)
+        weak = [value for value, given in zip(plain, inputs, strict=True) if _is_weak(given)]
+        target = np.result_type(*strong, *weak)
+        if target == np.result_type(*[spec_of(value).dtype for value in inputs]):
+            return inputs
+        if not is_inexact(target):
+            return self._looked_at(inputs)
+        return tuple(
+            super(Recorder, self).process(ew.convert, (value,), {"dtype": target})
+            if type(value) is Number
+            else value
+            for value in inputs
+        )
+
+    def _looked_at(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Inputs with Python's numbers themselves, each guarded."""
+        return tuple(
+            as_value(self.expose(value, "the number")).item() if type(value) is Number else value
+            for value in inputs
+        )
+
+    def _weakened(self, out: Any) -> Any:
+        """What Python computes of its numbers is one again."""
+        box = object.__new__(Number)
+        box._value, box._interpreter, box._payload = out._value, self, out._payload
+        return box
+
+    def _constants(self, out: Any) -> Any:
+        """Results under `no_grad`, through which no derivative passes."""
+        if isinstance(out, tuple):
+            return tuple(map(self._constants, out))
+        if not is_inexact(out.dtype):
+            return out
+        return super().process(ew.stop_gradient, (out,), {})
+
+
+_ARITHMETIC = frozenset(
+    {
+        *(ew.add, ew.subtract, ew.multiply, ew.divide, ew.floor_divide, ew.remainder),
+        *(ew.power, ew.negative, ew.positive, ew.absolute),
+    }
+)
+
+
+def _is_weak(value: Any) -> bool:
+    """Whether a value is a Python number, or stands for one."""
+    return type(value) is Number or (is_number(value) and not is_array(value))
+
+
+def _python(value: Any) -> Any:
+    return value._value.item() if type(value) is Number else value
+
+
+def _specs(out: Any) -> Any:
+    return tuple(map(spec_of, out)) if isinstance(out, tuple) else spec_of(out)
+
+
+def _by_operator() -> bool:
+    """Whether an operation was written as an operator, and not as a function of NumPy."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        if frame.f_code.co_name in ("__array_ufunc__", "__array_function__"):
+            return False
+        frame = frame.f_back
+    return True
+
+
+def recording() -> bool:
+    """Whether a function is being recorded to be compiled, here and now."""
+    return bool(modes.open) and isinstance(modes.capture, Recorder)

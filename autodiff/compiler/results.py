@@ -1,0 +1,110 @@
+"""What a recorded function returned and wrote, and how a call does the same with other values."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.core.arrays import copied, has_memory, is_array, is_number
+from autodiff.core.dispatch import Box
+from autodiff.errors import CompileError
+from autodiff.tensor import Tensor
+
+__all__ = ["Results", "Written", "overlapping"]
+
+Values = Sequence[Any]
+
+_FIXED = (str, bytes, bool, enum.Enum, type, np.dtype, type(Ellipsis), slice, range)
+
+
+class Written(NamedTuple):
+    """An array among the inputs that the function writes into, and the output that it becomes."""
+
+    input: int
+    output: int
+
+
+class Results:
+    """How to put together what a function returns.
+
+    Parameters
+    ----------
+    structure : PyTreeSpec
+    places : list of (str, int or value)
+        For each leaf ("output", number), ("input", number), ("array", a constant to copy) or
+        ("value", itself).
+    written : list of Written
+    """
+
+    def __init__(
+        self,
+        structure: tree.PyTreeSpec,
+        places: list[tuple[str, Any]],
+        written: list[Written],
+    ) -> None:
+        self.structure = structure
+        self.places = places
+        self.written = written
+        only = len(places) == 1 and structure == _LEAF and not written
+        self.single = only and places[0] == ("output", 0)
+
+    def build(self, values: Values, outs: Values) -> Any:
+        """Write what was written, and return what was returned."""
+        for target, output in self.written:
+            _write(values[target], outs[output])
+        found: list[Any] = []
+        for kind, what in self.places:
+            if kind == "output":
+                found.append(outs[what])
+            elif kind == "input":
+                found.append(values[what])
+            else:
+                found.append(copied(what) if kind == "array" else what)
+        return tree.unflatten(self.structure, found)
+
+
+_LEAF = tree.flatten(0.0)[1]
+
+
+def _write(target: Any, value: Any) -> None:
+    if isinstance(target, Tensor):
+        target[...] = value
+    else:
+        np.copyto(target, value)
+
+
+def overlapping(written: Sequence[Written], values: Values) -> bool:
+    """Whether what is written into shows memory of another input."""
+    arrays = [(i, value) for i, value in enumerate(values) if has_memory(value)]
+    boxes = [value for value in values if isinstance(value, Box)]
+    for target, _ in written:
+        value = values[target]
+        if isinstance(value, Box):
+            if sum(other is value for other in boxes) > 1:
+                return True
+        elif any(i != target and np.may_share_memory(value, other) for i, other in arrays):
+            return True
+    return False
+
+
+def fixed_value(leaf: Any, path: str, name: str) -> tuple[str, Any]:
+    """Place of a leaf that no operation computed.
+
+    Raises
+    ------
+    CompileError
+        It may hold what was computed, and nobody can see.
+    """
+    if has_memory(leaf):
+        return "array", copied(leaf)
+    if is_array(leaf) or is_number(leaf) or isinstance(leaf, _FIXED):
+        return "value", leaf
+    raise CompileError(
+        f"compile: {name} returns a {type(leaf).__name__}{path}, of which a compiled function "
+        "cannot know what it holds; return arrays, numbers and containers of them "
+        "(ad.tree.register makes a class a container)"
+    )

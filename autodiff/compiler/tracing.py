@@ -1,0 +1,219 @@
+"""One evaluation of a function under a recorder: its tape, its reads, its results."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.compiler.levels import Level
+from autodiff.compiler.outside import Lifted, lifted
+from autodiff.compiler.recorder import Recorder
+from autodiff.compiler.results import Results, Written, fixed_value
+from autodiff.compiler.signatures import is_input
+from autodiff.core.arrays import is_number, protected
+from autodiff.core.dispatch import Box, open_scope
+from autodiff.core.modes import modes
+from autodiff.errors import CompileError
+from autodiff.tape.ir import Tape
+from autodiff.transforms.closure import example
+
+__all__ = ["Call", "Trace", "Unrecordable", "trace"]
+
+
+class Call(NamedTuple):
+    """A call to be recorded: leaves of the arguments, and how the function is called with them."""
+
+    function: Callable[..., Any]
+    name: str
+    leaves: Sequence[Any]
+    names: Sequence[str]
+    structure: tree.PyTreeSpec
+    complete: Callable[[Any, Any], tuple[Any, Any]]
+    """Puts static arguments in their places."""
+
+
+class Unrecordable(Exception):
+    """The function went a way of which its tape says nothing: it caught an error."""
+
+
+class Trace(NamedTuple):
+    """What an evaluation found out."""
+
+    tape: Tape
+    captured: list[Any]
+    results: Results
+    reads: Lifted
+    inputs: list[int]
+    """Which leaves of the arguments are inputs."""
+
+
+def trace(call: Call, level: Level) -> Trace:
+    """Evaluate a function once, and write down what it does.
+
+    Raises
+    ------
+    CompileError
+        It draws numbers, or changes what is outside, or returns what cannot be returned again.
+    """
+    recorder = Recorder()
+    leaves = list(call.leaves)
+    inputs: list[int] = []
+    boxes: list[Any] = []
+    roots: list[tuple[Any, str, str]] = [(call.function, "F", call.name)]
+    places: list[int] = []
+    for i, (leaf, name) in enumerate(zip(call.leaves, call.names, strict=True)):
+        python = is_number(leaf) and type(leaf) in (int, float, complex)
+        traced = not python or (level.integers if type(leaf) is int else level.numbers)
+        if is_input(leaf) and traced:
+            box = recorder.number(leaf, name) if python else _variable(recorder, leaf, name)
+            leaves[i] = box
+            inputs.append(i)
+            boxes.append(box)
+        else:
+            roots.append((leaf, f"L[{i}]", name))
+            places.append(i)
+
+    def make(names: frozenset[str]) -> Lifted:
+        return Lifted(
+            lambda value, name: _variable(recorder, value, name),
+            recorder.number,
+            level,
+            names,
+        )
+
+    reads, (function, *objects) = lifted(roots, make)
+    for i, found in zip(places, objects, strict=True):
+        leaves[i] = found
+    boxes += reads.boxes
+    slots = [box._payload for box in boxes]
+    draws = _Draws(reads.generators)
+    try:
+        with modes.changed(capture=recorder), open_scope(recorder):
+            args, keywords = tree.unflatten(call.structure, leaves)
+            given = call.complete(args, keywords)
+            out = function(*given[0], **given[1])
+            draws.check(call.name)
+            if recorder.raised is not None:
+                raise Unrecordable from recorder.raised
+            outs, out_structure = tree.flatten(out)
+            after, structure = tree.flatten((args, keywords))
+            if structure != call.structure or any(
+                a is not b for a, b in zip(after, leaves, strict=True)
+            ):
+                raise CompileError(
+                    f"compile: {call.name} changes a container that it is called with, which would "
+                    "happen at one call alone; return a new container instead"
+                )
+            changed = reads.changes()
+            if changed:
+                raise CompileError(
+                    f"compile: {call.name} changes {'; '.join(changed)}, which would happen at one "
+                    "call alone; return what is new, and put it there outside"
+                )
+            outputs: list[int] = []
+            written: list[Written] = []
+            for i, (box, slot) in enumerate(zip(boxes, slots, strict=True)):
+                if box._payload != slot:
+                    _check_writable(call, inputs, reads, i)
+                    written.append(Written(i, _place(outputs, box._payload)))
+            results = [_result(leaf, recorder, boxes, outputs, call.name) for leaf in outs]
+    finally:
+        assert recorder.calls is not None
+        recorder.calls.clear()
+    tape = recorder.builder.finish(outputs)
+    return Trace(
+        tape,
+        recorder.captured,
+        Results(out_structure, results, written),
+        reads,
+        inputs,
+    )
+
+
+def _variable(recorder: Recorder, value: Any, name: str) -> Any:
+    return recorder.variable(protected(example(value)), name)
+
+
+def _place(outputs: list[int], slot: int) -> int:
+    """Number of an output, the same one for the same value."""
+    if slot not in outputs:
+        outputs.append(slot)
+    return outputs.index(slot)
+
+
+def _result(
+    leaf: Any, recorder: Recorder, boxes: list[Any], outputs: list[int], name: str
+) -> tuple[str, Any]:
+    """Where a leaf of the result comes from."""
+    for i, box in enumerate(boxes):
+        if leaf is box:
+            return "input", i
+    value, slot = recorder.unbox(leaf)
+    if slot is not None:
+        if recorder.builder.is_constant(slot):
+            return fixed_value(value, "", name)
+        return "output", _place(outputs, slot)
+    if isinstance(value, Box):
+        # A Tensor from outside, returned as it is
+        return "value", value
+    return fixed_value(value, "", name)
+
+
+def _check_writable(call: Call, inputs: list[int], reads: Lifted, position: int) -> None:
+    """Refuse a write into a Tensor: what it would become depends on who differentiates."""
+    if position < len(inputs):
+        leaf, path = call.leaves[inputs[position]], call.names[inputs[position]]
+    else:
+        leaf, path = None, reads.inputs[position - len(inputs)]
+        if path in reads.tensors:
+            leaf = reads.tensors[path]
+    if isinstance(leaf, Box):
+        raise CompileError(
+            f"compile: {call.name} writes into the Tensor {path}; return the new value, and assign "
+            "it outside"
+        )
+
+
+class _Draws:
+    """State of the generators of random numbers before a function runs."""
+
+    def __init__(self, generators: list[tuple[str, Any]]) -> None:
+        self.generators = [
+            ("np.random", np.random.mtrand._rand),
+            ("random", _PYTHONS),
+            *generators,
+        ]
+        self.before = [_state(generator) for _, generator in self.generators]
+
+    def check(self, name: str) -> None:
+        """Refuse a function that drew numbers, and leave the generators as they were."""
+        for (path, generator), before in zip(self.generators, self.before, strict=True):
+            if _state(generator) != before:
+                _restore(generator, before)
+                raise CompileError(
+                    f"compile: {name} draws random numbers from {path}, and would get the same "
+                    "ones at each call; draw them outside, and pass them as an argument"
+                )
+
+
+_PYTHONS = random._inst
+"""Whose methods the functions of `random` are."""
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    if isinstance(generator, np.random.RandomState):
+        generator = generator._bit_generator
+    else:
+        generator = generator.bit_generator
+    return repr(generator.state)
+
+
+def _restore(generator: Any, state: Any) -> None:
+    if isinstance(generator, random.Random):
+        generator.setstate(state)
