@@ -20,7 +20,7 @@ from autodiff.compiler.results import Results, overlapping
 from autodiff.compiler.signatures import Statics, argument_names, leaf_key
 from autodiff.compiler.tracing import Call, Trace, Unrecordable, trace
 from autodiff.compiler.variants import SIMPLE, Plan, Variant
-from autodiff.core.arrays import ARRAY, as_value
+from autodiff.core.arrays import ARRAY, as_value, layout
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
@@ -83,6 +83,7 @@ class Compiled(Generic[P, R]):
                 if kind is ARRAY:
                     form.append(arg.shape)  # type: ignore[attr-defined]
                     form.append(arg.dtype)  # type: ignore[attr-defined]
+                    form.append(layout(arg))
                 elif kind in SIMPLE:
                     form.append(kind)
                 else:

@@ -19,7 +19,7 @@ from autodiff.compiler.llvm.spaces import is_ordered
 from autodiff.compiler.llvm.types import BOOL, I64, Kind, kind_of
 from autodiff.compiler.llvm.writer import Function, Value
 
-__all__ = ["Memory", "is_straight", "write_nest", "write_straight"]
+__all__ = ["ONCE", "Memory", "is_straight", "write_nest", "write_straight"]
 
 CHUNK = 1024
 """Elements of a sum of floats that are added up before they join the rest."""
@@ -120,6 +120,12 @@ _Freedom = tuple[str | None, tuple[str, ...]]
 
 _BOUND: _Freedom = (None, ())
 
+ONCE = ('!"llvm.loop.unroll.disable"',)
+"""Loops whose bodies are loops: copies of those would gain nothing and take LLVM's time."""
+
+_BRIEF = ('!"llvm.loop.unroll.runtime.disable"',)
+"""Loops over vectors are interleaved already."""
+
 
 def write_nest(
     memory: Memory, nest: Nest, begin: Value | None = None, end: Value | None = None
@@ -162,7 +168,7 @@ def _freedom(fn: Function, stages: Sequence[Stage], axis: int, kept: Container[i
             elif combining.setdefault(access.buffer, access) != access:
                 # Elements of two iterations may be the same one
                 return _BOUND
-    return fn.module.node(""), ('!"llvm.loop.vectorize.enable", i1 true',)
+    return fn.module.node(""), ('!"llvm.loop.vectorize.enable", i1 true', *_BRIEF)
 
 
 class _Accumulator:
@@ -325,7 +331,7 @@ class _StageWriter:
         if chunks:
             size = chunks[0]
             count = (last - first + (size - 1)).operate("lshr", size.bit_length() - 1)
-            with fn.loop(fn.constant(I64, 0), count) as chunk:
+            with fn.loop(fn.constant(I64, 0), count, None, ONCE) as chunk:
                 low = first + chunk * size
                 high = fn.intrinsic("umin", low + size, last)
                 self._repeat(level, totals, low, high, chunks[1:])

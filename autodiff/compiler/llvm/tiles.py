@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from autodiff.compiler.kernels import Matrix, Product
-from autodiff.compiler.llvm.loops import Memory
+from autodiff.compiler.llvm.loops import ONCE, Memory
 from autodiff.compiler.llvm.types import I64, Kind
 from autodiff.compiler.llvm.writer import Value
 
@@ -164,10 +164,10 @@ class _Tiles:
                 row = fn.constant(I64, first)
                 if count > 1:
                     zero, last = fn.constant(I64, 0), fn.constant(I64, count)
-                    column = stack.enter_context(fn.loop(zero, last)) * size + begin
+                    column = stack.enter_context(fn.loop(zero, last, None, ONCE)) * size + begin
                 if blocks > 1:
                     zero, last = fn.constant(I64, 0), fn.constant(I64, blocks)
-                    row = stack.enter_context(fn.loop(zero, last)) * height + first
+                    row = stack.enter_context(fn.loop(zero, last, None, ONCE)) * height + first
                 a = self.memory.moved(self.a, kind, row, self.product.a.strides[0])
                 b = self.memory.moved(self.b, kind, column, 1)
                 out = self.memory.moved(self.out, kind, row, self.product.out.strides[0])
@@ -183,7 +183,7 @@ class _Tiles:
             for slot, k in zip(line, kinds, strict=True):
                 fn.write(fn.constant(k, 0.0), slot)
         if product.k:
-            with fn.loop(fn.constant(I64, 0), fn.constant(I64, product.k)) as step:
+            with fn.loop(fn.constant(I64, 0), fn.constant(I64, product.k), None, ONCE) as step:
                 row = self.memory.moved(b, kind, step, product.b.strides[0])
                 vectors = [
                     fn.load_vector(k, fn.element(kind, row, fn.constant(I64, start)))
