@@ -41,6 +41,7 @@ from autodiff.transforms.tangent import hvp, jvp, linearize
 if TYPE_CHECKING:
     from autodiff import bench as bench
     from autodiff import data as data
+    from autodiff import lowering as lowering
     from autodiff import nn as nn
     from autodiff import numpy as numpy
     from autodiff import optim as optim
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from autodiff.transforms.checkpoint import checkpoint
     from autodiff.transforms.custom import custom_jvp, custom_vjp
     from autodiff.transforms.jacobian.functions import hessian, jacobian
+    from autodiff.transforms.scan.functions import scan
 
 __version__ = "0.1.0"
 
@@ -91,6 +93,7 @@ __all__ = [
     "linearize",
     "log_softmax",
     "logsumexp",
+    "lowering",
     "multilinear",
     "name",
     "no_grad",
@@ -98,6 +101,7 @@ __all__ = [
     "record",
     "relu",
     "report",
+    "scan",
     "sigmoid",
     "softmax",
     "softplus",
@@ -110,7 +114,18 @@ __all__ = [
     "vmap",
 ]
 
-_LAZY = ("bench", "data", "nn", "numpy", "optim", "ordering", "scipy", "structure", "testing")
+_LAZY = (
+    "bench",
+    "data",
+    "nn",
+    "numpy",
+    "optim",
+    "ordering",
+    "scipy",
+    "structure",
+    "testing",
+    "lowering",
+)
 _LAZY_NAMES = {
     "check_grads": "autodiff.testing",
     "checkpoint": "autodiff.transforms.checkpoint",
@@ -120,6 +135,7 @@ _LAZY_NAMES = {
     "hessian": "autodiff.transforms.jacobian.functions",
     "jacobian": "autodiff.transforms.jacobian.functions",
     "report": "autodiff.flow",
+    "scan": "autodiff.transforms.scan.functions",
 }
 
 

@@ -68,11 +68,10 @@ KNOWN: dict[str, dict[str, str]] = {
         "enable_grad": "leave ad.no_grad(), a context",
         "set_grad_enabled": "with ad.no_grad():",
         "inference_mode": "with ad.no_grad():",
-        "lax": "Python's for, while and if, and NumPy's functions",
+        "lax": "Python's for, while and if, ad.scan, and NumPy's functions",
         "cond": "Python's if, or np.where under vmap",
         "while_loop": "Python's while",
-        "fori_loop": "Python's for",
-        "scan": "Python's for",
+        "fori_loop": "Python's for, or ad.scan(f, carry, length=n)",
         # values
         "Variable": "ad.Tensor(x)",
         "Parameter": "ad.Tensor(x)",

@@ -21,7 +21,7 @@ from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
 from autodiff.interpret.graph import Leaf, Node, add_hook
-from autodiff.interpret.reverse import Reverse
+from autodiff.interpret.reverse import Reverse, recorder
 from autodiff.ops import elementwise as ew
 from autodiff.ops import index as indexing
 from autodiff.ops.elementwise_functions import (
@@ -481,7 +481,7 @@ ROOT: Reverse
 
 def make_root() -> Reverse:
     """Interpreter for the variables made in one scope."""
-    return Reverse(Tensor)
+    return recorder(Tensor)
 
 
 ROOT = Reverse(Tensor, level=0)

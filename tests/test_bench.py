@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import sys
+import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,15 +17,29 @@ from typing import Any
 import numpy as np
 import pytest
 
+import autodiff as ad
 from autodiff.bench import footprint, harness, peers, report
-from autodiff.bench.engines import ENGINES, OWN, REFERENCE, hand, own, programs
+from autodiff.bench.engines import (
+    ENGINES,
+    OWN,
+    REFERENCE,
+    compiled,
+    functional,
+    hand,
+    offered,
+    own,
+    programs,
+)
 from autodiff.bench.harness import difference
 from autodiff.bench.machine import machine
 from autodiff.bench.peers import Fleet, Peer, PeerError
+from autodiff.bench.problems import PROBLEMS
 from autodiff.bench.program import Program
 from autodiff.bench.records import record as record_of
+from autodiff.bench.run import _able
 from autodiff.bench.settings import Settings, environment
-from autodiff.bench.worker import Worker, measure_memory
+from autodiff.bench.worker import Worker, measure_memory, settle
+from autodiff.bench.workload import GROUPS
 from autodiff.bench.workloads import WORKLOADS, Case, cases, make_inputs
 from autodiff.cli import main
 
@@ -107,20 +123,25 @@ def results_of(engine: str, case: Case) -> list[Any]:
 
 
 @pytest.mark.parametrize("program", TINY)
-@pytest.mark.parametrize("engine", ["autodiff", "autodiff-grad"])
+@pytest.mark.parametrize("engine", ["autodiff", "autodiff-grad", "scalars"])
 def test_engine_agrees_with_derivatives_by_hand(engine: str, program: str) -> None:
-    if engine == "autodiff-grad" and program not in own.FUNCTIONAL:
-        pytest.skip("a transform already")
+    if program not in programs(engine):
+        pytest.skip("a transform already, or of arrays")
     case = tiny_of(program)
+    if engine == "scalars" and program == "binary_chain":
+        case = Case(WORKLOADS["chain-scalar"], "0-d")
     wanted = results_of(REFERENCE, case)
     assert difference(results_of(engine, case), wanted, case.workload.tolerance) is None
     assert all(np.any(array != 0) for array in wanted), "a result of zeros shows nothing"
 
 
-@pytest.mark.parametrize("engine", [name for name in ENGINES if name not in (OWN, REFERENCE)])
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # by PyTorch itself
+@pytest.mark.parametrize(
+    "engine", [name for name, engine in ENGINES.items() if engine.requires != "autodiff"]
+)
 def test_peer_agrees_where_it_is_installed(engine: str) -> None:
     pytest.importorskip(ENGINES[engine].requires)
-    for program in programs(engine):
+    for program in programs(engine).keys() - PROBLEMS.keys():
         case = tiny_of(program)
         if engine == "micrograd" and program == "binary_chain":
             case = Case(WORKLOADS["chain-scalar"], "0-d")
@@ -128,6 +149,97 @@ def test_peer_agrees_where_it_is_installed(engine: str) -> None:
             case.parameters["segment"] = 0
         wanted = results_of(REFERENCE, case)
         assert difference(results_of(engine, case), wanted, case.workload.tolerance) is None
+
+
+class StandIn:
+    """A compiler that runs a function as it is, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.functions: list[Any] = []
+        self.calls = 0
+
+    def __call__(self, function: Any) -> Any:
+        self.functions.append(function)
+
+        def compiled_function(*arguments: Any) -> Any:
+            self.calls += 1
+            return function(*arguments)
+
+        return compiled_function
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    stand_in = StandIn()
+    monkeypatch.setattr(ad, "compile", stand_in, raising=False)
+    return stand_in
+
+
+@pytest.mark.parametrize("program", TINY)
+def test_compiled_engine_compiles_one_function_once(compiler: StandIn, program: str) -> None:
+    case = tiny_of(program)
+    wanted = results_of(REFERENCE, case)
+    programs("autodiff-compiled")  # loads what a compiler loads when first used
+    before = len(compiler.functions), compiler.calls
+    found = results_of("autodiff-compiled", case)
+    assert difference(found, wanted, case.workload.tolerance) is None
+    after = len(compiler.functions), compiler.calls
+    assert after == (before[0] + 1, before[1] + case.workload.calls)
+
+
+def test_compiled_engine_has_every_program() -> None:
+    assert compiled.PROGRAMS.keys() == own.PROGRAMS.keys() == hand.PROGRAMS.keys()
+
+
+def test_compiled_engine_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(ad, "compile", raising=False)
+    answer = Worker("autodiff-compiled").answer({"do": "hello"})
+    assert answer == {"unsupported": "this version of autodiff has no `compile`"}
+
+
+@pytest.mark.usefixtures("local")
+def test_first_call_is_of_a_fresh_function(compiler: StandIn, tiny_case: Case) -> None:
+    with Fleet(["autodiff-compiled"], QUICKLY) as fleet:
+        records = [harness.measure(fleet, tiny_case) for _ in range(2)]
+    assert len(set(compiler.functions)) == len(compiler.functions) >= 2
+    for record in records:
+        entry = record["engines"]["autodiff-compiled"]
+        assert entry["first"] > 0
+        assert entry["ratio"] > 0
+
+
+@pytest.mark.usefixtures("local")
+def test_what_is_compiled_beside_the_first_call_is_checked(
+    monkeypatch: pytest.MonkeyPatch, tiny_case: Case
+) -> None:
+    def turns_wrong(function: Any) -> Any:
+        calls = itertools.count(1)
+
+        def wrong(*xs: Any) -> list[Any]:
+            factor = next(calls)
+            return [factor * leaf for leaf in ad.tree.leaves(function(*xs))]
+
+        return wrong
+
+    monkeypatch.setattr(ad, "compile", turns_wrong, raising=False)
+    with Fleet(["autodiff-compiled"], QUICKLY) as fleet:
+        entry = harness.measure(fleet, tiny_case)["engines"]["autodiff-compiled"]
+    assert entry["error"].startswith("wrong: result 0 differs by")
+
+
+def test_settling_waits_for_threads_that_compute() -> None:
+    stop = threading.Event()
+
+    def compute() -> None:
+        while not stop.is_set():
+            np.ones(1000).sum()
+
+    thread = threading.Thread(target=compute)
+    threading.Timer(0.3, stop.set).start()
+    thread.start()
+    settle()
+    assert stop.is_set()
+    thread.join()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -169,6 +281,25 @@ def test_every_workload_is_consistent() -> None:
             assert Case(workload, label).operations >= 1
             assert not workload.axis or workload.axis in parameters
         assert "/" not in workload.name
+        assert workload.group in GROUPS
+    assert not GROUPS.keys() & WORKLOADS.keys(), "either may be named"
+    order = [workload.group for workload in WORKLOADS.values()]
+    assert order == sorted(order, key=list(GROUPS).index)
+    assert set(order) == set(GROUPS)
+
+
+def test_table_of_a_group_has_the_engines_that_can_do_it() -> None:
+    chosen = cases(True, ["networks", "graph", "jacobian"])
+    engines = ["autodiff", "numpy", "mygrad", "micrograd"]
+    assert _able(engines, chosen, "operations") == engines
+    assert _able(engines, chosen, "networks") == ["autodiff", "numpy", "mygrad"]
+    assert _able(engines, chosen, "derivatives") == ["autodiff", "numpy"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engine_offers_programs_that_there_are(engine: str) -> None:
+    assert offered(engine)
+    assert offered(engine).keys() <= hand.PROGRAMS.keys()
 
 
 def test_cases() -> None:
@@ -177,6 +308,10 @@ def test_cases() -> None:
     assert {case.name for case in quick} < {case.name for case in full}
     assert [case.label for case in cases(True, ["graph"])] == ["1,000 nodes", "10,000 nodes"]
     assert len(cases(True, ["mlp-width"])) == 7, "not in the quick set, so asked for whole"
+    found = cases(True, ["networks", "hessian"])
+    assert {case.workload.group for case in found} == {"networks", "derivatives"}
+    assert "mlp-width" not in {case.workload.name for case in found}
+    assert len(cases(False, ["networks"])) > len(cases(True, ["networks"]))
     with pytest.raises(ValueError, match="no workload 'nonsense'; there are chain-binary, "):
         cases(True, ["nonsense"])
 
@@ -209,18 +344,18 @@ def test_difference_counts_results() -> None:
 def test_wrong_engine_is_caught_and_not_timed(
     monkeypatch: pytest.MonkeyPatch, tiny_case: Case
 ) -> None:
-    right = own.FUNCTIONAL["expression"]
+    right = functional.FUNCTIONAL["expression"]
 
     def wrong(inputs: Any) -> Program:
         program = right(inputs)
 
         def run() -> list[Any]:
-            value, gradient = program.run()
+            value, gradient = program.fetch(program.run())
             return [value, gradient * np.float32(1.01)]
 
         return Program(run)
 
-    monkeypatch.setitem(own.FUNCTIONAL, "expression", wrong)
+    monkeypatch.setitem(functional.FUNCTIONAL, "expression", wrong)
     with Fleet(["autodiff-grad"], QUICKLY) as fleet:
         record = harness.measure(fleet, tiny_case)
         asked = [request["do"] for request in fleet.peers["autodiff-grad"].requests]
@@ -239,7 +374,7 @@ def test_failure_of_one_engine_leaves_the_others(
     def broken(inputs: Any) -> Program:
         raise RecursionError("too deep")
 
-    monkeypatch.setitem(own.FUNCTIONAL, "expression", broken)
+    monkeypatch.setitem(functional.FUNCTIONAL, "expression", broken)
     with Fleet(["autodiff-grad"], QUICKLY) as fleet:
         record = harness.measure(fleet, tiny_case)
     assert record["engines"]["autodiff-grad"] == {"error": "RecursionError: too deep"}
@@ -303,6 +438,15 @@ def test_peak_of_memory_is_seen() -> None:
 
 
 # --- engines that are not there -------------------------------------------------------------------
+
+
+def test_library_that_is_not_there_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks(inputs: Any) -> Program:
+        raise ModuleNotFoundError("No module named 'special'", name="special")
+
+    monkeypatch.setitem(hand.PROGRAMS, "hessian", lacks)
+    answer = Worker("numpy").answer({"do": "prepare", "case": "hessian/100"})
+    assert answer == {"unsupported": "needs special, which is not installed"}
 
 
 @pytest.mark.usefixtures("local")
@@ -456,20 +600,25 @@ def test_row_of_the_table() -> None:
         jax={"error": "crashed"},
         micrograd={"unsupported": "scalars only"},
     )
-    header, row = table.header(), table.row(record)
-    assert header.split() == [
-        "autodiff",
-        "NumPy",
-        "by",
-        "hand",
-        "PyTorch",
-        "JAX",
-        "jit",
-        "micrograd",
-    ]
+    header, row = table.header("derivatives"), table.row(record)
+    assert header.startswith("Jacobians and Hessians ")
+    titles = " ".join(header.removeprefix("Jacobians and Hessians").split())
+    assert titles == "autodiff NumPy by hand PyTorch JAX jit first call micrograd"
     assert row.startswith("Hessian, Rosenbrock, 100 ")
-    assert row.split()[3:] == ["2", "ms", "97", "~0.50", "!", "-"]
+    assert row.split()[3:] == ["2", "ms", "97", "~0.50", "!", "-", "-"]
     assert len(row) == len(header)
+
+
+def test_first_calls_stand_beside_the_engine() -> None:
+    table = report.Table(["autodiff", "autodiff-compiled", "numpy"], width=30)
+    ratio = {"ratio": 4.0, "ratio_quartiles": [4.0, 4.0]}
+    record = sample_record(**{"autodiff-compiled": {**ratio, "first": 0.0123}, "numpy": ratio})
+    assert [column.title for column in table.columns] == [
+        "compiled",
+        "first call",
+        "NumPy by hand",
+    ]
+    assert table.row(record).split()[3:] == ["2", "ms", "4.00", "12.3", "ms", "4.00"]
 
 
 def test_row_says_which_kernel() -> None:
@@ -534,8 +683,10 @@ def test_markdown_has_a_row_for_each_case() -> None:
     results = synthetic()
     text = report.markdown(results)
     rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(rows) == 1 + len(results["cases"]) + 2
-    assert len({row.count("|") for row in rows}) == 1
+    tables = len(GROUPS) + 1
+    assert len(rows) == tables + len(results["cases"]) + 2
+    for title in GROUPS.values():
+        assert f"**{title}**" in text
     assert "- one operation of a scalar graph ~ size^k: autodiff 1.00, " in text
 
 

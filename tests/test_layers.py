@@ -17,10 +17,10 @@ import pytest
 import autodiff as ad
 
 ORDER = (
-    ("errors", "tree", "deferred", "neighbours"),
+    ("errors", "tree", "deferred", "neighbours", "collecting"),
     ("core",),
     ("views",),
-    ("ops", "structure"),
+    ("ops", "structure", "lowering"),
     ("interpret",),
     ("tape",),
     ("conversions", "copying", "overwriting", "writing", "tensor"),

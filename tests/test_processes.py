@@ -93,7 +93,7 @@ TRANSFORMED = {
     "decorated, custom": lambda: ad.grad(ad.checkpoint(ad.vmap(rounded)), has_aux=False),
 }
 NOT_AT_A_POINT = {"decorated, custom"}
-AT_ONCE = {"vjp", "jvp", "hvp", "check_grads", "report"}
+AT_ONCE = {"vjp", "jvp", "hvp", "check_grads", "report", "scan"}
 """Functions of a function that return numbers, or what belongs to one evaluation."""
 
 

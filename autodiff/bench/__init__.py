@@ -21,12 +21,15 @@ _LAZY = (
     "lazy",
     "machine",
     "peers",
+    "problem",
+    "problems",
     "program",
     "records",
     "report",
     "run",
     "settings",
     "worker",
+    "workload",
     "workloads",
 )
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from autodiff.bench.engines import ENGINES, OWN
-from autodiff.bench.report import curves, highlights
+from autodiff.bench.report import curves, grouped, highlights
+from autodiff.bench.workload import GROUPS
 from autodiff.bench.workloads import WORKLOADS
 
 try:
@@ -28,12 +29,14 @@ __all__ = ["draw"]
 STYLES = {
     "autodiff": ("#0072b2", "o"),
     "autodiff-grad": ("#56b4e9", "P"),
+    "autodiff-compiled": ("#332288", "h"),
     "numpy": ("#000000", "s"),
     "torch": ("#d55e00", "D"),
     "jax": ("#009e73", "^"),
     "autograd": ("#cc79a7", "v"),
     "mygrad": ("#e69f00", "X"),
     "micrograd": ("#767676", "*"),
+    "scalars": ("#999933", "p"),
 }
 _GROWTH = {
     "graph": "Gradient of a scalar graph",
@@ -80,16 +83,21 @@ def draw(results: Mapping[str, Any], folder: Path, kind: str = "png") -> list[Pa
 
 
 def _ratios(records: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """One row for each case, one marker for each engine."""
-    rows = [
+    """One row for each case, one marker for each engine; a row with the title before each group."""
+    shown_cases = [
         record
         for record in records
         if highlights(record)
         and record["coretype"] == "as is"
         and any("ratio" in entry for entry in record["engines"].values())
     ]
-    if not rows:
+    if not shown_cases:
         return None
+    rows: list[Mapping[str, Any]] = []
+    labels: list[str] = []
+    for group, members in grouped(shown_cases).items():
+        rows += [{"engines": {}}, *members]
+        labels += [GROUPS[group], *(f"{r['title']}, {r['case']}" for r in members)]
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9.5, 1.5 + 0.27 * len(rows)), layout="constrained")
         axes = figure.subplots()
@@ -115,7 +123,9 @@ def _ratios(records: Sequence[Mapping[str, Any]]) -> Figure | None:
                 label=ENGINES[name].title,
             )
         axes.axvline(1.0, color="#555555", linewidth=1)
-        axes.set_yticks(range(len(rows)), [f"{r['title']}, {r['case']}" for r in rows])
+        axes.set_yticks(range(len(rows)), labels)
+        for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+            label.set_fontweight("normal" if row["engines"] else "bold")
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -123,7 +133,7 @@ def _ratios(records: Sequence[Mapping[str, Any]]) -> Figure | None:
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside upper center", ncols=min(8, len(shown)), frameon=False)
+        figure.legend(loc="outside upper center", ncols=min(5, len(shown)), frameon=False)
         return figure
 
 

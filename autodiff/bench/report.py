@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.bench.engines import ENGINES, OWN
+from autodiff.bench.engines import ENGINES, OWN, distinct
+from autodiff.bench.workload import GROUPS
 from autodiff.bench.workloads import WORKLOADS
 from autodiff.core.arrays import as_numpy
 
 __all__ = [
     "LEGEND",
     "SPREAD",
+    "Column",
     "Table",
     "amount",
+    "columns_of",
     "curves",
     "exponent",
     "exponents",
+    "grouped",
     "heading",
     "highlights",
     "kernel_of",
@@ -36,7 +40,8 @@ SPREAD = 1.1
 _GREEDY, _STARVED = 1.3, 0.9
 
 LEGEND = (
-    "each column: autodiff / the other, so below 1 autodiff is better; "
+    "each column: autodiff / the other, so below 1 autodiff is better; first call: what the engine "
+    "before it takes for the first call of a function, compiling included; "
     "~ quartiles more than 10 % apart, - not done, ! failed"
 )
 
@@ -78,10 +83,45 @@ def _cell(record: Record, engine: str) -> str:
     return f"{mark}{entry['ratio']:.{2 if entry['ratio'] < 9.995 else 0}f}"
 
 
+def _first(record: Record, engine: str) -> str:
+    entry = record["engines"].get(engine, {})
+    return amount(entry["first"], "s") if "first" in entry else "-"
+
+
 def _label(record: Record) -> str:
     kernel = record["coretype"]
     suffix = "" if kernel == "as is" else f" [{kernel or 'kernel unset'}]"
     return f"{record['title']}, {record['case']}{suffix}"
+
+
+class Column(NamedTuple):
+    """A column of the table: of the ratios to an engine, or of its first calls."""
+
+    engine: str
+    title: str
+    cell: Callable[[Record, str], str]
+
+    def of(self, record: Record) -> str:
+        """Cell in the row of a case."""
+        return self.cell(record, self.engine)
+
+
+def columns_of(engines: Sequence[str]) -> list[Column]:
+    """Columns beside this engine's own; after an engine that compiles, what its first call takes.
+
+    Examples
+    --------
+    >>> [column.title for column in columns_of(["autodiff", "numpy", "jax"])]
+    ['NumPy by hand', 'JAX jit', 'first call']
+    """
+    found = []
+    for name in engines:
+        if name == OWN:
+            continue
+        found.append(Column(name, ENGINES[name].title, _cell))
+        if ENGINES[name].compiles:
+            found.append(Column(name, "first call", _first))
+    return found
 
 
 class Table:
@@ -97,30 +137,32 @@ class Table:
     Examples
     --------
     >>> table = Table(["numpy"], width=10)
-    >>> print(table.header())
-                 autodiff  NumPy by hand
+    >>> print(table.header("networks"))
+    Networks     autodiff  NumPy by hand
     """
 
     def __init__(self, engines: Sequence[str], width: int = 62) -> None:
-        self.engines = [name for name in engines if name != OWN]
+        self.columns = columns_of(engines)
         self.width = width
 
-    def header(self) -> str:
-        """Titles of the columns."""
-        titles = [ENGINES[name].title for name in self.engines]
-        return self.cells("", OWN, titles)
+    def header(self, group: str = "") -> str:
+        """Titles of the columns, and of a group of workloads."""
+        return self._line(GROUPS.get(group, ""), OWN, [column.title for column in self.columns])
 
     def row(self, record: Record) -> str:
         """Row of one case."""
-        return self.cells(
-            _label(record), _own(record), [_cell(record, name) for name in self.engines]
-        )
+        cells = [column.of(record) for column in self.columns]
+        return self._line(_label(record), _own(record), cells)
 
-    def cells(self, label: str, own: str, cells: Sequence[str]) -> str:
-        """Row of any texts."""
-        widths = [len(ENGINES[name].title) for name in self.engines]
-        columns = [f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)]
-        return "  ".join([f"{label:<{self.width}}", f"{own:>9}", *columns]).rstrip()
+    def plain_row(self, title: str, found: Mapping[str, Mapping[str, Any]], unit: str) -> str:
+        """Row of figures that have no rounds in common."""
+        own, cells = plain_cells(found, self.columns)
+        return self._line(title, amount(own, unit), cells)
+
+    def _line(self, label: str, own: str, cells: Sequence[str]) -> str:
+        widths = [max(len(column.title), 8) for column in self.columns]
+        texts = [f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)]
+        return "  ".join([f"{label:<{self.width}}", f"{own:>9}", *texts]).rstrip()
 
 
 def heading(results: Mapping[str, Any]) -> str:
@@ -132,18 +174,23 @@ def heading(results: Mapping[str, Any]) -> str:
         f"{settings['threads']} thread{'s' if settings['threads'] != 1 else ''} each"
     ]
     versions = ", ".join(
-        f"{ENGINES[name].title} {entry['version']}"
-        for name, entry in results["engines"].items()
-        if name != "autodiff-grad"
+        f"{ENGINES[name].title} {results['engines'][name]['version']}"
+        for name in distinct(results["engines"])
     )
     own = results["engines"][OWN]
     lines.append(f"Python {own['python']}; {versions}")
-    if kernel_of(own):
-        lines.append(f"BLAS of NumPy: {kernel_of(own)}")
+    kernel = kernel_of(own) or "unknown, as threadpoolctl is not installed"
+    wanted = about["environment"].get("OPENBLAS_CORETYPE")
+    chosen = f"OPENBLAS_CORETYPE={wanted}" if wanted else "OPENBLAS_CORETYPE not set"
+    lines.append(f"BLAS of NumPy: {kernel}; {chosen}")
     for coretype, kernel in results.get("kernels", {}).items():
         lines.append(f"measured again with OPENBLAS_CORETYPE={coretype}: {kernel}")
-    if about["environment"]:
-        pairs = [f"{name}={value}" for name, value in about["environment"].items()]
+    pairs = [
+        f"{name}={value}"
+        for name, value in about["environment"].items()
+        if name != "OPENBLAS_CORETYPE"
+    ]
+    if pairs:
         lines.append(f"environment: {', '.join(pairs)}")
     lines += [f"{ENGINES[name].title}: {why}" for name, why in results["missing"].items()]
     return "\n".join(lines)
@@ -269,49 +316,80 @@ def scaling_lines(found: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def highlights(record: Record) -> bool:
-    """Whether a case belongs into a summary: not a mere point of a curve."""
+    """Whether a case belongs into a summary: not a mere point of a curve or of a series."""
     workload = WORKLOADS[record["workload"]]
-    return not workload.axis or record["case"] in workload.quick
+    is_series = bool(workload.axis) or workload.group == "gradbench"
+    return not is_series or record["case"] in workload.quick
+
+
+def grouped(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records by group, in the order of `GROUPS`; only groups that have some.
+
+    Examples
+    --------
+    >>> list(grouped([{"workload": "hessian"}, {"workload": "graph"}]))
+    ['operations', 'derivatives']
+    """
+    found: dict[str, list[Record]] = {group: [] for group in GROUPS}
+    for record in records:
+        found[WORKLOADS[record["workload"]].group].append(record)
+    return {group: members for group, members in found.items() if members}
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The whole report as Markdown: ratios, imports, sizes, exponents."""
-    engines = [name for name in results["engines"] if name != OWN]
-    lines = [heading(results).replace("\n", "  \n"), ""]
-    titles = [ENGINES[name].title for name in engines]
-    lines += [_markdown_row(["autodiff / other", "autodiff", *titles])]
-    lines += ["|---|" + "---:|" * (len(engines) + 1)]
-    for record in results["cases"]:
-        cells = [_cell(record, name) for name in engines]
-        lines.append(_markdown_row([_label(record), _own(record), *cells]))
-    for key, title, unit in (("imports", "import", "s"), ("sizes", "installed size", "B")):
-        if results[key]:
-            lines.append(_plain_row(title, results[key], engines, unit))
-    lines += ["", LEGEND[0].upper() + LEGEND[1:] + "."]
+    """The whole report as Markdown: a table for each group, imports, sizes, exponents.
+
+    A table has the columns in which it has anything to say.
+    """
+    every = columns_of(list(results["engines"]))
+    lines = [heading(results).replace("\n", "  \n"), "", LEGEND[0].upper() + LEGEND[1:] + "."]
+    for group, records in grouped(results["cases"]).items():
+        columns = [c for c in every if any(c.of(record) != "-" for record in records)]
+        lines += ["", f"**{GROUPS[group]}**", "", *_markdown_header(columns)]
+        for record in records:
+            cells = [column.of(record) for column in columns]
+            lines.append(_markdown_row([_label(record), _own(record), *cells]))
+    plain = [
+        (title, results[key], unit)
+        for key, title, unit in (("imports", "import", "s"), ("sizes", "installed size", "B"))
+        if results[key]
+    ]
+    if plain:
+        columns = [c for c in every if any(c.engine in found for _, found, _ in plain)]
+        columns = [column for column in columns if column.cell is _cell]
+        lines += ["", "**To have it**", "", *_markdown_header(columns)]
+        for title, found, unit in plain:
+            own, cells = plain_cells(found, columns)
+            lines.append(_markdown_row([title, amount(own, unit), *cells]))
     growth = scaling_lines(results["exponents"])
     if growth:
         lines += ["", "Growth, fitted to the largest sizes:", ""]
         lines += [f"- {line}" for line in growth]
-    found = notes(results["cases"], results["machine"]["settings"]["threads"])
-    if found:
-        lines += ["", "Notes:", "", *[f"- {line}" for line in found]]
+    noted = notes(results["cases"], results["machine"]["settings"]["threads"])
+    if noted:
+        lines += ["", "Notes:", "", *[f"- {line}" for line in noted]]
     return "\n".join(lines) + "\n"
 
 
 def plain_cells(
-    found: Mapping[str, Mapping[str, Any]], engines: Sequence[str]
+    found: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]
 ) -> tuple[float, list[str]]:
     """Figure of this engine, and its ratios to the others, for what has no rounds in common."""
     own = float(found[OWN]["median"])
-    ratios = [own / found[name]["median"] if name in found else None for name in engines]
-    return own, ["-" if r is None else f"{r:.{2 if r < 9.995 else 0}f}" for r in ratios]
+    cells = []
+    for column in columns:
+        if column.engine in found and column.cell is _cell:
+            ratio = own / found[column.engine]["median"]
+            cells.append(f"{ratio:.{2 if ratio < 9.995 else 0}f}")
+        else:
+            cells.append("-")
+    return own, cells
 
 
-def _plain_row(
-    title: str, found: Mapping[str, Mapping[str, Any]], engines: Sequence[str], unit: str
-) -> str:
-    own, cells = plain_cells(found, engines)
-    return _markdown_row([title, amount(own, unit), *cells])
+def _markdown_header(columns: Sequence[Column]) -> list[str]:
+    titles = [column.title for column in columns]
+    titles_row = _markdown_row(["autodiff / other", "autodiff", *titles])
+    return [titles_row, "|---|" + "---:|" * (len(columns) + 1)]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -3,132 +3,52 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import freeze, has_memory
+from autodiff.bench import problems
+from autodiff.bench.workload import FLOAT32, GROUPS, Case, Workload, make_inputs
 
 __all__ = ["WORKLOADS", "Case", "Workload", "cases", "make_inputs"]
 
-_FLOAT32 = 2e-3
-_FLOAT64 = 1e-9
 
-
-@dataclass(frozen=True)
-class Workload:
-    """One program at several sizes.
+def cases(quick: bool, names: Sequence[str] | None = None) -> list[Case]:
+    """Cases of the quick or the full set.
 
     Parameters
     ----------
-    name : str
-        What ``--workloads`` calls it.
-    title : str
-    program : str
-        Key of the implementations in the engines.
-    inputs : callable
-        Makes the inputs from the parameters of a case.
-    sizes : dict
-        Parameters of each case by the case's label.
-    quick : tuple of str
-        Labels that the quick set has.
-    tolerance : float
-        Largest difference of two engines, relative to the largest entry.
-    measure : {"time", "memory"}
-    calls : int
-        Runs before results are compared; above 1 where a run changes the engine's own state.
-    products : bool
-        Whether matrix products decide, so that the kernel of the BLAS matters.
-    axis : str
-        Parameter that grows, for the plots of scaling; empty where cases are unrelated.
-    axis_label : str
-    tiny : dict
-        Parameters of a small case that warms a process up before its memory is measured.
-    """
-
-    name: str
-    title: str
-    program: str
-    inputs: Callable[..., dict[str, Any]]
-    sizes: dict[str, dict[str, Any]]
-    quick: tuple[str, ...] = ()
-    tolerance: float = _FLOAT64
-    measure: str = "time"
-    calls: int = 1
-    products: bool = False
-    axis: str = ""
-    axis_label: str = ""
-    tiny: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One size of one workload."""
-
-    workload: Workload
-    label: str
-
-    @property
-    def name(self) -> str:
-        """Key of the case: ``mlp-sgd/64-32-10, batch 32``."""
-        return f"{self.workload.name}/{self.label}"
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """Parameters of the inputs."""
-        return self.workload.sizes[self.label]
-
-    @property
-    def operations(self) -> int:
-        """Operations in the program, where the time of one is what is asked; otherwise 1."""
-        return int(self.parameters.get("length", self.parameters.get("nodes", 1)))
-
-    @property
-    def size(self) -> int | None:
-        """The case's place on the workload's axis."""
-        return int(self.parameters[self.workload.axis]) if self.workload.axis else None
-
-
-def make_inputs(workload: Workload, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Inputs of a case: the same numbers in every process, arrays read-only.
-
-    Examples
-    --------
-    >>> make_inputs(WORKLOADS["hessian"], {"size": 2})["x"].shape
-    (2,)
-    """
-    inputs = workload.inputs(**parameters)
-    for value in inputs.values():
-        for array in value if isinstance(value, list) else [value]:
-            if has_memory(array):
-                freeze(array)
-    return inputs
-
-
-def cases(quick: bool, names: Sequence[str] | None = None) -> list[Case]:
-    """Cases of the quick or the full set; a workload that is named but not quick comes whole.
+    quick : bool
+    names : sequence of str, optional
+        Of workloads and of groups. A workload that is named but not in the quick set comes whole;
+        of a group come those that are.
 
     Raises
     ------
     ValueError
-        There is no such workload.
+        There is no such workload or group.
 
     Examples
     --------
     >>> [case.label for case in cases(quick=True, names=["logistic"])]
     ['100,000 x 50']
+    >>> [case.name for case in cases(quick=True, names=["derivatives"])]
+    ['jacobian/50-50-50', 'hessian/100']
     """
-    unknown = [name for name in names or () if name not in WORKLOADS]
+    unknown = [name for name in names or () if name not in WORKLOADS and name not in GROUPS]
     if unknown:
-        raise ValueError(f"no workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}")
+        raise ValueError(
+            f"no workload {unknown[0]!r}; there are {', '.join(WORKLOADS)}; "
+            f"and the groups {', '.join(GROUPS)}"
+        )
     found = []
     for name, workload in WORKLOADS.items():
-        if names is not None and name not in names:
+        named = names is not None and name in names
+        if names is not None and not named and workload.group not in names:
             continue
         labels: Sequence[str] = tuple(workload.sizes)
-        if quick and (workload.quick or names is None):
+        if quick and (workload.quick or not named):
             labels = workload.quick
         found += [Case(workload, label) for label in labels]
     return found
@@ -237,6 +157,7 @@ _LIST = (
         "chain-binary",
         "one operation, x * y + y",
         "binary_chain",
+        "operations",
         _chain,
         {"4 elements": {"elements": 4, "length": 500}},
         quick=("4 elements",),
@@ -245,6 +166,7 @@ _LIST = (
         "chain-tanh",
         "one operation, tanh",
         "tanh_chain",
+        "operations",
         _chain,
         {"4 elements": {"elements": 4, "length": 500}},
         quick=("4 elements",),
@@ -253,14 +175,26 @@ _LIST = (
         "chain-scalar",
         "one operation, x * y + y",
         "binary_chain",
+        "operations",
         _chain,
         {"0-d": {"elements": 0, "length": 500}},
         quick=("0-d",),
     ),
     Workload(
+        "call",
+        "one call, gradient of sum(tanh(x) exp(-x²))",
+        "expression",
+        "operations",
+        _elements,
+        {"4 elements": {"size": 4}},
+        quick=("4 elements",),
+        tolerance=FLOAT32,
+    ),
+    Workload(
         "graph",
         "one operation of a scalar graph",
         "graph",
+        "operations",
         _graph,
         {f"{n:,} nodes": {"nodes": n} for n in (10, 100, 1_000, 10_000, 100_000)},
         quick=("1,000 nodes", "10,000 nodes"),
@@ -272,10 +206,11 @@ _LIST = (
             f"mlp-{name}",
             f"MLP training step, {title}",
             "mlp_step",
+            "networks",
             _mlp,
             _mlp_sizes(name),
             quick=("64-32-10, batch 32", "784-256-128-10, batch 128"),
-            tolerance=_FLOAT32,
+            tolerance=FLOAT32,
             calls=3,
             products=True,
         )
@@ -285,10 +220,11 @@ _LIST = (
         "elementwise-tanh",
         "sum(tanh(x))",
         "tanh_sum",
+        "arrays",
         _elements,
         _powers(3, 7),
         quick=("1,000 elements", "1,000,000 elements"),
-        tolerance=_FLOAT32,
+        tolerance=FLOAT32,
         axis="size",
         axis_label="elements, float32",
     ),
@@ -296,10 +232,11 @@ _LIST = (
         "elementwise",
         "sum(tanh(x) exp(-x²))",
         "expression",
+        "arrays",
         _elements,
         _powers(3, 7),
         quick=("1,000 elements", "1,000,000 elements"),
-        tolerance=_FLOAT32,
+        tolerance=FLOAT32,
         axis="size",
         axis_label="elements, float32",
     ),
@@ -307,6 +244,7 @@ _LIST = (
         "logistic",
         "logistic regression",
         "logistic",
+        "networks",
         _logistic,
         {"100,000 x 50": {"examples": 100_000, "features": 50}},
         quick=("100,000 x 50",),
@@ -316,6 +254,7 @@ _LIST = (
         "jacobian",
         "Jacobian, tanh MLP",
         "jacobian",
+        "derivatives",
         _jacobian,
         {"50-50-50": {"width": 50}},
         quick=("50-50-50",),
@@ -324,6 +263,7 @@ _LIST = (
         "hessian",
         "Hessian, Rosenbrock",
         "hessian",
+        "derivatives",
         _vector,
         {"100": {"size": 100}},
         quick=("100",),
@@ -332,6 +272,7 @@ _LIST = (
         "indexing",
         "one read x[i] in a loop",
         "indexing",
+        "operations",
         lambda length: {"x": _random().standard_normal(length), "length": length},
         {f"{n:,} reads": {"length": n} for n in (100, 1_000, 10_000, 100_000)},
         quick=("1,000 reads",),
@@ -342,12 +283,13 @@ _LIST = (
         "mlp-width",
         "MLP training step, width",
         "mlp_step",
+        "networks",
         _mlp,
         {
             f"{width}": {"sizes": [0] * 4, "batch": 128, "optimizer": "sgd", "width": width}
             for width in (16, 32, 64, 128, 256, 512, 1024)
         },
-        tolerance=_FLOAT32,
+        tolerance=FLOAT32,
         calls=3,
         products=True,
         axis="width",
@@ -357,12 +299,13 @@ _LIST = (
         "mlp-batch",
         "MLP training step, batch",
         "mlp_step",
+        "networks",
         _mlp,
         {
             f"{batch}": {"sizes": [256] * 4, "batch": batch, "optimizer": "sgd"}
             for batch in (8, 32, 128, 512, 2048, 8192)
         },
-        tolerance=_FLOAT32,
+        tolerance=FLOAT32,
         calls=3,
         products=True,
         axis="batch",
@@ -372,10 +315,11 @@ _LIST = (
         "depth",
         "gradient of a deep chain",
         "recurrent",
+        "checkpoints",
         _recurrent,
         {f"{depth} layers": {"depth": depth, "segment": 0} for depth in _DEPTHS},
         quick=("64 layers",),
-        tolerance=_FLOAT32,
+        tolerance=FLOAT32,
         products=True,
         axis="depth",
         axis_label="layers of 256, batch 256",
@@ -384,13 +328,14 @@ _LIST = (
         "depth-checkpoint",
         "the same with checkpoints",
         "recurrent",
+        "checkpoints",
         _recurrent,
         {
             f"{depth} layers": {"depth": depth, "segment": round(depth**0.5)}
             for depth in (16, 36, 64, 100, 144, 256)
         },
         quick=("64 layers",),
-        tolerance=_FLOAT32,
+        tolerance=FLOAT32,
         products=True,
         axis="depth",
         axis_label="layers of 256, batch 256",
@@ -399,10 +344,11 @@ _LIST = (
         "memory-mlp",
         "peak memory, gradient of an MLP",
         "dense",
+        "memory",
         _dense,
         {"30 layers of 512": {"depth": 30, "width": 512}},
         quick=("30 layers of 512",),
-        tolerance=_FLOAT32,
+        tolerance=FLOAT32,
         measure="memory",
         tiny={"depth": 2, "width": 64},
     ),
@@ -411,13 +357,14 @@ _LIST = (
             f"memory-depth{suffix}",
             title,
             "recurrent",
+            "memory",
             _recurrent,
             {
                 f"{depth} layers": {"depth": depth, "segment": round(depth**0.5) if suffix else 0}
                 for depth in _DEPTHS
             },
             quick=("256 layers",) if suffix else (),
-            tolerance=_FLOAT32,
+            tolerance=FLOAT32,
             measure="memory",
             axis="depth",
             axis_label="layers of 256, batch 256",
@@ -430,5 +377,12 @@ _LIST = (
     ),
 )
 
-WORKLOADS = {workload.name: workload for workload in _LIST}
-"""Every workload by name."""
+_ORDER = list(GROUPS)
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in sorted(
+        (*_LIST, *problems.WORKLOADS), key=lambda workload: _ORDER.index(workload.group)
+    )
+}
+"""Every workload by name, group after group."""

@@ -27,18 +27,24 @@ def add_command(commands: _SubParsersAction[Any]) -> None:
         "bench",
         help="measure this engine beside hand-written NumPy and the peers that are installed",
         description="Measure this engine beside derivatives written by hand in NumPy and beside "
-        "PyTorch, JAX, HIPS/autograd, MyGrad and micrograd, as far as they are installed. Every "
+        "PyTorch, JAX, HIPS/autograd, MyGrad and micrograd, as far as they are installed; this "
+        "engine also compiled, its first calls apart. Every "
         "engine runs in a process of its own; results are checked equal before they are timed; "
         "the processes take turns. Writes bench.json, bench.md and plots.",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--quick", action="store_true", help="the quick set, about a minute (the default)"
+        "--quick", action="store_true", help="the quick set, a few minutes (the default)"
     )
     which.add_argument(
-        "--full", action="store_true", help="all sizes, more rounds: about half an hour"
+        "--full", action="store_true", help="all sizes, more rounds: about an hour and a half"
     )
-    parser.add_argument("--workloads", nargs="+", metavar="NAME", help="only these; see --list")
+    parser.add_argument(
+        "--workloads",
+        nargs="+",
+        metavar="NAME",
+        help="only these, by name or by group; see --list",
+    )
     parser.add_argument("--engines", nargs="+", metavar="NAME", help="only these; see --list")
     parser.add_argument("--rounds", type=count, metavar="N", help="turns of each engine (7; 21)")
     parser.add_argument(
@@ -80,12 +86,16 @@ def _command(arguments: argparse.Namespace) -> int:
     from autodiff.bench.peers import PeerError
     from autodiff.bench.run import run
     from autodiff.bench.settings import Settings
+    from autodiff.bench.workload import GROUPS
     from autodiff.bench.workloads import WORKLOADS, cases
 
     if arguments.list:
-        for name, workload in WORKLOADS.items():
-            print(f"{name:<24} {workload.title}: {'; '.join(workload.sizes)}")
-        print()
+        for group, title in GROUPS.items():
+            print(f"{group}: {title.lower()}")
+            for name, workload in WORKLOADS.items():
+                if workload.group == group:
+                    print(f"  {name:<22} {workload.title}: {'; '.join(workload.sizes)}")
+            print()
         for name, engine in ENGINES.items():
             print(f"{name:<24} {engine.title}")
         return 0

@@ -32,7 +32,7 @@ def replayed(tape: Tape) -> Runner:
     }
 
     def run(*values: Any) -> tuple[Any, ...]:
-        memory = tape.replay(values, release=True)
+        memory = tape.replay(values)
         given: set[int] = set()
         return tuple([_fresh(memory[slot], slot in kept, given) for slot in slots])
 

@@ -338,7 +338,8 @@ class Compiled(Generic[P, R]):
         -------
         CacheInfo
             A named tuple of ``programs``, ``paths``, ``hits`` (calls that recorded nothing),
-            ``misses`` (recordings), ``disk_hits``.
+            ``misses`` (recordings), ``disk_hits`` (paths whose native code an earlier
+            process compiled).
 
         Examples
         --------
@@ -349,7 +350,8 @@ class Compiled(Generic[P, R]):
         """
         variants = [v for plan in list(self._plans.values()) for v in plan.variants]
         paths = [path for v in variants for path in v.paths.known]
-        return CacheInfo(len(variants), len(paths), self._hits, self._misses, 0)
+        disk = sum(bool(getattr(path.runner, "from_disk", False)) for path in paths)
+        return CacheInfo(len(variants), len(paths), self._hits, self._misses, disk)
 
     def clear_cache(self) -> None:
         """Forget all programs.

@@ -1,9 +1,9 @@
 """Kernels: what is lowered, as loops over memory; what lies between a tape and native code.
 
 A kernel program computes on *buffers*, flat pieces of memory of one dtype. Its steps run one after
-the other: a `Nest` of loops over elements, a matrix `Product`, or a `Loop` that repeats steps. Which
-element a loop reads or writes, an `Access` says: an offset and a stride for each axis of the loop,
-so that transposing, slicing and broadcasting cost nothing.
+the other: a `Nest` of loops over elements, a matrix `Product`, or a `Loop` that repeats steps.
+Which element a loop reads or writes, an `Access` says: an offset and a stride for each axis of the
+loop, so that transposing, slicing and broadcasting cost nothing.
 
 Scalar operations have the names of NumPy's functions and their meaning, to the treatment of NaN,
 infinities and signs of zero.
@@ -239,7 +239,7 @@ class Product(NamedTuple):
 class Loop(NamedTuple):
     """Steps that are repeated; accesses in them `advance` from pass to pass."""
 
-    count: int
+    count: int  # type: ignore[assignment] # a tuple's own `count` is of no use here
     steps: tuple[Step, ...]
     title: str = ""
 

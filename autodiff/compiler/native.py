@@ -52,7 +52,7 @@ class Native(Call):
     def replayed(self, *xs: Any) -> tuple[Any, ...]:
         """Evaluate the tape operation by operation, on anything."""
         tape = self.path.tape
-        memory = tape.replay(xs, release=True)
+        memory = tape.replay(xs)
         return tuple([memory[output.slot] for output in tape.outputs])
 
     def pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> tuple[Any, ...]:

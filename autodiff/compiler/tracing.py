@@ -93,7 +93,7 @@ def trace(call: Call, level: Level, uses: Uses) -> Trace:
     slots = [box._payload for box in boxes]
     draws = Draws(reads.generators)
     try:
-        with modes.changed(observer=recorder, capture=recorder), open_scope(recorder):
+        with modes.changed(capture=recorder), open_scope(recorder):
             args, keywords = tree.unflatten(call.structure, leaves)
             given = call.complete(args, keywords)
             out = function(*given[0], **given[1])

@@ -40,6 +40,7 @@ _SETTINGS = (
     "local",
     "pattern",
     "symmetric",
+    "lower",
 )
 
 Decorator = Callable[[Callable[..., Any]], Primitive]
@@ -79,6 +80,9 @@ def elementwise(**options: Any) -> Decorator:
     local, pattern : function of an operation and the position of an input
         The linear map of the input, and which elements depend on which, where they have more
         structure than partials on a diagonal: descriptions of `autodiff.structure`.
+    lower : function
+        What to compile instead, where the function is not made of NumPy's elementary functions on
+        numbers: another of the same inputs that is.
     module : str
         Instead of the module that calls the decorator, for helpers that declare for others.
 
@@ -121,10 +125,11 @@ def linear(**options: Any) -> Decorator:
         For one input. A function jointly linear in several inputs gives ``transpose_<input>`` for
         each; a variadic one (``*xs``) gives ``transpose_xs``, which may name ``index``, the
         position of the input it is asked for.
-    constant, name, label, batch, cost, sample, symmetric, local, pattern, module
+    constant, name, label, batch, cost, sample, symmetric, local, pattern, lower, module
         As in `elementwise`, but that without `local` and `pattern` the map is known by its VJP
         alone and each result depends on every element; ``batch(batched, inputs, params)``
-        evaluates on inputs whose leading axis is the batch where ``batched`` says so.
+        evaluates on inputs whose leading axis is the batch where ``batched`` says so; `lower` is a
+        function of the operation that gives a form of `autodiff.ops.lowered`.
 
     Returns
     -------
@@ -155,7 +160,7 @@ def multilinear(**options: Any) -> Decorator:
     Parameters
     ----------
     vjp_<input> : rule naming ``g``
-    constant, name, label, batch, cost, sample, symmetric, local, pattern, module
+    constant, name, label, batch, cost, sample, symmetric, local, pattern, lower, module
         As in `linear`.
 
     Returns
@@ -191,7 +196,7 @@ def primitive(**options: Any) -> Decorator:
     jvp_<input> : rule naming ``t``
         Optional: the output's tangent for the input's tangent ``t``. Derived by transposing the
         VJP if left out.
-    constant, name, label, batch, cost, sample, symmetric, local, pattern, module
+    constant, name, label, batch, cost, sample, symmetric, local, pattern, lower, module
         As in `linear`.
 
     Returns

@@ -42,8 +42,6 @@ class _Settings:
 
     ``capture`` is an interpreter that operations on boxes of lower levels are handed to, whichever
     transform they belong to: it runs a function whose outside Tensors are to become inputs.
-    ``observer`` is told what reverse mode records and sweeps: a recorder, which so learns which
-    operations belong to a backward pass.
     """
 
     __slots__ = (
@@ -51,7 +49,6 @@ class _Settings:
         "changes",
         "debug",
         "no_grad_level",
-        "observer",
         "strong_zero",
         "waits",
         "while_holding",
@@ -62,7 +59,6 @@ class _Settings:
         self.strong_zero = False
         self.debug = False
         self.capture: Interpreter | None = None
-        self.observer: Any = None
         self.changes = changes
         for change in changes:
             for name, value in change.settings.items():
@@ -121,11 +117,6 @@ class _Modes:
     def capture(self) -> Interpreter | None:
         """Interpreter that operations on outside boxes are handed to."""
         return self.here.capture
-
-    @property
-    def observer(self) -> Any:
-        """Recorder that is told what reverse mode does."""
-        return self.here.observer
 
     @property
     def no_grad_level(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from autodiff.core.arrays import empty, ones, zeros
 from autodiff.core.spec import Shape, spec_of
 
-__all__ = ["Erased", "Scattered", "loop_over_batch"]
+__all__ = ["Erased", "Scattered", "Shared", "loop_over_batch", "stand_in"]
 
 
 class Scattered:
@@ -45,6 +45,15 @@ class Erased:
         self.template = template
 
 
+class Shared:
+    """An output of a batched operation that has no batch axis: it is the same for all examples."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 def loop_over_batch(
     function: Callable[..., Any], batched: Sequence[bool], inputs: Sequence[Any]
 ) -> Any:
@@ -66,7 +75,7 @@ def _of_no_examples(
 ) -> Any:
     """Empty result, of the shape and dtype that the function gives for a stand-in."""
     examples = [
-        _stand_in(x.shape[1:], x.dtype) if flag else x
+        stand_in(x.shape[1:], x.dtype) if flag else x
         for x, flag in zip(inputs, batched, strict=True)
     ]
     with np.errstate(all="ignore"):
@@ -76,7 +85,7 @@ def _of_no_examples(
     return parts if isinstance(out, tuple) else parts[0]
 
 
-def _stand_in(shape: Shape, dtype: np.dtype[Any]) -> Any:
+def stand_in(shape: Shape, dtype: np.dtype[Any]) -> Any:
     """Array that few functions refuse: indices of 0, numbers of 1, matrices that are regular."""
     if dtype.kind not in "fc":
         return zeros(shape, dtype)

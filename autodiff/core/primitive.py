@@ -118,6 +118,8 @@ class Primitive:
     registered = False
     gives_tuple = False
     """Whether one output, too, comes as a tuple."""
+    hidden = 0
+    """How many of its last outputs are there for its own rules, and not for the program."""
 
     def __init__(
         self,
@@ -136,6 +138,7 @@ class Primitive:
         batch: Callable[..., Any] | None = None,
         cost: RuleSource | None = None,
         sample: Callable[..., Any] | None = None,
+        lower: Callable[..., Any] | None = None,
     ) -> None:
         # CPython shares the keys of up to 30 attributes, and finds those faster
         self.name = self.__qualname__ = name or function.__name__.rstrip("_")
@@ -150,6 +153,7 @@ class Primitive:
         self.constant = constant
         self.batch_rule = batch
         self.sample = sample
+        self.lower = lower
         self.has_partials = kind == "elementwise"
         self.closed = self.has_partials and (
             function.nin == 1 and function.signature is None

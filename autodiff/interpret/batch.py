@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box, Interpreter
 from autodiff.core.modes import modes
-from autodiff.core.parts import loop_over_batch
+from autodiff.core.parts import Shared, loop_over_batch
 from autodiff.core.primitive import Primitive
 from autodiff.interpret.operands import as_input
 from autodiff.ops.shape import broadcast_to, reshape
@@ -69,7 +69,9 @@ class Batch(Interpreter):
         else:
             out = loop_over_batch(lambda *xs: primitive.call(*xs, **params), batched, values)
         if isinstance(out, tuple):
-            return tuple(self.make(part, self.size) for part in out)
+            return tuple(
+                part.value if type(part) is Shared else self.make(part, self.size) for part in out
+            )
         return self.make(out, self.size)
 
     def expose(self, box: Box, reader: str) -> NoReturn:

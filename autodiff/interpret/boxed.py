@@ -15,11 +15,11 @@ from autodiff.core.dispatch import Box, Interpreter, open_scope
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.batch import Batch
 from autodiff.interpret.cotangents import cast, zeros
-from autodiff.interpret.reverse import Reverse
+from autodiff.interpret.reverse import recorder
 from autodiff.interpret.sweep import sweep
 from autodiff.views import handed_out
 
-__all__ = ["pull_back", "run", "run_batched", "run_flattened"]
+__all__ = ["pull_back", "run", "run_batched", "run_flattened", "seed"]
 
 FlatFunction = Callable[..., Iterable[Any]]
 """Function of values that are no containers; returns any number of such values."""
@@ -85,26 +85,26 @@ def pull_back(
     A cotangent may be None; an input that nothing reaches gets zeros. For a function that is linear
     in its inputs this is the transpose, whatever the values.
     """
-    recorder = Reverse(box)
+    reverse = recorder(box)
     inputs = [
-        recorder.variable(value) if is_inexact(spec_of(value).dtype) else value for value in values
+        reverse.variable(value) if is_inexact(spec_of(value).dtype) else value for value in values
     ]
-    outs = run(recorder, function, inputs)
+    outs = run(reverse, function, inputs)
     reached = sweep(
         [
-            (node, _seed(g, out.dtype))
+            (node, seed(g, out.dtype))
             for (out, node), g in zip(outs, cotangents, strict=True)
             if node is not None and g is not None
         ]
     )
     found = []
     for boxed, value in zip(inputs, values, strict=True):
-        leaf = recorder.unbox(boxed)[1]
+        leaf = reverse.unbox(boxed)[1]
         found.append(reached[leaf] if leaf in reached else zeros(spec_of(value)))
     return found
 
 
-def _seed(g: Any, dtype: Any) -> Any:
+def seed(g: Any, dtype: Any) -> Any:
     """Cast a cotangent to its output's dtype, but keep the imaginary part: inputs decide on it.
 
     A rule that is transposed here may have returned something real for a complex input.

@@ -74,7 +74,7 @@ class Parts:
                 former = slots[position]
                 slots[position] = part.g if former is None else former + part.g
             return tuple(
-                zeros(spec) if slot is None else slot
+                _nothing(spec) if slot is None else slot
                 for slot, spec in zip(slots, specs, strict=True)
             )
         self._settle()
@@ -114,6 +114,13 @@ def materialised(cotangent: Any) -> Any:
         with arrays.yielding([g] if arrays.only_holder(g, 1) else []):
             return assign(g, arrays.zeros((), g.dtype), template=cotangent.template)
     return cotangent
+
+
+def _nothing(spec: Spec) -> Any:
+    """Zero cotangent of an output that nothing uses; of a large one without its memory."""
+    if spec.nbytes < arrays.LARGE:
+        return zeros(spec)
+    return arrays.repeated(spec.dtype.type(0), spec.shape)
 
 
 def zeros(spec: Spec) -> Any:

@@ -69,7 +69,11 @@ class FastRecording(Interpreter):
             node.saved = save(out, _NO_PARAMS, value)
         kind = type(out)
         form = parent.form
-        if kind is not form and not (primitive.closed and kind is _array and out.dtype is form[1]):
+        if kind is not form and not (
+            primitive.closed
+            and (kind is _array or (kind is self.box and type(form) is tuple))
+            and out.dtype is form[1]
+        ):
             form = kind if kind in _SCALARS else (out.shape, out.dtype)
         node.form = form
         box = _new(self.box)
@@ -151,7 +155,10 @@ class FastRecording(Interpreter):
             node.saved = ()
         kind = type(out)
         if kind is not form and not (
-            primitive.closed and kind is _array and form is not None and out.dtype is form[1]
+            primitive.closed
+            and (kind is _array or kind is self.box)
+            and type(form) is tuple
+            and out.dtype is form[1]
         ):
             form = kind if kind in _SCALARS else (out.shape, out.dtype)
         node.form = form

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from autodiff.core.arrays import protected
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, observer
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
@@ -21,7 +21,7 @@ from autodiff.interpret.operands import as_input
 from autodiff.interpret.sweep import backward as backward_from
 from autodiff.views import snapshot
 
-__all__ = ["Reverse"]
+__all__ = ["Reverse", "recorder"]
 
 
 class Reverse(FastRecording):
@@ -79,11 +79,8 @@ class Reverse(FastRecording):
             node.params = params
         elif not primitive.params:
             primitive.remember(pattern, pullback)
-        if special:
-            if modes.debug:
-                node.source = source_line()
-            if modes.observer is not None:
-                modes.observer.recorded(node, out)
+        if special and modes.debug:
+            node.source = source_line()
         return self.make(out, node)
 
     def _constant(self, out: Any) -> Any:
@@ -102,26 +99,18 @@ class Reverse(FastRecording):
         node = make_node(pullback, parents, saved, outs[0])
         node.params = params
         node.outputs = tuple(map(spec_of, outs))
-        observer = modes.observer if modes.open else None
-        if observer is not None:
-            observer.recorded(node, outs[0])
         boxes = []
         for position, out in enumerate(outs):
             if not is_inexact(out.dtype):
                 boxes.append(out)
                 continue
             projection = make_node(Projection(position), (node,), (), out)
-            if observer is not None:
-                observer.recorded(projection, out)
             boxes.append(self.make(out, projection))
         return tuple(boxes)
 
     def variable(self, value: Any, name: str | None = None) -> Any:
         """Box a value as an input to differentiate with respect to."""
-        leaf = Leaf(value, name)
-        if modes.open and modes.observer is not None:
-            modes.observer.recorded(leaf, value)
-        return self.make(value, leaf)
+        return self.make(value, Leaf(value, name))
 
     def rename(self, box: Box, name: str | None) -> bool:
         """Name a recorded value; a constant has no place for a name."""
@@ -135,3 +124,10 @@ class Reverse(FastRecording):
         return getattr(box._payload, "name", None)
 
     backward = backward_from
+
+
+def recorder(box: type[Box]) -> Reverse:
+    """Return a new interpreter of reverse mode; where a recorder is open, one that reports."""
+    told = observer()
+    reverse: Reverse = Reverse(box) if told is None else told.observed(box)
+    return reverse

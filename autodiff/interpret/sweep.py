@@ -21,18 +21,18 @@ from autodiff.core.arrays import (
     only_holder,
     owned,
 )
-from autodiff.core.dispatch import Box, Interpreter
+from autodiff.core.dispatch import Box, Interpreter, observer
 from autodiff.core.modes import modes
 from autodiff.core.parts import Erased, Scattered
 from autodiff.core.rules import Pullback
-from autodiff.core.spec import Spec, spec_of
+from autodiff.core.spec import spec_of
 from autodiff.errors import RuleError, TapeReleasedError
 from autodiff.interpret.call_sites import check_finite
 from autodiff.interpret.cotangents import Parts, Slot, conform, keep_zero
 from autodiff.interpret.graph import Hooks, Node, run_hooks
 from autodiff.views import handed_out
 
-__all__ = ["backward", "sweep"]
+__all__ = ["SWEEP", "backward", "sweep"]
 
 _array = ARRAY
 _PARTS = frozenset({Erased, Scattered, Slot})
@@ -61,13 +61,13 @@ def sweep(
     RuleError
         A rule returned something that is not a cotangent of its input.
     """
-    observer = modes.observer if modes.open else None
-    if observer is None:
+    told = observer()
+    if told is None:
         return _sweep(seeds, keep_tape, keep_grads)
-    with observer.sweeping():
-        leaves = _sweep(seeds, keep_tape, keep_grads)
+    with told.sweeping():
+        leaves = _sweep(seeds, keep_tape, keep_grads, told)
         for leaf, cotangent in leaves.items():
-            observer.received(leaf, cotangent)
+            told.received(leaf, cotangent)
     return leaves
 
 
@@ -87,12 +87,14 @@ def backward(
         _accumulate_grad(leaf, owned(cotangent, given))
 
 
-def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool) -> dict[Node, Any]:
+def _sweep(
+    seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool, told: Any = None
+) -> dict[Node, Any]:
     received: dict[Node, Any] = {}
     heap: list[tuple[int, Node]] = []
-    careful = modes.open and (modes.strong_zero or modes.debug or modes.observer is not None)
+    careful = modes.open and (modes.strong_zero or modes.debug)
     hooked = Hooks.exist
-    observed = hooked or keep_grads
+    observed = hooked or keep_grads or told is not None
     in_parts = reusing = shown = False
     for node, g in seeds:
         _deliver(node, g, received, heap)
@@ -126,6 +128,8 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
                 shown = True
             if keep_grads and type(g) is not tuple:
                 _accumulate_grad(node, g if isinstance(g, Box) else copied(g))
+            if told is not None:
+                told.pulling(node, g)
         pull = pullback.pull
         if reusing:
             # What is left of the last round must neither hold memory nor count as a reference.
@@ -165,7 +169,7 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
             if former is None:
                 received[parent] = cotangent
                 if kind is _array and not reusing and cotangent.nbytes >= LARGE:
-                    reusing = not careful
+                    reusing = not careful and told is None
                 if parent.pullback is not None:
                     if ready is not None:
                         heappush(heap, (-ready.sequence, ready))
@@ -197,11 +201,13 @@ def _sweep(seeds: Iterable[tuple[Node, Any]], keep_tape: bool, keep_grads: bool)
     return received
 
 
+SWEEP = _sweep.__code__
+"""The code whose frames hold the rules that a sweep applies."""
+
+
 def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
     """Cotangents under a mode: where strong zeros stand in, NumPy need not warn of 0/0."""
     assert node.pullback is not None
-    if modes.observer is not None:
-        modes.observer.pulling(node, g)
     if not modes.strong_zero:
         return node.pullback.pull(g, saved)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -241,7 +247,10 @@ def _mend(cotangent: Any, node: Node, position: int) -> Any:
     pullback = node.pullback
     assert pullback is not None
     rule = pullback.rule_names[position]
-    spec: Spec = node.parents[position].spec
+    parent: Node = node.parents[position]
+    if isinstance(cotangent, Box) and (cotangent.shape, cotangent.dtype) == parent.form:
+        return cotangent
+    spec = parent.spec
     if not isinstance(cotangent, Box) and not is_array(cotangent):
         if not is_number(cotangent):
             raise RuleError(

@@ -207,6 +207,33 @@ def _push_excess(t: Any, logits: Any) -> Any:
     return _pull_excess(t, logits)
 
 
+def _shifted(logits: Any, labels: Any) -> tuple[Any, Any]:
+    """Logits less the largest, and those of the labels: reading these refuses wrong labels."""
+    shifted = logits - np.max(logits, axis=-1, keepdims=True)
+    classes = logits.shape[-1]
+    # A negative label must not count from the end
+    chosen = np.where(np.less(labels, 0), classes, labels)[..., None]
+    return shifted, np.take_along_axis(shifted, chosen, axis=-1)
+
+
+def _composed_excess(logits: Any, labels: Any) -> Any:
+    """`_softmax_excess` in NumPy's functions."""
+    shifted, own = _shifted(logits, labels)
+    shares = np.exp(shifted)
+    is_own = np.equal(np.arange(logits.shape[-1]), labels[..., None])
+    others = np.sum(np.where(is_own, 0.0, shares), axis=-1, keepdims=True)
+    return np.where(is_own, -others, shares) / (others + np.exp(own))
+
+
+def _composed_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none") -> Any:
+    """`_softmax_cross_entropy` in NumPy's functions."""
+    shifted, own = _shifted(logits, labels)
+    losses = np.log(np.sum(np.exp(shifted), axis=-1)) - own[..., 0]
+    if reduction == "none":
+        return losses
+    return np.mean(losses) if reduction == "mean" else np.sum(losses)
+
+
 @ad.primitive(
     name="softmax_excess",
     vjp_logits=_pull_excess,
@@ -216,6 +243,7 @@ def _push_excess(t: Any, logits: Any) -> Any:
     cost=lambda logits_spec: 12 * logits_spec.size,
     local=_block_per_example,
     sample=_excess_samples,
+    lower=lambda operation: ad.lowering.Composed(_composed_excess),
 )
 def _softmax_excess(logits: Any, labels: Any) -> Any:
     """softmax(logits) - onehot(labels): the derivative of each example's loss by its logits."""
@@ -243,6 +271,7 @@ def _softmax_excess(logits: Any, labels: Any) -> Any:
     cost=lambda logits_spec: 12 * logits_spec.size,
     local=_row_per_loss,
     sample=_samples,
+    lower=lambda operation: ad.lowering.Composed(_composed_cross_entropy),
 )
 def _softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none") -> Any:
     """log(sum(exp(logits))) - logits[label] of each example, or their sum or mean."""

@@ -17,6 +17,7 @@ from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Nothing, Operation
+from autodiff.ops.lowered import Pointwise
 from autodiff.ops.protocol import UFUNCS
 from autodiff.ops.samples import Sample, array, cases, reals
 from autodiff.ops.slopes import (
@@ -457,6 +458,7 @@ def _leading_batch(forward: Any) -> Any:
     local=structures.real_same,
     pattern=structures.same,
     sample=_complexes,
+    lower=lambda operation: Pointwise(np.real),
 )
 def real(x: Any) -> Any:
     """Real part."""
@@ -513,6 +515,7 @@ def imag_(val: Any) -> Any:
     sample=_complexes,
     local=structures.real_same,
     pattern=structures.same,
+    lower=lambda operation: Pointwise(np.conjugate),
 )
 def conjugate(x: Any) -> Any:
     """Complex conjugate."""
@@ -528,6 +531,7 @@ def conjugate(x: Any) -> Any:
     ),
     local=structures.real_same,
     pattern=structures.same,
+    lower=lambda operation: Pointwise(lambda x, dtype: x.astype(dtype)),
 )
 def convert(x: Any, *, dtype: np.dtype[Any]) -> Any:
     """Cast to another dtype; complex to real keeps the real part."""

@@ -8,7 +8,7 @@ are turned into the integer indices they stand for.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ from autodiff.core.parts import Erased, Scattered, loop_over_batch
 from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Sums
+from autodiff.ops.lowered import Gathered, Indices, Lowering, Piece, Pieces, Viewed, at_index
 from autodiff.ops.samples import Sample, array
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, unbroadcast
 from autodiff.views import View, base_of
@@ -129,6 +130,39 @@ def _batch_index_dynamic(batched: Any, inputs: Any, params: dict[str, Any]) -> A
     return index(x, *aligned, template=(examples, *template))
 
 
+def _region(template: Template, shape: Shape, inputs: int) -> Callable[[Any], Any] | Indices:
+    """Part of an array at an index whose holes stand for the inputs from a position on."""
+    if not any(isinstance(entry, Hole) or has_memory(entry) for entry in template):
+        return at_index(template)
+    used = sum(entry is not None and entry is not Ellipsis for entry in template)
+    missing = (slice(None),) * (len(shape) - used)
+    if Ellipsis not in [entry if entry is Ellipsis else None for entry in template]:
+        template = (*template, Ellipsis)
+    entries: list[Any] = []
+    for entry in template:
+        entries += missing if entry is Ellipsis else [entry]
+    axes, sources, basic, kept = [], [], [], []
+    axis = 0
+    for entry in entries:
+        is_array = isinstance(entry, Hole) or has_memory(entry)
+        if is_array:
+            axes.append(axis)
+            sources.append(entry.position + inputs if isinstance(entry, Hole) else entry)
+        basic.append(0 if is_array else entry)
+        kept.append(type(entry) in _NO_INTEGERS)
+        axis += entry is not None
+    advanced = [i for i, is_kept in enumerate(kept) if not is_kept]
+    adjacent = advanced == list(range(advanced[0], advanced[-1] + 1))
+    return Indices(
+        at_index(tuple(basic)), tuple(axes), tuple(sources), advanced[0] if adjacent else 0
+    )
+
+
+def _read(operation: Lowering) -> Viewed | Gathered:
+    region = _region(operation.params["template"], operation.inputs[0].shape, 1)
+    return Gathered(region) if isinstance(region, Indices) else Viewed(region)
+
+
 def _index_samples(rng: np.random.Generator) -> list[Sample]:
     templates: list[Template] = [
         (slice(None, None, 2),),
@@ -149,6 +183,7 @@ def _index_samples(rng: np.random.Generator) -> list[Sample]:
     label="[ ]",
     sample=_index_samples,
     local=structures.moves,
+    lower=_read,
 )
 def index(x: Any, *arrays: Any, template: Template) -> Any:
     """Read through an index."""
@@ -192,6 +227,14 @@ def _scattered(operation: Operation, position: int) -> Description:
     cost=lambda gs_spec: sum(spec.size for spec in gs_spec),
     sample=_scatter_samples,
     local=_scattered,
+    lower=lambda operation: Pieces(
+        tuple(
+            [
+                Piece(i, _region(t, operation.out.shape, 0), "add")
+                for i, t in enumerate(operation.params["templates"])
+            ]
+        )
+    ),
 )
 def scatter(*gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.dtype[Any]) -> Any:
     """Zeros of a shape, with each array added at its index: the transpose of several reads."""
@@ -227,6 +270,9 @@ def _scattered_dynamically(operation: Operation, position: int) -> Description |
     cost=lambda g_spec: g_spec.size,
     sample=_dynamic_samples,
     local=_scattered_dynamically,
+    lower=lambda operation: Pieces(
+        (Piece(0, _region(operation.params["template"], operation.out.shape, 1), "add"),)
+    ),
 )
 def scatter_dynamic(
     g: Any, *arrays: Any, template: Template, shape: Shape, dtype: np.dtype[Any]
@@ -290,6 +336,11 @@ def _batch_assign(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
     return assign(x, v, template=_with_batch_axis(template))
 
 
+def _assigned(operation: Lowering) -> Pieces:
+    region = _region(operation.params["template"], operation.out.shape, 2)
+    return Pieces((Piece(1, region),), base=0)
+
+
 def _assign_samples(rng: np.random.Generator) -> list[Sample]:
     cases: list[tuple[Shape, Template]] = [
         ((2,), (1,)),
@@ -308,6 +359,7 @@ def _assign_samples(rng: np.random.Generator) -> list[Sample]:
     label="[ ]=",
     sample=_assign_samples,
     local=structures.moves,
+    lower=_assigned,
 )
 def assign(x: Any, v: Any, *arrays: Any, template: Template) -> Any:
     """Copy of `x` with `v` written at an index; of values written to one place the last stays."""

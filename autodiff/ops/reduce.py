@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, full, ones
+from autodiff.core.arrays import ARRAY, full
 from autodiff.core.declare import linear, primitive
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
+from autodiff.ops.extrema import shares
+from autodiff.ops.lowered import Composed, reduced_over_axis, truth
+from autodiff.ops.others import products_of_others
 from autodiff.ops.protocol import REDUCTIONS, implements
 from autodiff.ops.samples import Sample, cases
-from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose
+from autodiff.ops.shape import broadcast_to, reshape
 
 Axis = int | Sequence[int] | None
 NO_VALUE = np._NoValue
@@ -75,6 +78,7 @@ _reductions = (
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
     local=structures.reduced,
+    lower=reduced_over_axis("add"),
 )
 def sum(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Sum over axes."""
@@ -106,6 +110,12 @@ def over_count(g: Any, count: int) -> Any:
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions),
     local=_averaged,
+    lower=lambda operation: Composed(
+        lambda x, axis, keepdims=False: (
+            sum(convert(x, dtype=operation.out.dtype), axis=axis, keepdims=keepdims)
+            / operation.out.dtype.type(_count(x.shape, axis))
+        )
+    ),
 )
 def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes."""
@@ -114,36 +124,6 @@ def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
         total = _add_reduce(x, axis=axis, keepdims=keepdims)
         return total / total.dtype.type(_count(x.shape, axis))
     return np.mean(x, axis=axis, keepdims=keepdims)
-
-
-def running_products(x: Any) -> Any:
-    """Cumulative product along the last axis, by doubling: exact derivatives, zeros included."""
-    shift = 1
-    while shift < x.shape[-1]:
-        x = concatenate(x[..., :shift], x[..., shift:] * x[..., :-shift], axis=len(x.shape) - 1)
-        shift *= 2
-    return x
-
-
-def products_of_others(x: Any, axis: Shape) -> Any:
-    """For each element the product of all others it is reduced with, without dividing.
-
-    Exclusive products from the left and from the right are multiplied, so zeros do no harm at
-    any order of differentiation.
-    """
-    shape = x.shape
-    if 0 in shape:
-        return x
-    order = tuple(i for i in range(len(shape)) if i not in axis) + tuple(axis)
-    rows = tuple(n for i, n in enumerate(shape) if i not in axis)
-    count = _count(shape, axis)
-    flat = reshape(transpose(x, axes=order), shape=(*rows, count))
-    one = ones((*rows, 1), x.dtype, like=x)
-    last = len(rows)
-    left = concatenate(one, running_products(flat[..., :-1]), axis=last)
-    right = concatenate(one, running_products(flat[..., :0:-1]), axis=last)[..., ::-1]
-    others = reshape(left * right, shape=tuple(shape[i] for i in order))
-    return transpose(others, axes=tuple(int(i) for i in np.argsort(order)))
 
 
 @primitive(
@@ -156,18 +136,11 @@ def products_of_others(x: Any, axis: Shape) -> Any:
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_reductions, (((1,),), {"axis": (0,)})),
     local=structures.one_row,
+    lower=reduced_over_axis("multiply"),
 )
 def prod(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Product over axes; derivatives hold for any number of zeros."""
     return _multiply_reduce(x, axis=axis, keepdims=keepdims)
-
-
-def _winners(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
-    """Share of each element in an extremum: 1 for the only one, 1/k for each of k equal ones."""
-    dtype = np.result_type(x_spec.dtype, np.float32)  # float16 cannot count
-    ties = convert(np.equal(x, spread(out, x_spec, axis)), dtype=dtype)
-    shares = ties / sum(ties, axis=axis, keepdims=True)
-    return shares if dtype == x_spec.dtype else convert(shares, dtype=x_spec.dtype)
 
 
 def _distinct(rng: np.random.Generator) -> list[Sample]:
@@ -184,23 +157,33 @@ def _extremum_rules() -> dict[str, Any]:
     """Rules that max and min share."""
     return {
         "vjp_x": lambda g, x, out, x_spec, axis: (
-            spread(g, x_spec, axis) * _winners(x, out, x_spec, axis)
+            spread(g, x_spec, axis) * shares(x, out, axis=axis)
         ),
         "jvp_x": lambda t, x, out, x_spec, axis, keepdims: sum(
-            t * _winners(x, out, x_spec, axis), axis=axis, keepdims=keepdims
+            t * shares(x, out, axis=axis), axis=axis, keepdims=keepdims
         ),
         "cost": lambda x_spec: x_spec.size,
         "sample": _distinct,
     }
 
 
-@primitive(**_extremum_rules(), batch=batch_reduction(lambda: max), local=structures.one_row)
+@primitive(
+    **_extremum_rules(),
+    batch=batch_reduction(lambda: max),
+    local=structures.one_row,
+    lower=reduced_over_axis("maximum"),
+)
 def max(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Largest value over axes; equal largest ones share the derivative evenly."""
     return _maximum_reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(**_extremum_rules(), batch=batch_reduction(lambda: min), local=structures.one_row)
+@primitive(
+    **_extremum_rules(),
+    batch=batch_reduction(lambda: min),
+    local=structures.one_row,
+    lower=reduced_over_axis("minimum"),
+)
 def min(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Smallest value over axes; equal smallest ones share the derivative evenly."""
     return _minimum_reduce(x, axis=axis, keepdims=keepdims)
@@ -235,7 +218,7 @@ def cumsum(x: Any, *, axis: int) -> Any:
     return np.cumsum(x, axis=axis)
 
 
-def _discrete_reduction(name: str, function: Any) -> Any:
+def _discrete_reduction(name: str, function: Any, lower: Any = None) -> Any:
     """Declare a reduction over one axis whose results are indices or booleans."""
 
     def forward(x: Any, *, axis: Any, keepdims: bool = False) -> Any:
@@ -254,15 +237,20 @@ def _discrete_reduction(name: str, function: Any) -> Any:
         batch=batch,
         cost=lambda x_spec: x_spec.size,
         sample=cases((((2, 3),), {"axis": 1 if is_index else (1,)})),
+        lower=lower,
     )(forward)
     return declared
 
 
 argmax = _discrete_reduction("argmax", np.argmax)
 argmin = _discrete_reduction("argmin", np.argmin)
-any = _discrete_reduction("any", np.any)
-all = _discrete_reduction("all", np.all)
-count_nonzero = _discrete_reduction("count_nonzero", np.count_nonzero)
+any = _discrete_reduction("any", np.any, truth("logical_or"))
+all = _discrete_reduction("all", np.all, truth("logical_and"))
+count_nonzero = _discrete_reduction(
+    "count_nonzero",
+    np.count_nonzero,
+    lambda operation: Composed(lambda x, **params: np.sum(np.not_equal(x, 0), **params)),
+)
 
 
 # --- NumPy's functions ----------------------------------------------------------------------------

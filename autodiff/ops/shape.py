@@ -14,6 +14,7 @@ from autodiff.core.declare import linear
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import Shape, axes_to_sum, spec_of
 from autodiff.ops import structures
+from autodiff.ops.lowered import Lowering, Piece, Pieces, Reduced, at_index
 from autodiff.ops.protocol import implements, refuse_keywords
 from autodiff.ops.samples import cases
 from autodiff.views import View, handed_out
@@ -89,6 +90,9 @@ def _batch_unbroadcast(batched: Any, inputs: Any, params: dict[str, Any]) -> Any
     cost=lambda x_spec: x_spec.size,
     sample=cases((((2, 3),), {"shape": (3,)}), (((4, 2, 3),), {"shape": (2, 1)})),
     local=structures.unbroadcast,
+    lower=lambda operation: Reduced(
+        "add", axes_to_sum(operation.inputs[0].shape, operation.params["shape"])
+    ),
 )
 def unbroadcast(x: Any, *, shape: Shape) -> Any:
     """Sum over the axes that broadcasting from `shape` would make: its transpose."""
@@ -120,6 +124,22 @@ def _batch_joined(function: Any) -> Any:
     return batch
 
 
+def _joined(operation: Lowering) -> Pieces:
+    lead = (slice(None),) * operation.params["axis"]
+    pieces, start = [], 0
+    for position, spec in enumerate(operation.inputs):
+        stop = start + spec.shape[len(lead)]
+        pieces.append(Piece(position, at_index((*lead, slice(start, stop)))))
+        start = stop
+    return Pieces(tuple(pieces), covers=True)
+
+
+def _stacked(operation: Lowering) -> Pieces:
+    lead = (slice(None),) * operation.params["axis"]
+    places = range(len(operation.inputs))
+    return Pieces(tuple([Piece(i, at_index((*lead, i))) for i in places]), covers=True)
+
+
 def _piece(g: Any, xs_spec: Any, axis: int, index: int) -> Any:
     start = sum(spec.shape[axis] for spec in xs_spec[:index])
     stop = start + xs_spec[index].shape[axis]
@@ -135,6 +155,7 @@ def _piece(g: Any, xs_spec: Any, axis: int, index: int) -> Any:
         (((2,),), {"axis": 0}),
     ),
     local=structures.moves,
+    lower=_joined,
 )
 def concatenate(*xs: Any, axis: int) -> Any:
     """Join arrays along an existing axis (non-negative)."""
@@ -146,6 +167,7 @@ def concatenate(*xs: Any, axis: int) -> Any:
     batch=_batch_joined(lambda: stack),
     sample=cases((((2, 3), (2, 3)), {"axis": 1}), (((), ()), {"axis": 0})),
     local=structures.moves,
+    lower=_stacked,
 )
 def stack(*xs: Any, axis: int) -> Any:
     """Join arrays of one shape along a new axis (non-negative)."""
@@ -163,6 +185,9 @@ def _inside(widths: tuple[tuple[int, int], ...], shape: Shape) -> tuple[slice, .
     batch=lambda batched, inputs, params: pad_zeros(inputs[0], widths=((0, 0), *params["widths"])),
     sample=cases((((2, 3),), {"widths": ((1, 0), (0, 2))}), (((3,),), {"widths": ((0, 0),)})),
     local=structures.moves,
+    lower=lambda operation: Pieces(
+        (Piece(0, at_index(_inside(operation.params["widths"], operation.inputs[0].shape))),)
+    ),
 )
 def pad_zeros(x: Any, *, widths: tuple[tuple[int, int], ...]) -> Any:
     """Surround with zeros: (before, after) widths per axis."""

@@ -18,11 +18,14 @@ from autodiff.core.spec import spec_of
 from autodiff.ops.samples import Sample, array, reals
 
 __all__ = [
+    "SATURATED",
     "arcsinh_slope",
     "arctan_slope",
     "folded",
     "logistic",
     "one_less_square",
+    "quarter_sech_squared",
+    "sech_squared",
     "sigmoid_slope",
     "slope_of_sigmoid",
     "slope_of_tanh",
@@ -59,7 +62,7 @@ def _damped(x: Any) -> Any:
 # --- tanh ---------------------------------------------------------------------------------------
 
 
-def _sech_squared(x: Any) -> Any:
+def sech_squared(x: Any) -> Any:
     """(2 / (e^x + e^-x))²: squared last, so that it underflows last."""
     sech = _damped(x)
     below = sech * sech
@@ -77,7 +80,7 @@ def _slopes_of_tanh(rng: np.random.Generator) -> list[Sample]:
 def _slope_from_tanh(x: Any, t: Any) -> Any:
     slope = 1 - t * t
     size = np.abs(slope) if slope.dtype.kind == "c" else slope
-    return _mended(slope, size < SATURATED, x, _sech_squared)
+    return _mended(slope, size < SATURATED, x, sech_squared)
 
 
 @elementwise(constant=("x",), d_t=lambda t: -2 * t, cost=3, sample=_slopes_of_tanh)
@@ -105,7 +108,7 @@ def logistic(x: Any) -> Any:
     return np.where(np.real(x) >= 0, 1.0, small) / (1.0 + small)
 
 
-def _quarter_sech_squared(x: Any) -> Any:
+def quarter_sech_squared(x: Any) -> Any:
     """e^-x / (1 + e^-x)², of the half so that it is squared last."""
     half = _damped(0.5 * x)
     below = half * half
@@ -118,7 +121,7 @@ def _quarter_sech_squared(x: Any) -> Any:
 def _slope_from_sigmoid(x: Any, out: Any) -> Any:
     slope = (1 - out) * out
     real = np.real(out) if slope.dtype.kind == "c" else out
-    return _mended(slope, real > 1 - SATURATED, x, _quarter_sech_squared)
+    return _mended(slope, real > 1 - SATURATED, x, quarter_sech_squared)
 
 
 @elementwise(d_x=lambda x, out: -np.tanh(0.5 * x) * out, cost=14, sample=reals(low=-4.0, high=4.0))

@@ -15,6 +15,7 @@ from autodiff.core.spec import Shape, normalize_axes, spec_of
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Sums
+from autodiff.ops.lowered import Lowering, Piece, Pieces
 from autodiff.ops.operands import operand
 from autodiff.ops.protocol import implements
 from autodiff.ops.samples import cases
@@ -55,6 +56,11 @@ def windows(x: Any, *, window: Shape, axis: tuple[int, ...]) -> Any:
     return sliding_window_view(x, window, axis)
 
 
+def _added_pieces(operation: Lowering) -> Pieces:
+    window, axis = operation.params["window"], operation.params["axis"]
+    return Pieces((Piece(0, lambda out: sliding_window_view(out, window, axis), "add"),))
+
+
 def _added(operation: Operation, position: int) -> Description:
     """Each element of a window is added where the window shows it."""
     window, axis = operation.params["window"], operation.params["axis"]
@@ -72,6 +78,7 @@ def _added(operation: Operation, position: int) -> Description:
     cost=lambda g_spec: g_spec.size,
     sample=cases((((3, 3),), {"window": (3,), "axis": (0,), "shape": (5,)})),
     local=_added,
+    lower=_added_pieces,
 )
 def add_windows(g: Any, *, window: Shape, axis: tuple[int, ...], shape: Shape) -> Any:
     """Add up what windows hold of each element: the transpose of showing them.

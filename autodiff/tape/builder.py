@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from autodiff import tree
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec
 from autodiff.errors import TapeError
 from autodiff.tape.constants import Interner
-from autodiff.tape.entries import Constant, Entry, Guard, Operand, Variable, same_path
-from autodiff.tape.ir import Tape
+from autodiff.tape.entries import Constant, Entry, Guard, Variable, same_path
+from autodiff.tape.ir import Parts, Tape
 
 if TYPE_CHECKING:
     from autodiff.tape.calls import CallScope
 
 __all__ = ["Origin", "Row", "TapeBuilder"]
+
+
+_Guard = tuple[int, Any, str, str | None]
+_NUMBERS = frozenset({float, int, np.float64, np.float32})
+"""Types of most constants; of these, equal numbers but for zeros are the same bits."""
+_row = tuple.__new__
 
 
 class Row(NamedTuple):
@@ -66,7 +75,7 @@ class TapeBuilder:
         self._roles: dict[int, str] = {}
         self._names: dict[int, str | None] = {}
         self._values: dict[int, Any] = {}
-        self._guards: list[tuple[int, Any, str, str | None]] = []
+        self._guards: list[_Guard] = []
         self._interner = Interner()
         self._constants: dict[int, int] = {}
         self._numbers: dict[tuple[type, float], tuple[Any, int]] = {}
@@ -86,9 +95,8 @@ class TapeBuilder:
     def hold(self, value: Any) -> tuple[Any, int]:
         """Value of a constant as the tape keeps it, one object for one content, and its slot."""
         kind = type(value)
-        number = (kind is float or kind is int) and value == value and value != 0
+        number = kind in _NUMBERS
         if number:
-            # Most constants are plain numbers; zeros and NaN tell more than a comparison sees
             found = self._numbers.get((kind, value))
             if found is not None:
                 return found
@@ -97,7 +105,8 @@ class TapeBuilder:
         if slot is None:
             slot = self._constants[id(kept)] = self._new(None)
             self._values[slot] = kept
-        if number:
+        if number and value == value and value != 0:
+            # Zeros and NaN tell more than a comparison sees
             self._numbers[kind, value] = kept, slot
         return kept, slot
 
@@ -159,6 +168,25 @@ class TapeBuilder:
         self.rows.append(row)
         return outputs
 
+    def append(
+        self,
+        primitive: Primitive,
+        inputs: tuple[int, ...],
+        spec: Spec,
+        params: dict[str, Any],
+        source: str | None,
+        scope: CallScope | None,
+        pulls: int | None,
+    ) -> int:
+        """Add an operation with one output, as a recorder does: all is given, origins included."""
+        specs = self._specs
+        slot = len(specs)
+        specs.append(spec)
+        rows = self.rows
+        self._producers.append(len(rows))
+        rows.append(_row(Row, (primitive, inputs, (slot,), params, source, scope, pulls)))
+        return slot
+
     def is_constant(self, slot: int) -> bool:
         """Whether a slot holds a constant."""
         return slot in self._values
@@ -210,9 +238,36 @@ class TapeBuilder:
         TapeError
             It would not be a valid program.
         """
-        used = {slot for row in self.rows for slot in (*row.inputs, *row.outputs)}
-        used.update(self.inputs, outputs)
-        made: dict[int, Operand] = {}
+        tape = self.finish_later(outputs, in_tree, out_tree, arguments)
+        tape.check()
+        return tape
+
+    def finish_later(
+        self,
+        outputs: Sequence[int],
+        in_tree: tree.PyTreeSpec | None = None,
+        out_tree: tree.PyTreeSpec | None = None,
+        arguments: Sequence[Any] | None = None,
+    ) -> Tape:
+        """Make the tape, whose operations are put together when somebody first looks at them.
+
+        Nothing may be added any more; names and guards that come later do not count.
+        """
+        parts = tuple(outputs), dict(self._names), list(self._guards), dict(self.cotangents)
+        return Tape._later(functools.partial(self._assembled, *parts), in_tree, out_tree, arguments)
+
+    def _assembled(
+        self,
+        outputs: Sequence[int],
+        names: dict[int, str | None],
+        guards: list[_Guard],
+        cotangents: dict[int, int],
+    ) -> Parts:
+        used = {*self.inputs, *outputs}
+        for row in self.rows:
+            used.update(row.inputs)
+            used.update(row.outputs)
+        made: dict[int, Any] = {}
         for slot, spec in enumerate(self._specs):
             # A constant that was looked up and never used has no place on the tape
             if slot not in used:
@@ -222,32 +277,30 @@ class TapeBuilder:
             else:
                 assert spec is not None
                 role = self._roles.get(slot, "value")
-                made[slot] = Variable(len(made), spec, self._names.get(slot), role)
+                made[slot] = Variable(len(made), spec, names.get(slot), role)
         entries: list[Entry] = []
-        for position, row in enumerate(self.rows):
-            entries.append(
-                Entry(
-                    row.primitive,
-                    tuple([made[slot] for slot in row.inputs]),
-                    tuple([_variable(made[slot]) for slot in row.outputs]),
-                    row.params,
-                    row.source,
-                    row.scope,
-                    entries[row.pulls] if isinstance(row.pulls, int) else row.pulls,
-                    position,
-                )
+        for position, (primitive, inputs, results, params, source, scope, pulls) in enumerate(
+            self.rows
+        ):
+            entry = Entry(
+                primitive,
+                tuple([made[slot] for slot in inputs]),
+                tuple([made[slot] for slot in results]),
+                params,
+                source,
+                scope,
+                entries[pulls] if isinstance(pulls, int) else pulls,
+                position,
             )
-        return Tape(
+            entries.append(entry)
+        return Parts(
             entries,
-            [_variable(made[slot]) for slot in self.inputs],
+            [made[slot] for slot in self.inputs],
             [made[slot] for slot in outputs],
-            in_tree,
-            out_tree,
-            [Guard(_variable(made[slot]), *rest) for slot, *rest in self._guards],
-            arguments,
+            [Guard(made[slot], *rest) for slot, *rest in guards],
             {
-                _variable(made[slot]): _variable(made[total])
-                for slot, total in self.cotangents.items()
+                made[slot]: made[total]
+                for slot, total in cotangents.items()
                 if isinstance(made.get(slot), Variable) and isinstance(made.get(total), Variable)
             },
         )
@@ -256,8 +309,3 @@ class TapeBuilder:
         self._specs.append(spec)
         self._producers.append(-1)
         return len(self._specs) - 1
-
-
-def _variable(operand: Operand) -> Variable:
-    assert isinstance(operand, Variable)
-    return operand

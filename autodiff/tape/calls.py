@@ -1,24 +1,32 @@
 """Which function and module calls an operation was recorded in, read off the Python stack.
 
-Recording marks nothing in the program: at each operation the frames between it and the recorder
-are looked at, and compared with those of the operation before. A frame that is still there is the
-same call, so a function called twice makes two scopes.
+Recording marks nothing in the program: at each operation the frames on the way to the recorder are
+looked at, up to one that was there at the operation before. A frame that is still there is the same
+call, so a function called twice makes two scopes; and who called it has not changed, nor has the
+line where, so nothing above it need be looked at.
 """
 
 from __future__ import annotations
 
+import inspect
 import os.path
 import sys
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from autodiff.interpret.call_sites import is_library
+from autodiff.interpret.sweep import SWEEP
 
 __all__ = ["CallScope", "Calls"]
 
 _NETWORKS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "nn", "")
 _HIDDEN = frozenset({"<lambda>", "<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<module>"})
 _FUNCTION, _METHOD, _LIBRARY, _USER = "function", "method", "library", "user"
+_SWEEPS = "sweep"
+"""Kind of the sweep's own code: no call that shows, but a frame that stays for many operations."""
+
+_RESUMED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_MOST_CODES = 10_000
 
 
 class CallScope:
@@ -66,12 +74,54 @@ class CallScope:
         return f"<{self.kind} {' / '.join(self.path)}>"
 
 
-class _Call(NamedTuple):
-    """A frame, the scope inside it, and the nearest module that is running."""
+class _Code:
+    """What there is to know of a code object, found out once.
 
-    frame: FrameType
-    scope: CallScope | None
-    module: Any
+    ``is_users`` is for code outside the library; ``resumed`` for that of generators, which go on
+    where somebody else calls them.
+    """
+
+    __slots__ = ("code", "is_users", "kind", "resumed", "sources")
+
+    def __init__(self, code: CodeType) -> None:
+        self.code = code  # keeps alive what it is found by
+        self.kind = _kind_of(code)
+        self.is_users = not is_library(code.co_filename)
+        self.resumed = bool(code.co_flags & _RESUMED)
+        self.sources: dict[int, str] = {}
+
+    def source(self, frame: FrameType) -> str:
+        """``file:line`` where a frame of this code is."""
+        place = frame.f_lasti
+        found = self.sources.get(place)
+        if found is None:
+            found = f"{self.code.co_filename}:{frame.f_lineno}"
+            self.sources[place] = found
+        return found
+
+
+_codes: dict[int, _Code] = {}
+"""By identity: comparing code objects costs more than all that is done with them here."""
+
+
+class _Call:
+    """A frame, the scope inside it, and the nearest module that is running.
+
+    ``source`` is the line of the nearest code around it that is not the library's, for the
+    library's own frames; ``swept`` says that it is a sweep, within the call ``outer``.
+    """
+
+    __slots__ = ("frame", "module", "outer", "scope", "source", "swept")
+
+    def __init__(
+        self, frame: FrameType, scope: CallScope | None, module: Any, source: str | None
+    ) -> None:
+        self.frame = frame
+        self.scope = scope
+        self.module = module
+        self.source = source
+        self.swept = False
+        self.outer: _Call | None = None
 
 
 class Calls:
@@ -84,42 +134,74 @@ class Calls:
     def __init__(self) -> None:
         self._base: FrameType | None = sys._getframe(1)
         self._calls: list[_Call] = []
-        self._kinds: dict[CodeType, str] = {}
+        self._places: dict[FrameType, int] = {}
 
     def clear(self) -> None:
         """Forget the frames, and what their variables hold."""
         self._base = None
         self._calls = []
+        self._places = {}
 
-    def here(self) -> tuple[CallScope | None, str | None]:
-        """CallScope of the caller, and ``file:line`` of the nearest code outside the library."""
-        kinds = self._kinds
-        frames: list[FrameType] = []
+    def here(self, skipped: int = 0) -> tuple[CallScope | None, str | None]:
+        """CallScope of the caller, and ``file:line`` of the nearest code outside the library.
+
+        `skipped` is how many frames from the caller on are known to be the library's.
+        """
+        codes, places, base = _codes, self._places, self._base
+        fresh: list[tuple[FrameType, _Code]] = []
         source: str | None = None
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame is not self._base:
-            code = frame.f_code
-            kind = kinds.get(code) or kinds.setdefault(code, _kind_of(code))
-            if kind is not _LIBRARY:
-                if source is None and not is_library(code.co_filename):
-                    source = f"{code.co_filename}:{frame.f_lineno}"
-                frames.append(frame)
-            frame = frame.f_back
-        frames.reverse()
         same = 0
-        for call, frame in zip(self._calls, frames, strict=False):
-            if call.frame is not frame:
-                break
+        frame: FrameType | None = sys._getframe(1 + skipped)
+        while frame is not None and frame is not base:
+            code = frame.f_code
+            about = codes.get(id(code))
+            if about is None:
+                about = _learnt(code)
+            if about.kind is not _LIBRARY:
+                if source is None and about.is_users:
+                    source = about.source(frame)
+                if frame in places and not about.resumed:
+                    same = places[frame] + 1
+                    if source is None:
+                        source = self._calls[same - 1].source
+                    break
+                fresh.append((frame, about))
+            frame = frame.f_back
+        calls = self._calls
+        if fresh or same < len(calls):
+            self._follow(fresh, same)
+        return (calls[-1].scope if calls else None), source
+
+    def _follow(self, fresh: list[tuple[FrameType, _Code]], same: int) -> None:
+        """Go on from the calls that are the same into the fresh frames, given innermost first."""
+        calls, places = self._calls, self._places
+        while fresh and same < len(calls) and calls[same].frame is fresh[-1][0]:
+            fresh.pop()  # a generator's
             same += 1
-        del self._calls[same:]
-        for frame in frames[same:]:
-            outer = self._calls[-1] if self._calls else None
-            self._calls.append(_entered(frame, kinds[frame.f_code], outer))
-        return (self._calls[-1].scope if self._calls else None), source
+        for call in calls[same:]:
+            del places[call.frame]
+        del calls[same:]
+        for frame, about in reversed(fresh):
+            around = calls[-1] if calls else None
+            source: str | None = None
+            if around is not None and not about.is_users:
+                known = _codes.get(id(around.frame.f_code)) or _learnt(around.frame.f_code)
+                source = known.source(around.frame) if known.is_users else around.source
+            places[frame] = len(calls)
+            calls.append(_entered(frame, about.kind, around, source))
+
+
+def _learnt(code: CodeType) -> _Code:
+    if len(_codes) >= _MOST_CODES:
+        _codes.clear()  # of functions that are gone, most likely
+    about = _codes[id(code)] = _Code(code)
+    return about
 
 
 def _kind_of(code: CodeType) -> str:
     name = code.co_name
+    if code is SWEEP:
+        return _SWEEPS
     if is_library(code.co_filename):
         # Layers and losses are calls that a user made; the machinery around them is not
         if not code.co_filename.startswith(_NETWORKS) or name.startswith("_") != (
@@ -131,10 +213,15 @@ def _kind_of(code: CodeType) -> str:
     return _METHOD if name == "__call__" and code.co_argcount else _FUNCTION
 
 
-def _entered(frame: FrameType, kind: str, outer: _Call | None) -> _Call:
-    """CallScope of a frame whose callers' scopes are known."""
+def _entered(frame: FrameType, kind: str, around: _Call | None, source: str | None) -> _Call:
+    """A call whose callers are known."""
+    outer = around.outer if around is not None and around.swept else around
     scope = None if outer is None else outer.scope
     module = None if outer is None else outer.module
+    if kind is _SWEEPS:
+        call = _Call(frame, scope, module, source)
+        call.swept, call.outer = True, outer
+        return call
     code = frame.f_code
     called = frame.f_locals.get(code.co_varnames[0]) if kind is _METHOD else None
     is_module = hasattr(type(called), "__scope_path__")
@@ -142,12 +229,11 @@ def _entered(frame: FrameType, kind: str, outer: _Call | None) -> _Call:
         path = None if module is None else module.__scope_path__(called)
         module = called
     # The outermost frame is the recorded function itself: the tape as a whole stands for it.
-    if outer is None and not is_library(code.co_filename):
-        return _Call(frame, None, module)
-    if is_module:
-        name = type(called).__name__
-        return _Call(frame, CallScope("module", path or name, name, scope), module)
-    if kind is _USER or (kind is _METHOD and is_library(code.co_filename)):
-        return _Call(frame, scope, module)
-    name = type(called).__name__ if kind is _METHOD else code.co_name
-    return _Call(frame, CallScope("function", name, "", scope), module)
+    if outer is not None or is_library(code.co_filename):
+        if is_module:
+            name = type(called).__name__
+            scope = CallScope("module", path or name, name, scope)
+        elif kind is not _USER and not (kind is _METHOD and is_library(code.co_filename)):
+            name = type(called).__name__ if kind is _METHOD else code.co_name
+            scope = CallScope("function", name, "", scope)
+    return _Call(frame, scope, module, source)

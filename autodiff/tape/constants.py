@@ -11,7 +11,15 @@ import struct
 from collections.abc import Hashable
 from typing import Any
 
-from autodiff.core.arrays import has_memory, is_number, is_scalar, protected, same_content, sampled
+from autodiff.core.arrays import (
+    has_memory,
+    is_number,
+    is_scalar,
+    memory_order,
+    protected,
+    same_content,
+    sampled,
+)
 from autodiff.core.dispatch import Box
 from autodiff.views import snapshot
 
@@ -36,7 +44,10 @@ class Interner:
 
     def __init__(self) -> None:
         self._scalars: dict[Hashable, Any] = {}
-        self._arrays: dict[Hashable, list[Any]] = {}
+        # Small arrays, and lists of the others that share a sample
+        self._arrays: dict[Hashable, Any] = {}
+        # By identity, what was kept: nobody can write to it
+        self._own: dict[int, Any] = {}
         self._boxes: dict[Hashable, Box] = {}
 
     def intern(self, value: Any) -> Any:
@@ -50,22 +61,49 @@ class Interner:
                 self._boxes[shown] = snapshot(value)  # keeps alive what the key names
             return self._boxes[shown]
         if has_memory(value):
-            key: Hashable = sampled(value)
-            candidates = self._arrays.setdefault(key, [])
-            found = _found(candidates, value)
-            if found is None and len(candidates) >= _FEW:
-                # One-hot vectors, say, that differ where no sample was taken
-                key = key, hash(value.tobytes())
-                candidates = self._arrays.setdefault(key, [])
-                found = _found(candidates, value)
-            if found is None:
-                found = protected(value)
-                candidates.append(found)
-            return found
+            kept = self._own.get(id(value))
+            if kept is not value:
+                kept = self._small(value) if value.nbytes <= _SMALL else self._large(value)
+                self._own[id(kept)] = kept
+            return kept
         key = scalar_key(value)
         return value if key is None else self._scalars.setdefault(key, value)
 
+    def _small(self, value: Any) -> Any:
+        """Find an array by all of its elements."""
+        key = value.dtype.str, value.shape, memory_order(value), value.tobytes()
+        kept = self._arrays.get(key)
+        if kept is None:
+            kept = protected(value)
+            # Of a broadcast array, say, the copy is laid out otherwise, and may come again itself
+            own = *key[:2], memory_order(kept), key[3]
+            kept = self._arrays[key] = self._arrays.setdefault(own, kept)
+        return kept
 
+    def _large(self, value: Any) -> Any:
+        """Find an array by samples, and by comparing it with others that have the same."""
+        key: Hashable = sampled(value)
+        candidates = self._arrays.setdefault(key, [])
+        found = _found(candidates, value)
+        if found is None and len(candidates) >= _FEW:
+            # One-hot vectors, say, that differ where no sample was taken
+            key = key, hash(value.tobytes())
+            candidates = self._arrays.setdefault(key, [])
+            found = _found(candidates, value)
+        if found is None:
+            kept = protected(value)
+            if kept is not value and memory_order(kept) != memory_order(value):
+                others = self._arrays.setdefault(sampled(kept), [])
+                found = _found(others, kept)
+                if found is None:
+                    others.append(kept)
+            found = kept if found is None else found
+            candidates.append(found)
+        return found
+
+
+_SMALL = 4096
+"""Bytes up to which an array is known by all of its elements, which takes less than samples do."""
 _FEW = 4
 """Arrays of one sample that are compared one by one; of more, all elements make the key."""
 

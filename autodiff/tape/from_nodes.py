@@ -71,5 +71,6 @@ def _constant_of(builder: TapeBuilder, node: Node, position: int) -> int:
         value = node.saved[pullback.names.index(name)]
         if primitive.variadic and name == primitive.inputs[-1]:
             value = value[position - len(primitive.inputs) + 1]
-        return builder.constant(value)
+        if not isinstance(value, Spec):
+            return builder.constant(value)
     return builder.unknown(described)

@@ -12,8 +12,9 @@ would have gone another way.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -21,27 +22,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_value
 from autodiff.errors import TapeError
-from autodiff.tape.entries import Constant, Cost, Entry, Guard, Operand, Variable, same_path
+from autodiff.tape.entries import Constant, Cost, Entry, Guard, Operand, Variable
+from autodiff.tape.program import Program
 from autodiff.tape.readers import Readable
 from autodiff.tape.rewriters import Rewritable
 from autodiff.tape.texts import letters
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Tape"]
+__all__ = ["Parts", "Tape"]
 
 
-class _Instruction(NamedTuple):
-    """An entry as `Tape.replay` runs it."""
+class Parts(NamedTuple):
+    """What a tape consists of, as of a `Tape`."""
 
-    entry: Entry
-    operands: tuple[int, ...]
-    results: tuple[int, ...]
-    guards: tuple[Guard, ...]
-    releases: tuple[int, ...]
+    entries: Sequence[Entry]
+    inputs: Sequence[Variable]
+    outputs: Sequence[Operand]
+    guards: Sequence[Guard]
+    cotangents: Mapping[Variable, Variable]
+
+
+_PARTS = frozenset({*Parts._fields, "slots"})
+_assembling = threading.RLock()
+"""Two threads that look at a tape for the first time get the same values on it."""
 
 
 class Tape(Readable, Rewritable):
@@ -113,15 +116,48 @@ class Tape(Readable, Rewritable):
         cotangents: Mapping[Variable, Variable] | None = None,
     ) -> None:
         fields = self.__dict__  # set once: see __setattr__
-        fields["entries"] = _numbered(entries)
-        fields["inputs"] = tuple(inputs)
-        fields["outputs"] = tuple(outputs)
         fields["in_tree"] = in_tree
         fields["out_tree"] = out_tree
-        fields["guards"] = tuple(guards)
         fields["arguments"] = None if arguments is None else tuple(arguments)
-        fields["cotangents"] = MappingProxyType({} if cotangents is None else dict(cotangents))
+        self._put_together(Parts(entries, inputs, outputs, guards, cotangents or {}))
+
+    @classmethod
+    def _later(
+        cls,
+        assemble: Callable[[], Parts],
+        in_tree: tree.PyTreeSpec | None,
+        out_tree: tree.PyTreeSpec | None,
+        arguments: Sequence[Any] | None,
+    ) -> Tape:
+        """Make a tape whose parts are put together, and checked, when somebody asks for one."""
+        tape = cls.__new__(cls)
+        arguments = None if arguments is None else tuple(arguments)
+        tape.__dict__.update(
+            in_tree=in_tree, out_tree=out_tree, arguments=arguments, _assemble=assemble
+        )
+        return tape
+
+    def _put_together(self, parts: Parts) -> None:
+        fields = self.__dict__
+        fields["entries"] = _numbered(parts.entries)
+        fields["inputs"] = tuple(parts.inputs)
+        fields["outputs"] = tuple(parts.outputs)
+        fields["guards"] = tuple(parts.guards)
+        fields["cotangents"] = MappingProxyType(dict(parts.cotangents))
         fields["slots"] = self._checked()
+
+    if not TYPE_CHECKING:  # fields have types of their own
+
+        def __getattr__(self, name: str) -> Any:
+            """Find the parts of a tape that was not looked at before."""
+            fields = self.__dict__
+            if name in _PARTS and "arguments" in fields:
+                with _assembling:
+                    assemble = fields.pop("_assemble", None)
+                    if assemble is not None:
+                        self._put_together(assemble())
+                return fields[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(
@@ -187,7 +223,8 @@ class Tape(Readable, Rewritable):
             if given < wanted - primitive.variadic or (given > wanted and not primitive.variadic):
                 raise TapeError(f"{_place(entry)}: takes {wanted} inputs, has {given}")
             for operand in entry.inputs:
-                _look_up(operand, slots, entry)
+                if slots.get(operand.slot) is not operand:
+                    _look_up(operand, slots, entry)
             for variable in entry.outputs:
                 if variable.slot in slots:
                     raise TapeError(f"{_place(entry)}: computes a value that exists already")
@@ -235,33 +272,14 @@ class Tape(Readable, Rewritable):
         return tuple([v.spec for v in self.inputs]), tuple(rows), ends
 
     @cached_property
-    def _program(self) -> tuple[_Instruction, ...]:
-        guards: dict[int, list[Guard]] = {}
-        for guard in self.guards:
-            guards.setdefault(guard.variable.slot, []).append(guard)
-        return tuple(
-            _Instruction(
-                entry,
-                tuple([operand.slot for operand in entry.inputs]),
-                tuple([variable.slot for variable in entry.outputs]),
-                tuple([g for v in entry.outputs for g in guards.get(v.slot, ())]),
-                released,
-            )
-            for entry, released in zip(self.entries, self.last_uses, strict=True)
-        )
+    def _by_slot(self) -> Program:
+        """What `replay` runs."""
+        return Program.by_slot(self)
 
     @cached_property
-    def _initial(self) -> list[Any]:
-        """Memory before the first entry: the constants."""
-        for entry in self.entries:
-            for operand in entry.inputs:
-                if isinstance(operand, Constant) and not operand.known:
-                    raise TapeError(
-                        f"tape: {entry.primitive.name} needs a constant {operand.spec} of which "
-                        "only the shape was kept; ad.record(f)(x) makes tapes that keep their "
-                        "constants"
-                    )
-        return [slot.value if isinstance(slot, Constant) else None for slot in self.slots]
+    def _compact(self) -> Program:
+        """What `evaluate` runs."""
+        return Program.compact(self)
 
     def names(self) -> dict[Variable, str]:
         """Unique name for each variable: its own, or a letter.
@@ -323,8 +341,9 @@ class Tape(Readable, Rewritable):
         >>> ad.record(lambda x: x * x + 1)(3.0).evaluate(4.0)
         np.float64(17.0)
         """
-        memory = self.replay(self.flat_arguments(xs), release=True)
-        results = [memory[output.slot] for output in self.outputs]
+        program = self._compact
+        memory = program.run(self.flat_arguments(xs))
+        results = [memory[place] for place in program.outputs]
         return results[0] if self.out_tree is None else tree.unflatten(self.out_tree, results)
 
     def flat_arguments(self, xs: Sequence[Any]) -> list[Any]:
@@ -375,14 +394,12 @@ class Tape(Readable, Rewritable):
                 )
         return values
 
-    def replay(self, values: Sequence[Any], *, release: bool = False) -> list[Any]:
+    def replay(self, values: Sequence[Any]) -> list[Any]:
         """Run the entries on flat inputs.
 
         Parameters
         ----------
         values : sequence, one for each of ``inputs``
-        release : bool
-            Whether to let go of each variable after its last use.
 
         Returns
         -------
@@ -401,25 +418,7 @@ class Tape(Readable, Rewritable):
         >>> tape.replay([4.0])[tape.outputs[0].slot]
         np.float64(16.0)
         """
-        memory = list(self._initial)
-        for value, variable in zip(values, self.inputs, strict=True):
-            memory[variable.slot] = value if hasattr(value, "shape") else as_value(value)
-        for guard in self.guards:
-            if guard.variable.role != "value":
-                _check_guard(guard, memory)
-        for entry, operands, results, guards, releases in self._program:
-            out = entry.primitive.call(*[memory[i] for i in operands], **entry.params)
-            if isinstance(out, tuple):
-                for slot, part in zip(results, out, strict=True):
-                    memory[slot] = part
-            else:
-                memory[results[0]] = out
-            for guard in guards:
-                _check_guard(guard, memory)
-            if release:
-                for slot in releases:
-                    memory[slot] = None
-        return memory
+        return self._by_slot.run(values)
 
     # --- costs ------------------------------------------------------------------------------------
 
@@ -484,12 +483,3 @@ def _wired(operand: Operand, numbers: Mapping[int, Hashable]) -> Hashable:
     # A plain Python number takes the dtype of its partner, so its type counts
     weak = type(operand.value) in (bool, int, float, complex)
     return type(operand.value).__name__ if weak else operand.spec
-
-
-def _check_guard(guard: Guard, memory: Sequence[Any]) -> None:
-    if not same_path(guard.reader, guard.value, memory[guard.variable.slot]):
-        where = f" at {guard.source}" if guard.source else ""
-        raise TapeError(
-            f"evaluate: the recorded function took {guard.reader} of a value{where}, which is "
-            "different for these inputs, so the tape does not describe them; record again"
-        )

@@ -266,7 +266,7 @@ def _within(
 
 def inlined(tape: Tape) -> Tape:
     """Put what called functions compute in the place of the calls; `Tape.inlined` documents it."""
-    called = callees(tape, tape.entries)
+    called = callees(tape, tape.entries, whole=True)
 
     def rule(
         entry: Entry, operands: tuple[int, ...], place: Place, builder: TapeBuilder

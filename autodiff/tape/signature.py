@@ -99,7 +99,7 @@ def vertex_key(
     primitive: Primitive,
     params: Mapping[str, Any],
     sources: Sequence[Hashable],
-    results: Hashable,
+    results: Sequence[Hashable],
     output: int,
 ) -> Hashable:
     """Key of one vertex of a graph of local Jacobians: an output of an operation.
@@ -110,7 +110,7 @@ def vertex_key(
     params : mapping
     sources : sequence
         For each input the number of its vertex, or the spec of what carries no derivative.
-    results : hashable
+    results : sequence
         Specs of the operation's outputs.
     output : int
         Which of them it is.
@@ -122,7 +122,9 @@ def vertex_key(
         arrays, sources = sources[fixed:], sources[:fixed]
         filled = [arrays[e.position] if type(e) is Hole else e for e in template]
         params = {**params, "template": tuple(filled)}
-    return (operation_key(primitive, params, tuple(sources), results, []), output)
+    # Outputs for its own rules are there only where something is differentiated
+    shown = tuple(results[: len(results) - primitive.hidden])
+    return (operation_key(primitive, params, tuple(sources), shown, []), output)
 
 
 def digest(signature: Hashable) -> str:

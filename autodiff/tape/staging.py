@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from autodiff import tree
-from autodiff.core.arrays import copied
+from autodiff.core.arrays import ARRAY, PLAIN, SCALARS, copied
 from autodiff.core.dispatch import Box, Interpreter
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
-from autodiff.core.spec import spec_of
+from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.call_sites import source_line
 from autodiff.interpret.graph import Node
@@ -19,8 +21,14 @@ from autodiff.interpret.operands import as_input
 from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
+from autodiff.tape.observed import Observed
 
 __all__ = ["Stage", "stage"]
+
+_new = object.__new__
+_SPECS = {kind: Spec((), np.dtype(kind)) for kind in SCALARS}
+_NUMBERS = SCALARS | {float, int}
+"""Constants that need no checking: most are numbers."""
 
 
 class Stage(Interpreter):
@@ -36,6 +44,7 @@ class Stage(Interpreter):
     def __init__(self, box: type[Box], calls: Calls | None = None) -> None:
         super().__init__(box)
         self.calls = calls
+        self.observes = calls is not None
         self.builder = TapeBuilder()
         # By number of the node: what it computed
         self._nodes: dict[int, int] = {}
@@ -50,7 +59,6 @@ class Stage(Interpreter):
         capture = self.capturing()
         if capture is not None:
             return capture.process(primitive, inputs, params)
-        builder = self.builder
         values: list[Any] = []
         operands: list[int] = []
         for value in inputs:
@@ -62,16 +70,64 @@ class Stage(Interpreter):
                 values.append(value)
                 operands.append(slot)
         out = primitive.call(*values, **params)
-        scope, source = (None, None) if self.calls is None else self.calls.here()
+        return self._written(primitive, tuple(operands), out, params)
+
+    def process_unary(self, primitive: Primitive, x: Any) -> Any:
+        """Evaluate a primitive of one input and append an entry."""
+        value = x._value
+        if type(value) not in PLAIN or modes.open:
+            return self.process(primitive, (x,), {})
+        try:
+            forward = primitive.forward
+            out = forward(value)
+        except (TypeError, ValueError, IndexError) as error:
+            raise primitive.explained(error, value) from error
+        return self._written(primitive, (x._payload,), out, {})
+
+    def process_binary(self, primitive: Primitive, x: Any, y: Any) -> Any:
+        """Evaluate a primitive of two inputs and append an entry, as `process` does for any."""
+        box = self.box
+        if type(x) is box and x._interpreter is self:
+            x_value, x_slot = x._value, x._payload
+        elif type(x) in _NUMBERS or (type(x) is ARRAY and x.dtype.kind in "fciub"):
+            x_value, x_slot = self.builder.hold(x)
+        else:
+            return super().process_binary(primitive, x, y)
+        if type(y) is box and y._interpreter is self:
+            y_value, y_slot = y._value, y._payload
+        elif type(y) in _NUMBERS or (type(y) is ARRAY and y.dtype.kind in "fciub"):
+            y_value, y_slot = self.builder.hold(y)
+        else:
+            return super().process_binary(primitive, x, y)
+        if type(x_value) not in PLAIN or type(y_value) not in PLAIN or modes.open:
+            return self.process(primitive, (x, y), {})
+        try:
+            forward = primitive.forward
+            out = forward(x_value, y_value)
+        except (TypeError, ValueError, IndexError) as error:
+            raise primitive.explained(error, x_value, y_value) from error
+        return self._written(primitive, (x_slot, y_slot), out, {})
+
+    def _written(
+        self, primitive: Primitive, operands: tuple[int, ...], out: Any, params: dict[str, Any]
+    ) -> Any:
+        """Append an entry, and box what it gave. Called by the entries alone: see `Calls.here`."""
+        builder = self.builder
+        calls = self.calls
+        scope, source = (None, None) if calls is None else calls.here(2)
         pulled = self._pulled[-1] if self._pulled else None
         if pulled is not None:
             scope = builder.rows[pulled].scope
-        several = isinstance(out, tuple)
-        specs = [spec_of(part) for part in out] if several else [spec_of(out)]
-        slots = builder.emit(primitive, operands, specs, params, source, scope, pulled)
-        if not several:
-            return self.make(out, slots[0])
-        return tuple([self.make(part, slot) for part, slot in zip(out, slots, strict=True)])
+        if isinstance(out, tuple):
+            specs = [spec_of(part) for part in out]
+            slots = builder.emit(primitive, operands, specs, params, source, scope, pulled)
+            return tuple([self.make(part, slot) for part, slot in zip(out, slots, strict=True)])
+        spec = _SPECS.get(type(out)) or spec_of(out)
+        made = _new(self.box)
+        made._value = out
+        made._interpreter = self
+        made._payload = builder.append(primitive, operands, spec, params, source, scope, pulled)
+        return made
 
     def operand(self, value: Any) -> tuple[Any, int]:
         """Value and slot of an input of an operation that this interpreter has not computed."""
@@ -103,9 +159,14 @@ class Stage(Interpreter):
 
     # --- what reverse mode reports ----------------------------------------------------------------
 
+    def observed(self, box: type[Box]) -> Observed:
+        """Return an interpreter of reverse mode that reports here."""
+        return Observed(box, self)
+
     def recorded(self, node: Node, out: Any) -> None:
         """Reverse mode made a node for a value."""
-        slot = self._slot_of(out)
+        own = type(out) is self.box and out._interpreter is self
+        slot = out._payload if own else self._slot_of(out)
         if slot is not None:
             self._nodes[node.sequence] = slot
 
@@ -149,17 +210,15 @@ def stage(
     """
     calls = interpreter.calls
     builder = interpreter.builder
-    observing = nullcontext() if calls is None else modes.changed(observer=interpreter)
     boxes = [interpreter.variable(v, n) for v, n in zip(values, names, strict=True)]
     try:
-        with observing:
-            outs, out_tree = run_flattened(
-                interpreter, lambda *leaves: function(*tree.unflatten(structure, leaves)), boxes
-            )
+        outs, out_tree = run_flattened(
+            interpreter, lambda *leaves: function(*tree.unflatten(structure, leaves)), boxes
+        )
     finally:
         if calls is not None:
             calls.clear()
     outputs = [builder.constant(out) if slot is None else slot for out, slot in outs]
     arguments = None if calls is None else values
-    tape = builder.finish(outputs, structure, out_tree, arguments)
+    tape = builder.finish_later(outputs, structure, out_tree, arguments)
     return tape, [out for out, _ in outs]

@@ -121,6 +121,8 @@ def saved_by(tape: Tape) -> dict[Operand, tuple[Entry, ...]]:
         ]
         if "out" in pullback.names:
             saved += entry.outputs
+        elif entry.primitive.hidden:
+            saved += entry.outputs[-entry.primitive.hidden :]
         for operand in dict.fromkeys(saved):
             kept.setdefault(operand, []).append(entry)
     return {operand: tuple(entries) for operand, entries in kept.items()}
@@ -157,14 +159,21 @@ def callee(tape: Tape, entry: Entry) -> Tape | None:
     return callees(tape, [entry]).get(entry.position)
 
 
-def callees(tape: Tape, entries: Sequence[Entry]) -> dict[int, Tape]:
-    """Tapes of what entries call, by their positions; the tape is replayed once for all of them."""
+def callees(tape: Tape, entries: Sequence[Entry], *, whole: bool = False) -> dict[int, Tape]:
+    """Tapes of what entries call, by their positions; the tape is replayed once for all of them.
+
+    A loop calls the same function in every step. With `whole` its tape is that of all steps, and
+    stands for the entry; there is none where it would be too long.
+    """
+    kind = "whole_tape" if whole else "held_tape"
     holders: list[tuple[Entry, Any]] = [
-        (entry, entry.primitive) for entry in entries if hasattr(entry.primitive, "held_tape")
+        (entry, entry.primitive) for entry in entries if hasattr(entry.primitive, kind)
     ]
-    unknown = [(entry, holder) for entry, holder in holders if holder.held_tape is None]
+    unknown = [(entry, holder) for entry, holder in holders if getattr(holder, kind) is None]
     if unknown:
         memory = tape.replay(arguments_of(tape, "callee"))
         for entry, holder in unknown:
-            holder.stage_body([memory[operand.slot] for operand in entry.inputs])
-    return {entry.position: h.held_tape for entry, h in holders if h.held_tape is not None}
+            values = [memory[operand.slot] for operand in entry.inputs]
+            (holder.stage_whole if whole else holder.stage_body)(values)
+    found = {entry.position: getattr(holder, kind) for entry, holder in holders}
+    return {position: held for position, held in found.items() if held is not None}

@@ -59,7 +59,7 @@ class _CallPullbacks(dict[tuple[bool, ...], "Pullback | None"]):
 
         rules = tuple(f"{call.name}.backward ({name})" for name in call.paths)
         saves = (True,) * len(active)
-        self[active] = joint = Pullback(call, save, pull, saves, (), rules)
+        self[active] = joint = Pullback(call, save, pull, saves, ("xs", "outs"), rules)
         return joint
 
 
@@ -100,6 +100,9 @@ class Call(Primitive):
         Whether a function that cannot take batches is evaluated example by example.
     body : callable, optional
         What to record as `held_tape`; by default `function`.
+    differentiated : callable, optional
+        What is run again to be differentiated, where that is better done otherwise than by
+        `function`; it computes the same.
     made_of : hashable
         What tells functions of one name apart, as `code_of` gives it.
 
@@ -107,6 +110,8 @@ class Call(Primitive):
     ----------
     held_tape : Tape or None
         What the function computes, once somebody asked for it: see `stage_body`.
+    whole_tape : Tape or None
+        What stands for the whole operation: the same, but for a loop, which calls its body often.
     """
 
     gives_tuple = True
@@ -124,6 +129,7 @@ class Call(Primitive):
         flops: int = 0,
         loops: bool = False,
         body: FlatFunction | None = None,
+        differentiated: FlatFunction | None = None,
         made_of: Hashable = None,
     ) -> None:
         def forward(*xs: Any) -> tuple[Any, ...]:
@@ -150,7 +156,9 @@ class Call(Primitive):
         self.flops = flops
         self.loops = loops
         self.held_tape: Tape | None = None
+        self.whole_tape: Tape | None = None
         self.body = function if body is None else body
+        self.differentiated = function if differentiated is None else differentiated
         self.made_of = made_of
         self.pullbacks = _CallPullbacks(self)  # type: ignore[assignment] # the same mapping
         self.joint_jvp = self._push
@@ -165,11 +173,22 @@ class Call(Primitive):
 
         It stays None where the function calls code that Tensors do not go through.
         """
+        self.held_tape = self.staged(self.body, values, self.paths)
+
+    def stage_whole(self, values: Values) -> None:
+        """Record all that an evaluation computes, at given inputs, as `whole_tape`."""
+        if self.held_tape is None:
+            self.stage_body(values)
+        self.whole_tape = self.held_tape
+
+    @staticmethod
+    def staged(function: FlatFunction, values: Values, paths: Sequence[str]) -> Tape | None:
+        """Tape of a flat function; None where it calls code that Tensors do not go through."""
         structure = tree.flatten(tuple(values))[1]
         # Compiled code reports in its own way that it was given a Tensor
         with suppress(Exception):
-            stager = Stage(Tensor, Calls())
-            self.held_tape, _ = stage(self.body, stager, values, self.paths, structure)
+            return stage(function, Stage(Tensor, Calls()), values, paths, structure)[0]
+        return None
 
     def pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> tuple[Any, ...]:
         """Cotangent of each input marked in `active`, None for the others."""
@@ -179,7 +198,7 @@ class Call(Primitive):
             return tuple(self._transposed_push(active, xs, outs, gs))
         derived = Call(
             f"{self.name}.vjp",
-            functools.partial(vjp_of, self.function, tuple(active)),
+            functools.partial(vjp_of, self.differentiated, tuple(active)),
             [*self.paths, *[f"cotangent {i}" for i in range(len(gs))]],
             flops=3 * self.flops,
             made_of=self.made_of,
@@ -196,7 +215,7 @@ class Call(Primitive):
         active = tuple(t is not None for t in ts)
         derived = Call(
             f"{self.name}.jvp",
-            functools.partial(jvp_of, self.function, active),
+            functools.partial(jvp_of, self.differentiated, active),
             [*self.paths, *[f"tangent {i}" for i in range(sum(active))]],
             flops=3 * self.flops,
             made_of=self.made_of,
@@ -227,7 +246,10 @@ class Call(Primitive):
     def _batch(self, batched: Sequence[bool], inputs: Values, params: Any) -> Any:
         """Evaluate on a batch, as a call of the batched function with batched rules."""
         size = next(len(x) for x, flag in zip(inputs, batched, strict=True) if flag)
-        function = functools.partial(vectorized, self.function, tuple(batched), size, self.loops)
+        function, differentiated = (
+            functools.partial(vectorized, own, tuple(batched), size, self.loops)
+            for own in (self.function, self.differentiated)
+        )
         call = Call(
             self.name,
             function,
@@ -237,6 +259,7 @@ class Call(Primitive):
             kept_inputs=self.kept_inputs,
             kept_outputs=self.kept_outputs,
             flops=size * self.flops,
+            differentiated=differentiated,
             made_of=self.made_of,
         )
         return call.call(*inputs)

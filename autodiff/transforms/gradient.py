@@ -14,7 +14,7 @@ from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.graph import Node
-from autodiff.interpret.reverse import Reverse
+from autodiff.interpret.reverse import recorder
 from autodiff.interpret.sweep import sweep
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import (
@@ -51,7 +51,7 @@ class Recorded:
         transform: str,
     ) -> None:
         self.transform = transform
-        interpreter = Reverse(Tensor)
+        interpreter = recorder(Tensor)
         boxes: list[Any] = []
         self.trees: list[tree.PyTreeSpec] = []
         for position in positions:

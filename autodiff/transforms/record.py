@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -70,7 +71,9 @@ def record(f: Function) -> Callable[..., Tape]:
 def _record(f: Function, /, *xs: Any, **keywords: Any) -> Tape:
     leaves, structure = tree.flatten(xs)
     arguments = _argument_names(f, len(xs))
-    names = [_short(path, arguments) for path in tree.paths(structure, "")]
+    names = arguments
+    if structure.num_nodes > len(xs) + 1 or len(leaves) != len(xs):
+        names = [_short(path, arguments) for path in tree.paths(structure, "")]
     values = [
         snapshot(protected(value)) if hasattr(value, "shape") else as_value(value)
         for value in leaves
@@ -106,14 +109,30 @@ def _explain_integers(error: Exception, leaves: Sequence[Any], names: Sequence[s
 
 def _argument_names(f: Function, count: int) -> list[str]:
     """Positional parameter names of a function, as far as they are known."""
+    positional = _declared_names(f)
+    if positional is None:
+        positional = _inspected_names(f)
+    return (positional + [f"x{i}" for i in range(len(positional), count)])[:count]
+
+
+def _declared_names(f: Any) -> list[str] | None:
+    """Names read off the code of a plain function, or of one that is wrapped in transforms.
+
+    What ``inspect.signature`` says of them, which takes longer than recording a few operations.
+    """
+    while isinstance(f, Transformed):
+        f = f.__dict__.get("__wrapped__")
+    if type(f) is not FunctionType or f.__dict__:
+        return None
+    return list(f.__code__.co_varnames[: f.__code__.co_argcount])
+
+
+def _inspected_names(f: Function) -> list[str]:
     try:
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
         parameters = []
-    positional = [
-        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    return (positional + [f"x{i}" for i in range(len(positional), count)])[:count]
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def _short(path: str, arguments: Sequence[str]) -> str:

@@ -6,12 +6,13 @@ neither documentation tools nor type checkers need them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autodiff.bench.program import Implementation
 
-__all__ = ["ENGINES", "OWN", "REFERENCE", "Engine", "programs"]
+__all__ = ["ENGINES", "OWN", "REFERENCE", "Engine", "distinct", "offered", "programs"]
 
 OWN = "autodiff"
 """The engine that is compared with the others."""
@@ -37,6 +38,8 @@ class Engine(NamedTuple):
         Name under which it is installed.
     numpy_based : bool
         Whether it computes with NumPy, so that NumPy's BLAS decides.
+    compiles : bool
+        Whether the first call of a function makes a program of it, which the report shows apart.
     """
 
     title: str
@@ -45,19 +48,38 @@ class Engine(NamedTuple):
     requires: str
     distribution: str
     numpy_based: bool
+    compiles: bool = False
 
 
 ENGINES = {
     "autodiff": Engine("autodiff", "own", "PROGRAMS", "autodiff", "autodiff", True),
-    "autodiff-grad": Engine("ad.grad", "own", "FUNCTIONAL", "autodiff", "autodiff", True),
+    "autodiff-grad": Engine("ad.grad", "functional", "FUNCTIONAL", "autodiff", "autodiff", True),
+    "autodiff-compiled": Engine(
+        "compiled", "compiled", "PROGRAMS", "autodiff", "autodiff", True, compiles=True
+    ),
     "numpy": Engine("NumPy by hand", "hand", "PROGRAMS", "numpy", "numpy", True),
     "torch": Engine("PyTorch", "pytorch", "PROGRAMS", "torch", "torch", False),
-    "jax": Engine("JAX jit", "xla", "PROGRAMS", "jax", "jax", False),
+    "jax": Engine("JAX jit", "xla", "PROGRAMS", "jax", "jax", False, compiles=True),
     "autograd": Engine("HIPS/autograd", "hips", "PROGRAMS", "autograd", "autograd", True),
     "mygrad": Engine("MyGrad", "numpy_tensors", "PROGRAMS", "mygrad", "mygrad", True),
     "micrograd": Engine("micrograd", "scalars", "PROGRAMS", "micrograd", "micrograd", False),
+    "scalars": Engine("class of scalars", "scalars", "OWN", "autodiff", "autodiff", False),
 }
 """Engines by the name that ``--engines`` takes."""
+
+
+def distinct(engines: Iterable[str]) -> list[str]:
+    """Engines that are installed apart from those before: one of each distribution.
+
+    Examples
+    --------
+    >>> distinct(["autodiff", "autodiff-grad", "numpy"])
+    ['autodiff', 'numpy']
+    """
+    found: dict[str, str] = {}
+    for name in engines:
+        found.setdefault(ENGINES[name].distribution, name)
+    return list(found.values())
 
 
 def programs(engine: str) -> dict[str, Implementation]:
@@ -67,17 +89,32 @@ def programs(engine: str) -> dict[str, Implementation]:
     ------
     ModuleNotFoundError
         The engine is not installed.
+    UnsupportedError
+        It is, but not with what this engine needs.
 
     Examples
     --------
-    >>> sorted(programs("numpy"))[:3]
-    ['binary_chain', 'dense', 'expression']
+    >>> sorted(programs("scalars"))
+    ['binary_chain', 'determinant', 'graph']
     """
-    entry = ENGINES[engine]
-    import_module(entry.requires)
-    module = import_module(f"autodiff.bench.engines.{entry.module}")
-    set_up = getattr(module, "set_up", None)
+    import_module(ENGINES[engine].requires)
+    set_up = getattr(_module(engine), "set_up", None)
     if set_up is not None:
         set_up()
-    table: dict[str, Implementation] = getattr(module, entry.table)
+    return offered(engine)
+
+
+def offered(engine: str) -> dict[str, Implementation]:
+    """What an engine implements, without setting it up: it need not be installed.
+
+    Examples
+    --------
+    >>> "hessian" in offered("jax"), "hessian" in offered("micrograd")
+    (True, False)
+    """
+    table: dict[str, Implementation] = getattr(_module(engine), ENGINES[engine].table)
     return table
+
+
+def _module(engine: str) -> Any:
+    return import_module(f"autodiff.bench.engines.{ENGINES[engine].module}")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.bench.program import Inputs, Program
+from autodiff.bench.problems import PROBLEMS
+from autodiff.bench.program import Implementation, Inputs, Program
 
 __all__ = ["PROGRAMS"]
 
@@ -296,7 +297,7 @@ def _dense(inputs: Inputs) -> Program:
     return Program(run)
 
 
-PROGRAMS = {
+PROGRAMS: dict[str, Implementation] = {
     "binary_chain": _binary_chain,
     "dense": _dense,
     "expression": _expression,
@@ -309,4 +310,5 @@ PROGRAMS = {
     "recurrent": _recurrent,
     "tanh_chain": _tanh_chain,
     "tanh_sum": _tanh_sum,
+    **{name: problem.by_hand for name, problem in PROBLEMS.items()},
 }

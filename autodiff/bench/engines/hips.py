@@ -10,7 +10,9 @@ import numpy as np
 
 from autodiff.bench import formulas
 from autodiff.bench.lazy import Lazy
-from autodiff.bench.program import Inputs, Program, UnsupportedError
+from autodiff.bench.problem import Library, Problem, advance, loop, repeat
+from autodiff.bench.problems import PROBLEMS
+from autodiff.bench.program import Implementation, Inputs, Program, UnsupportedError
 
 autograd = Lazy("autograd")
 anp = Lazy("autograd.numpy")
@@ -132,7 +134,88 @@ def _dense(inputs: Inputs) -> Program:
     )
 
 
-PROGRAMS = {
+# --- problems -------------------------------------------------------------------------------------
+
+
+def _cross_entropy(scores: Any, labels: Any) -> Any:
+    picked = scores[np.arange(len(scores)), labels]
+    return anp.mean(special.logsumexp(scores, axis=1) - picked)
+
+
+def _convolve(images: Any, filters: Any) -> Any:
+    # Its own convolution copies windows again and again; a product for each tap does not
+    rows, columns = filters.shape[:2]
+    height, width = images.shape[1] - rows + 1, images.shape[2] - columns + 1
+    total = 0.0
+    for i in range(rows):
+        for j in range(columns):
+            total = total + anp.dot(images[:, i : i + height, j : j + width], filters[i, j])
+    return total
+
+
+LIBRARY = Library(
+    "autograd.numpy",
+    loop=loop,
+    repeat=repeat,
+    advance=advance,
+    grad="autograd:grad",
+    sigmoid="autograd.scipy.special:expit",
+    ndtr="autograd.scipy.stats.norm:cdf",
+    logsumexp=lambda x, axis: special.logsumexp(x, axis=axis),
+    cross_entropy=_cross_entropy,
+    convolve=_convolve,
+)
+
+
+def _value_and_gradient(function: Callable[..., Any], values: Sequence[Any]) -> list[Any]:
+    derivative = autograd.value_and_grad(function, tuple(range(len(values))))
+    value, gradients = derivative(*values)
+    return [value, *gradients]
+
+
+def _curvature(function: Callable[..., Any], values: Sequence[Any]) -> list[Any]:
+    first, *rest = values
+    gradients = autograd.grad(function, tuple(range(len(values))))(*values)
+    slope = autograd.grad(function)
+    return [*gradients, autograd.grad(lambda x: anp.sum(slope(x, *rest)))(first)]
+
+
+def _rows(function: Callable[..., Any], values: Sequence[Any]) -> list[Any]:
+    pull, out = autograd.make_vjp(function, tuple(range(len(values))))(*values)
+    found: list[Any] = []
+    for row in range(len(out)):
+        cotangent = np.zeros_like(out)
+        cotangent[row] = 1
+        found += pull(cotangent)
+    return found
+
+
+def _columns(function: Callable[..., Any], values: Sequence[Any]) -> list[Any]:
+    push = autograd.make_jvp(function)(*values)
+    return [np.stack([push(unit)[1] for unit in np.eye(len(values[0]))], axis=-1)]
+
+
+_KINDS = {
+    "gradient": _value_and_gradient,
+    "curvature": _curvature,
+    "rows": _rows,
+    "columns": _columns,
+}
+
+
+def _of_problem(problem: Problem) -> Implementation:
+    def implementation(inputs: Inputs) -> Program:
+        function, values = problem.formula(LIBRARY, inputs), problem.values(inputs)
+        if problem.kind == "descent":
+            slope = autograd.value_and_grad(function)
+            return Program(lambda: formulas.descend(slope, inputs["w"], inputs["evaluations"]))
+        derivative = _KINDS[problem.kind]
+        return Program(lambda: derivative(function, values))
+
+    return implementation
+
+
+PROGRAMS: dict[str, Implementation] = {
     "binary_chain": _binary_chain,
     "dense": _dense,
     "expression": lambda i: _value_and_grad(partial(formulas.expression, anp), i["x"]),
@@ -145,4 +228,5 @@ PROGRAMS = {
     "recurrent": _recurrent,
     "tanh_chain": _tanh_chain,
     "tanh_sum": lambda i: _value_and_grad(lambda x: anp.sum(anp.tanh(x)), i["x"]),
+    **{name: _of_problem(problem) for name, problem in PROBLEMS.items()},
 }

@@ -10,7 +10,9 @@ import numpy as np
 
 from autodiff.bench import formulas
 from autodiff.bench.lazy import Lazy
-from autodiff.bench.program import Inputs, Program, UnsupportedError
+from autodiff.bench.problem import Library, Problem, loop, repeat
+from autodiff.bench.problems import PROBLEMS
+from autodiff.bench.program import Implementation, Inputs, Program, UnsupportedError
 
 mygrad = Lazy("mygrad")
 losses = Lazy("mygrad.nnet.losses")
@@ -126,7 +128,22 @@ def _dense(inputs: Inputs) -> Program:
     )
 
 
-PROGRAMS = {
+LIBRARY = Library(
+    "mygrad",
+    loop=loop,
+    repeat=repeat,
+    cross_entropy="mygrad.nnet.losses:softmax_crossentropy",
+)
+
+_ABLE = ("mlp_gradient",)
+"""Problems that need nothing it lacks."""
+
+
+def _of_problem(problem: Problem) -> Implementation:
+    return lambda inputs: _kept(problem.formula(LIBRARY, inputs), problem.values(inputs))
+
+
+PROGRAMS: dict[str, Implementation] = {
     "binary_chain": _binary_chain,
     "dense": _dense,
     "expression": lambda i: _kept(partial(formulas.expression, mygrad), [i["x"]]),
@@ -137,4 +154,5 @@ PROGRAMS = {
     "recurrent": _recurrent,
     "tanh_chain": _tanh_chain,
     "tanh_sum": lambda i: _kept(lambda x: mygrad.sum(mygrad.tanh(x)), [i["x"]]),
+    **{name: _of_problem(PROBLEMS[name]) for name in _ABLE},
 }

@@ -10,9 +10,12 @@ from typing import Any
 
 from autodiff.bench import formulas
 from autodiff.bench.lazy import Lazy
-from autodiff.bench.program import Inputs, Program
+from autodiff.bench.problem import Library, Problem, advance, converted, loop, repeat
+from autodiff.bench.problems import PROBLEMS
+from autodiff.bench.program import Implementation, Inputs, Program
 
 torch = Lazy("torch")
+functional = Lazy("torch.nn.functional")
 
 __all__ = ["PROGRAMS", "set_up"]
 
@@ -148,7 +151,75 @@ def _dense(inputs: Inputs) -> Program:
     )
 
 
-PROGRAMS = {
+# --- problems -------------------------------------------------------------------------------------
+
+
+def _convolve(images: Any, filters: Any) -> Any:
+    # Its own order of axes as views: channels last is a memory format that it knows
+    result = functional.conv2d(images.permute(0, 3, 1, 2), filters.permute(3, 2, 0, 1))
+    return result.permute(0, 2, 3, 1)
+
+
+LIBRARY = Library(
+    "torch",
+    loop=loop,
+    repeat=repeat,
+    advance=advance,
+    grad="torch.func:grad",
+    min="torch:amin",
+    max="torch:amax",
+    ndtr="torch.special:ndtr",
+    cross_entropy="torch.nn.functional:cross_entropy",
+    convolve=_convolve,
+)
+
+
+def _curvature(function: Callable[..., Any], variables: Sequence[Any]) -> list[Any]:
+    gradients = torch.autograd.grad(function(*variables), variables, create_graph=True)
+    return [*gradients, *torch.autograd.grad(gradients[0].sum(), variables[0])]
+
+
+def _rows(function: Callable[..., Any], variables: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    rows = function(*variables)
+    for row in rows:
+        found += torch.autograd.grad(row.sum(), variables, retain_graph=True)
+    return found
+
+
+def _columns(function: Callable[..., Any], variables: Sequence[Any]) -> list[Any]:
+    return [torch.func.jacfwd(function)(variables[0].detach())]
+
+
+def _descent(function: Callable[..., Any], inputs: Inputs) -> Program:
+    def value_and_slope(x: float) -> tuple[float, float]:
+        variable = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        value = function(variable)
+        value.backward()
+        return value.item(), variable.grad.item()
+
+    start, evaluations = inputs["w"], inputs["evaluations"]
+    return Program(lambda: formulas.descend(value_and_slope, start, evaluations))
+
+
+_KINDS = {"curvature": _curvature, "rows": _rows, "columns": _columns}
+
+
+def _of_problem(problem: Problem) -> Implementation:
+    def implementation(inputs: Inputs) -> Program:
+        function = problem.formula(LIBRARY, converted(inputs, _constant))
+        if problem.kind == "gradient":
+            return _kept(function, problem.values(inputs))
+        if problem.kind == "descent":
+            return _descent(function, inputs)
+        derivative = _KINDS[problem.kind]
+        variables = [_variable(value) for value in problem.values(inputs)]
+        return Program(lambda: derivative(function, variables), _fetch)
+
+    return implementation
+
+
+PROGRAMS: dict[str, Implementation] = {
     "binary_chain": _binary_chain,
     "dense": _dense,
     "expression": lambda inputs: _kept(partial(formulas.expression, torch), [inputs["x"]]),
@@ -161,4 +232,5 @@ PROGRAMS = {
     "recurrent": _recurrent,
     "tanh_chain": _tanh_chain,
     "tanh_sum": lambda inputs: _kept(lambda x: torch.tanh(x).sum(), [inputs["x"]]),
+    **{name: _of_problem(problem) for name, problem in PROBLEMS.items()},
 }

@@ -8,7 +8,9 @@ from typing import Any
 
 from autodiff.bench import formulas
 from autodiff.bench.lazy import Lazy
-from autodiff.bench.program import Inputs, Program, UnsupportedError
+from autodiff.bench.problem import Library, Problem, converted
+from autodiff.bench.problems import PROBLEMS
+from autodiff.bench.program import Implementation, Inputs, Program, UnsupportedError
 from autodiff.core.arrays import as_numpy
 
 jax = Lazy("jax")
@@ -147,7 +149,110 @@ def _dense(inputs: Inputs) -> Program:
     )
 
 
-PROGRAMS = {
+# --- problems -------------------------------------------------------------------------------------
+
+
+def _loop(step: Callable[[Any, Any], Any], carry: Any, xs: Any) -> Any:
+    return jax.lax.scan(lambda carry, x: (step(carry, x), None), carry, xs)[0]
+
+
+def _repeat(step: Callable[[Any], Any], carry: Any, count: int) -> Any:
+    return jax.lax.scan(lambda carry, _: (step(carry), None), carry, None, length=count)[0]
+
+
+def _advance(going: Callable[[Any], Any], step: Callable[[Any], Any], carry: Any) -> Any:
+    return jax.lax.while_loop(going, step, carry)
+
+
+def _cross_entropy(scores: Any, labels: Any) -> Any:
+    picked = scores[jnp.arange(len(scores)), labels]
+    return jnp.mean(jax.nn.logsumexp(scores, axis=1) - picked)
+
+
+def _convolve(images: Any, filters: Any) -> Any:
+    return jax.lax.conv_general_dilated(
+        images, filters, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+LIBRARY = Library(
+    "jax.numpy",
+    loop=_loop,
+    repeat=_repeat,
+    advance=_advance,
+    grad="jax:grad",
+    sigmoid="jax.nn:sigmoid",
+    ndtr="jax.scipy.special:ndtr",
+    logsumexp="jax.nn:logsumexp",
+    cross_entropy=_cross_entropy,
+    convolve=_convolve,
+)
+
+
+def _value_and_gradient(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    return jax.value_and_grad(function, tuple(range(len(values))))(*values)
+
+
+def _curvature(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    first, *rest = values
+    gradient = jax.grad(function, tuple(range(len(values))))
+    gradients, tangents = jax.jvp(lambda x: gradient(x, *rest), (first,), (jnp.ones_like(first),))
+    return [*gradients, tangents[0]]
+
+
+def _rows(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    out, pull = jax.vjp(function, *values)
+    return [pull(jnp.zeros_like(out).at[row].set(1)) for row in range(len(out))]
+
+
+def _columns(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    return jax.jacfwd(function)(*values)
+
+
+def _slope(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    # Forward: no reverse passes a loop whose length is not known
+    return jax.jvp(function, tuple(values), (1.0,))
+
+
+_KINDS = {
+    "gradient": _value_and_gradient,
+    "curvature": _curvature,
+    "rows": _rows,
+    "columns": _columns,
+    "descent": _slope,
+}
+
+
+def _of_problem(problem: Problem) -> Implementation:
+    def implementation(inputs: Inputs) -> Program:
+        _short(inputs.get("straight", 0))
+        # Constants are arguments too: as part of the program, XLA would compute with them while
+        # it compiles
+        arrays = converted(inputs, lambda array: jax.device_put(jnp.asarray(array)))
+        leaves = {name: value for name, value in arrays.items() if _holds_arrays(value)}
+        constants = {n: value for n, value in leaves.items() if n not in problem.variables}
+
+        def derivative(constants: dict[str, Any], *values: Any) -> Any:
+            function = problem.formula(LIBRARY, {**inputs, **constants})
+            return _KINDS[problem.kind](function, values)
+
+        compiled = jax.jit(derivative)
+        values = problem.values(arrays)
+        if problem.kind == "descent":
+            (start,), evaluations = values, inputs["evaluations"]
+            return Program(
+                lambda: formulas.descend(partial(compiled, constants), start, evaluations)
+            )
+        return Program(lambda: jax.block_until_ready(compiled(constants, *values)), _fetch)
+
+    return implementation
+
+
+def _holds_arrays(value: Any) -> bool:
+    return any(map(_holds_arrays, value)) if isinstance(value, list) else hasattr(value, "dtype")
+
+
+PROGRAMS: dict[str, Implementation] = {
     "binary_chain": _binary_chain,
     "dense": _dense,
     "expression": lambda i: _compiled(
@@ -162,4 +267,5 @@ PROGRAMS = {
     "recurrent": _recurrent,
     "tanh_chain": _tanh_chain,
     "tanh_sum": lambda i: _compiled(jax.value_and_grad(lambda x: jnp.sum(jnp.tanh(x))), i["x"]),
+    **{name: _of_problem(problem) for name, problem in PROBLEMS.items()},
 }

@@ -14,6 +14,7 @@ from autodiff.core.declare import multilinear
 from autodiff.core.spec import Spec, normalize_axes, spec_of
 from autodiff.ops.index import getitem, setitem
 from autodiff.ops.linalg.contracted import einsum_pattern, matmul_map, matmul_pattern
+from autodiff.ops.linalg.pairwise import einsum_as_products
 from autodiff.ops.operands import operand
 from autodiff.ops.protocol import UFUNCS, implements, refuse_keywords
 from autodiff.ops.reduce import sum as sum_over
@@ -187,6 +188,7 @@ def _einsum_cost(xs_spec: Any, subscripts: str) -> int:
         (((2, 3), (2, 3)), {"subscripts": "ij,ij->ji"}),
     ),
     pattern=einsum_pattern,
+    lower=einsum_as_products,
 )
 def einsum(*xs: Any, subscripts: str, optimize: Any = False) -> Any:
     """Sum of products by explicit labels."""

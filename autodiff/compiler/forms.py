@@ -1,0 +1,154 @@
+"""What each operation of a tape is to the compiler, and tapes of nothing but such operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.core.arrays import zeros
+from autodiff.ops.lowered import Composed, Form, Lowering, Pointwise, Viewed
+from autodiff.tape.builder import TapeBuilder
+from autodiff.tape.entries import Constant, Entry
+from autodiff.tape.ir import Tape
+from autodiff.tape.rewrite import Place, rewrite
+from autodiff.tape.staging import Stage, stage
+from autodiff.tensor import Tensor
+from autodiff.transforms.scan.operation import Scan
+
+__all__ = ["decomposed", "form_of", "scan_body", "simplified"]
+
+
+def form_of(entry: Entry) -> Form | None:
+    """Form of an operation; None for one that is called as NumPy has it."""
+    primitive = entry.primitive
+    if primitive.kind == "elementwise":
+        return Pointwise(primitive.forward if primitive.lower is None else primitive.lower)
+    if primitive.lower is not None:
+        operation = Lowering(
+            tuple([operand.spec for operand in entry.inputs]), entry.outputs[0].spec, entry.params
+        )
+        form: Form | None = primitive.lower(operation)
+        return form
+    if primitive.kind == "linear" and len(entry.inputs) == 1:
+        return Viewed(lambda x: primitive.forward(x, **entry.params))
+    return None
+
+
+def decomposed(tape: Tape, is_known: Callable[[Entry], bool]) -> Tape:
+    """Put simpler operations in the place of those that are composed of them.
+
+    Parameters
+    ----------
+    tape : Tape
+    is_known : function of an entry
+        Whether there is code for it as it stands.
+
+    Returns
+    -------
+    Tape
+        The same one, if nothing is composed.
+    """
+    bodies: dict[Any, Tape | None] = {}
+
+    def rule(
+        entry: Entry, operands: tuple[int, ...], place: Place, builder: TapeBuilder
+    ) -> tuple[int, ...] | None:
+        if is_known(entry) or len(entry.outputs) != 1:
+            return None
+        key = entry.key()
+        if key not in bodies:
+            bodies[key] = _body(entry)
+        body = bodies[key]
+        return None if body is None else _copied(body, operands, builder)
+
+    composed = [entry for entry in tape.entries if not is_known(entry)]
+    return rewrite(tape, rule) if composed else tape
+
+
+def simplified(tape: Tape) -> Tape:
+    """Tape whose operations are not composed of others, as far as they can be taken apart."""
+    for _ in range(_ROUNDS):
+        changed = decomposed(tape, _is_simple)
+        if changed is tape:
+            break
+        tape = changed
+    return tape
+
+
+_ROUNDS = 4
+"""How deep operations may be composed of composed ones."""
+
+
+def _is_simple(entry: Entry) -> bool:
+    form = form_of(entry)
+    if isinstance(form, Composed):
+        return False
+    return form is not None or entry.primitive.kind != "general" or entry.primitive.gives_tuple
+
+
+def scan_body(entry: Entry, scan: Scan) -> Tape | None:
+    """Tape of a step of a scan, in simple operations; None where it looks at values."""
+    if scan.held_tape is None:
+        specs = [operand.spec for operand in entry.inputs]
+        scan.stage_body([np.broadcast_to(zeros((), spec.dtype), spec.shape) for spec in specs])
+    body = scan.held_tape
+    if body is None or body.guards:
+        return None
+    wanted = [variable.spec for variable in entry.outputs[: scan.carries]]
+    given = [output.spec for output in body.outputs[: scan.carries]]
+    return simplified(body) if wanted == given else None
+
+
+def _body(entry: Entry) -> Tape | None:
+    """Tape of what an operation is composed of; None where it cannot be recorded."""
+    primitive = entry.primitive
+    form = form_of(entry)
+    if isinstance(form, Composed):
+        function = form.function
+    elif form is None and primitive.kind == "general" and primitive.lower is None:
+        function = primitive.forward
+    else:
+        return None
+    specs = [operand.spec for operand in entry.inputs]
+    if any(spec.dtype.kind == "c" for spec in (*specs, entry.outputs[0].spec)):
+        return None
+    values = [np.broadcast_to(zeros((), spec.dtype), spec.shape) for spec in specs]
+    structure = tree.flatten(tuple(values))[1]
+    stager = Stage(Tensor)
+    try:
+        with np.errstate(all="ignore"):
+            body, _ = stage(
+                lambda *xs: function(*xs, **entry.params),
+                stager,
+                values,
+                [None] * len(values),
+                structure,
+            )
+    except Exception:
+        # Code that Tensors do not go through reports it in its own way
+        return None
+    # A function that calls its like, and not on simpler operands
+    recurs = any(inner.primitive is primitive and inner.key() == entry.key() for inner in body)
+    if recurs or body.guards or len(body.outputs) != 1:
+        return None
+    return body if body.outputs[0].spec == entry.outputs[0].spec else None
+
+
+def _copied(body: Tape, operands: tuple[int, ...], builder: TapeBuilder) -> tuple[int, ...]:
+    """Add the operations of a tape to another one."""
+    places = {variable.slot: slot for variable, slot in zip(body.inputs, operands, strict=True)}
+    for entry in body.entries:
+        inputs = [
+            builder.adopt(operand) if isinstance(operand, Constant) else places[operand.slot]
+            for operand in entry.inputs
+        ]
+        specs = [variable.spec for variable in entry.outputs]
+        outputs = builder.emit(entry.primitive, inputs, specs, entry.params)
+        places.update(zip([variable.slot for variable in entry.outputs], outputs, strict=True))
+    output = body.outputs[0]
+    if isinstance(output, Constant):
+        return (builder.adopt(output),)
+    return (places[output.slot],)

@@ -1,0 +1,123 @@
+"""Object code on disk, so that a later process need not compile it again.
+
+A file holds a digest of the code and the code, nothing that Python would run; a file that does not
+hold what its digest says is ignored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+__all__ = ["VARIABLE", "Disk", "default"]
+
+VARIABLE = "AUTODIFF_CACHE_DIR"
+"""Environment variable that moves the folder, or, empty, switches the cache off."""
+
+MOST_BYTES = 64 * 2**20
+"""Of all files together; the ones that were not used for longest go first."""
+
+_SUFFIX = ".object"
+
+
+class Disk:
+    """A folder of object code.
+
+    Parameters
+    ----------
+    folder : Path
+    most_bytes : int, optional
+    """
+
+    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
+        self.folder = folder
+        self.most_bytes = most_bytes
+
+    @staticmethod
+    def key(*parts: str) -> str:
+        """The name of what depends on the parts."""
+        digest = hashlib.sha256()
+        for part in parts:
+            data = part.encode()
+            digest.update(len(data).to_bytes(8, "little") + data)
+        return digest.hexdigest()
+
+    def _path(self, key: str) -> Path:
+        return self.folder / (key + _SUFFIX)
+
+    def get(self, key: str) -> bytes | None:
+        """The code of the name, if it is here and whole."""
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        if hashlib.sha256(data[32:]).digest() != data[:32]:
+            self.forget(key)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return data[32:]
+
+    def put(self, key: str, image: bytes) -> None:
+        """Keep the code. A folder that cannot be written to is no error."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        except OSError:
+            return
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(image).digest() + image)
+            os.replace(name, self._path(key))
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            return
+        self._prune()
+
+    def forget(self, key: str) -> None:
+        """Remove the code of the name."""
+        with contextlib.suppress(OSError):
+            self._path(key).unlink()
+
+    def _prune(self) -> None:
+        files: list[tuple[float, int, Path]] = []
+        with contextlib.suppress(OSError):
+            for path in self.folder.glob("*" + _SUFFIX):
+                with contextlib.suppress(OSError):
+                    status = path.stat()
+                    files.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files, key=lambda file: file[:2]):
+            if total <= self.most_bytes:
+                return
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= size
+
+
+def default() -> Disk | None:
+    """The folder of this user, or the one that the environment names; None if it is switched off.
+
+    Code of a folder that others can write to would be run as one's own, so such a folder is not
+    used.
+    """
+    named = os.environ.get(VARIABLE)
+    if named is not None:
+        return Disk(Path(named)) if named else None
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return Disk(base / "autodiff" / "kernels")

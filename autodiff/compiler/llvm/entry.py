@@ -1,0 +1,121 @@
+"""The way into native code from Python.
+
+CPython's own calling convention is the fastest: a function of C that gets an array of objects. It
+takes the address of an array's elements, or of a number's value, from the object itself, where both
+lie right behind its head. Elsewhere `ctypes` calls with a table of addresses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff.compiler.llvm.program import RUN
+from autodiff.compiler.llvm.types import I32, I64, pointer
+from autodiff.compiler.llvm.writer import Function, Module
+
+__all__ = ["ENTRY", "by_ctypes", "is_fast", "object_of", "write_entry"]
+
+ENTRY = "autodiff_entry"
+
+_FASTCALL = 0x0080
+
+
+class _MethodDefinition(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+def is_fast() -> bool:
+    """Whether objects of this interpreter are laid out as the fast way needs it."""
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return False
+    head = object.__basicsize__
+    array = np.array([1.5])
+    number = np.float64(2.5)
+    address = ctypes.c_void_p.from_address(id(array) + head).value
+    values = [ctypes.c_double.from_address(id(x) + head).value for x in (number, 3.5)]
+    return address == array.ctypes.data and values == [2.5, 3.5]
+
+
+def write_entry(module: Module, size: int, scalars: frozenset[int], releases: bool) -> None:
+    """Write the function of C that gets Python's objects."""
+    head = object.__basicsize__
+    parameters = [(pointer, "self"), (pointer, "args"), (I64, "count")]
+    fn = Function(module, ENTRY, "ptr", parameters, linkage="")
+    module.declare(
+        "PyLong_FromLong", "ptr", ["i64" if ctypes.sizeof(ctypes.c_long) == 8 else "i32"]
+    )
+    module.declare("PyErr_BadArgument", "i32", [])
+    _, args, count = fn.parameters
+    wrong = count.differs(size)
+    fn.line(f"br i1 {wrong.name}, label %bad, label %good")
+    fn.label("bad")
+    fn.line("call i32 @PyErr_BadArgument()")
+    fn.line("ret ptr null")
+    fn.label("good")
+    table = fn.array(pointer, size + 1)
+    for number in range(size):
+        where = fn.element(pointer, args, fn.constant(I64, number))
+        item = fn.load(pointer, where)
+        address = fn.value(pointer, f"getelementptr inbounds i8, ptr {item.name}, i64 {head}")
+        if number not in scalars:
+            address = fn.load(pointer, address)
+        fn.store(address, fn.element(pointer, table, fn.constant(I64, number)))
+    if releases:
+        module.declare("PyEval_SaveThread", "ptr", [])
+        module.declare("PyEval_RestoreThread", "void", ["ptr"])
+        state = fn.call(pointer, "PyEval_SaveThread", [])
+    status = fn.call(I32, RUN, [table])
+    if releases:
+        fn.line(f"call void @PyEval_RestoreThread(ptr {state.name})")
+    if ctypes.sizeof(ctypes.c_long) == 8:
+        status = status.convert("sext", I64)
+    fn.finish(fn.call(pointer, "PyLong_FromLong", [status]))
+
+
+def object_of(address: int, title: str, kept: Any) -> Callable[..., int]:
+    """Python function of the function of C, which keeps alive what is `kept`.
+
+    Its definition is memory that it reads last when it goes away, so it holds that as what a
+    method holds its object by.
+    """
+    name = title.encode()
+    definition = _MethodDefinition(name, address, _FASTCALL, None)
+    make = ctypes.PYFUNCTYPE(
+        ctypes.py_object, ctypes.POINTER(_MethodDefinition), ctypes.py_object, ctypes.c_void_p
+    )(("PyCFunction_NewEx", ctypes.pythonapi))
+    function: Callable[..., int] = make(ctypes.byref(definition), (definition, name, kept), None)
+    return function
+
+
+def by_ctypes(
+    address: int, dtypes: Sequence[np.dtype[Any] | None], releases: bool
+) -> Callable[..., int]:
+    """A Python function that calls ``run`` with a table of addresses.
+
+    `dtypes` are those of the arguments that are numbers, None of arrays.
+    """
+    convention = ctypes.CFUNCTYPE if releases else ctypes.PYFUNCTYPE
+    run = convention(ctypes.c_int, ctypes.c_void_p)(address)
+    size = len(dtypes)
+
+    def call(*args: Any) -> int:
+        if len(args) != size:
+            raise TypeError(f"{size} arguments were expected, not {len(args)}")
+        arrays = [
+            x if dtype is None else np.array(x, dtype)
+            for x, dtype in zip(args, dtypes, strict=True)
+        ]
+        return int(run((ctypes.c_void_p * (size + 1))(*(x.ctypes.data for x in arrays))))
+
+    return call

@@ -1,0 +1,173 @@
+"""A program of kernels as one module: a function for each step, and one that runs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autodiff.compiler.kernels import Kernels, Loop, Nest, Product, Step
+from autodiff.compiler.llvm import columns, products, straight, tiles
+from autodiff.compiler.llvm.loops import Memory, is_straight, write_nest, write_straight
+from autodiff.compiler.llvm.spaces import accesses, normalised
+from autodiff.compiler.llvm.types import BOOL, I32, I64, integer, kind_of, pointer
+from autodiff.compiler.llvm.writer import Function, Module, Value
+
+__all__ = ["RUN", "table_size", "write_program"]
+
+RUN = "autodiff_run"
+"""Name of the function that runs all steps: ``i32 run(ptr table)``."""
+
+
+def table_size(kernels: Kernels) -> int:
+    """Addresses in the table: of inputs, constants, the workspace and outputs.
+
+    One more follows, which `run` writes: that of its own memory.
+    """
+    return 1 + sum(buffer.role != "temporary" for buffer in kernels.buffers)
+
+
+BYTE = integer(1)
+
+
+class _ProgramWriter:
+    """Writes the steps of a program."""
+
+    def __init__(self, kernels: Kernels, module: Module) -> None:
+        self.scratch = table_size(kernels)
+        self.lent = kernels.workspace
+        kernels = straight.chunked(columns.in_strips(kernels))
+        self.kernels = kernels
+        self.module = module
+        inputs = len(kernels.with_role("input"))
+        self.workspace = inputs + len(kernels.with_role("constant"))
+        self.first = {"input": 0, "constant": inputs, "output": self.workspace + 1}
+        self.count = 0
+
+    def write(self) -> None:
+        """Write everything."""
+        run = Function(self.module, RUN, "i32", [(pointer, "table")], linkage="")
+        more = self.kernels.workspace - self.lent
+        if more:
+            own = run.array(BYTE, more)
+            table = run.parameters[0]
+            run.store(own, run.element(pointer, table, run.constant(I64, self.scratch)))
+        self.steps(run, self.kernels.steps, ())
+        run.finish(run.constant(I32, 0))
+
+    def steps(self, run: Function, steps: tuple[Step, ...], passes: tuple[Value, ...]) -> None:
+        waiting: list[Nest] = []
+        for step in steps:
+            if isinstance(step, Nest) and straight.is_scalar(step):
+                if sum(map(straight.length, [*waiting, step])) > straight.PIECE:
+                    self.call(run, waiting, passes)
+                    waiting = []
+                waiting.append(step)
+                continue
+            self.call(run, waiting, passes)
+            waiting = []
+            if isinstance(step, Loop):
+                if step.count:
+                    zero, count = run.constant(I64, 0), run.constant(I64, step.count)
+                    with run.loop(zero, count) as index:
+                        self.steps(run, step.steps, (*passes, index))
+                continue
+            self.call(run, [step], passes)
+        self.call(run, waiting, passes)
+
+    def call(self, run: Function, written: Sequence[Step], passes: tuple[Value, ...]) -> None:
+        """Write steps as a function and a call of it."""
+        if not written:
+            return
+        step = written[0]
+        name = f"step{self.count}"
+        self.count += 1
+        parts = list(written)
+        tiled = None
+        if isinstance(step, Product) and not products.by_blas(step, self.kernels.buffers):
+            itemsize = self.kernels.buffers[step.out.buffer].dtype.itemsize
+            tiled = tiles.as_tiles(step, itemsize)
+            parts = [] if tiled else products.as_nests(step, self.kernels.buffers)
+        parameters = [(pointer, "table"), *((I64, f"pass{k}") for k in range(len(passes)))]
+        fails = any(_may_fail(part) for part in parts)
+        result = BOOL.name if fails else "void"
+        scalar = [part for part in parts if isinstance(part, Nest) and straight.is_scalar(part)]
+        long = sum(map(straight.length, scalar)) > straight.LONG
+        attributes = f"noinline nounwind{' optnone' if long else ''}"
+        fn = Function(self.module, name, result, parameters, attributes)
+        outside = fn.slot(BOOL)
+        fn.write(fn.constant(BOOL, False), outside)
+        memory = self.memory(fn, [*parts, step], outside)
+        fn.inlines = not straight.is_scalar(step)
+        if tiled:
+            tiles.write_tiles(memory, *tiled)
+        for part in parts:
+            if isinstance(part, Nest) and straight.is_scalar(part) and _is_straight(part):
+                for stage in part.stages:
+                    write_straight(memory, stage)
+            elif isinstance(part, Nest):
+                write_nest(memory, normalised(part))
+            elif isinstance(part, Product):
+                products.write_blas(memory, part)
+        fn.finish(fn.read(BOOL, outside) if fails else None)
+        arguments = [run.parameters[0], *passes]
+        if not fails:
+            listed = ", ".join(f"{v.kind.name} {v.name}" for v in arguments)
+            run.line(f"call void @{name}({listed})")
+            return
+        wrong = run.call(BOOL, name, arguments)
+        number = run.fresh()
+        run.line(f"br i1 {wrong.name}, label %fail{number}, label %well{number}")
+        run.label(f"fail{number}")
+        run.line("ret i32 1")
+        run.label(f"well{number}")
+
+    def memory(self, fn: Function, parts: list[Step], outside: Value) -> Memory:
+        """Load the addresses of the buffers that the steps use."""
+        table = fn.parameters[0]
+        bases = [fn.constant(I64, 0)] * len(self.kernels.buffers)
+        for number in sorted({n for part in parts for n in _buffers(part)}):
+            buffer = self.kernels.buffers[number]
+            if buffer.role == "temporary":
+                ours = buffer.place >= self.lent
+                start = self.address(fn, table, self.scratch if ours else self.workspace)
+                place = buffer.place - self.lent if ours else buffer.place
+                text = f"getelementptr inbounds i8, ptr {start.name}, i64 {place}"
+                bases[number] = fn.value(pointer, text)
+            else:
+                bases[number] = self.address(fn, table, self.first[buffer.role] + buffer.place)
+        return Memory(fn, self.kernels.buffers, tuple(bases), tuple(fn.parameters[1:]), outside)
+
+    @staticmethod
+    def address(fn: Function, table: Value, place: int) -> Value:
+        where = fn.value(pointer, f"getelementptr inbounds ptr, ptr {table.name}, i64 {place}")
+        return fn.value(pointer, f"load ptr, ptr {where.name}, align 8")
+
+
+def _is_straight(nest: Nest) -> bool:
+    return all(map(is_straight, nest.stages))
+
+
+def _may_fail(step: Step) -> bool:
+    return isinstance(step, Nest) and any(a.extents for s in step.stages for a in accesses(s))
+
+
+def _buffers(step: Step) -> set[int]:
+    if isinstance(step, Product):
+        return {step.a.buffer, step.b.buffer, step.out.buffer}
+    assert isinstance(step, Nest)
+    return {access.buffer for stage in step.stages for access in accesses(stage)}
+
+
+def level(kernels: Kernels) -> int:
+    """How much LLVM is to optimise: not at all what is long and without loops, for its time."""
+    nests = [step for step in kernels.steps if isinstance(step, Nest)]
+    if len(nests) < len(kernels.steps) or not all(map(straight.is_scalar, nests)):
+        return 2
+    return 2 if sum(map(straight.length, nests)) <= straight.LONG else 0
+
+
+def write_program(kernels: Kernels, module: Module) -> None:
+    """Write the whole program into a module."""
+    for buffer in kernels.buffers:
+        if kind_of(buffer.dtype) is None:
+            raise TypeError(f"there is no native code for elements of dtype {buffer.dtype}")
+    _ProgramWriter(kernels, module).write()

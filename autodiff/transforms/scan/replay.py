@@ -1,0 +1,171 @@
+"""Evaluating a step again and again: recorded once, and written out as a straight-line function.
+
+To differentiate a step means running the user's function on boxes of several interpreters. In every
+step that is the same; so it is done for one, on a tape, and the others run what the tape says.
+Where the function looks at a value and would now go another way, the step itself is asked.
+
+A tape holds what the function closes over as constants, so it serves one evaluation of a scan, and
+of the scans within it. Of a function that is evaluated for the first time, the last step is asked
+of the function as well: one that draws random numbers or counts its calls does not pass for one
+that computes the same each time.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.core.arrays import is_array
+from autodiff.core.modes import modes
+from autodiff.core.spec import is_inexact
+from autodiff.tape.entries import Constant, Guard, Operand, Variable, same_path
+from autodiff.tape.ir import Tape
+from autodiff.tape.rewrite import pruned
+from autodiff.tape.staging import Stage, stage
+from autodiff.tensor import Tensor
+from autodiff.transforms.scan.layout import Grown
+
+__all__ = ["Programs", "Replayed", "alike", "programs"]
+
+PATIENCE = 3
+"""How often a tape may prove to be of another path before it is given up."""
+
+
+class _OtherPath(Exception):
+    """A function looked at a value, and would now go another way."""
+
+
+class Replayed:
+    """A flat function of arrays, evaluated by its tape where that describes it.
+
+    Parameters
+    ----------
+    function : flat function
+        It computes the same each time it is given the same.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Any, ...]]) -> None:
+        self.function = function
+        self.program: Callable[..., tuple[Any, ...]] | None = None
+        self.calls = 0
+        self.misses = 0
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Evaluate on arrays; the first time, the function itself."""
+        self.calls += 1
+        if self.calls == 1 or self.misses >= PATIENCE or modes.debug:
+            return self.function(*values)
+        if self.program is None:
+            return self._staged(values)
+        try:
+            return self.program(*values)
+        except _OtherPath:
+            self.misses += 1
+            return self.function(*values)
+
+    def _staged(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        structure = tree.flatten(tuple(range(len(values))))[1]
+        names = [None] * len(values)
+        try:
+            tape, outs = stage(self.function, Stage(Tensor), values, names, structure)
+        except Grown:
+            raise
+        except Exception:  # code that Tensors do not go through; a fault of its own shows again
+            self.misses = PATIENCE
+            return self.function(*values)
+        self.program = straight_line(pruned(tape))
+        return tuple(outs)
+
+
+Programs = WeakKeyDictionary[Any, Replayed]
+_programs: ContextVar[Programs | None] = ContextVar("programs", default=None)
+
+
+@contextmanager
+def programs() -> Iterator[Programs]:
+    """Steps that are replayed in the evaluation that is running, by the scans they belong to."""
+    known = _programs.get()
+    if known is not None:
+        yield known
+        return
+    token = _programs.set(WeakKeyDictionary())
+    try:
+        found = _programs.get()
+        assert found is not None
+        yield found
+    finally:
+        _programs.reset(token)
+
+
+def alike(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two evaluations gave the same, but for rounding."""
+    return len(one) == len(other) and all(map(_alike, one, other))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if not is_inexact(one.dtype):
+        return bool(np.array_equal(one, other))
+    if one.dtype.itemsize == 0 or not one.size:
+        return True
+    with np.errstate(all="ignore"):
+        finite = np.abs(one)[np.isfinite(one)]
+        scale = float(finite.max()) if finite.size else 0.0
+        close = np.isclose(one, other, rtol=1e-3, atol=1e-3 * scale, equal_nan=True)
+    return bool(close.all())
+
+
+def _check(guard: Guard, value: Any) -> None:
+    if not same_path(guard.reader, guard.value, value):
+        raise _OtherPath
+
+
+def straight_line(tape: Tape) -> Callable[..., tuple[Any, ...]]:
+    """Python function that runs a tape on arrays: a line for each operation, and nothing between.
+
+    Looking at each operation's operands and parameters would cost more than the arithmetic on a
+    small array, as for the rules that `core.rules` writes out.
+    """
+    space: dict[str, Any] = {"check": _check}
+
+    def named(operand: Operand) -> str:
+        if isinstance(operand, Variable):
+            return f"v{operand.slot}"
+        space[f"c{operand.slot}"] = operand.value
+        return f"c{operand.slot}"
+
+    checks: dict[int, list[str]] = {}
+    for i, guard in enumerate(tape.guards):
+        space[f"g{i}"] = guard
+        line = f"check(g{i}, v{guard.variable.slot})"
+        checks.setdefault(guard.variable.slot, []).append(line)
+    lines = [line for v in tape.inputs for line in checks.get(v.slot, ())]
+    for entry, released in zip(tape.entries, tape.last_uses, strict=True):
+        function: Any = entry.primitive.forward
+        if any(isinstance(o, Constant) and not is_array(o.value) for o in entry.inputs):
+            function = entry.primitive.call  # knows what Python's numbers are among arrays
+        if entry.params:
+            function = functools.partial(function, **entry.params)
+        space[f"f{entry.position}"] = function
+        results = [f"v{variable.slot}" for variable in entry.outputs]
+        comma = "," if entry.primitive.gives_tuple or len(results) > 1 else ""
+        operands = ", ".join(map(named, entry.inputs))
+        lines.append(f"{', '.join(results)}{comma} = f{entry.position}({operands})")
+        lines += [line for v in entry.outputs for line in checks.get(v.slot, ())]
+        if released:
+            lines.append(f"del {', '.join(f'v{slot}' for slot in released)}")
+    outputs = "".join(f"{named(output)}, " for output in tape.outputs)
+    lines.append(f"return ({outputs})")
+    inputs = ", ".join(f"v{variable.slot}" for variable in tape.inputs)
+    source = f"def step({inputs}):\n" + "".join(f"    {line}\n" for line in lines)
+    exec(compile(source, "<step of a scan>", "exec"), space)
+    found: Callable[..., tuple[Any, ...]] = space["step"]
+    return found

@@ -1,0 +1,142 @@
+"""Elementary functions of native code: within 2 units in the last place over their whole range."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autodiff.compiler import llvm
+from autodiff.compiler.llvm import elementary
+from tests.test_compiler_llvm import F4, F8, elementwise, run_native
+
+Array = np.ndarray[Any, Any]
+
+WIDE = np.longdouble
+
+OWN = sorted([*elementary.OWN, *elementary.GUARDED])
+
+MOST = 2.0
+"""Units in the last place."""
+
+
+def applied(op: str, *args: Array) -> Array:
+    """What native code gives."""
+    out = np.empty_like(args[0])
+    kernels = elementwise(op, [args[0].dtype] * len(args), args[0].dtype, args[0].size)
+    assert run_native(kernels, *args, out) == 0
+    return out
+
+
+def points(dtype: np.dtype[Any]) -> Array:
+    """All magnitudes, the neighbourhoods where functions turn, and what is special."""
+    random = np.random.default_rng(0)
+    whole = {8: np.int64, 4: np.int32}[dtype.itemsize]
+    info = np.iinfo(whole)
+    drawn = random.integers(info.min, info.max, 20_000, dtype=whole).view(dtype)
+    parts = [drawn[np.isfinite(drawn)]]
+    parts += [random.normal(size=4000) * 10.0**scale for scale in range(-9, 8)]
+    parts += [center + random.normal(size=2000) * 10.0**s for center in (1, -1) for s in (-1, -4)]
+    parts += [random.uniform(80, 760, 4000), -random.uniform(80, 760, 4000)]
+    parts.append(np.arange(-2000, 2000) * (math.pi / 4))
+    limits = np.finfo(dtype)
+    edges = [float(limits.tiny), float(limits.smallest_subnormal), float(limits.max)]
+    parts.append(np.array([0.0, math.inf, *edges, 2.0**20, 2.0**-27, 2.0**-54, math.log(2) / 2]))
+    values = np.concatenate([np.asarray(part, dtype) for part in parts])
+    return np.concatenate([values, -values, np.full(1, np.nan, dtype)])
+
+
+def ulps(got: Array, exact: Array, dtype: np.dtype[Any]) -> Array:
+    """Distance from the exact value in units of the last place of a result of its size."""
+    info = np.finfo(dtype)
+    _, exponent = np.frexp(np.abs(exact))
+    unit = np.maximum(
+        np.ldexp(WIDE(1), exponent - 1 - info.nmant), WIDE(float(info.smallest_subnormal))
+    )
+    rounded = exact.astype(dtype)
+    same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+    return np.where(same, 0, np.abs(got.astype(WIDE) - exact) / unit)
+
+
+REFERENCE: dict[str, Callable[[Array], Array]] = {"expit": lambda x: 1 / (1 + np.exp(-x))}
+
+
+@pytest.mark.skipif(np.finfo(WIDE).nmant < 63, reason="long double is no wider than double")
+@pytest.mark.parametrize("dtype", [F8, F4], ids=str)
+@pytest.mark.parametrize("op", OWN)
+def test_elementary_function_is_accurate(op: str, dtype: np.dtype[Any]) -> None:
+    with np.errstate(all="ignore"):
+        x = points(dtype)
+        exact = REFERENCE.get(op, getattr(np, op, None))(x.astype(WIDE))  # type: ignore[misc]
+        got = applied(op, x)
+        error = ulps(got, exact, dtype)
+        worst = int(np.argmax(np.where(np.isnan(error), np.inf, error)))
+        assert error[worst] <= MOST, (op, x[worst], got[worst], exact[worst])
+        signs = np.signbit(got) == np.signbit(exact)
+    assert np.all(signs | np.isnan(got)), "the sign of zero"
+
+
+@pytest.mark.parametrize("dtype", [F8, F4], ids=str)
+@pytest.mark.parametrize("op", OWN)
+def test_elementary_function_is_that_of_mpmath(op: str, dtype: np.dtype[Any]) -> None:
+    mpmath = pytest.importorskip("mpmath")
+    names = {"log2": lambda x: mpmath.log(x, 2), "exp2": lambda x: mpmath.mpf(2) ** x}
+    names |= {"log1p": mpmath.log1p, "expit": lambda x: 1 / (1 + mpmath.exp(-x))}
+    function = names.get(op) or getattr(mpmath, op)
+    values = points(dtype)
+    x = values[np.isfinite(values)][::61].copy()
+    if op.startswith("log"):
+        x = x[x > (-1 if op == "log1p" else 0)]
+    with np.errstate(all="ignore"):
+        got = applied(op, x)
+    info = np.finfo(dtype)
+    with mpmath.workdps(60):
+        for argument, result in zip(x, got, strict=True):
+            if abs(argument) > 1e5 and op not in ("sin", "cos") and "log" not in op:
+                continue  # numbers with more digits than there is memory
+            with mpmath.workdps(400 if op in ("sin", "cos") else 60):
+                exact = function(mpmath.mpf(float(argument)))
+            size = abs(exact)
+            if size > float(info.max):
+                assert math.isinf(result)
+                continue
+            exponent = int(mpmath.frexp(exact)[1]) if size else -5000
+            unit = mpmath.mpf(2) ** (exponent - 1 - info.nmant)
+            unit = max(unit, mpmath.mpf(float(info.smallest_subnormal)))
+            assert abs(mpmath.mpf(float(result)) - exact) <= MOST * unit, (argument, result)
+
+
+def test_neighbours_do_not_matter() -> None:
+    """A huge argument beside others in a vector leaves their results as they are."""
+    x = np.random.default_rng(0).normal(size=64)
+    alone = applied("sin", x)
+    x[::4] = 1e300
+    np.testing.assert_array_equal(applied("sin", x)[1::4], alone[1::4])
+    np.testing.assert_allclose(applied("sin", x)[::4], np.sin(1e300), rtol=1e-15)
+
+
+def test_a_wrong_coefficient_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from autodiff.compiler.llvm import exponentials
+
+    planted = list(exponentials._EXP_DOUBLE)
+    planted[4] *= 1 + 1e-9
+    monkeypatch.setattr(exponentials, "_EXP_DOUBLE", tuple(planted))
+    x = np.linspace(-1, 1, 1001)
+    wide = np.exp(x.astype(WIDE))
+    assert ulps(applied("exp", x), wide, F8).max() > MOST
+
+
+def test_functions_are_loops_over_vectors() -> None:
+    """No function that is written here keeps a loop from being vectorised."""
+    if llvm.available():
+        from autodiff.compiler.llvm import engine
+
+        if engine.vector_bytes() < 32:
+            pytest.skip("the processor has short vectors")
+    for op in OWN:
+        native = llvm.compile_kernels(elementwise(op, [F8], F8, 1000), cache=None)
+        assert "< x double>" not in native.ir
+        assert "x double>" in native.optimized(), op
