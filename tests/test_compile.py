@@ -9,6 +9,7 @@ import pickle
 import threading
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,9 @@ def assert_same(found: Any, expected: Any, exact: bool = False) -> None:
         if isinstance(b, str):
             assert a == b
             continue
-        np.testing.assert_allclose(a, b, rtol=0 if exact else 1e-10, atol=0 if exact else 1e-13)
+        digits = np.finfo(np.asarray(b).dtype).eps if np.asarray(b).dtype.kind in "fc" else 0
+        rtol, atol = (0, 0) if exact else (max(1e-10, 4 * digits), max(1e-13, digits))
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
         assert np.asarray(a).dtype == np.asarray(b).dtype
         assert np.shape(a) == np.shape(b)
 
@@ -135,10 +138,20 @@ CALLS: dict[str, tuple[Callable[..., Any], list[tuple[tuple[Any, ...], dict[str,
 }
 
 
+BACKENDS = [
+    "auto",
+    "numpy",
+    pytest.param(
+        "llvm", marks=pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite")
+    ),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", list(CALLS))
-def test_calls(name: str) -> None:
+def test_calls(name: str, backend: str) -> None:
     function, calls = CALLS[name]
-    compiled = ad.compile(function)
+    compiled = ad.compile(function, backend=backend)
     for _ in range(2):
         for args, keywords in calls:
             assert_same(compiled(*args, **keywords), function(*args, **keywords))
@@ -462,11 +475,12 @@ def _swept(c: Any) -> Any:
     return out.data, w.grad
 
 
+@pytest.mark.parametrize("backend", BACKENDS[1:])
 @pytest.mark.parametrize("name", list(TRANSFORMS))
-def test_transforms_of_compiled(name: str) -> None:
+def test_transforms_of_compiled(name: str, backend: str) -> None:
     transform = TRANSFORMS[name]
     expected = transform(vector)
-    compiled = ad.compile(vector)
+    compiled = ad.compile(vector, backend=backend)
     for _ in range(2):
         assert_same(transform(compiled), expected)
 

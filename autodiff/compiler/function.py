@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable, Sequence
 from types import MethodType
 from typing import Any, Generic, NamedTuple, cast, overload
 
+import numpy as np
+
 from autodiff import tree
 from autodiff.compiler.backends import check_backend
 from autodiff.compiler.levels import LEVELS, Level, Uses, levels_from
@@ -385,6 +387,16 @@ class Compiled(Generic[P, R]):
 
 def _value(leaf: Any) -> Any:
     return leaf if type(leaf) is ARRAY or isinstance(leaf, Box) else as_value(leaf)
+
+
+@overload
+def compile(
+    f: np.ufunc,
+    *,
+    backend: str = ...,
+    static_argnames: str | Sequence[str] = ...,
+    reassociate: bool = ...,
+) -> Compiled[..., Any]: ...
 
 
 @overload
