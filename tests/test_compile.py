@@ -134,6 +134,14 @@ CALLS: dict[str, tuple[Callable[..., Any], list[tuple[tuple[Any, ...], dict[str,
         lambda a, b: a / b if b != 3 else a // b,
         [((1.0, 2.0), {}), ((7, 3), {}), ((X, 2.0), {})],
     ),
+    "order of keys": (
+        lambda p: next(iter(p["q"][0].values())) * 2,
+        [(({"q": [{"b": X, "a": 2 * X}]},), {}), (({"q": [{"a": 2 * X, "b": X}]},), {})],
+    ),
+    "large integers": (
+        lambda x, n: x * n,
+        [((X, n), {}) for n in (2**70, 3, 2**64)] + [((X.astype("f4"), 2**70), {})],
+    ),
     "argument returned": (lambda x: [x, x[0], x.T, x * 1], [((X,), {})]),
 }
 
