@@ -60,7 +60,7 @@ def test_auto_switches_when_native_code_is_there(native: dict[str, Any]) -> None
         gradient = ad.grad(lambda x: np.sum(compiled(x)))(X)
         np.testing.assert_allclose(gradient, np.cos(X) * 2)
         backends.finish()
-    assert native["runs"] == 3  # forward and back
+    assert native["runs"] in (3, 4, 5)  # forward and back, at the latest in the second
 
 
 def test_a_named_backend_is_waited_for(native: dict[str, Any]) -> None:
@@ -88,14 +88,14 @@ def test_auto_stays_where_native_code_cannot_be_made(
     assert "ValueError: no such instruction" in said[0]
 
 
-def test_a_program_that_cannot_be_made_runs_one_by_one(
+def test_a_program_that_cannot_be_made_runs_in_another_way(
     native: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backends, "_said", set())
     native["error"] = ValueError("no such instruction")
     native["go"].set()
     compiled = ad.compile(lambda x: np.sin(x) * 2, backend="llvm")
-    with pytest.warns(RuntimeWarning, match="ValueError: no such instruction.*one by one"):
+    with pytest.warns(RuntimeWarning, match="ValueError: no such instruction.*NumPy"):
         np.testing.assert_allclose(compiled(X), np.sin(X) * 2)
     np.testing.assert_allclose(compiled(X), np.sin(X) * 2)
 

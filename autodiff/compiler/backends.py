@@ -113,10 +113,14 @@ def _say(what: str, error: Exception, instead: str) -> None:
 
 
 def _built(build: Build, tape: Tape) -> Runner:
-    """Runner of a backend; where that fails, one that evaluates the tape."""
+    """Runner of a backend; where that fails, of NumPy, or one that evaluates the tape."""
     try:
         return build(tape)
     except Exception as error:
+        second = _build_of("numpy")
+        if second is not None and second is not build:
+            _say("native code could not be made", error, "a NumPy program runs instead")
+            return _built(second, tape)
         _say("a program could not be made", error, "its operations run one by one")
         return replayed(tape)
 
