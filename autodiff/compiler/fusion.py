@@ -212,7 +212,7 @@ class _Fusion(Joining):
             return False
         for operand in (*entry.inputs, *entry.outputs):
             shape, dtype = operand.spec
-            if dtype.char not in _CODED or 0 in shape:
+            if dtype.char not in _CODED or 0 in shape or not dtype.isnative:
                 return False
         return True
 
@@ -461,7 +461,7 @@ class _Fusion(Joining):
 
     def can_copy(self, spec: Spec) -> bool:
         """Whether loops can copy values of a dtype."""
-        return spec.dtype.char in _CODED
+        return spec.dtype.char in _CODED and spec.dtype.isnative
 
 
 def _is_matrix(place: Place) -> bool:
