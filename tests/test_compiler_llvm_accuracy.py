@@ -63,6 +63,9 @@ def ulps(got: Array, exact: Array, dtype: np.dtype[Any]) -> Array:
 
 REFERENCE: dict[str, Callable[[Array], Array]] = {"expit": lambda x: 1 / (1 + np.exp(-x))}
 
+OF_DOUBLES: dict[str, Callable[[float], float]] = {"erf": math.erf, "erfc": math.erfc}
+"""Functions that are not there in long double."""
+
 
 @pytest.mark.skipif(np.finfo(WIDE).nmant < 63, reason="long double is no wider than double")
 @pytest.mark.parametrize("dtype", [F8, F4], ids=str)
@@ -70,11 +73,15 @@ REFERENCE: dict[str, Callable[[Array], Array]] = {"expit": lambda x: 1 / (1 + np
 def test_elementary_function_is_accurate(op: str, dtype: np.dtype[Any]) -> None:
     with np.errstate(all="ignore"):
         x = points(dtype)
-        exact = REFERENCE.get(op, getattr(np, op, None))(x.astype(WIDE))  # type: ignore[misc]
+        if op in OF_DOUBLES:
+            exact = np.array([OF_DOUBLES[op](float(v)) for v in x]).astype(WIDE)
+        else:
+            exact = REFERENCE.get(op, getattr(np, op, None))(x.astype(WIDE))  # type: ignore[misc]
         got = applied(op, x)
         error = ulps(got, exact, dtype)
         worst = int(np.argmax(np.where(np.isnan(error), np.inf, error)))
-        assert error[worst] <= MOST, (op, x[worst], got[worst], exact[worst])
+        most = MOST + (op in OF_DOUBLES)
+        assert error[worst] <= most, (op, x[worst], got[worst], exact[worst])
         signs = np.signbit(got) == np.signbit(exact)
     assert np.all(signs | np.isnan(got)), "the sign of zero"
 
