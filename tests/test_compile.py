@@ -110,6 +110,39 @@ def test_calls(name: str) -> None:
     assert compiled.cache_info().misses <= len(calls)
 
 
+def through_ravel(x: Any) -> Any:
+    flat = x.ravel()
+    flat[0] = 10.0
+    return np.sum(x, axis=0), flat, x.ravel(order="K"), x.reshape(-1, order="A")
+
+
+def test_order_of_memory() -> None:
+    table = np.arange(24.0).reshape(4, 6)
+    shapes: list[Callable[[], Any]] = [
+        lambda: table.copy(),
+        lambda: np.asfortranarray(table),
+        lambda: table.T.copy().T,
+        lambda: np.repeat(np.repeat(table, 2, 0), 2, 1)[::2, ::2],
+        lambda: table[::-1].copy()[::-1],
+    ]
+    compiled = ad.compile(through_ravel)
+    outside: Any = None
+    reading = ad.compile(lambda: through_ravel(outside))
+    for make in (*shapes, *shapes):
+        one, other, outside = make(), make(), make()
+        assert_same(compiled(one), through_ravel(other))
+        assert_same(one, other)
+        assert_same(reading(), through_ravel(make()))
+        assert_same(outside, other)
+
+
+def test_no_arguments() -> None:
+    compiled = ad.compile(lambda: np.sum(X) * 2)
+    assert_same(compiled(), np.sum(X) * 2)
+    assert_same(compiled(), np.sum(X) * 2)
+    assert compiled.cache_info().misses == 1
+
+
 def test_one_program_for_one_form() -> None:
     compiled = ad.compile(loss)
     for seed in range(3):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import gc
 import random
+import time
 import tracemalloc
 import types
 import weakref
@@ -695,6 +697,33 @@ def test_random_draws_are_refused_by_name(name: str) -> None:
     for _ in range(2):
         with pytest.raises(ad.CompileError, match=f"draws random numbers from {name}"):
             compiled(X)
+
+
+def clocks() -> dict[str, Callable[[Any], Any]]:
+    rng, now = np.random.default_rng, time.time
+    return {
+        "time.time": lambda x: x + time.time(),
+        "now": lambda x: x + now(),
+        "np.random.default_rng": lambda x: x + np.random.default_rng().normal(size=3),
+        "rng": lambda x: x + rng().normal(size=3),
+        "random.Random": lambda x: x + random.Random().random(),
+        "datetime.datetime.now": lambda x: x + datetime.datetime.now().second,
+    }
+
+
+@pytest.mark.parametrize("name", list(clocks()))
+def test_clocks_and_seeds_of_the_system_are_refused_by_name(name: str) -> None:
+    with pytest.raises(ad.CompileError, match=rf"calls {name}\(\)"):
+        ad.compile(clocks()[name])(X)
+    seeded = ad.compile(lambda x: x + np.random.default_rng(0).normal(size=3))
+    np.testing.assert_array_equal(seeded(X), X + np.random.default_rng(0).normal(size=3))
+
+
+def test_a_refused_draw_leaves_the_generator_as_it_was() -> None:
+    rng, other = np.random.default_rng(3), np.random.default_rng(3)
+    with pytest.raises(ad.CompileError):
+        ad.compile(lambda x, rng: x + rng.normal(size=3))(X, rng)
+    assert rng.normal() == other.normal()
 
 
 def test_iterators_from_outside_are_refused_by_name() -> None:

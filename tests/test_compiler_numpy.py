@@ -484,6 +484,7 @@ def test_blocks(tiny_blocks):
         check(record(gradient, x, y), [layout(x), layout(y)], exact=False)
 
 
+@pytest.mark.parametrize("tiny_blocks", [1], indirect=True)
 @pytest.mark.parametrize("case", SMOOTH, ids=repr)
 def test_vjp_in_blocks(case, tiny_blocks):
     out, _ = ad.vjp(case.of_active, *case.active)

@@ -20,7 +20,7 @@ from autodiff.compiler.results import Results, overlapping
 from autodiff.compiler.signatures import Statics, argument_names, leaf_key
 from autodiff.compiler.tracing import Call, Trace, Unrecordable, trace
 from autodiff.compiler.variants import SIMPLE, Plan, Variant
-from autodiff.core.arrays import ARRAY, as_value
+from autodiff.core.arrays import ARRAY, as_value, layout
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
@@ -83,6 +83,7 @@ class Compiled(Generic[P, R]):
                 if kind is ARRAY:
                     form.append(arg.shape)  # type: ignore[attr-defined]
                     form.append(arg.dtype)  # type: ignore[attr-defined]
+                    form.append(layout(arg))
                 elif kind in SIMPLE:
                     form.append(kind)
                 else:
@@ -332,7 +333,8 @@ class Compiled(Generic[P, R]):
         -------
         CacheInfo
             A named tuple of ``programs``, ``paths``, ``hits`` (calls that recorded nothing),
-            ``misses`` (recordings), ``disk_hits``.
+            ``misses`` (recordings), ``disk_hits`` (paths whose native code an earlier
+            process compiled).
 
         Examples
         --------
@@ -343,7 +345,8 @@ class Compiled(Generic[P, R]):
         """
         variants = [v for plan in list(self._plans.values()) for v in plan.variants]
         paths = [path for v in variants for path in v.paths.known]
-        return CacheInfo(len(variants), len(paths), self._hits, self._misses, 0)
+        disk = sum(bool(getattr(path.runner, "from_disk", False)) for path in paths)
+        return CacheInfo(len(variants), len(paths), self._hits, self._misses, disk)
 
     def clear_cache(self) -> None:
         """Forget all programs.

@@ -12,7 +12,7 @@ from autodiff.compiler.code import EVERYTHING
 from autodiff.compiler.levels import Level
 from autodiff.compiler.reading import Reading
 from autodiff.compiler.watching import Globals, Watched, items_of
-from autodiff.core.arrays import copied, has_memory, is_scalar
+from autodiff.core.arrays import array_or_scalar, copied, has_memory, is_scalar, layout
 from autodiff.core.spec import spec_of
 
 __all__ = ["Lifting"]
@@ -110,12 +110,16 @@ class Lifting:
             held = copied(value) if has_memory(value) else value
             self.reading.equal(held, var)
             return value
+        array_or_scalar(value)  # refuses masked arrays and matrices by name
         shape = self.reading.constant(value.shape)
         self.reading.kind(
             value,
             var,
             f" and {var}.shape == {shape} and {var}.dtype == {self.reading.constant(value.dtype)}",
         )
+        if has_memory(value):
+            place = self.reading.constant(layout(value))
+            self.reading.demand(f"{self.reading.constant(layout)}({var}) == {place}")
         return self._input(self.variable(value, path), var, path)
 
     def _input(self, box: Any, var: str, path: str) -> Any:

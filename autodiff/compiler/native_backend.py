@@ -84,6 +84,11 @@ class NativeRunner:
         return "\n".join([self.code, *[str(getattr(n, "ir", "")) for n in self.natives]])
 
     @property
+    def from_disk(self) -> bool:
+        """Whether all of the native code was compiled by an earlier process."""
+        return bool(self.natives) and all(getattr(n, "from_disk", False) for n in self.natives)
+
+    @property
     def kernels(self) -> list[KernelCost]:
         """What runs one after the other; of a call as NumPy has it, its cost on the tape."""
         found: list[KernelCost] = []
@@ -141,7 +146,7 @@ def built(
     """
     # What operations are composed of has much in common: it is looked through once more
     fused = fuse(simplified(optimized(simplified(tape))), supports)
-    segments = segments_of(fused, supports)
+    segments = segments_of(fused)
     natives: list[Native] = []
     for segment in segments:
         if isinstance(segment, Segment):

@@ -40,6 +40,7 @@ from autodiff.compiler.code import (
     is_numpys_or_ours,
     is_program_code,
 )
+from autodiff.compiler.draws import refuse_clocks
 from autodiff.compiler.levels import Level
 from autodiff.compiler.objects import LiftingObjects
 from autodiff.compiler.signatures import fits
@@ -133,10 +134,13 @@ class Lifted(LiftingObjects):
                     self._cells(value, value, var, path)
             return value
         self.named |= attributes_named(value.__code__)
+        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+        bound = {name: part for name, cell in cells for part in content_of(cell)}
+        refuse_clocks(value.__code__, {**value.__globals__, **bound}, path)
         self.reading.demand(f"{var}.__code__ is {self.reading.constant(value.__code__)}")
-        cells = tuple([CellType() for _ in value.__closure__ or ()])
+        own = tuple([CellType() for _ in value.__closure__ or ()])
         known = self._globals_of(value.__globals__, f"{var}.__globals__")
-        one = FunctionType(value.__code__, known.space, value.__name__, None, cells)
+        one = FunctionType(value.__code__, known.space, value.__name__, None, own)
         vars(one).update(vars(value))
         one.__qualname__, one.__module__ = value.__qualname__, value.__module__
         one.__doc__ = value.__doc__

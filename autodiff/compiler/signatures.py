@@ -13,8 +13,9 @@ from types import FunctionType
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array
+from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array, layout
 from autodiff.core.dispatch import Box
+from autodiff.transforms.closure import example
 
 __all__ = ["Statics", "argument_names", "fits", "is_input", "leaf_key"]
 
@@ -36,17 +37,17 @@ def leaf_key(leaf: Any) -> Any:
     """Part of a leaf in the key of a call."""
     kind = type(leaf)
     if kind is ARRAY:
-        return leaf.shape, leaf.dtype
+        return leaf.shape, leaf.dtype, layout(leaf)
     if kind is float or kind is complex or (kind is int and fits(leaf)):
         return kind
     if isinstance(leaf, Box):
         shape = leaf.shape
-        return (shape, leaf.dtype) if shape else leaf.dtype.type
+        return (shape, leaf.dtype, layout(example(leaf))) if shape else leaf.dtype.type
     if kind is bool or kind is str or kind is bytes or kind is int:
         return kind, leaf
     if is_array(leaf):
         array_or_scalar(leaf)  # refuses masked arrays and matrices by name
-        return (kind, leaf.shape, leaf.dtype) if has_memory(leaf) else kind
+        return (kind, leaf.shape, leaf.dtype, layout(leaf)) if has_memory(leaf) else kind
     return (kind, leaf.__code__) if kind is FunctionType else kind
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from autodiff import tree
+from autodiff.compiler.draws import Draws
 from autodiff.compiler.levels import Level
 from autodiff.compiler.outside import Lifted, lifted
 from autodiff.compiler.recorder import Recorder
 from autodiff.compiler.results import Results, Written, fixed_value
 from autodiff.compiler.signatures import is_input
-from autodiff.core.arrays import is_number, protected
+from autodiff.core.arrays import is_number, read_only
 from autodiff.core.dispatch import Box, open_scope
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
@@ -90,7 +88,7 @@ def trace(call: Call, level: Level) -> Trace:
         leaves[i] = found
     boxes += reads.boxes
     slots = [box._payload for box in boxes]
-    draws = _Draws(reads.generators)
+    draws = Draws(reads.generators)
     try:
         with modes.changed(capture=recorder), open_scope(recorder):
             args, keywords = tree.unflatten(call.structure, leaves)
@@ -135,7 +133,8 @@ def trace(call: Call, level: Level) -> Trace:
 
 
 def _variable(recorder: Recorder, value: Any, name: str) -> Any:
-    return recorder.variable(protected(example(value)), name)
+    """Box an input as it lies in memory: what is a view of it depends on that."""
+    return recorder.variable(read_only(example(value)), name)
 
 
 def _place(outputs: list[int], slot: int) -> int:
@@ -176,44 +175,3 @@ def _check_writable(call: Call, inputs: list[int], reads: Lifted, position: int)
             f"compile: {call.name} writes into the Tensor {path}; return the new value, and assign "
             "it outside"
         )
-
-
-class _Draws:
-    """State of the generators of random numbers before a function runs."""
-
-    def __init__(self, generators: list[tuple[str, Any]]) -> None:
-        self.generators = [
-            ("np.random", np.random.mtrand._rand),
-            ("random", _PYTHONS),
-            *generators,
-        ]
-        self.before = [_state(generator) for _, generator in self.generators]
-
-    def check(self, name: str) -> None:
-        """Refuse a function that drew numbers, and leave the generators as they were."""
-        for (path, generator), before in zip(self.generators, self.before, strict=True):
-            if _state(generator) != before:
-                _restore(generator, before)
-                raise CompileError(
-                    f"compile: {name} draws random numbers from {path}, and would get the same "
-                    "ones at each call; draw them outside, and pass them as an argument"
-                )
-
-
-_PYTHONS = random._inst
-"""Whose methods the functions of `random` are."""
-
-
-def _state(generator: Any) -> Any:
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    if isinstance(generator, np.random.RandomState):
-        generator = generator._bit_generator
-    else:
-        generator = generator.bit_generator
-    return repr(generator.state)
-
-
-def _restore(generator: Any, state: Any) -> None:
-    if isinstance(generator, random.Random):
-        generator.setstate(state)

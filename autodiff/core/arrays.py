@@ -51,6 +51,7 @@ __all__ = [
     "is_array",
     "is_number",
     "is_scalar",
+    "layout",
     "memory_of",
     "memory_order",
     "ones",
@@ -232,6 +233,14 @@ def writeable(array: Any) -> bool:
 def memory_order(array: Any) -> str:
     """Return "C" or "F" where elements stand one after another in that order, "K" elsewhere."""
     return "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else "K"
+
+
+def layout(array: Any) -> Any:
+    """How elements lie in memory: None in NumPy's own order, "F", or the strides."""
+    flags = array.flags
+    if flags.c_contiguous:
+        return None
+    return "F" if flags.f_contiguous else array.strides
 
 
 def memory_of(array: Any) -> Any:

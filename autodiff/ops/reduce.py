@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, full, ones
+from autodiff.core.arrays import ARRAY, full
 from autodiff.core.declare import linear, primitive
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops import structures
@@ -16,9 +16,10 @@ from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
 from autodiff.ops.extrema import shares
 from autodiff.ops.lowered import Composed, reduced_over_axis, truth
+from autodiff.ops.others import products_of_others
 from autodiff.ops.protocol import REDUCTIONS, implements
 from autodiff.ops.samples import Sample, cases
-from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose
+from autodiff.ops.shape import broadcast_to, reshape
 
 Axis = int | Sequence[int] | None
 NO_VALUE = np._NoValue
@@ -123,36 +124,6 @@ def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
         total = _add_reduce(x, axis=axis, keepdims=keepdims)
         return total / total.dtype.type(_count(x.shape, axis))
     return np.mean(x, axis=axis, keepdims=keepdims)
-
-
-def running_products(x: Any) -> Any:
-    """Cumulative product along the last axis, by doubling: exact derivatives, zeros included."""
-    shift = 1
-    while shift < x.shape[-1]:
-        x = concatenate(x[..., :shift], x[..., shift:] * x[..., :-shift], axis=len(x.shape) - 1)
-        shift *= 2
-    return x
-
-
-def products_of_others(x: Any, axis: Shape) -> Any:
-    """For each element the product of all others it is reduced with, without dividing.
-
-    Exclusive products from the left and from the right are multiplied, so zeros do no harm at
-    any order of differentiation.
-    """
-    shape = x.shape
-    if 0 in shape:
-        return x
-    order = tuple(i for i in range(len(shape)) if i not in axis) + tuple(axis)
-    rows = tuple(n for i, n in enumerate(shape) if i not in axis)
-    count = _count(shape, axis)
-    flat = reshape(transpose(x, axes=order), shape=(*rows, count))
-    one = ones((*rows, 1), x.dtype, like=x)
-    last = len(rows)
-    left = concatenate(one, running_products(flat[..., :-1]), axis=last)
-    right = concatenate(one, running_products(flat[..., :0:-1]), axis=last)[..., ::-1]
-    others = reshape(left * right, shape=tuple(shape[i] for i in order))
-    return transpose(others, axes=tuple(int(i) for i in np.argsort(order)))
 
 
 @primitive(

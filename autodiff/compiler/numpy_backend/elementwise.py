@@ -139,7 +139,7 @@ def _taken(planner: Planner, value: Value, dtype: np.dtype[Any]) -> Value:
     A number that is a constant is taken as an array, which is quicker.
     """
     value = value.source or value
-    if not plain_constant(value) or dtype.kind not in "fc":
+    if not value.is_constant or dtype.kind not in "fc" or not plain_constant(value):
         return value
     literal = value.literal
     if value.spec.shape:

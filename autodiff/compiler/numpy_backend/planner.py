@@ -76,6 +76,7 @@ class Planner:
         self._values: dict[int, Value] = {}
         self._last_use = _last_uses(tape)
         self.handed_out = {output.slot for output in tape.outputs}
+        self._prototypes: dict[Any, Any] = {}
         self._nowhere = aligned_memory(_NOWHERE)
         for number, variable in enumerate(tape.inputs):
             name = f"x{number}"
@@ -138,9 +139,14 @@ class Planner:
             self.bind(getattr(ufunc, method), hint)
         return hint
 
-    def prototype(self, spec: Spec, strides: Sequence[int] | None = None) -> Any:
+    def prototype(self, spec: Spec, strides: tuple[int, ...] | None = None) -> Any:
         """Array of a layout, C order by default, over memory that means nothing."""
-        return laid_out(self._nowhere, spec.shape, spec.dtype, 0, strides, checked=False)
+        key = spec.shape, spec.dtype, strides
+        found = self._prototypes.get(key)
+        if found is None:
+            found = laid_out(self._nowhere, spec.shape, spec.dtype, 0, strides, checked=False)
+            self._prototypes[key] = found
+        return found
 
     def assumed(self, value: Value) -> Any:
         """Prototype of a value; where the layout is not known, what it is for inputs in C order."""
