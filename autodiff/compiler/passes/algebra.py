@@ -51,9 +51,11 @@ def minus(draft: Draft, operation: Operation, value: int) -> int | None:
     maker = draft.makers[value]
     if maker is None or maker.primitive is not NEGATIVE:
         return None
-    dtype = maker.spec.dtype
-    # An integer 0 has no sign that a float made of it could have
-    return maker.inputs[0] if is_inexact(dtype) or dtype == operation.spec.dtype else None
+    dtype, out = maker.spec.dtype, operation.spec.dtype
+    # An integer 0 has no sign that a float made of it could have, nor has the imaginary part of a
+    # real number
+    inexact = is_inexact(dtype) and dtype.kind == out.kind
+    return maker.inputs[0] if inexact or dtype == out else None
 
 
 def add(draft: Draft, operation: Operation) -> Found:
