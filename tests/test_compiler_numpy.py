@@ -503,6 +503,27 @@ def test_random_programs_in_blocks(seed, tiny_blocks):
     check(record(ad.value_and_grad(function), x), [x], exact=False)
 
 
+def test_sums_wait_for_the_end_of_a_group(tiny_blocks):
+    x = np.random.default_rng(0).normal(size=(9, 4))
+    tape = record(ad.value_and_grad(lambda x: np.sum(np.sin(x) * np.exp(x))), x)
+    program = check(tape, [x], exact=False)
+    assert program.source.count("def group") == 1
+
+
+def test_planted_mistake_in_the_order_is_caught(tiny_blocks, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(9, 4))
+
+    def function(x):
+        y = np.sin(x) * 2.0
+        total = np.mean(y, axis=0)
+        return np.exp(y) - np.cos(y) * total
+
+    check(record(function, x), [x], exact=False)
+    monkeypatch.setattr(blocks, "_may_change_places", lambda first, second: True)
+    with pytest.raises(AssertionError):
+        check(record(function, x), [x], exact=False)
+
+
 def test_blocks_need_less_memory():
     x = np.random.default_rng(0).normal(size=(1 << 19))
     tape = record(lambda x: np.exp(-np.sin(x) * np.cos(x)) * 2.0 + np.sin(x), x)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.numpy_backend.blocks import form_groups
+from autodiff.compiler.numpy_backend.blocks import form_groups, gathered
 from autodiff.compiler.numpy_backend.memory import aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import (
@@ -89,6 +89,7 @@ class Planner:
             self._add(entry)
         self.position = len(tape.entries)
         self.results = self._handed_out()
+        self.lines = gathered(self.lines)
         self._measure()
         self.groups = form_groups(self.lines)
         inner = {storage for group in self.groups for storage in group.inner}
