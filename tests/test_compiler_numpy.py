@@ -320,7 +320,8 @@ def test_one_number_in_every_place():
     def function(x, s):
         spread = np.broadcast_to(s, (2, 3))
         row = np.broadcast_to(x[0], (2, 3))
-        return -spread, spread * 2.0, ones * s, ones * x, row * 2.0, np.exp(row), row + spread
+        views = (spread * 3.0).T, np.reshape(spread + row, (-1,)), np.sin(row)[:]
+        return -spread, spread * 2.0, ones * s, ones * x, row * 2.0, row + spread, views
 
     x = np.arange(6.0).reshape(2, 3)
     check(record(function, x, 0.5), [x, 0.5])
