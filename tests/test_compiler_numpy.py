@@ -320,7 +320,15 @@ def test_one_number_in_every_place():
     def function(x, s):
         spread = np.broadcast_to(s, (2, 3))
         row = np.broadcast_to(x[0], (2, 3))
-        views = (spread * 3.0).T, np.reshape(spread + row, (-1,)), np.sin(row)[:]
+        rows = np.broadcast_to(np.exp(x[0]), (2, 3))
+        views = (
+            rows,
+            rows[:, 1:],
+            rows.T,
+            (spread * 3.0).T,
+            np.reshape(spread + row, (-1,)),
+            np.sin(row)[:],
+        )
         return -spread, spread * 2.0, ones * s, ones * x, row * 2.0, row + spread, views
 
     x = np.arange(6.0).reshape(2, 3)

@@ -371,7 +371,12 @@ class Planner:
                 own = value.storages[0]
                 taken = claimed.setdefault(own, operand) is not operand
                 large_enough = 2 * value.spec.nbytes >= own.spec.nbytes
-                if own.kind == "static" and not taken and large_enough and value.source is None:
+                if (
+                    own.kind == "static"
+                    and not taken
+                    and large_enough
+                    and not _repeats(value.prototype)
+                ):
                     own.kind = "fresh"
                 elif own.kind != "opaque" or taken or value.name != own.name:
                     copy = Value(value.spec, f"r{next(self._numbers)}", last_use=self.position)
@@ -435,6 +440,13 @@ def _last_uses(tape: Tape) -> dict[int, int]:
     for output in tape.outputs:
         uses[output.slot] = len(tape.entries)
     return uses
+
+
+def _repeats(array: Any) -> bool:
+    """Whether several places show one element."""
+    return any(
+        step == 0 and length > 1 for step, length in zip(array.strides, array.shape, strict=True)
+    )
 
 
 def _same_layout(one: Any, other: Any) -> bool:
