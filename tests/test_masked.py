@@ -86,3 +86,16 @@ def test_tapes_look_at_no_value(name: str) -> None:
     assert not tape.guards
     tied = np.round(x)
     np.testing.assert_array_equal(tape.evaluate(tied), gradient(tied))
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid"])
+@pytest.mark.parametrize("order", ["C", "F", "gaps"])
+def test_slopes_far_out_in_every_layout(name: str, order: str) -> None:
+    x = np.random.default_rng(4).normal(size=SHAPE)
+    x[::30] *= 12.0  # few, so that they are mended one by one
+    layout = np.repeat(x, 2, axis=1)[:, ::2] if order == "gaps" else np.asarray(x, order=order)
+    f = {"tanh": np.tanh, "sigmoid": ad.sigmoid}[name]
+    found = ad.elementwise_grad(f)(layout)
+    one_by_one = [ad.grad(f)(value) for value in x.ravel()]
+    np.testing.assert_allclose(found.ravel(), one_by_one, rtol=1e-12)
+    assert np.min(found) < 1e-8
