@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_value, is_number, zeros
+from autodiff.core.arrays import array_or_scalar, as_value, is_number, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.parts import stand_in
 from autodiff.core.spec import spec_of
@@ -219,7 +219,7 @@ class _Run:
 def _carried(leaf: Any, path: tree.LeafPath) -> Any:
     """Check a leaf of the carry; numbers become scalars."""
     if is_operand(leaf):
-        return leaf
+        return leaf if isinstance(leaf, Box) else array_or_scalar(leaf)
     if is_number(leaf):
         return as_value(leaf)
     raise TypeError(
@@ -231,6 +231,8 @@ def _carried(leaf: Any, path: tree.LeafPath) -> Any:
 def _check_scanned(leaf: Any, path: tree.LeafPath) -> None:
     """Refuse a leaf of what is scanned that has no first axis."""
     if is_operand(leaf) and leaf.shape:
+        if not isinstance(leaf, Box):
+            array_or_scalar(leaf)  # refuses kinds of arrays that are more than their elements
         return
     what = f"a {type(leaf).__name__}" if not is_operand(leaf) else f"a number, {spec_of(leaf)}"
     raise TypeError(
