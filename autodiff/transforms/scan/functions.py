@@ -78,23 +78,25 @@ def scan(
 
     Notes
     -----
-    Beside `xs`, reverse mode keeps carries only, and runs each step again when it goes back: one
-    evaluation of `f` more for each step. Of n steps it keeps
+    Beside `xs` and what is collected, reverse mode keeps carries only, and runs each step again
+    when it goes back. Of n steps it keeps
 
     =================  ============================================  ==============================
     `checkpoint`       carries kept at a time                        evaluations of `f` for a step
     =================  ============================================  ==============================
     None               n                                             2
     k, an int          k, and n / k while it goes back through one   3
-    ``"binomial"``     log2(n) + 2                                   3 to 6 for n = 1,000
+    ``"binomial"``     log2(n) + 2                                   4.6 for n = 1,000
     =================  ============================================  ==============================
 
     and what one step needs. The last is the schedule of Griewank and Walther (2000), with as many
     snapshots as n has binary digits; no other needs fewer evaluations. More segments than
-    steps are as many as steps.
+    steps are as many as steps. Second derivatives of a scan by that schedule keep the square root
+    of n; cotangents of what is outside are summed and never kept step by step.
 
-    Where derivatives are taken, one step is recorded for all (as far as `f` goes the same way in
-    them), so a scan is also faster than the loop.
+    A Python loop keeps what every operation needs instead of evaluating `f` twice. Against that,
+    one step is recorded for all (as far as `f` goes the same way in them): a gradient takes 1.0 to
+    1.4 times as long as that of the loop, and a product with a Hessian half as long.
 
     Examples
     --------
