@@ -183,6 +183,12 @@ def heading(results: Mapping[str, Any]) -> str:
     wanted = about["environment"].get("OPENBLAS_CORETYPE")
     chosen = f"OPENBLAS_CORETYPE={wanted}" if wanted else "OPENBLAS_CORETYPE not set"
     lines.append(f"BLAS of NumPy: {kernel}; {chosen}")
+    for name, entry in results["engines"].items():
+        helper = ENGINES[name].helper
+        if helper:
+            found = entry.get("helper")
+            how = f"with {helper} {found}" if found else f"without {helper}, which is not installed"
+            lines.append(f"{ENGINES[name].title}: {how}")
     for coretype, kernel in results.get("kernels", {}).items():
         lines.append(f"measured again with OPENBLAS_CORETYPE={coretype}: {kernel}")
     pairs = [

@@ -205,18 +205,21 @@ def _peak() -> int:
 def _about(engine: str) -> dict[str, Any]:
     entry = ENGINES[engine]
     module = sys.modules[entry.requires]
-    version = getattr(module, "__version__", None)
-    if version is None:
-        try:
-            version = metadata.version(entry.distribution)
-        except metadata.PackageNotFoundError:
-            version = "of this checkout"
+    version = getattr(module, "__version__", None) or _version(entry.distribution)
     return {
-        "version": str(version),
+        "version": str(version or "of this checkout"),
+        "helper": _version(entry.helper) if entry.helper else None,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "libraries": _libraries(),
     }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _libraries() -> list[dict[str, Any]]:
