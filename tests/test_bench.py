@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.bench import footprint, harness, peers, report
+from autodiff.bench import footprint, harness, peers, report, worker
 from autodiff.bench.engines import (
     ENGINES,
     OWN,
@@ -221,6 +221,19 @@ def test_what_is_compiled_beside_the_first_call_is_checked(
     assert entry["error"].startswith("wrong: result 0 differs by")
 
 
+@pytest.mark.usefixtures("local")
+def test_what_is_not_compiled_in_time_is_said(
+    monkeypatch: pytest.MonkeyPatch, tiny_case: Case
+) -> None:
+    monkeypatch.setattr(worker, "settle", lambda limit: False)
+    with Fleet(["autodiff-compiled"], QUICKLY) as fleet:
+        record = harness.measure(fleet, tiny_case)
+        asked = fleet.peers["autodiff-compiled"].requests[1]
+    assert asked["patience"] < QUICKLY.timeout
+    assert record["engines"]["autodiff-compiled"]["settled"] is False
+    assert any("compiled: was still compiling" in line for line in report.notes([record]))
+
+
 def test_settling_waits_for_threads_that_compute() -> None:
     stop = threading.Event()
 
@@ -231,7 +244,8 @@ def test_settling_waits_for_threads_that_compute() -> None:
     thread = threading.Thread(target=compute)
     threading.Timer(0.3, stop.set).start()
     thread.start()
-    settle()
+    assert not settle(0.0)
+    assert settle()
     assert stop.is_set()
     thread.join()
 

@@ -237,6 +237,8 @@ def notes(records: Sequence[Record], threads: int = 1) -> list[str]:
             where = f"{_label(record)}: {ENGINES[name].title}"
             if "error" in entry:
                 lines.append(f"{where}: {entry['error']}")
+            if not entry.get("settled", True):
+                lines.append(f"{where}: was still compiling when it was timed")
             if "cores" in entry:
                 figures += 1
                 starved += entry["cores"] < _STARVED
