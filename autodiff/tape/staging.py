@@ -34,8 +34,9 @@ _NUMBERS = SCALARS | {float, int}
 class Stage(Interpreter):
     """Evaluates primitives and writes down what it evaluated. Payloads are slots of the tape.
 
-    With `calls` it also notes the scope and source line of each operation, and it learns which
-    operations belong to backward sweeps: reverse mode reports its nodes and cotangents to it. Tapes that nobody looks at, such as those of tangents, are made without.
+    With `calls` it also notes the scope and source line of each operation, and as the thread's
+    observer it learns which operations belong to backward sweeps: reverse mode reports its nodes
+    and cotangents to it. Tapes that nobody looks at, such as those of tangents, are made without.
     """
 
     transform = "record"
