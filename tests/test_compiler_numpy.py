@@ -320,10 +320,14 @@ def test_one_number_in_every_place():
     def function(x, s):
         spread = np.broadcast_to(s, (2, 3))
         row = np.broadcast_to(x[0], (2, 3))
-        return -spread, spread * 2.0, ones * s, ones * x, row * 2.0, np.exp(row), row + spread
+        views = (spread * 3.0).T, np.reshape(spread + row, (-1,)), np.sin(row)[:]
+        return -spread, spread * 2.0, ones * s, ones * x, row * 2.0, row + spread, views
 
     x = np.arange(6.0).reshape(2, 3)
     check(record(function, x, 0.5), [x, 0.5])
+    for view in (lambda y: y, lambda y: y[:, 1:], lambda y: y.T):
+        tape = record(lambda x, view=view: view(np.broadcast_to(np.exp(x[0]), (2, 3))), x)
+        check(tape, [x])
     builder = TapeBuilder()
     slot = builder.constant(ones)
     spec = spec_of(ones)
@@ -501,6 +505,27 @@ def test_random_programs_in_blocks(seed, tiny_blocks):
     function = random_program(seed)
     x = np.random.default_rng(seed).normal(size=(3, 4))
     check(record(ad.value_and_grad(function), x), [x], exact=False)
+
+
+def test_sums_wait_for_the_end_of_a_group(tiny_blocks):
+    x = np.random.default_rng(0).normal(size=(9, 4))
+    tape = record(ad.value_and_grad(lambda x: np.sum(np.sin(x) * np.exp(x))), x)
+    program = check(tape, [x], exact=False)
+    assert program.source.count("def group") == 1
+
+
+def test_planted_mistake_in_the_order_is_caught(tiny_blocks, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(9, 4))
+
+    def function(x):
+        y = np.sin(x) * 2.0
+        total = np.mean(y, axis=0)
+        return np.exp(y) - np.cos(y) * total
+
+    check(record(function, x), [x], exact=False)
+    monkeypatch.setattr(blocks, "_may_change_places", lambda first, second: True)
+    with pytest.raises(AssertionError):
+        check(record(function, x), [x], exact=False)
 
 
 def test_blocks_need_less_memory():

@@ -278,12 +278,23 @@ def power_of(exponent: float) -> Callable[[Any], Any]:
         (lambda x: x + (-np.conjugate(x)), COMPLEX, ["conjugate", "subtract"]),
         (lambda x: (-x) * (-np.conjugate(x)), COMPLEX, ["conjugate", "multiply"]),
         (lambda x: np.conjugate(np.conjugate(x)), COMPLEX, []),
+        (lambda x: x + -np.abs(x), COMPLEX, None),
+        (lambda x: x - -np.abs(x), COMPLEX, None),
+        (lambda x: (-x) * -np.abs(x), COMPLEX, None),
         (lambda x: np.conjugate(x), COMPLEX, ["conjugate"]),
         (lambda x: x * 1.0, np.arange(3), ["multiply"]),
         (lambda x: x * 1, np.arange(3), []),
         (lambda x: x + 0, np.arange(3), []),
         (lambda x: x / 2, np.arange(3), ["divide"]),
         (lambda x: x / 1, np.arange(3), ["divide"]),
+        (lambda x: (-x) / 2, np.arange(3), ["negative", "divide"]),
+        (lambda x: (-x) / 0, np.arange(3), ["negative", "divide"]),
+        (lambda x: (-x) + x * 1j, np.arange(3), None),
+        (lambda x: (-x) + np.sin(x), np.arange(3), ["negative", "sin", "add"]),
+        (lambda x: (-x) * -1.5, np.arange(3), ["negative", "multiply"]),
+        (lambda x: (-x) + x, np.arange(3), ["subtract"]),
+        (lambda x: -(x / 2), np.arange(3), ["divide"]),
+        (lambda x: (-x) + x.astype(np.int64), np.arange(-128, 3, dtype=np.int8), None),
         (lambda x: x * 1, np.array([True, False]), ["multiply"]),
         (lambda x: x * 1.0, SINGLE, []),
         (lambda x: x * np.float64(1.0), SINGLE, ["multiply"]),
@@ -296,14 +307,15 @@ def power_of(exponent: float) -> Callable[[Any], Any]:
         (lambda x: x[::2] * 1.0, X, ["index", "multiply"]),
     ],
 )
-def test_algebra(f: Callable[[Any], Any], x: Any, left: list[str]) -> None:
+def test_algebra(f: Callable[[Any], Any], x: Any, left: list[str] | None) -> None:
     tape = recorded(f, x)
     short = without_dead_code(with_simpler_algebra(tape))
-    assert names(short) == left
+    assert left is None or names(short) == left
     with np.errstate(all="ignore"):
         for values in ([x], [-x if x is X else x]):
             same_numbers(flat(short, values), flat(tape, values))
-    assert names(agree(tape)) == left
+    final = agree(tape)
+    assert left is None or names(final) == left
 
 
 WIDE = np.arange(6.0).reshape(2, 3) - 2.5

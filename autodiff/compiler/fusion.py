@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.expressions import Nodes, NoExpression, Scalar, expression
+from autodiff.compiler.expressions import Expression, NoExpression, expression_of
 from autodiff.compiler.forms import form_of, scan_body
 from autodiff.compiler.groups import (
     Called,
@@ -36,9 +36,13 @@ from autodiff.core.spec import Shape, Spec
 from autodiff.ops.lowered import Form, Gathered, Indices, Pieces, Pointwise, Reduced, Viewed
 from autodiff.tape.entries import Constant, Entry, Operand
 from autodiff.tape.ir import Tape
+from autodiff.tape.signature import params_key
 from autodiff.transforms.scan.operation import Scan
 
 __all__ = ["fuse"]
+
+_CODED = frozenset("?bhilqBHILQfd")
+"""Characters of the dtypes that native code computes with."""
 
 
 def fuse(tape: Tape, supports: Callable[[str, np.dtype[Any]], bool]) -> Fused:
@@ -61,6 +65,7 @@ class _Fusion(Joining):
         self.supports = supports
         self.constants: dict[int, Any] = {}
         self.numbers: dict[int, Any] = {}
+        self.expressions: dict[Any, Expression | None] = {}
 
     def run(self) -> Fused:
         for slot in self.tape.slots:
@@ -102,7 +107,7 @@ class _Fusion(Joining):
             value = self.numbers[operand.slot]
             return Operandum(None, (), value, operand.spec.dtype)
         place = self.places[operand.slot]
-        return Operandum(place, aligned(place, shape), None, operand.spec.dtype)
+        return Operandum(place, aligned(place, shape) if shape else (), None, operand.spec.dtype)
 
     def whole(self, operand: Operand) -> Place:
         """Place of an operand in C order, copied there if it is not."""
@@ -203,17 +208,13 @@ class _Fusion(Joining):
 
     def is_lowered(self, entry: Entry) -> bool:
         """Whether loops can compute what an operation works on."""
-        return (
-            len(entry.outputs) == 1
-            and not entry.primitive.gives_tuple
-            and all(
-                operand.spec.dtype.kind in "biuf"
-                and operand.spec.dtype.itemsize in (1, 2, 4, 8)
-                and operand.spec.dtype != np.float16
-                and operand.spec.size
-                for operand in (*entry.inputs, *entry.outputs)
-            )
-        )
+        if len(entry.outputs) != 1 or entry.primitive.gives_tuple:
+            return False
+        for operand in (*entry.inputs, *entry.outputs):
+            shape, dtype = operand.spec
+            if dtype.char not in _CODED or 0 in shape or not dtype.isnative:
+                return False
+        return True
 
     def add_form(self, entry: Entry, form: Form) -> bool:
         if isinstance(form, Pointwise):
@@ -229,32 +230,34 @@ class _Fusion(Joining):
     def pointwise(self, entry: Entry, form: Pointwise) -> bool:
         out = entry.outputs[0]
         operands = tuple([self.operand(operand, out.spec.shape) for operand in entry.inputs])
-        function = form.function
-        if entry.params:
-            function = functools.partial(function, **entry.params)
-        if not self.has_code(function, operands, out.spec.dtype):
+        found = self.expression(entry, form.function, operands)
+        if found is None or found.dtype != out.spec.dtype:
             return False
         space = without_ones(out.spec.shape)
         self.own(out.slot, out.spec, 0)
         self.join(
-            Member(out.slot, entry, function, operands, out.spec.dtype, contiguous(space)), space
+            Member(out.slot, entry, found, operands, out.spec.dtype, contiguous(space)), space
         )
         return True
 
-    def has_code(
-        self, function: Any, operands: tuple[Operandum, ...], dtype: np.dtype[Any]
-    ) -> bool:
-        """Whether an elementwise operation is made of scalar operations that there is code for."""
-        nodes = Nodes(self.supports)
-        xs = [
-            x.value if x.place is None else Scalar(nodes, nodes.add("load", (), x.dtype, i))
-            for i, x in enumerate(operands)
-        ]
-        try:
-            found = expression(nodes, function, xs)
-        except NoExpression:
-            return False
-        return nodes.nodes[found].dtype == dtype
+    def expression(
+        self, entry: Entry, function: Any, operands: tuple[Operandum, ...]
+    ) -> Expression | None:
+        """Scalar operations of an elementwise one; None where there is no code for one of them."""
+        kinds = tuple(
+            [x.dtype.char if x.place else (type(x.value), repr(x.value)) for x in operands]
+        )
+        params = params_key(entry.params) if entry.params else None
+        key = (entry.primitive, params, kinds)
+        if key not in self.expressions:
+            if entry.params:
+                function = functools.partial(function, **entry.params)
+            inputs = [x.dtype if x.place else x.value for x in operands]
+            try:
+                self.expressions[key] = expression_of(function, inputs, self.supports)
+            except NoExpression:
+                self.expressions[key] = None
+        return self.expressions[key]
 
     def view(self, entry: Entry, form: Viewed) -> bool:
         operand, out = entry.inputs[0], entry.outputs[0]
@@ -458,7 +461,7 @@ class _Fusion(Joining):
 
     def can_copy(self, spec: Spec) -> bool:
         """Whether loops can copy values of a dtype."""
-        return spec.dtype.kind in "biuf" and spec.dtype != np.float16 and spec.dtype.itemsize <= 8
+        return spec.dtype.char in _CODED and spec.dtype.isnative
 
 
 def _is_matrix(place: Place) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.compiler.expressions import Expression
 from autodiff.compiler.places import Place
 from autodiff.core.spec import Shape, Spec
 from autodiff.tape.entries import Entry
@@ -67,8 +68,8 @@ class Member:
         Of the memory that it computes, or computes a part of.
     entry : Entry or None
         Where it comes from; None for a copy or a filling.
-    function : callable or None
-        Of numbers, for `expressions.expression`; None for a copy.
+    expression : Expression or None
+        What it computes of the operands; None for a copy.
     operands : tuple of Operandum
     dtype : np.dtype
         Of the result.
@@ -92,7 +93,7 @@ class Member:
 
     slot: int
     entry: Entry | None
-    function: Any
+    expression: Expression | None
     operands: tuple[Operandum, ...]
     dtype: np.dtype[Any]
     strides: tuple[int, ...]
@@ -235,10 +236,10 @@ class Fused:
         return self.next_slot - 1
 
 
-def all_operands(member: Member) -> list[Operandum]:
+def all_operands(member: Member) -> tuple[Operandum, ...]:
     """Operands of an operation, and what they are picked by."""
-    operands: list[Operandum] = []
-    for operand in member.operands:
-        operands.append(operand)
-        operands += operand.picks
-    return [*operands, *member.at]
+    operands = member.operands
+    for operand in operands:
+        if operand.picks:
+            operands = (*operands, *operand.picks)
+    return (*operands, *member.at) if member.at else operands

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from autodiff.compiler.emission import Sunk, Supports, crossing, filling, nest_of, product_of
+from autodiff.compiler.emission import Sunk, crossing, filling, nest_of, product_of
 from autodiff.compiler.groups import Called, Fused, Looped, Multiplied, Work
 from autodiff.compiler.kernels import Access, Loop, Matrix, Nest, Node, Product, Stage, Step, Store
 from autodiff.compiler.sinking import kept_and_sunk
@@ -39,25 +39,23 @@ class _Bound(NamedTuple):
     advance: int = 0
 
 
-def work_steps(
-    work: Work, fused: Fused, kept: set[int], sunk: Sunk, supports: Supports
-) -> list[Step]:
+def work_steps(work: Work, fused: Fused, kept: set[int], sunk: Sunk) -> list[Step]:
     """Steps of a group, product or loop."""
     assert not isinstance(work, Called)
     if isinstance(work, Multiplied):
         return [product_of(work)]
     if isinstance(work, Looped):
-        return _loop(work, fused, supports)
-    stored = kept | crossing(work, kept, sunk, supports)
+        return _loop(work, fused)
+    stored = kept | crossing(work, kept, sunk)
     fills = [filling(slot, fused.specs[slot], value) for slot, value in work.fills]
-    return [*fills, nest_of(work, stored, sunk, supports)]
+    return [*fills, nest_of(work, stored, sunk)]
 
 
-def _loop(work: Looped, fused: Fused, supports: Supports) -> list[Step]:
+def _loop(work: Looped, fused: Fused) -> list[Step]:
     """Return the loop of a scan, with what goes before it."""
     body = work.body
-    kept, sunk = kept_and_sunk(body, supports)
-    inside = [s for each in body.work for s in work_steps(each, body, kept, sunk, supports)]
+    kept, sunk = kept_and_sunk(body)
+    inside = [s for each in body.work for s in work_steps(each, body, kept, sunk)]
     bound = _bindings(work)
     count = len(work.carries)
     carried, rest = body.outputs[:count], body.outputs[count:]

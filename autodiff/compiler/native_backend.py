@@ -146,7 +146,7 @@ def built(
     """
     # What operations are composed of has much in common: it is looked through once more
     fused = fuse(simplified(optimized(simplified(tape))), supports)
-    segments = segments_of(fused, supports)
+    segments = segments_of(fused)
     natives: list[Native] = []
     for segment in segments:
         if isinstance(segment, Segment):

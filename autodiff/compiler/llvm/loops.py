@@ -168,7 +168,8 @@ def _freedom(fn: Function, stages: Sequence[Stage], axis: int, kept: Container[i
             elif combining.setdefault(access.buffer, access) != access:
                 # Elements of two iterations may be the same one
                 return _BOUND
-    return fn.module.node(""), ('!"llvm.loop.vectorize.enable", i1 true', *_BRIEF)
+    # No hint that it be vectorised: where it cannot be, LLVM would say so on standard error
+    return fn.module.node(""), _BRIEF
 
 
 class _Accumulator:

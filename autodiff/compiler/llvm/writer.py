@@ -208,7 +208,9 @@ class Function:
         self.parameters = [Value(self, kind, f"%{word}") for kind, word in parameters]
         listed = ", ".join(f"{v.kind.name} {v.name}" for v in self.parameters)
         self.head = f"define {linkage} {result} @{name}({listed})".replace("define  ", "define ")
-        self.attributes = attributes
+        # Otherwise LLVM takes half of what the widest registers hold
+        width = f' "prefer-vector-width"="{8 * module.vector_bytes}"'
+        self.attributes = attributes + (width if module.vector_bytes > 32 else "")
         self.result = result
         self.block = "entry"
         self.count = 0

@@ -17,7 +17,7 @@ from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import memory_order
 from autodiff.core.spec import Spec
 
-__all__ = ["Group", "form_groups", "is_cut"]
+__all__ = ["Group", "form_groups", "gathered", "is_cut"]
 
 FEWEST = 3
 """Operations from which on blocks pay."""
@@ -69,6 +69,67 @@ def is_cut(value: Value, shape: tuple[int, ...]) -> bool:
     return len(own) == len(shape) and own[0] == shape[0]
 
 
+def gathered(lines: Sequence[Line]) -> list[Line]:
+    """Lines in an order in which those that may run together follow one another.
+
+    What stands between them waits, as long as nothing it concerns comes: a sum that is only handed
+    out, say.
+    """
+    order: list[Line] = []
+    forming: list[Line] = []
+    waiting: list[Line] = []
+    written: set[Storage] = set()
+    partial: set[Storage] = set()
+    for line in lines:
+        if _is_nothing(line):
+            (forming or order).append(line)
+            continue
+        if forming and _goes_with(forming[0], line, written, partial):
+            if all(_may_change_places(other, line) for other in waiting):
+                forming.append(line)
+                written |= _written(line)
+                partial |= _read_partly(line)
+                continue
+        elif forming and not _is_large(line) and len(waiting) < PATIENCE:
+            waiting.append(line)
+            continue
+        order += [*forming, *waiting]
+        forming, waiting, written, partial = [], [], set(), set()
+        if _is_large(line) and not _partly(line):
+            forming, written, partial = [line], _written(line), _read_partly(line)
+        else:
+            order.append(line)
+    return [*order, *forming, *waiting]
+
+
+PATIENCE = 16
+"""Lines that wait at most."""
+
+
+def _may_change_places(first: Line, second: Line) -> bool:
+    """Whether neither reads what the other makes, or writes where the other reads or writes."""
+    made = {value.name for value in _results(first)}
+    if any(value.name in made for value in second.reads):
+        return False
+    writes, others = _touched(first), _touched(second)
+    return not (writes & (others | _read(second)) or others & _read(first))
+
+
+def _results(line: Line) -> list[Value]:
+    return [*([] if line.result is None else [line.result]), *line.extra]
+
+
+def _touched(line: Line) -> set[Storage]:
+    """Memory that a line writes to; one that binds a name writes to none."""
+    if line.role in ("bind", "view"):
+        return set()
+    return {storage for value in _results(line) for storage in value.storages}
+
+
+def _read(line: Line) -> set[Storage]:
+    return {storage for value in line.reads for storage in value.storages}
+
+
 def form_groups(lines: Sequence[Line]) -> list[Group]:
     """Find the groups; the memory of their lines is needed for as long as the group runs.
 
@@ -106,9 +167,8 @@ def _groups(lines: Sequence[Line]) -> Iterator[Group]:
     written: set[Storage] = set()
     partial: set[Storage] = set()
     for number, line in enumerate(lines):
-        assert line.result is not None
-        if line.role == "view" and line.result.storages[0].kind == "static":
-            continue  # no work at run time
+        if _is_nothing(line):
+            continue
         if forming and not _goes_with(lines[forming[0]], line, written, partial):
             yield from _made(lines, forming)
             forming, written, partial = [], set(), set()
@@ -117,6 +177,13 @@ def _groups(lines: Sequence[Line]) -> Iterator[Group]:
             written.update(_written(line))
             partial.update(_read_partly(line))
     yield from _made(lines, forming)
+
+
+def _is_nothing(line: Line) -> bool:
+    """Whether there is nothing to do when the program runs."""
+    return (
+        line.role == "view" and line.result is not None and line.result.storages[0].kind == "static"
+    )
 
 
 def _made(lines: Sequence[Line], forming: list[int]) -> Iterator[Group]:
@@ -166,7 +233,7 @@ def _shape(line: Line) -> tuple[int, ...]:
 
 
 def _values(line: Line) -> list[Value]:
-    return [*line.reads, *([] if line.result is None else [line.result]), *line.extra]
+    return [*line.reads, *_results(line)]
 
 
 def _written(line: Line) -> set[Storage]:

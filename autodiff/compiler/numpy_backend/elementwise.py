@@ -105,12 +105,11 @@ def apply_ufunc(planner: Planner, entry: Entry, ufunc: np.ufunc, operands: Seque
     prototype = layout_of(planner, operands, variable.spec)
     result = planner.over(variable, operands, prototype)
     taken = [_taken(planner, value, dtype) for value, dtype in zip(operands, loop, strict=False)]
-    if variable.slot in planner.handed_out and not _covers(taken, variable.spec):
-        taken = list(operands)
     name = planner.bind(ufunc, ufunc.__name__)
     places = ", ".join(f"{{{i}}}" for i in range(len(taken)))
     keyword = "out=" if ufunc in _BY_KEYWORD else ""
     planner.line(f"{name}({places}, {keyword}{{out}})", taken, result, "buffer", True)
+    planner.lines[-1].fills = _covers(taken, variable.spec)
     return True
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.numpy_backend.blocks import form_groups
+from autodiff.compiler.numpy_backend.blocks import form_groups, gathered
 from autodiff.compiler.numpy_backend.memory import aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import (
@@ -89,6 +89,7 @@ class Planner:
             self._add(entry)
         self.position = len(tape.entries)
         self.results = self._handed_out()
+        self.lines = gathered(self.lines)
         self._measure()
         self.groups = form_groups(self.lines)
         inner = {storage for group in self.groups for storage in group.inner}
@@ -370,7 +371,12 @@ class Planner:
                 own = value.storages[0]
                 taken = claimed.setdefault(own, operand) is not operand
                 large_enough = 2 * value.spec.nbytes >= own.spec.nbytes
-                if own.kind == "static" and not taken and large_enough and value.source is None:
+                if (
+                    own.kind == "static"
+                    and not taken
+                    and large_enough
+                    and not _repeats(value.prototype)
+                ):
                     own.kind = "fresh"
                 elif own.kind != "opaque" or taken or value.name != own.name:
                     copy = Value(value.spec, f"r{next(self._numbers)}", last_use=self.position)
@@ -434,6 +440,13 @@ def _last_uses(tape: Tape) -> dict[int, int]:
     for output in tape.outputs:
         uses[output.slot] = len(tape.entries)
     return uses
+
+
+def _repeats(array: Any) -> bool:
+    """Whether several places show one element."""
+    return any(
+        step == 0 and length > 1 for step, length in zip(array.strides, array.shape, strict=True)
+    )
 
 
 def _same_layout(one: Any, other: Any) -> bool:

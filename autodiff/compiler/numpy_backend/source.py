@@ -99,7 +99,7 @@ class _Writer:
             assert storage is not None
             out = self.named(result)
             is_new = storage.kind == "fresh" and storage not in self.made
-            if is_new and line.role == "buffer" and storage.spec.nbytes < LARGE:
+            if is_new and line.role == "buffer" and line.fills and storage.spec.nbytes < LARGE:
                 self.made.add(storage)
                 text = _NO_OUT.sub(")", line.text.format(*names, out="None"))
                 self._emit(f"{out} = {text}", reads, (out,), line)

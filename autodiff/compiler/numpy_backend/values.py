@@ -136,6 +136,8 @@ class Line:
         Further results; of an elementwise line, buffers among `reads` that it writes to.
     elementwise : bool
         Whether it may run on some rows of all operands at a time.
+    fills : bool
+        Whether the operands have the shape of the result, so that it can be left out.
     """
 
     text: str
@@ -145,3 +147,4 @@ class Line:
     position: int
     extra: tuple[Value, ...] = ()
     elementwise: bool = False
+    fills: bool = True

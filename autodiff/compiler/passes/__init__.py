@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from autodiff.collecting import go_on, slow_down
 from autodiff.compiler.passes.algebra import ADD, ALGEBRA
 from autodiff.compiler.passes.chains import chain_rule
 from autodiff.compiler.passes.common import sharing_rule
@@ -36,6 +37,8 @@ def _merged(*tables: Mapping[Primitive, tuple[Rule, ...]]) -> dict[Primitive, tu
 
 _EXACT = _merged(ALGEBRA, SHAPES, SPREAD)
 _ROUNDED = _merged(PRODUCTS, CONTRACTIONS, SHAPES)
+_LARGE = 10_000
+"""Operations from which on the garbage collector, which would find nothing, is slowed down."""
 _ROUNDS = 6
 """Each round may uncover products for the next; what is left after these stays."""
 
@@ -72,6 +75,15 @@ def optimized(tape: Tape, *, reassociate: bool = False) -> Tape:
     >>> [entry.flops for entry in optimized(tape, reassociate=True)]
     [18, 18]
     """
+    patient = len(tape) >= _LARGE and slow_down()
+    try:
+        return _rewritten(tape, reassociate)
+    finally:
+        if patient:
+            go_on()
+
+
+def _rewritten(tape: Tape, reassociate: bool) -> Tape:
     draft = Draft(tape)
     fold = folding_rule()
     _simplify(draft, fold)

@@ -123,6 +123,8 @@ class Draft:
         What computes a value; None for inputs and constants.
     values : dict of int to value
         Of the constants whose value is known, and is no box of an outer transform.
+    numbers : dict of int to number or None
+        Of constant arrays, what `numbers.one_number` has found.
     changed : bool
         Whether a sweep found anything since this was last set to False.
     """
@@ -133,6 +135,7 @@ class Draft:
         self.specs: list[Spec] = [operand.spec for operand in tape.slots]
         self.makers: list[Operation | None] = [None] * len(tape.slots)
         self.values: dict[int, Any] = {}
+        self.numbers: dict[int, Any] = {}
         self._constants: dict[int, Constant] = {}
         for slot, operand in enumerate(tape.slots):
             if type(operand) is Constant:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.passes.draft import Draft, Operation, Rule, Rules, rewritten
-from autodiff.compiler.passes.numbers import has_minus_zero
+from autodiff.compiler.passes.numbers import has_minus_zero, is_compact
 from autodiff.core.primitive import Primitive
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import Shape
@@ -118,7 +118,8 @@ def convert(draft: Draft, operation: Operation) -> Found:
     """A cast to the dtype that is there, and one after another that lost nothing."""
     (x,) = operation.inputs
     if draft.specs[x] == operation.spec:
-        return _itself(draft, operation)
+        # Of an array of no axes a cast makes a number
+        return _itself(draft, operation) if operation.spec.shape or is_compact(draft, x) else None
     maker = draft.made_by(x, CONVERT)
     if maker is None:
         return None
