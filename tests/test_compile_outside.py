@@ -472,6 +472,45 @@ def test_in_place_changes_and_rebinding_record_nothing_new(name: str) -> None:
     assert compiled.cache_info().misses == 1
 
 
+def test_methods_that_are_bound_anew() -> None:
+    class Shape:
+        def size(self, x: Any) -> Any:
+            return x * 2
+
+        def __call__(self, x: Any) -> Any:
+            return self.size(x) + 1
+
+    shape = Shape()
+    compiled = ad.compile(lambda x: shape(x) + shape.size(x))
+    for factor in (2, 3):
+        np.testing.assert_allclose(compiled(X), X * 2 * factor + 1)
+        Shape.size = lambda self, x: x * 3  # type: ignore[method-assign]
+
+
+def test_long_lists_of_numbers_are_witnesses_as_a_whole() -> None:
+    table = [float(i) for i in range(1000)]
+    words = {str(i): i for i in range(1000)}
+    compiled = ad.compile(lambda x: x * table[3] + words["5"] + np.array(table)[:3])
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(X), X * table[3] + words["5"] + np.arange(3.0))
+        table[3], words["5"] = 7.0, 8
+    table.append(1.0)
+    assert len(compiled.lower(X).tape.inputs) == 1
+
+
+def test_what_cannot_be_an_input_is_not_written_into() -> None:
+    state = np.ones(3)
+
+    def f(x: Any) -> Any:
+        state[0] += 1
+        return x * float(state[1])
+
+    for _ in range(2):
+        with pytest.raises((TypeError, ValueError)):
+            ad.compile(f)(X)
+    np.testing.assert_array_equal(state, np.ones(3))
+
+
 def test_integers_that_count_become_inputs() -> None:
     holder = types.SimpleNamespace(steps=0, rate=0.5)
 

@@ -12,10 +12,15 @@ from autodiff.compiler.code import EVERYTHING
 from autodiff.compiler.levels import Level, Uses
 from autodiff.compiler.reading import Reading
 from autodiff.compiler.watching import Globals, Watched, items_of
-from autodiff.core.arrays import array_or_scalar, copied, has_memory, is_scalar, layout
+from autodiff.core.arrays import array_or_scalar, copied, has_memory, is_scalar, layout, read_only
 from autodiff.core.spec import spec_of
 
 __all__ = ["Lifting"]
+
+
+_MANY = 64
+"""Numbers in a list from outside, above which they are no inputs, one by one."""
+_NUMBERS_AND_TEXTS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 
 class Lifting:
@@ -114,7 +119,8 @@ class Lifting:
         if self.frozen or not self.level.arrays or not numeric or counts:
             held = copied(value) if has_memory(value) else value
             self.reading.equal(held, var)
-            return value
+            # What cannot be an input must not be written into either: it would happen once
+            return value if self.frozen else read_only(value)
         array_or_scalar(value)  # refuses masked arrays and matrices by name
         shape = self.reading.constant(value.shape)
         self.reading.kind(
@@ -141,6 +147,8 @@ class Lifting:
         return copy
 
     def _sequence(self, value: Any, var: str, path: str) -> Any:
+        if len(value) > _MANY and all(type(part) in _NUMBERS_AND_TEXTS for part in value):
+            return self._whole(value, var, path, list)
         self.reading.kind(value, var, f" and len({var}) == {len(value)}")
         is_list = isinstance(value, (list, deque))
         one = copy(value) if is_list and not self.frozen else value
@@ -160,7 +168,17 @@ class Lifting:
         make = getattr(type(value), "_make", type(value))
         return make(parts)
 
+    def _whole(self, value: Any, var: str, path: str, look: Callable[[Any], list[Any]]) -> Any:
+        """A long list of numbers or texts, which is a witness as a whole."""
+        held = copy(value)
+        self.reading.kind(value, var, f" and {var} == {self.reading.constant(held)}")
+        if isinstance(value, tuple):
+            return value
+        return self._watched(path, value, value if self.frozen else copy(value), look)
+
     def _mapping(self, value: Any, var: str, path: str) -> Any:
+        if len(value) > _MANY and all(type(p) in _NUMBERS_AND_TEXTS for p in value.values()):
+            return self._whole(value, var, path, items_of)
         keys = tuple(value)
         self.reading.kind(value, var, f" and tuple({var}) == {self.reading.constant(keys)}")
         one = value if self.frozen else copy(value)

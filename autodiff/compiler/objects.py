@@ -148,6 +148,9 @@ class LiftingObjects(Lifting):
             self.named |= attributes_named(function.__code__)
             if not is_program_code(function):
                 continue
+            if getattr(cls, name, None) is function:
+                here = self.reading.constant(cls)
+                self.reading.demand(f"{here}.{name} is {self.reading.constant(function)}")
             plain = name in self.names and not (name.startswith("__") and name.endswith("__"))
             if plain and held is not None and not self.frozen and is_method(cls, name):
                 if name not in held:
