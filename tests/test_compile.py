@@ -134,6 +134,14 @@ CALLS: dict[str, tuple[Callable[..., Any], list[tuple[tuple[Any, ...], dict[str,
         lambda a, b: a / b if b != 3 else a // b,
         [((1.0, 2.0), {}), ((7, 3), {}), ((X, 2.0), {})],
     ),
+    "order of keys": (
+        lambda p: next(iter(p["q"][0].values())) * 2,
+        [(({"q": [{"b": X, "a": 2 * X}]},), {}), (({"q": [{"a": 2 * X, "b": X}]},), {})],
+    ),
+    "large integers": (
+        lambda x, n: x * n,
+        [((X, n), {}) for n in (2**70, 3, 2**64)] + [((X.astype("f4"), 2**70), {})],
+    ),
     "argument returned": (lambda x: [x, x[0], x.T, x * 1], [((X,), {})]),
 }
 
@@ -505,11 +513,64 @@ def test_derivatives_compile_once() -> None:
     for _ in range(3):
         ad.grad(compiled)(W)
         ad.hessian(compiled)(W)
-    path = next(iter(compiled._plans.values())).variants[0].paths.known[0]
-    first = path.native.derived
+    native = next(iter(compiled._plans.values())).variants[0].paths.known[0].native
+    derived, stored = dict(native.derived), dict(native.stored)
     ad.grad(compiled)(2 * W)
-    assert len(first) == len(path.native.derived)
-    assert all(len(d.forms) == 1 for d in first.values())
+    ad.hessian(compiled)(2 * W)
+    assert (native.derived, native.stored) == (derived, stored)
+    assert all(len(d.forms) == 1 for d in derived.values())
+
+
+def two_layers(w: Any, x: Any, scale: Any = 2.0) -> Any:
+    hidden = np.tanh(x @ w)
+    return np.sum(hidden**2) * scale, hidden, np.argmax(hidden), x
+
+
+def test_a_recorded_call_keeps_what_its_backward_pass_needs() -> None:
+    compiled = ad.compile(two_layers, backend="numpy")
+    w, x = np.linspace(-1.0, 1.0, 6).reshape(3, 2), POINTS
+    for _ in range(2):
+        for picked in (0, 1):
+
+            def f(w: Any, x: Any, call: Any, picked: int = picked) -> Any:
+                return np.sum(call(w, x)[picked])
+
+            for argnums in (0, 1, (0, 1)):
+                assert_same(
+                    ad.grad(f, argnums)(w, x, compiled), ad.grad(f, argnums)(w, x, two_layers)
+                )
+                second = [
+                    ad.grad(lambda w, c=c: np.sum(ad.grad(f)(w, x, c) ** 2))(w)
+                    for c in (compiled, two_layers)
+                ]
+                assert_same(*second)
+    native = next(iter(compiled._plans.values())).variants[0].paths.known[0].native
+    stored = native.stored[True, False, False]
+    assert stored is not None
+    assert "tanh" in [entry.primitive.name for entry in stored.first.tape]
+    assert "tanh" not in [entry.primitive.name for entry in stored.second.tape]
+
+
+def test_backward_through_a_recorded_call() -> None:
+    compiled = ad.compile(two_layers)
+    for dtype in (np.float32, np.float64, np.complex128):
+        w, x = (np.ones((3, 2)) / 4).astype(dtype), POINTS.astype(dtype)
+        grads = []
+        for call in (compiled, two_layers):
+            tensor = ad.Tensor(w)
+            out = call(tensor, x)[1]
+            loss = np.sum(np.abs(out) ** 2)
+            loss.backward(keep_tape=True)
+            loss.backward()
+            grads.append(tensor.grad)
+            with pytest.raises(ad.TapeReleasedError):
+                loss.backward()
+        assert_same(*grads)
+    x = ad.Tensor([0.0, 4.0])
+    out = np.sum(ad.compile(lambda x: np.where(x > 0, np.sqrt(x), 0.0))(x))
+    with ad.strong_zero(), np.errstate(all="ignore"):
+        out.backward()
+    assert_same(x.grad, np.array([0.0, 0.25]))
 
 
 def test_compiled_is_one_operation() -> None:

@@ -55,8 +55,12 @@ def test_auto_switches_when_native_code_is_there(native: dict[str, Any]) -> None
     backends.finish()
     assert native["built"] == 1
     np.testing.assert_allclose(compiled(X), np.sin(X) * 2)
-    np.testing.assert_allclose(ad.grad(lambda x: np.sum(compiled(x)))(X), np.cos(X) * 2)
-    assert native["runs"] == 2
+    assert native["runs"] == 1
+    for _ in range(2):
+        gradient = ad.grad(lambda x: np.sum(compiled(x)))(X)
+        np.testing.assert_allclose(gradient, np.cos(X) * 2)
+        backends.finish()
+    assert native["runs"] in (3, 4, 5)  # forward and back, at the latest in the second
 
 
 def test_a_named_backend_is_waited_for(native: dict[str, Any]) -> None:
@@ -72,6 +76,7 @@ def test_auto_stays_where_native_code_cannot_be_made(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(backends.warnings, "warn", lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr(backends, "_said", set())
     native["error"] = ValueError("no such instruction")
     native["go"].set()
     for factor in (2.0, 3.0):
@@ -81,6 +86,18 @@ def test_auto_stays_where_native_code_cannot_be_made(
         np.testing.assert_allclose(compiled(X), X * factor)
     assert len(said) == 1
     assert "ValueError: no such instruction" in said[0]
+
+
+def test_a_program_that_cannot_be_made_runs_in_another_way(
+    native: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "_said", set())
+    native["error"] = ValueError("no such instruction")
+    native["go"].set()
+    compiled = ad.compile(lambda x: np.sin(x) * 2, backend="llvm")
+    with pytest.warns(RuntimeWarning, match="ValueError: no such instruction.*NumPy"):
+        np.testing.assert_allclose(compiled(X), np.sin(X) * 2)
+    np.testing.assert_allclose(compiled(X), np.sin(X) * 2)
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

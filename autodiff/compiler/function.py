@@ -20,7 +20,7 @@ from autodiff.compiler.paths import MOST_PATHS, Failed, Options, Path
 from autodiff.compiler.program import Program
 from autodiff.compiler.recorder import recording
 from autodiff.compiler.results import Results, overlapping
-from autodiff.compiler.signatures import Statics, argument_names, leaf_key
+from autodiff.compiler.signatures import Statics, argument_names, leaf_key, orders
 from autodiff.compiler.tracing import Call, Trace, Unrecordable, trace
 from autodiff.compiler.variants import SIMPLE, Plan, Variant
 from autodiff.core.arrays import ARRAY, as_value, layout
@@ -134,7 +134,8 @@ class Compiled(Generic[P, R]):
     ) -> tuple[Plan, list[Any]]:
         leaves, structure = tree.flatten((args, keywords))
         mode = bool(modes.open) and modes.strong_zero
-        key = (structure, static, mode, *map(leaf_key, leaves))
+        order = orders((*args, *keywords.values()))
+        key = (structure, order, static, mode, *map(leaf_key, leaves))
         plan = self._plans.get(key)
         if plan is None:
             with self._lock:

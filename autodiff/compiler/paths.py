@@ -83,11 +83,13 @@ class Path:
         self.lock = threading.Lock()
         self.runner: Runner = _not_built
         first = start(self.tape, options.backend, self._switch)
-        if self.runner is _not_built:
-            self.runner = first
+        with self.lock:
+            if self.runner is _not_built:  # else the better one was there at once
+                self.runner = first
 
     def _switch(self, runner: Runner) -> None:
-        self.runner = runner
+        with self.lock:
+            self.runner = runner
 
     def run(self, values: Values) -> tuple[Any, ...]:
         """Run the program on plain arrays and numbers."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.compiler.signatures import fits
 from autodiff.core.arrays import ARRAY, as_value, is_array, is_number
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.modes import modes
@@ -132,6 +133,8 @@ class Recorder(Stage):
             divisor = inputs[1]
             if not (divisor if type(divisor) is not Number else ew.not_equal.call(divisor, 0)):
                 raise ZeroDivisionError("division by zero")
+        if any(type(value) is int and not fits(value) for value in inputs):
+            inputs = _without_large(inputs)
         if numbers:
             inputs = tuple([as_input(value, primitive) for value in inputs])
             given, inputs = inputs, self._promoted(primitive, inputs, params)
@@ -220,6 +223,14 @@ _ARITHMETIC = frozenset(
 
 _DIVISIONS = frozenset({ew.divide, ew.floor_divide, ew.remainder})
 _KINDS = {"f": float, "c": complex, "i": int}
+
+
+def _without_large(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Inputs with floats for integers that NumPy has none for; beside integers it refuses them."""
+    others = [spec_of(v).dtype for v in inputs if not (type(v) is int and not fits(v))]
+    if not others or not is_inexact(np.result_type(*others)):
+        return inputs
+    return tuple([float(v) if type(v) is int and not fits(v) else v for v in inputs])
 
 
 def _is_weak(value: Any) -> bool:

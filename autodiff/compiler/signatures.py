@@ -8,7 +8,7 @@ is looked at where it is read (`outside`).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -17,7 +17,7 @@ from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array, l
 from autodiff.core.dispatch import Box
 from autodiff.transforms.closure import example
 
-__all__ = ["Statics", "argument_names", "fits", "is_input", "leaf_key"]
+__all__ = ["Statics", "argument_names", "fits", "is_input", "leaf_key", "orders"]
 
 
 def fits(number: int) -> bool:
@@ -49,6 +49,18 @@ def leaf_key(leaf: Any) -> Any:
         array_or_scalar(leaf)  # refuses masked arrays and matrices by name
         return (kind, leaf.shape, leaf.dtype, layout(leaf)) if has_memory(leaf) else kind
     return (kind, leaf.__code__) if kind is FunctionType else kind
+
+
+def orders(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Orders of the keys of dicts, which a structure forgets and a program may go by."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, dict):
+            found.append(tuple(value))
+            found += orders(value.values())
+        elif isinstance(value, (list, tuple)):
+            found += orders(value)
+    return tuple(found)
 
 
 class Statics:
