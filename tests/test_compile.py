@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import numbers
 import pickle
 import threading
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -34,7 +36,9 @@ def assert_same(found: Any, expected: Any, exact: bool = False) -> None:
         if isinstance(b, str):
             assert a == b
             continue
-        np.testing.assert_allclose(a, b, rtol=0 if exact else 1e-10, atol=0 if exact else 1e-13)
+        digits = np.finfo(np.asarray(b).dtype).eps if np.asarray(b).dtype.kind in "fc" else 0
+        rtol, atol = (0, 0) if exact else (max(1e-10, 4 * digits), max(1e-13, digits))
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
         assert np.asarray(a).dtype == np.asarray(b).dtype
         assert np.shape(a) == np.shape(b)
 
@@ -44,6 +48,16 @@ def assert_same(found: Any, expected: Any, exact: bool = False) -> None:
 
 def of_many(x: Any, *rest: Any, scale: Any = 1.0, **named: Any) -> Any:
     return {"sum": x * scale + sum(rest), "named": [v * 2 for v in named.values()]}
+
+
+def filled(x: Any) -> Any:
+    out = np.zeros(3)
+    for i in range(3):
+        out[i] = x[i] * i
+    total = np.empty((2, 3))
+    total[0], total[1] = out, x
+    np.add(total, 1.0, out=total)
+    return total
 
 
 CALLS: dict[str, tuple[Callable[..., Any], list[tuple[tuple[Any, ...], dict[str, Any]]]]] = {
@@ -96,14 +110,48 @@ CALLS: dict[str, tuple[Callable[..., Any], list[tuple[tuple[Any, ...], dict[str,
         [((X, np.array(["a", "b"])), {}), ((X, np.array(["b", "b"])), {})],
     ),
     "two outputs": (lambda x: np.linalg.eigh(np.outer(x, x)).eigenvalues, [((X,), {})]),
+    "arrays made inside": (
+        lambda x: np.array([x[0], 2 * x[1]]) + np.asarray(x)[:2],
+        [((X,), {}), ((-X,), {})],
+    ),
+    "arrays filled inside": (filled, [((X,), {}), ((-X,), {})]),
+    "vectorize": (lambda x: np.vectorize(lambda v: v * 2 if v > 0 else v)(x), [((X,), {})]),
+    "kinds": (
+        lambda x, c, n: (
+            isinstance(x, np.ndarray),
+            isinstance(c, float),
+            isinstance(n, int),
+            isinstance(n, numbers.Integral),
+            np.isscalar(c),
+            isinstance(c, (list, tuple)),
+            f"{n}",
+            str(n),
+            {1: x, 2: 2 * x}[n],
+        ),
+        [((X, 2.0, 1), {}), ((X, 3.0, 2), {})],
+    ),
+    "division by zero": (
+        lambda a, b: a / b if b != 3 else a // b,
+        [((1.0, 2.0), {}), ((7, 3), {}), ((X, 2.0), {})],
+    ),
     "argument returned": (lambda x: [x, x[0], x.T, x * 1], [((X,), {})]),
 }
 
 
+BACKENDS = [
+    "auto",
+    "numpy",
+    pytest.param(
+        "llvm", marks=pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite")
+    ),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", list(CALLS))
-def test_calls(name: str) -> None:
+def test_calls(name: str, backend: str) -> None:
     function, calls = CALLS[name]
-    compiled = ad.compile(function)
+    compiled = ad.compile(function, backend=backend)
     for _ in range(2):
         for args, keywords in calls:
             assert_same(compiled(*args, **keywords), function(*args, **keywords))
@@ -322,6 +370,16 @@ def test_errors_are_those_of_the_program() -> None:
     assert_same(compiled(np.ones(2), np.array([1, 1])), np.ones(2))
 
 
+def test_division_of_numbers_by_zero() -> None:
+    compiled = ad.compile(lambda a, b: (a + 1) / (b * 1))
+    assert compiled(1.0, 2.0) == 1.0
+    for _ in range(2):
+        with np.errstate(all="ignore"), pytest.raises(ZeroDivisionError):
+            compiled(1.0, 0.0)
+    with np.errstate(all="ignore"):
+        assert compiled(np.float64(1.0), np.float64(0.0)) == np.inf
+
+
 def test_some_numbers_may_be_needed_themselves() -> None:
     compiled = ad.compile(lambda x, rate, axis: rate * np.sum(x, axis=axis))
     for axis in (0, 1):
@@ -417,11 +475,12 @@ def _swept(c: Any) -> Any:
     return out.data, w.grad
 
 
+@pytest.mark.parametrize("backend", BACKENDS[1:])
 @pytest.mark.parametrize("name", list(TRANSFORMS))
-def test_transforms_of_compiled(name: str) -> None:
+def test_transforms_of_compiled(name: str, backend: str) -> None:
     transform = TRANSFORMS[name]
     expected = transform(vector)
-    compiled = ad.compile(vector)
+    compiled = ad.compile(vector, backend=backend)
     for _ in range(2):
         assert_same(transform(compiled), expected)
 
@@ -617,7 +676,13 @@ def test_threads() -> None:
         (lambda: ad.compile(loss)(X, X, X), TypeError, "takes 2 positional arguments"),
         (lambda: ad.compile(loss)(np.ones(2), np.ones((2, 3))), ValueError, "matmul"),
         (lambda: ad.compile(lambda x: object())(X), ad.CompileError, "returns a object"),
-        (lambda: ad.compile(lambda x: np.array(x))(X), TypeError, "does not turn into an array"),
+        (lambda: ad.compile(lambda x: np.packbits(x > 0))(X), TypeError, "packbits"),
+        (lambda: ad.compile(lambda x: float(np.sum(x)))(X), TypeError, "would cut its derivative"),
+        (
+            lambda: ad.compile(lambda w: w.__iadd__(1))(ad.Tensor(X)),
+            ad.CompileError,
+            "the Tensor w",
+        ),
         (lambda: ad.compile(np.sin)(np.ma.array([1.0])), TypeError, "lose its mask"),
     ],
 )

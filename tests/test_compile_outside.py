@@ -504,13 +504,12 @@ def test_objects_that_own_something_are_not_copied() -> None:
 
 
 def test_nothing_that_was_recorded_stays() -> None:
-    class Held(np.ndarray):
-        pass
-
     large = np.ones(100_000)
 
     def f(x: Any) -> Any:
-        return np.sum(np.exp(x * large))
+        for _ in range(30):
+            x = np.tanh(x * large)
+        return np.sum(x)
 
     compiled = ad.compile(f)
     compiled(np.ones(100_000))
@@ -521,7 +520,7 @@ def test_nothing_that_was_recorded_stays() -> None:
     gc.collect()
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert kept < 400_000
+    assert kept < 10 * large.nbytes  # a backend has work space
 
 
 # --- what is changed outside ----------------------------------------------------------------------

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from types import MethodType
 from typing import Any, Generic, NamedTuple, cast, overload
 
+import numpy as np
+
 from autodiff import tree
 from autodiff.compiler.backends import check_backend
-from autodiff.compiler.levels import LEVELS, Level
+from autodiff.compiler.levels import LEVELS, Level, Uses, levels_from
 from autodiff.compiler.native import call_path
 from autodiff.compiler.paths import MOST_PATHS, Failed, Options, Path
 from autodiff.compiler.program import Program
@@ -194,7 +197,8 @@ class Compiled(Generic[P, R]):
             if found is None:
                 self._misses += 1
                 try:
-                    found = trace(self._call(plan, leaves, args, keywords), variant.level)
+                    call = self._call(plan, leaves, args, keywords)
+                    found = trace(call, variant.level, Uses())
                 except Unrecordable as error:
                     raise Failed from error
                 if found.reads.inputs != variant.outside:
@@ -255,21 +259,24 @@ class Compiled(Generic[P, R]):
         An integer from outside is a witness at first. Where programs are recorded again and again,
         it may be one that counts: then it is an input.
         """
-        levels = list(LEVELS[plan.level :])
-        if len(plan.variants) >= _AGAIN and plan.level == 0:
-            levels.insert(0, LEVELS[0]._replace(counters=True))
+        uses = Uses()
+        levels = levels_from(plan.level, uses)
+        if len(plan.variants) >= _AGAIN:
+            again = LEVELS[plan.level]._replace(counters=True)
+            levels = itertools.chain([again], levels)
+        failed: Exception | None = None
         for level in levels:
             try:
-                found = trace(call, level)
+                found = trace(call, level, uses)
             except (CompileError, Unrecordable):
                 raise
-            except Exception:
-                if level == levels[-1]:
-                    raise
+            except Exception as error:
+                failed = failed or error
             else:
                 plan.level = LEVELS.index(level._replace(counters=False))
                 return found, level
-        raise AssertionError
+        assert failed is not None
+        raise failed
 
     def _warn(self, plan: Plan) -> None:
         if plan.warned:
@@ -380,6 +387,16 @@ class Compiled(Generic[P, R]):
 
 def _value(leaf: Any) -> Any:
     return leaf if type(leaf) is ARRAY or isinstance(leaf, Box) else as_value(leaf)
+
+
+@overload
+def compile(
+    f: np.ufunc,
+    *,
+    backend: str = ...,
+    static_argnames: str | Sequence[str] = ...,
+    reassociate: bool = ...,
+) -> Compiled[..., Any]: ...
 
 
 @overload

@@ -9,7 +9,7 @@ from copy import copy
 from typing import Any
 
 from autodiff.compiler.code import EVERYTHING
-from autodiff.compiler.levels import Level
+from autodiff.compiler.levels import Level, Uses
 from autodiff.compiler.reading import Reading
 from autodiff.compiler.watching import Globals, Watched, items_of
 from autodiff.core.arrays import array_or_scalar, copied, has_memory, is_scalar, layout
@@ -26,8 +26,9 @@ class Lifting:
     variable, number : functions of a value and a name
         Make a box of the recorder of an array, and of a Python number.
     level : Level
-        Whether Python's numbers become inputs, integers too, and whether arrays do; else they are
-        witnesses.
+        What becomes an input; the rest are witnesses.
+    uses : Uses
+        To note what the function uses in.
     names : frozenset of str
         Attributes that are looked at.
 
@@ -44,11 +45,13 @@ class Lifting:
         variable: Callable[[Any, str], Any],
         number: Callable[[Any, str], Any],
         level: Level,
+        uses: Uses,
         names: frozenset[str],
     ) -> None:
         self.variable = variable
         self.number = number
         self.level = level
+        self.uses = uses
         self.names = names
         self.named: set[str] = set()
         self.inputs: list[str] = []
@@ -85,6 +88,7 @@ class Lifting:
     # --- numbers and arrays ---------------------------------------------------------------------
 
     def _number(self, value: Any, var: str, path: str) -> Any:
+        self.uses.numbers = True
         inputs = self.level.counters if type(value) is int else self.level.numbers
         if inputs and not self.frozen:
             self.reading.kind(value, var)
@@ -104,6 +108,7 @@ class Lifting:
         return self._input(self.variable(value, path), var, path)
 
     def _array(self, value: Any, var: str, path: str) -> Any:
+        self.uses.arrays = True
         numeric = value.dtype.kind in "fciub"
         counts = is_scalar(value) and value.dtype.kind in "iub"
         if self.frozen or not self.level.arrays or not numeric or counts:

@@ -170,6 +170,8 @@ class LiftingObjects(Lifting):
     def _foreign(self, value: Any, var: str, path: str) -> Any:
         """An object of another library, or of C: itself, with the same arrays in it."""
         self.reading.same(value, var)
+        if type(value).__module__.startswith("weakref"):
+            return value  # a cache
         if self.foreign >= _FOREIGN_DEPTH or isinstance(value, io.IOBase):
             return value
         held = getattr(value, "__dict__", None)

@@ -34,6 +34,7 @@ from weakref import ref
 
 import numpy as np
 
+from autodiff import numpy as differentiable
 from autodiff.compiler.code import (
     attributes_named,
     globals_named,
@@ -41,7 +42,7 @@ from autodiff.compiler.code import (
     is_program_code,
 )
 from autodiff.compiler.draws import refuse_clocks
-from autodiff.compiler.levels import Level
+from autodiff.compiler.levels import Level, Uses
 from autodiff.compiler.objects import LiftingObjects
 from autodiff.compiler.signatures import fits
 from autodiff.compiler.watching import content_of, items_of
@@ -49,8 +50,15 @@ from autodiff.core.arrays import (
     is_array,
 )
 from autodiff.core.dispatch import Box
+from autodiff.numpy.creation import OVERRIDES
 
 __all__ = ["Lifted", "lifted"]
+
+_NAMESPACE: dict[int, Any] = {
+    id(np): differentiable,
+    **{id(getattr(np, name)): function for name, function in OVERRIDES.items()},
+}
+"""What stands for NumPy, and for its functions that take no Tensors."""
 
 _PLAIN = (str, bytes, int, complex, range, frozenset, np.dtype)
 """Types of witnesses that are compared by value."""
@@ -66,6 +74,11 @@ class Lifted(LiftingObjects):
         if known is not None:
             self.reading.demand(f"{var} is {known[2]}")
             return known[1]
+        if id(value) in _NAMESPACE:
+            self.uses.numpy = True
+            if self.level.namespace and not self.frozen:
+                self.reading.same(value, var)
+                return _NAMESPACE[id(value)]
         kind = type(value)
         if value is None or value is Ellipsis or kind is bool or isinstance(value, enum.Enum):
             return self.reading.same(value, var)
@@ -206,8 +219,9 @@ def lifted(
         Gives a new `Lifted`. It is called until no further names are found on the way.
     """
     names: frozenset[str] = frozenset()
+    level = Level(integers=False, numbers=False, arrays=True, namespace=False)
     while True:
-        trial = Lifted(lambda v, _: v, lambda v, _: v, Level(False, False, True), names)
+        trial = Lifted(lambda v, _: v, lambda v, _: v, level, Uses(), names)
         for root in roots:
             trial.lift(*root)
         if trial.named <= names:

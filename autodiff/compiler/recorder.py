@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_value, is_array, is_number
-from autodiff.core.dispatch import Box
+from autodiff.core.arrays import ARRAY, as_value, is_array, is_number
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.errors import CompileError
+from autodiff.interpret.call_sites import is_library
 from autodiff.interpret.operands import as_input
 from autodiff.ops import elementwise as ew
 from autodiff.tape.calls import Calls
@@ -35,10 +36,48 @@ __all__ = ["Number", "Recorder", "recording"]
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
-class Number(Tensor):
+class Traced(Tensor):
+    """A Tensor of a recorder, which stands for an array: to the program it is one."""
+
+    __slots__ = ()
+
+    def _seen_as(self) -> type:
+        """What ``isinstance`` in a program asks; this package and NumPy see what it is."""
+        caller = sys._getframe(1).f_code
+        if is_library(caller.co_filename) and caller.co_name != "isscalar":
+            return type(self)
+        return self._stands_for()
+
+    __class__ = property(_seen_as)
+
+    def _stands_for(self) -> type:
+        return ARRAY if self.shape else self.dtype.type
+
+    def __repr__(self) -> str:
+        return repr(concrete(self))
+
+    def __str__(self) -> str:
+        return str(concrete(self))
+
+
+class Number(Traced):
     """A Python number that a compiled function was called with, or reads from outside."""
 
     __slots__ = ()
+
+    def _stands_for(self) -> type:
+        return _KINDS[self.dtype.kind]
+
+    def __repr__(self) -> str:
+        return repr(_python(self))
+
+    def __str__(self) -> str:
+        if self.dtype.kind == "i":  # names something, more likely than not
+            return str(int(self))
+        return str(_python(self))
+
+    def __hash__(self) -> int:
+        return hash(as_value(self._interpreter.expose(self, "hash()")).item())
 
     def _number(self, converter: str) -> Any:
         return self._interpreter.expose(self, f"{converter}()")
@@ -64,7 +103,7 @@ class Recorder(Stage):
     guards_masks = True
 
     def __init__(self) -> None:
-        super().__init__(Tensor, Calls())
+        super().__init__(Traced, Calls())
         self.captured: list[Any] = []
         self.raised: Exception | None = None
         self._known: dict[int, tuple[Any, int]] = {}
@@ -89,6 +128,10 @@ class Recorder(Stage):
         if inner is not None and self.level < inner.level:
             return inner.process(primitive, inputs, params)
         numbers = any(type(value) is Number for value in inputs)
+        if numbers and primitive in _DIVISIONS and all(map(_is_weak, inputs)) and _by_operator():
+            divisor = inputs[1]
+            if not (divisor if type(divisor) is not Number else ew.not_equal.call(divisor, 0)):
+                raise ZeroDivisionError("division by zero")
         if numbers:
             inputs = tuple([as_input(value, primitive) for value in inputs])
             given, inputs = inputs, self._promoted(primitive, inputs, params)
@@ -173,6 +216,10 @@ _ARITHMETIC = frozenset(
         *(ew.power, ew.negative, ew.positive, ew.absolute),
     }
 )
+
+
+_DIVISIONS = frozenset({ew.divide, ew.floor_divide, ew.remainder})
+_KINDS = {"f": float, "c": complex, "i": int}
 
 
 def _is_weak(value: Any) -> bool:

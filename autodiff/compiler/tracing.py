@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from autodiff import tree
 from autodiff.compiler.draws import Draws
-from autodiff.compiler.levels import Level
+from autodiff.compiler.levels import Level, Uses
 from autodiff.compiler.outside import Lifted, lifted
 from autodiff.compiler.recorder import Recorder
 from autodiff.compiler.results import Results, Written, fixed_value
@@ -49,7 +49,7 @@ class Trace(NamedTuple):
     """Which leaves of the arguments are inputs."""
 
 
-def trace(call: Call, level: Level) -> Trace:
+def trace(call: Call, level: Level, uses: Uses) -> Trace:
     """Evaluate a function once, and write down what it does.
 
     Raises
@@ -65,6 +65,8 @@ def trace(call: Call, level: Level) -> Trace:
     places: list[int] = []
     for i, (leaf, name) in enumerate(zip(call.leaves, call.names, strict=True)):
         python = is_number(leaf) and type(leaf) in (int, float, complex)
+        uses.integers |= type(leaf) is int
+        uses.numbers |= python
         traced = not python or (level.integers if type(leaf) is int else level.numbers)
         if is_input(leaf) and traced:
             box = recorder.number(leaf, name) if python else _variable(recorder, leaf, name)
@@ -80,6 +82,7 @@ def trace(call: Call, level: Level) -> Trace:
             lambda value, name: _variable(recorder, value, name),
             recorder.number,
             level,
+            uses,
             names,
         )
 

@@ -40,6 +40,8 @@ class Engine(NamedTuple):
         Whether it computes with NumPy, so that NumPy's BLAS decides.
     compiles : bool
         Whether the first call of a function makes a program of it, which the report shows apart.
+    helper : str
+        Distribution that it computes with where that is installed, which the report names.
     """
 
     title: str
@@ -49,13 +51,21 @@ class Engine(NamedTuple):
     distribution: str
     numpy_based: bool
     compiles: bool = False
+    helper: str = ""
 
 
 ENGINES = {
     "autodiff": Engine("autodiff", "own", "PROGRAMS", "autodiff", "autodiff", True),
     "autodiff-grad": Engine("ad.grad", "functional", "FUNCTIONAL", "autodiff", "autodiff", True),
     "autodiff-compiled": Engine(
-        "compiled", "compiled", "PROGRAMS", "autodiff", "autodiff", True, compiles=True
+        "compiled",
+        "compiled",
+        "PROGRAMS",
+        "autodiff",
+        "autodiff",
+        True,
+        compiles=True,
+        helper="llvmlite",
     ),
     "numpy": Engine("NumPy by hand", "hand", "PROGRAMS", "numpy", "numpy", True),
     "torch": Engine("PyTorch", "pytorch", "PROGRAMS", "torch", "torch", False),
@@ -89,8 +99,6 @@ def programs(engine: str) -> dict[str, Implementation]:
     ------
     ModuleNotFoundError
         The engine is not installed.
-    UnsupportedError
-        It is, but not with what this engine needs.
 
     Examples
     --------

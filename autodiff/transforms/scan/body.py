@@ -107,7 +107,9 @@ class Body:
         substitutes = {
             id(origin(box)): value for box, value in zip(self.outside, outside, strict=True)
         }
-        return Capture(substitutes, unknown)
+        capture = Capture(substitutes, unknown)
+        capture.transform = "scan"
+        return capture
 
     def _evaluated(self, capture: Capture, boxed: bool, *values: Any) -> tuple[Any, ...]:
         carries = self.carry.num_leaves

@@ -24,12 +24,7 @@ from autodiff.transforms.scan.layout import Flags, Layout, chosen, cut, until_se
 from autodiff.transforms.scan.replay import Replayed, alike, programs
 from autodiff.transforms.scan.reversal import go_back
 from autodiff.transforms.scan.schedule import first_snapshots, segment_size, snapshots_for
-from autodiff.transforms.scan.steps import (
-    BatchStep,
-    FlatStep,
-    PullStep,
-    PushStep,
-)
+from autodiff.transforms.scan.steps import BatchStep, FlatStep, PullStep, PushStep
 
 __all__ = ["Checkpoint", "Scan"]
 
@@ -72,8 +67,9 @@ class Scan(Call):
 
     Attributes
     ----------
-    body : the step; recorded on slices it gives `held_tape`.
+    body : the step, also as `step`; recorded on slices it gives `held_tape`.
     carries, scanned, outside, stacked, summed : the numbers of `layout`.
+    hidden : how many outputs are carries that were kept.
     """
 
     def __init__(

@@ -34,8 +34,10 @@ from autodiff.transforms.scan.layout import Grown
 
 __all__ = ["Programs", "Replayed", "alike", "programs"]
 
+PATHS = 4
+"""Tapes of one step: one for each way that its function goes, as far as there are few."""
 PATIENCE = 3
-"""How often a tape may prove to be of another path before it is given up."""
+"""How often none of them may describe a step before they are given up."""
 
 
 class _OtherPath(Exception):
@@ -53,7 +55,7 @@ class Replayed:
 
     def __init__(self, function: Callable[..., tuple[Any, ...]]) -> None:
         self.function = function
-        self.program: Callable[..., tuple[Any, ...]] | None = None
+        self.paths: list[Callable[..., tuple[Any, ...]]] = []
         self.calls = 0
         self.misses = 0
 
@@ -62,13 +64,15 @@ class Replayed:
         self.calls += 1
         if self.calls == 1 or self.misses >= PATIENCE or modes.debug:
             return self.function(*values)
-        if self.program is None:
+        for path in self.paths:
+            try:
+                return path(*values)
+            except _OtherPath:
+                continue
+        if len(self.paths) < PATHS:
             return self._staged(values)
-        try:
-            return self.program(*values)
-        except _OtherPath:
-            self.misses += 1
-            return self.function(*values)
+        self.misses += 1
+        return self.function(*values)
 
     def _staged(self, values: Sequence[Any]) -> tuple[Any, ...]:
         structure = tree.flatten(tuple(range(len(values))))[1]
@@ -80,7 +84,7 @@ class Replayed:
         except Exception:  # code that Tensors do not go through; a fault of its own shows again
             self.misses = PATIENCE
             return self.function(*values)
-        self.program = straight_line(pruned(tape))
+        self.paths.append(straight_line(pruned(tape)))
         return tuple(outs)
 
 

@@ -19,6 +19,7 @@ from autodiff.transforms.scan.collect import Collected
 from autodiff.transforms.scan.layout import cut
 from autodiff.transforms.scan.replay import Replayed, programs
 from autodiff.transforms.scan.schedule import schedule, segment_size, snapshots_for
+from autodiff.transforms.scan.steps import FlatStep
 
 if TYPE_CHECKING:
     from autodiff.transforms.scan.operation import Scan
@@ -183,14 +184,18 @@ class Revolve(Call):
         """Leave it one operation: what it runs again has no place on a tape."""
 
     def _evaluated(self, *values: Any) -> tuple[Any, ...]:
+        step, pull = self.scan.step, self.pulling.step
+        if any(isinstance(value, Box) for value in values):
+            return self._run(step, pull, values)
+        with programs() as replayed:
+            step = replayed.setdefault(self.scan, Replayed(step)).__call__
+            pull = replayed.setdefault(self.pulling, Replayed(pull)).__call__
+            return self._run(step, pull, values)
+
+    def _run(self, step: FlatStep, pull: FlatStep, values: Values) -> tuple[Any, ...]:
+        """Do what the schedule says."""
         scan, pulling = self.scan, self.pulling
         total, states, rows, fixed = cut(values, self.sizes)
-        plain = not any(isinstance(value, Box) for value in values)
-        step, pull = scan.step, pulling.step
-        if plain:
-            with programs() as replayed:
-                step = replayed.setdefault(scan, Replayed(step)).__call__
-                pull = replayed.setdefault(pulling, Replayed(pull)).__call__
         order = scan.order()
         outside = fixed[: scan.outside]
         known: dict[int, Values] = {

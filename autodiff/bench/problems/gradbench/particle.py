@@ -20,23 +20,22 @@ from autodiff.bench.workload import Workload
 
 __all__ = ["PROBLEMS", "WORKLOADS"]
 
-_STEP = 0.1
 
-
-def _flight(evaluations: int) -> dict[str, Any]:
+def _flight(evaluations: int, h: float = 0.1) -> dict[str, Any]:
     return {
         "w": 0.0,
         "position": np.array([0.0, 8.0]),
         "velocity": np.array([0.75, 0.0]),
         "charges": np.array([[10.0, 10.0], [10.0, 0.0]]),
         "shift": np.array([[0.0, -1.0], [0.0, 0.0]]),
+        "h": h,
         "evaluations": evaluations,
     }
 
 
 def _landing(library: Any, inputs: Inputs) -> Callable[..., Any]:
     position, velocity = inputs["position"], inputs["velocity"]
-    charges, shift = inputs["charges"], inputs["shift"]
+    charges, shift, h = inputs["charges"], inputs["shift"], inputs["h"]
 
     def objective(w: Any) -> Any:
         moved = charges + shift * w
@@ -48,11 +47,11 @@ def _landing(library: Any, inputs: Inputs) -> Callable[..., Any]:
 
         def is_above(carry: Any) -> Any:
             x, v = carry
-            return x[1] + _STEP * v[1] > 0.0
+            return x[1] + h * v[1] > 0.0
 
         def step(carry: Any) -> Any:
             x, v = carry
-            return x + _STEP * v, v - _STEP * slope(x)
+            return x + h * v, v - h * slope(x)
 
         x, v = library.advance(is_above, step, (position, velocity))
         return (x[0] - x[1] / v[1] * v[0]) ** 2
@@ -67,10 +66,12 @@ def _landing_by_hand(inputs: Inputs) -> Program:
         for charge, shift in zip(inputs["charges"].tolist(), inputs["shift"].tolist(), strict=True)
     ]
 
+    h = inputs["h"]
+
     def value_and_slope(w: float) -> tuple[float, float]:
         (x, y), (u, v) = inputs["position"].tolist(), inputs["velocity"].tolist()
         d_x = d_y = d_u = d_v = 0.0
-        while y + _STEP * v > 0:
+        while y + h * v > 0:
             a_x = a_y = d_a_x = d_a_y = 0.0
             for c_x, c_y, shift in charges:
                 r_x, r_y, d_r_y = x - c_x, y - c_y - shift * w, d_y - shift
@@ -81,9 +82,9 @@ def _landing_by_hand(inputs: Inputs) -> Program:
                 a_y += r_y * force
                 d_a_x += d_x * force + r_x * d_force
                 d_a_y += d_r_y * force + r_y * d_force
-            x, y, d_x, d_y = x + _STEP * u, y + _STEP * v, d_x + _STEP * d_u, d_y + _STEP * d_v
-            u, v = u + _STEP * a_x, v + _STEP * a_y
-            d_u, d_v = d_u + _STEP * d_a_x, d_v + _STEP * d_a_y
+            x, y, d_x, d_y = x + h * u, y + h * v, d_x + h * d_u, d_y + h * d_v
+            u, v = u + h * a_x, v + h * a_y
+            d_u, d_v = d_u + h * d_a_x, d_v + h * d_a_y
         end = x - y / v * u
         d_end = d_x - y / v * d_u - (d_y * v - y * d_v) / (v * v) * u
         return end * end, 2 * end * d_end
