@@ -808,3 +808,43 @@ def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path: Path) -> None:
     native = llvm.compile_kernels(scaled_sum(4), cache=store)
     assert not native.from_disk
     assert store.get(store.key("x")) is None
+
+
+def test_a_folder_of_others_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autodiff.compiler.llvm import disk
+
+    monkeypatch.setenv(disk.VARIABLE, str(tmp_path / "new"))
+    assert disk.default() is not None
+    monkeypatch.setenv(disk.VARIABLE, str(tmp_path))
+    assert disk.default() is not None
+    if hasattr(os, "getuid"):
+        tmp_path.chmod(0o777)
+        assert disk.default() is None, "anybody could put code there"
+    monkeypatch.delenv(disk.VARIABLE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    usual = disk.default()
+    assert usual is not None
+    assert usual.folder.name == "kernels"
+
+
+def test_much_between_steps_is_not_on_the_stack() -> None:
+    """Columns by the thousand, of many reductions, in a thread with little stack."""
+    n, m = 6, 3000
+    load = Node("load", (), F8, Access(0, 0, (1, m)))
+    ops = ("add", "maximum", "minimum", "multiply") * 3
+    reductions = tuple(Reduction(op, 0, i) for i, op in enumerate(ops))
+    buffers = [Buffer(F8, n * m, "input", 0)]
+    nodes, stores = [], []
+    for i in range(len(ops)):
+        buffers.append(Buffer(F8, m, "output", i))
+        nodes.append(Node("register", (), F8, i))
+        stores.append(Store(Access(1 + i, 0, (1,)), i))
+    stages = (Stage((n,), (load,), (), reductions), Stage((), tuple(nodes), tuple(stores)))
+    kernels = Kernels(tuple(buffers), (Nest((m,), stages),), 0)
+    native = llvm.compile_kernels(kernels, cache=None)
+    assert "@malloc" in native.ir
+    x = np.random.default_rng(0).normal(size=(n, m))
+    outputs = [np.empty(m) for _ in ops]
+    assert native(x.ravel(), workspace(0), *outputs) == 0
+    for op, out in zip(ops, outputs, strict=True):
+        np.testing.assert_allclose(out, getattr(np, op).reduce(x, axis=0), rtol=1e-12)

@@ -74,7 +74,7 @@ class _Rows:
 
     def __init__(self, kernels: Kernels) -> None:
         self.buffers = list(kernels.buffers)
-        self.workspace = -(-kernels.workspace // 64) * 64
+        self.begin = self.end = self.workspace = -(-kernels.workspace // 64) * 64
 
     def steps(self, steps: Sequence[Step]) -> tuple[Step, ...]:
         done: list[Step] = []
@@ -94,14 +94,18 @@ class _Rows:
         extent = nest.outer[axis]
         width = min(extent, STRIP)
         whole, rest = divmod(extent, width)
+        self.end = self.begin
         strips: list[Step] = [self.strip(nest, axis, width, whole, 0)]
         if rest:
+            self.end = self.begin
             strips.append(self.strip(nest, axis, rest, 1, whole * width))
         return strips
 
     def row(self, dtype: np.dtype[Any], width: int) -> int:
-        self.buffers.append(Buffer(dtype, width, "temporary", self.workspace))
-        self.workspace += -(-width * dtype.itemsize // 64) * 64
+        """A row of memory, which other nests have for theirs."""
+        self.buffers.append(Buffer(dtype, width, "temporary", self.end))
+        self.end += -(-width * dtype.itemsize // 64) * 64
+        self.workspace = max(self.workspace, self.end)
         return len(self.buffers) - 1
 
     def strip(self, nest: Nest, axis: int, width: int, count: int, first: int) -> Nest:

@@ -25,6 +25,11 @@ def table_size(kernels: Kernels) -> int:
     return 1 + sum(buffer.role != "temporary" for buffer in kernels.buffers)
 
 
+BODY = "autodiff_body"
+
+ON_STACK = 32_768
+"""Bytes between steps that lie on the stack; threads may have little of it."""
+
 BYTE = integer(1)
 
 
@@ -44,14 +49,30 @@ class _ProgramWriter:
 
     def write(self) -> None:
         """Write everything."""
-        run = Function(self.module, RUN, "i32", [(pointer, "table")], linkage="")
+        parameters = [(pointer, "table")]
+        body = Function(self.module, BODY, "i32", parameters)
+        self.steps(body, self.kernels.steps, ())
+        body.finish(body.constant(I32, 0))
+        run = Function(self.module, RUN, "i32", parameters, linkage="")
+        table = run.parameters[0]
         more = self.kernels.workspace - self.lent
+        own = None
+        if more > ON_STACK:
+            self.module.declare("malloc", "ptr", ["i64"])
+            own = run.call(pointer, "malloc", [run.constant(I64, more)])
+            missing = run.value(BOOL, f"icmp eq ptr {own.name}, null")
+            run.line(f"br i1 {missing.name}, label %missing, label %there")
+            run.label("missing")
+            run.line("ret i32 2")
+            run.label("there")
         if more:
-            own = run.array(BYTE, more)
-            table = run.parameters[0]
-            run.store(own, run.element(pointer, table, run.constant(I64, self.scratch)))
-        self.steps(run, self.kernels.steps, ())
-        run.finish(run.constant(I32, 0))
+            memory = run.array(BYTE, more) if own is None else own
+            run.store(memory, run.element(pointer, table, run.constant(I64, self.scratch)))
+        status = run.call(I32, BODY, [table])
+        if own is not None:
+            self.module.declare("free", "void", ["ptr"])
+            run.line(f"call void @free(ptr {own.name})")
+        run.finish(status)
 
     def steps(self, run: Function, steps: tuple[Step, ...], passes: tuple[Value, ...]) -> None:
         waiting: list[Nest] = []
