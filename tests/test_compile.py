@@ -572,6 +572,19 @@ def test_backward_through_a_recorded_call() -> None:
         out.backward()
     assert_same(x.grad, np.array([0.0, 0.25]))
 
+    w, batch, shift = ad.Tensor(W), POINTS.copy(), np.ones(2)
+    linear = ad.compile(lambda w, x, b: np.sum(np.tanh(x @ w + b)))
+    expected = ad.grad(linear.__wrapped__)(W, batch, shift)
+    out = linear(w, batch, shift)
+    batch[...] = shift[...] = 5.0  # what was recorded keeps what it saw
+    out.backward()
+    assert_same(w.grad, expected)
+    shifted = linear(w, POINTS.copy(), shift)
+    with ad.strong_zero(), pytest.raises(ad.TapeError, match="open it around the call too"):
+        shifted.backward()
+    with ad.strong_zero():
+        linear(w, POINTS.copy(), shift).backward()
+
 
 def test_compiled_is_one_operation() -> None:
     compiled = ad.compile(vector)

@@ -20,11 +20,12 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.compiler.paths import Options, Path, Paths
-from autodiff.core.arrays import ones, scalar_form
+from autodiff.core.arrays import frozen, has_memory, ones, scalar_form
 from autodiff.core.dispatch import Box, observer
 from autodiff.core.modes import modes
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.errors import TapeError
 from autodiff.interpret.boxed import run
 from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.reverse import Reverse
@@ -160,13 +161,24 @@ class Stored(Native):
         assert general is not None
         kept = [native.path.flat.outputs[i].spec.dtype for i in range(native.path.results)]
 
+        saves = tuple([flag or i in needed for i, flag in enumerate(active)])
+
         def save(out: Any, params: Any, *xs: Any) -> tuple[Any, ...]:
-            return out.residuals, xs
+            return out.residuals, [
+                x if own or not has_memory(x) or frozen(x) else None
+                for x, own in zip(xs, saves, strict=True)
+            ]
 
         def pull(g: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
             residuals, xs = saved
             gs = g[: native.path.results]
             if modes.open and modes.strong_zero:
+                if any(x is None for x in xs):
+                    raise TapeError(
+                        f"{native.name}: a compiled function that was called outside of "
+                        "strong_zero() keeps too little for a sweep inside of it; open it around "
+                        "the call too"
+                    )
                 return native.pull(active, xs, (), gs)
             gs = [
                 part if part.dtype == dtype else ew.convert.call(part, dtype=dtype)
@@ -176,7 +188,7 @@ class Stored(Native):
             return tuple(next(found) if flag else None for flag in active)
 
         self.pullbacks[active] = Pullback(
-            self, save, pull, general.saves, general.names, general.rule_names
+            self, save, pull, saves, general.names, general.rule_names
         )
 
     def _forward(self, *xs: Any) -> tuple[Any, ...]:
@@ -250,9 +262,10 @@ def _both_passes(function: FlatFunction, active: tuple[bool, ...], *values: Any)
 
 def _recorded_by(values: Values) -> tuple[bool, ...] | None:
     """Which inputs reverse mode differentiates by, where it alone looks at a call."""
-    if observer() is not None or (
-        modes.open and (modes.debug or modes.no_grad_level or modes.capture)
-    ):
+    special = modes.open and (
+        modes.debug or modes.no_grad_level or modes.capture or modes.strong_zero
+    )
+    if special or observer() is not None:
         return None
     active = []
     for value in values:
