@@ -472,6 +472,19 @@ def test_in_place_changes_and_rebinding_record_nothing_new(name: str) -> None:
     assert compiled.cache_info().misses == 1
 
 
+def test_what_keeps_making_programs_is_named() -> None:
+    holder = types.SimpleNamespace(name="")
+    compiled = ad.compile(lambda x: x * len(holder.name))
+    for i in range(32):
+        holder.name = "x" * i
+        np.testing.assert_allclose(compiled(X), X * i)
+    holder.name = "other"
+    with pytest.warns(RuntimeWarning, match=r"recorded 32 times .* because of holder\.name,"):
+        np.testing.assert_allclose(compiled(X), X * 5)
+    np.testing.assert_allclose(compiled(X), X * 5)
+    assert compiled.cache_info().programs == 32
+
+
 def test_methods_that_are_bound_anew() -> None:
     class Shape:
         def size(self, x: Any) -> Any:

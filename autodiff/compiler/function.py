@@ -6,6 +6,7 @@ import functools
 import itertools
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from types import MethodType
 from typing import Any, Generic, NamedTuple, cast, overload
@@ -234,7 +235,7 @@ class Compiled(Generic[P, R]):
                 if outside is not None:
                     return variant, outside
             if len(plan.variants) >= MOST_PATHS:
-                self._warn(plan)
+                self._warn(plan, leaves)
                 return None
             self._misses += 1
             call = self._call(plan, leaves, args, keywords)
@@ -279,17 +280,20 @@ class Compiled(Generic[P, R]):
         assert failed is not None
         raise failed
 
-    def _warn(self, plan: Plan) -> None:
+    def _warn(self, plan: Plan, leaves: Sequence[Any]) -> None:
+        """Say once what keeps making other programs."""
         if plan.warned:
             return
         plan.warned = True
+        names = Counter(v.difference(self.__wrapped__, leaves) for v in plan.variants)
+        changing = " and ".join(name for name, _ in names.most_common(2) if name) or "what it reads"
         warnings.warn(
             f"compile: {self._name} has been recorded {MOST_PATHS} times for one form of its "
-            "arguments, because something that it reads from outside, or a number that it needs "
-            "itself, was another each time; it runs as it is written from now on. Pass what "
-            "changes as an array, or as an argument that is computed with",
+            f"arguments, because of {changing}, which made another program each time; it runs as "
+            "it is written where there is yet another. Pass what changes as an array, or compute "
+            "with it instead of choosing by it",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
     # --- looking at it --------------------------------------------------------------------------

@@ -70,6 +70,7 @@ class Lifted(LiftingObjects):
     def lift(self, value: Any, expression: str, path: str) -> Any:
         """Return what stands for a value; `expression` reads it again, `path` names it."""
         var = self.reading.value(expression)
+        self.reading.path = path
         known = self._memo.get((id(value), self.frozen))
         if known is not None:
             self.reading.demand(f"{var} is {known[2]}")

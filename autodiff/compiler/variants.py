@@ -29,6 +29,7 @@ class Variant:
         self.outside = found.reads.inputs
         self.on_tensors = bool(found.reads.tensors)
         self.read = read
+        self.difference = found.reads.reading.difference
         self.level = level
         self.paths = Paths(name, options)
         self.first: Trace | None = found
