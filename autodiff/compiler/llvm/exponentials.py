@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from autodiff.compiler.llvm.formats import (
     clamped,
+    exactly_fused,
     fast_sum,
     format_of,
     fused,
@@ -122,7 +123,7 @@ def quotient(above: Value, lost_above: Value, part: Value, lost: Value) -> Value
     rest = rest + lost
     inverse = one / below
     ratio = above * inverse
-    wrong = fused(-ratio, below, above) + fused(-ratio, rest, lost_above)
+    wrong = exactly_fused(-ratio, below, above) + fused(-ratio, rest, lost_above)
     return fused(wrong, inverse, ratio)
 
 

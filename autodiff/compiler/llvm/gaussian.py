@@ -7,7 +7,14 @@ varies little, a polynomial of ``(a - k) / (a + k)``.
 from __future__ import annotations
 
 from autodiff.compiler.llvm.exponentials import quotient, series_of
-from autodiff.compiler.llvm.formats import clamped, fast_sum, fused, polynomial, scaled
+from autodiff.compiler.llvm.formats import (
+    clamped,
+    exactly_fused,
+    fast_sum,
+    fused,
+    polynomial,
+    scaled,
+)
 from autodiff.compiler.llvm.writer import Value
 
 __all__ = ["erf", "erfc"]
@@ -58,16 +65,16 @@ def _far(size: Value) -> Value:
     a = clamped(size, 0.0, most)
     inverse = 1.0 / (a + center)
     q = (a - center) * inverse
-    wrong = fused(-q, a, fused(q + 1.0, -center, a))
+    wrong = exactly_fused(-q, a, exactly_fused(q + 1.0, -center, a))
     q = fused(inverse, wrong, q)
     varies = polynomial(q, _FAR_FLOAT if single else _FAR_DOUBLE)
     square = a * a
-    n, head, tail, series = series_of(-square, -fused(a, a, -square))
+    n, head, tail, series = series_of(-square, -exactly_fused(a, a, -square))
     r = head + tail
     power, lost_power = fast_sum(head, fused(r * r, series, tail))
     total, lost = fast_sum(a.like(1.0), power)
     product = total * varies
-    lost = fused(lost + lost_power, varies, fused(total, varies, -product))
+    lost = fused(lost + lost_power, varies, exactly_fused(total, varies, -product))
     return scaled(quotient(product, lost, a * 2.0, a.like(0.0)), n)
 
 

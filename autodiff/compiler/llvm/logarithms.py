@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from autodiff.compiler.llvm.formats import fast_sum, format_of, fused, polynomial
+from autodiff.compiler.llvm.formats import exactly_fused, fast_sum, format_of, fused, polynomial
 from autodiff.compiler.llvm.writer import Value
 
 __all__ = ["log", "log1p", "log2", "log10", "split"]
@@ -90,7 +90,7 @@ def _other_base(x: Value, factor: tuple[float, float], two: tuple[float, float])
     head, tail = fast_sum(f, -square)
     tail = tail + series
     product = head * factor[0]
-    rest = fused(head, factor[0], -product) + fused(head, factor[1], tail * factor[0])
+    rest = exactly_fused(head, factor[0], -product) + fused(head, factor[1], tail * factor[0])
     whole = k * two[0]
     total, lost = fast_sum(whole, product)
     # Where there is no exponent, the product is the larger one

@@ -9,7 +9,14 @@ from __future__ import annotations
 import math
 
 from autodiff.compiler.llvm import exponentials, logarithms
-from autodiff.compiler.llvm.formats import fast_sum, format_of, fused, polynomial, scaled
+from autodiff.compiler.llvm.formats import (
+    exactly_fused,
+    fast_sum,
+    format_of,
+    fused,
+    polynomial,
+    scaled,
+)
 from autodiff.compiler.llvm.types import F64
 from autodiff.compiler.llvm.writer import Value
 
@@ -64,7 +71,7 @@ def power(x: Value, y: Value) -> Value:
 def _power(x: Value, y: Value) -> Value:
     head, tail = _logarithm(x)
     product = head * y
-    rest = fused(tail, y, fused(head, y, -product))
+    rest = fused(tail, y, exactly_fused(head, y, -product))
     n, head, tail, series = exponentials.series_of(product, rest)
     r = head + tail
     return scaled(fused(r * r, series, tail) + head + 1.0, n)
@@ -77,15 +84,15 @@ def _logarithm(x: Value) -> tuple[Value, Value]:
     below, lost = fast_sum(f.like(2.0), f)
     inverse = 1.0 / below
     s = f * inverse
-    s_rest = fused(-s, lost, fused(-s, below, f)) * inverse
+    s_rest = fused(-s, lost, exactly_fused(-s, below, f)) * inverse
     z = s * s
-    z_rest = fused(s, s, -z) + s * 2.0 * s_rest
+    z_rest = exactly_fused(s, s, -z) + s * 2.0 * s_rest
     c, c_rest = fast_sum(f.like(_THIRDS[0]), z * polynomial(z, _SERIES))
     c_rest = c_rest + _THIRDS[1]
     product = z * c
-    product_rest = fused(z, c, -product) + fused(z, c_rest, z_rest * c)
+    product_rest = exactly_fused(z, c, -product) + fused(z, c_rest, z_rest * c)
     term = s * product
-    term_rest = fused(s, product, -term) + fused(s, product_rest, s_rest * product)
+    term_rest = exactly_fused(s, product, -term) + fused(s, product_rest, s_rest * product)
     total, first = fast_sum(k * form.ln2[0], s * 2.0)
     total, second = fast_sum(total, term)
     rest = (first + second) + (fused(s_rest, 2.0, term_rest) + k * form.ln2[1])

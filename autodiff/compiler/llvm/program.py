@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autodiff.compiler.kernels import Kernels, Loop, Nest, Product, Step
+from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
 from autodiff.compiler.llvm import columns, products, straight, tiles
+from autodiff.compiler.llvm.alike import alike
 from autodiff.compiler.llvm.loops import Memory, is_straight, write_nest, write_straight
 from autodiff.compiler.llvm.spaces import accesses, normalised
 from autodiff.compiler.llvm.types import BOOL, I32, I64, integer, kind_of, pointer
@@ -45,7 +46,8 @@ class _ProgramWriter:
         inputs = len(kernels.with_role("input"))
         self.workspace = inputs + len(kernels.with_role("constant"))
         self.first = {"input": 0, "constant": inputs, "output": self.workspace + 1}
-        self.count = 0
+        # By what steps do, whatever memory they work on: their function, and whether it may fail
+        self.written: dict[object, tuple[str, bool]] = {}
 
     def write(self) -> None:
         """Write everything."""
@@ -95,19 +97,39 @@ class _ProgramWriter:
         self.call(run, waiting, passes)
 
     def call(self, run: Function, written: Sequence[Step], passes: tuple[Value, ...]) -> None:
-        """Write steps as a function and a call of it."""
+        """Call the function of steps, which is written if no steps before were like them."""
         if not written:
             return
-        step = written[0]
-        name = f"step{self.count}"
-        self.count += 1
-        parts = list(written)
+        steps, buffers, begins = alike(written, self.kernels.buffers)
+        key = (repr(steps), tuple([b.dtype.char for b in buffers]), len(passes))
+        if key not in self.written:
+            name = f"step{len(self.written)}"
+            self.written[key] = name, self.function(name, steps, buffers, len(passes))
+        name, fails = self.written[key]
+        arguments = [*[self.begin(run, *begin) for begin in begins], *passes]
+        if not fails:
+            listed = ", ".join(f"{v.kind.name} {v.name}" for v in arguments)
+            run.line(f"call void @{name}({listed})")
+            return
+        wrong = run.call(BOOL, name, arguments)
+        number = run.fresh()
+        run.line(f"br i1 {wrong.name}, label %fail{number}, label %well{number}")
+        run.label(f"fail{number}")
+        run.line("ret i32 1")
+        run.label(f"well{number}")
+
+    def function(
+        self, name: str, steps: Sequence[Step], buffers: tuple[Buffer, ...], passes: int
+    ) -> bool:
+        """Write steps as a function of addresses; returns whether it says that one failed."""
+        step = steps[0]
+        parts = list(steps)
         tiled = None
-        if isinstance(step, Product) and not products.by_blas(step, self.kernels.buffers):
-            itemsize = self.kernels.buffers[step.out.buffer].dtype.itemsize
-            tiled = tiles.as_tiles(step, itemsize)
-            parts = [] if tiled else products.as_nests(step, self.kernels.buffers)
-        parameters = [(pointer, "table"), *((I64, f"pass{k}") for k in range(len(passes)))]
+        if isinstance(step, Product) and not products.by_blas(step, buffers):
+            tiled = tiles.as_tiles(step, buffers[step.out.buffer].dtype.itemsize)
+            parts = [] if tiled else products.as_nests(step, buffers)
+        parameters = [(pointer, f"memory{k}") for k in range(len(buffers))]
+        parameters += [(I64, f"pass{k}") for k in range(passes)]
         fails = any(_may_fail(part) for part in parts)
         result = BOOL.name if fails else "void"
         scalar = [part for part in parts if isinstance(part, Nest) and straight.is_scalar(part)]
@@ -116,7 +138,8 @@ class _ProgramWriter:
         fn = Function(self.module, name, result, parameters, attributes)
         outside = fn.slot(BOOL)
         fn.write(fn.constant(BOOL, False), outside)
-        memory = self.memory(fn, [*parts, step], outside)
+        bases, indices = fn.parameters[: len(buffers)], fn.parameters[len(buffers) :]
+        memory = Memory(fn, buffers, tuple(bases), tuple(indices), outside)
         fn.inlines = not straight.is_scalar(step)
         if tiled:
             tiles.write_tiles(memory, *tiled)
@@ -129,33 +152,20 @@ class _ProgramWriter:
             elif isinstance(part, Product):
                 products.write_blas(memory, part)
         fn.finish(fn.read(BOOL, outside) if fails else None)
-        arguments = [run.parameters[0], *passes]
-        if not fails:
-            listed = ", ".join(f"{v.kind.name} {v.name}" for v in arguments)
-            run.line(f"call void @{name}({listed})")
-            return
-        wrong = run.call(BOOL, name, arguments)
-        number = run.fresh()
-        run.line(f"br i1 {wrong.name}, label %fail{number}, label %well{number}")
-        run.label(f"fail{number}")
-        run.line("ret i32 1")
-        run.label(f"well{number}")
+        return fails
 
-    def memory(self, fn: Function, parts: list[Step], outside: Value) -> Memory:
-        """Load the addresses of the buffers that the steps use."""
-        table = fn.parameters[0]
-        bases = [fn.constant(I64, 0)] * len(self.kernels.buffers)
-        for number in sorted({n for part in parts for n in _buffers(part)}):
-            buffer = self.kernels.buffers[number]
-            if buffer.role == "temporary":
-                ours = buffer.place >= self.lent
-                start = self.address(fn, table, self.scratch if ours else self.workspace)
-                place = buffer.place - self.lent if ours else buffer.place
-                text = f"getelementptr inbounds i8, ptr {start.name}, i64 {place}"
-                bases[number] = fn.value(pointer, text)
-            else:
-                bases[number] = self.address(fn, table, self.first[buffer.role] + buffer.place)
-        return Memory(fn, self.kernels.buffers, tuple(bases), tuple(fn.parameters[1:]), outside)
+    def begin(self, run: Function, number: int, offset: int) -> Value:
+        """The address of an element of a buffer."""
+        table = run.parameters[0]
+        buffer = self.kernels.buffers[number]
+        offset *= buffer.dtype.itemsize
+        if buffer.role == "temporary":
+            ours = buffer.place >= self.lent
+            start = self.address(run, table, self.scratch if ours else self.workspace)
+            offset += buffer.place - self.lent if ours else buffer.place
+        else:
+            start = self.address(run, table, self.first[buffer.role] + buffer.place)
+        return run.value(pointer, f"getelementptr inbounds i8, ptr {start.name}, i64 {offset}")
 
     @staticmethod
     def address(fn: Function, table: Value, place: int) -> Value:
@@ -169,13 +179,6 @@ def _is_straight(nest: Nest) -> bool:
 
 def _may_fail(step: Step) -> bool:
     return isinstance(step, Nest) and any(a.extents for s in step.stages for a in accesses(s))
-
-
-def _buffers(step: Step) -> set[int]:
-    if isinstance(step, Product):
-        return {step.a.buffer, step.b.buffer, step.out.buffer}
-    assert isinstance(step, Nest)
-    return {access.buffer for stage in step.stages for access in accesses(stage)}
 
 
 def level(kernels: Kernels) -> int:

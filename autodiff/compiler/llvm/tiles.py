@@ -196,7 +196,7 @@ class _Tiles:
                     spread = {k.lanes: fn.spread(element, k) for k in kinds}
                     for slot, k, vector in zip(line, kinds, vectors, strict=True):
                         total = fn.read(k, slot)
-                        fn.write(fn.intrinsic("fma", spread[k.lanes], vector, total), slot)
+                        fn.write(fn.intrinsic("fmuladd", spread[k.lanes], vector, total), slot)
         for number, line in enumerate(totals):
             place = fn.element(kind, out, fn.constant(I64, number * product.out.strides[0]))
             for slot, k, (start, _) in zip(line, kinds, widths, strict=True):
