@@ -50,6 +50,13 @@ def of_many(x: Any, *rest: Any, scale: Any = 1.0, **named: Any) -> Any:
     return {"sum": x * scale + sum(rest), "named": [v * 2 for v in named.values()]}
 
 
+def masked(x: Any) -> Any:
+    x = x.copy()
+    x[x > 1] = 9.0
+    x[x < 0] *= 2
+    return x
+
+
 def filled(x: Any) -> Any:
     out = np.zeros(3)
     for i in range(3):
@@ -134,6 +141,13 @@ CALLS: dict[str, tuple[Callable[..., Any], list[tuple[tuple[Any, ...], dict[str,
         lambda a, b: a / b if b != 3 else a // b,
         [((1.0, 2.0), {}), ((7, 3), {}), ((X, 2.0), {})],
     ),
+    "deleted by a mask": (lambda x: np.delete(x, x > 0), [((X,), {}), ((-X,), {})]),
+    "inserted": (lambda x, i: np.insert(x, i, 1.0), [((X, i), {}) for i in (0, 1, np.array([1]))]),
+    "bounds": (
+        lambda x, n: (x[:n], x[n - 1 :]),
+        [((X, n), {}) for n in (1, 2, np.int64(2), np.int32(1))],
+    ),
+    "written by a mask": (masked, [((X,), {}), ((-X,), {})]),
     "order of keys": (
         lambda p: next(iter(p["q"][0].values())) * 2,
         [(({"q": [{"b": X, "a": 2 * X}]},), {}), (({"q": [{"a": 2 * X, "b": X}]},), {})],

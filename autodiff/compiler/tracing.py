@@ -12,7 +12,7 @@ from autodiff.compiler.outside import Lifted, lifted
 from autodiff.compiler.recorder import Recorder
 from autodiff.compiler.results import Results, Written, fixed_value
 from autodiff.compiler.signatures import is_input
-from autodiff.core.arrays import is_number, read_only
+from autodiff.core.arrays import is_number, is_scalar, read_only
 from autodiff.core.dispatch import Box, open_scope
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
@@ -65,9 +65,10 @@ def trace(call: Call, level: Level, uses: Uses) -> Trace:
     places: list[int] = []
     for i, (leaf, name) in enumerate(zip(call.leaves, call.names, strict=True)):
         python = is_number(leaf) and type(leaf) in (int, float, complex)
-        uses.integers |= type(leaf) is int
-        uses.numbers |= python
-        traced = not python or (level.integers if type(leaf) is int else level.numbers)
+        counts = type(leaf) is int or (is_scalar(leaf) and leaf.dtype.kind in "iu")
+        uses.integers |= counts
+        uses.numbers |= python and not counts
+        traced = level.integers if counts else level.numbers or not python
         if is_input(leaf) and traced:
             box = recorder.number(leaf, name) if python else _variable(recorder, leaf, name)
             leaves[i] = box
