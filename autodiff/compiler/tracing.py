@@ -120,7 +120,6 @@ def trace(call: Call, level: Level, uses: Uses) -> Trace:
             written: list[Written] = []
             for i, (box, slot) in enumerate(zip(boxes, slots, strict=True)):
                 if box._payload != slot:
-                    _check_writable(call, inputs, reads, i)
                     written.append(Written(i, _place(outputs, box._payload)))
             results = [_result(leaf, recorder, boxes, outputs, call.name) for leaf in outs]
     finally:
@@ -164,18 +163,3 @@ def _result(
         # A Tensor from outside, returned as it is
         return "value", value
     return fixed_value(value, "", name)
-
-
-def _check_writable(call: Call, inputs: list[int], reads: Lifted, position: int) -> None:
-    """Refuse a write into a Tensor: what it would become depends on who differentiates."""
-    if position < len(inputs):
-        leaf, path = call.leaves[inputs[position]], call.names[inputs[position]]
-    else:
-        leaf, path = None, reads.inputs[position - len(inputs)]
-        if path in reads.tensors:
-            leaf = reads.tensors[path]
-    if isinstance(leaf, Box):
-        raise CompileError(
-            f"compile: {call.name} writes into the Tensor {path}; return the new value, and assign "
-            "it outside"
-        )
