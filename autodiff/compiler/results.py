@@ -65,9 +65,10 @@ class Results:
         for target, _ in self.written:
             tensor = values[target]
             if isinstance(tensor, Tensor) and tensor._interpreter is ROOT and tensor.is_variable:
+                named = f"variable {tensor.name}" if tensor.name else "variable"
                 raise CompileError(
-                    f"compile: the function writes into the variable {tensor.name or ''} of shape "
-                    f"{tensor.shape}; return the new value, and assign it outside"
+                    f"compile: the function writes into a {named} of shape {tensor.shape}; return "
+                    "the new value, and assign it outside"
                 )
         for target, output in self.written:
             _write(values[target], outs[output])
