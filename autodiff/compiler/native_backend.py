@@ -15,6 +15,7 @@ from autodiff.compiler.forms import simplified
 from autodiff.compiler.fusion import Called, Fused, fuse
 from autodiff.compiler.kernels import Kernels
 from autodiff.compiler.llvm import compile_kernels, supports
+from autodiff.compiler.passes.rolling import rolled
 from autodiff.compiler.places import Place
 from autodiff.compiler.segments import Segment, segments_of
 from autodiff.core.arrays import scalar_form
@@ -23,6 +24,7 @@ from autodiff.tape.entries import Constant
 from autodiff.tape.ir import Tape
 
 __all__ = ["NativeRunner", "build", "built"]
+
 
 class Native(Protocol):
     """A compiled program of kernels, which lives as long as this object.
@@ -104,7 +106,7 @@ def built(
     compile_kernels : function of kernels and the numbers of inputs that are Python numbers
     supports : function of the name and dtype of a scalar operation
     """
-    fused = fuse(simplified(tape), supports)
+    fused = fuse(simplified(rolled(tape)), supports)
     segments = segments_of(fused, supports)
     natives = []
     for segment in segments:
