@@ -26,6 +26,10 @@ from autodiff.tape.ir import Tape
 __all__ = ["NativeRunner", "build", "built"]
 
 
+WRITTEN_OUT = 256
+"""Operations of a loop up to which it is written out, which runs a little faster."""
+
+
 class Native(Protocol):
     """A compiled program of kernels, which lives as long as this object.
 
@@ -106,7 +110,7 @@ def built(
     compile_kernels : function of kernels and the numbers of inputs that are Python numbers
     supports : function of the name and dtype of a scalar operation
     """
-    fused = fuse(simplified(rolled(tape)), supports)
+    fused = fuse(simplified(rolled(tape, least=WRITTEN_OUT)), supports)
     segments = segments_of(fused, supports)
     natives = []
     for segment in segments:

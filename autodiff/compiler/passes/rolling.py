@@ -17,7 +17,7 @@ import numpy as np
 from autodiff.compiler.passes.bodies import Plan, Value, integers, planned
 from autodiff.compiler.passes.joins import joined
 from autodiff.compiler.passes.loops import Loop
-from autodiff.compiler.passes.repeats import Program, runs_of
+from autodiff.compiler.passes.repeats import Program, Run, runs_of
 from autodiff.core.arrays import as_array, scalar_form
 from autodiff.core.spec import Spec
 from autodiff.ops.index import index
@@ -32,6 +32,10 @@ __all__ = ["LEAST", "Rolling", "rolled"]
 
 LEAST = 64
 """Operations that all steps of a loop have at least: shorter ones are left as they are."""
+_LARGE = 1 << 14
+"""Elements of arrays that it takes longer to read than to compute with."""
+_FUSED = 2000
+"""Operations on large arrays that are better written out."""
 _LEVELS = 3
 """How deep loops may be nested."""
 
@@ -70,7 +74,7 @@ def rolled(tape: Tape, *, least: int = LEAST) -> Tape:
         program = Program(tape)
         plans = {}
         for run in runs_of(program, least):
-            plan = planned(program, run)
+            plan = None if _better_fused(program, run) else planned(program, run)
             if plan is not None:
                 plans[run.start] = plan
                 program.add(plan.loop)
@@ -81,6 +85,19 @@ def rolled(tape: Tape, *, least: int = LEAST) -> Tape:
 
 
 # --- the tape around it ---------------------------------------------------------------------------
+
+
+def _better_fused(program: Program, run: Run) -> bool:
+    """Whether steps are few, and work on large arrays element by element.
+
+    Written out, they share one pass over memory.
+    """
+    step = program.entries[run.start : run.start + run.period]
+    return (
+        run.period * run.length < _FUSED
+        and any(entry.outputs[0].spec.size >= _LARGE for entry in step)
+        and all(entry.primitive.kind == "elementwise" for entry in step)
+    )
 
 
 class Rolling:
