@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.bench import footprint, harness, peers, report
+from autodiff.bench import footprint, harness, peers, report, worker
 from autodiff.bench.engines import (
     ENGINES,
     OWN,
@@ -26,6 +26,7 @@ from autodiff.bench.engines import (
     compiled,
     functional,
     hand,
+    offered,
     own,
     programs,
 )
@@ -35,6 +36,7 @@ from autodiff.bench.peers import Fleet, Peer, PeerError
 from autodiff.bench.problems import PROBLEMS
 from autodiff.bench.program import Program
 from autodiff.bench.records import record as record_of
+from autodiff.bench.run import _able
 from autodiff.bench.settings import Settings, environment
 from autodiff.bench.worker import Worker, measure_memory, settle
 from autodiff.bench.workload import GROUPS
@@ -121,7 +123,7 @@ def results_of(engine: str, case: Case) -> list[Any]:
 
 
 @pytest.mark.parametrize("program", TINY)
-@pytest.mark.parametrize("engine", ["autodiff", "autodiff-grad", "scalars"])
+@pytest.mark.parametrize("engine", ["autodiff", "autodiff-grad", "autodiff-compiled", "scalars"])
 def test_engine_agrees_with_derivatives_by_hand(engine: str, program: str) -> None:
     if program not in programs(engine):
         pytest.skip("a transform already, or of arrays")
@@ -169,7 +171,7 @@ class StandIn:
 @pytest.fixture
 def compiler(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn()
-    monkeypatch.setattr(ad, "compile", stand_in, raising=False)
+    monkeypatch.setattr(ad, "compile", stand_in)
     return stand_in
 
 
@@ -187,12 +189,6 @@ def test_compiled_engine_compiles_one_function_once(compiler: StandIn, program: 
 
 def test_compiled_engine_has_every_program() -> None:
     assert compiled.PROGRAMS.keys() == own.PROGRAMS.keys() == hand.PROGRAMS.keys()
-
-
-def test_compiled_engine_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(ad, "compile", raising=False)
-    answer = Worker("autodiff-compiled").answer({"do": "hello"})
-    assert answer == {"unsupported": "this version of autodiff has no `compile`"}
 
 
 @pytest.mark.usefixtures("local")
@@ -219,10 +215,23 @@ def test_what_is_compiled_beside_the_first_call_is_checked(
 
         return wrong
 
-    monkeypatch.setattr(ad, "compile", turns_wrong, raising=False)
+    monkeypatch.setattr(ad, "compile", turns_wrong)
     with Fleet(["autodiff-compiled"], QUICKLY) as fleet:
         entry = harness.measure(fleet, tiny_case)["engines"]["autodiff-compiled"]
     assert entry["error"].startswith("wrong: result 0 differs by")
+
+
+@pytest.mark.usefixtures("local")
+def test_what_is_not_compiled_in_time_is_said(
+    monkeypatch: pytest.MonkeyPatch, tiny_case: Case
+) -> None:
+    monkeypatch.setattr(worker, "settle", lambda limit: False)
+    with Fleet(["autodiff-compiled"], QUICKLY) as fleet:
+        record = harness.measure(fleet, tiny_case)
+        asked = fleet.peers["autodiff-compiled"].requests[1]
+    assert asked["patience"] < QUICKLY.timeout
+    assert record["engines"]["autodiff-compiled"]["settled"] is False
+    assert any("compiled: was still compiling" in line for line in report.notes([record]))
 
 
 def test_settling_waits_for_threads_that_compute() -> None:
@@ -235,7 +244,8 @@ def test_settling_waits_for_threads_that_compute() -> None:
     thread = threading.Thread(target=compute)
     threading.Timer(0.3, stop.set).start()
     thread.start()
-    settle()
+    assert not settle(0.0)
+    assert settle()
     assert stop.is_set()
     thread.join()
 
@@ -284,6 +294,20 @@ def test_every_workload_is_consistent() -> None:
     order = [workload.group for workload in WORKLOADS.values()]
     assert order == sorted(order, key=list(GROUPS).index)
     assert set(order) == set(GROUPS)
+
+
+def test_table_of_a_group_has_the_engines_that_can_do_it() -> None:
+    chosen = cases(True, ["networks", "graph", "jacobian"])
+    engines = ["autodiff", "numpy", "mygrad", "micrograd"]
+    assert _able(engines, chosen, "operations") == engines
+    assert _able(engines, chosen, "networks") == ["autodiff", "numpy", "mygrad"]
+    assert _able(engines, chosen, "derivatives") == ["autodiff", "numpy"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engine_offers_programs_that_there_are(engine: str) -> None:
+    assert offered(engine)
+    assert offered(engine).keys() <= hand.PROGRAMS.keys()
 
 
 def test_cases() -> None:
@@ -603,6 +627,16 @@ def test_first_calls_stand_beside_the_engine() -> None:
         "NumPy by hand",
     ]
     assert table.row(record).split()[3:] == ["2", "ms", "4.00", "12.3", "ms", "4.00"]
+
+
+def test_heading_says_what_compiled_programs_run_on() -> None:
+    results = synthetic("hessian")
+    assert "compiled: without llvmlite, which is not installed" in report.heading(results)
+    results["engines"]["autodiff-compiled"] = {
+        **results["engines"]["autodiff-compiled"],
+        "helper": "0.50.0",
+    }
+    assert "compiled: with llvmlite 0.50.0\n" in report.heading(results) + "\n"
 
 
 def test_row_says_which_kernel() -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
+import gc
 import random
+import time
+import tracemalloc
 import types
+import weakref
 from collections import namedtuple
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +90,16 @@ def helper(x: Any) -> Any:
 
 def deeper(x: Any, b: Any = np.ones(3)) -> Any:  # noqa: B008
     return x + b * SCALE
+
+
+def scipy_sparse() -> Any:
+    try:
+        from scipy.sparse import csr_array
+    except ModuleNotFoundError:
+        holder = types.SimpleNamespace(data=np.ones(3))
+        holder.toarray = lambda: np.diag(holder.data)
+        return holder
+    return csr_array(np.diag([1.0, 2.0, 3.0]))
 
 
 def rebind(name: str, value: Any) -> None:
@@ -177,6 +193,34 @@ def rows() -> dict[str, Row]:
         return x - cell
 
     multiplied = ad.compile(lambda x: x * cell)
+
+    class Rows(list[Any]):
+        scale: Any = 1.0
+
+    listed = Rows([np.ones(3)])
+    listed.scale = np.array([1.0, 2.0, 3.0])
+    watched = Model()
+    weak = weakref.ref(watched)
+    setting: ContextVar[Any] = ContextVar("setting")
+    setting.set(np.array([1.0, 2.0, 3.0]))
+    item = TABLE["rows"].__getitem__
+
+    def attributed(x: Any) -> Any:
+        return x * attributed.w  # type: ignore[attr-defined]
+
+    attributed.w = np.ones(3)  # type: ignore[attr-defined]
+
+    class Hidden:
+        def __init__(self) -> None:
+            self.data = {"w": np.array([1.0, 2.0, 3.0])}
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return self.data[name]
+
+    hidden = Hidden()
+    matrix = scipy_sparse()
 
     def make(scale: Any) -> Callable[[Any], Any]:
         return lambda x: x * scale
@@ -356,6 +400,40 @@ def rows() -> dict[str, Row]:
             lambda: setattr(LEAF, "data", np.ones(3)),
             lambda: rebind("LEAF", ad.Tensor([2.0, 0.0, 1.0])),
         ),
+        "attribute of a list": Row(
+            lambda x: listed[0] * x * listed.scale,
+            lambda: listed.scale.__setitem__(0, 4.0),
+            lambda: setattr(listed, "scale", np.zeros(3)),
+        ),
+        "attribute of a function": Row(
+            attributed,
+            lambda: attributed.w.__setitem__(0, 4.0),  # type: ignore[attr-defined]
+            lambda: setattr(attributed, "w", np.zeros(3)),
+        ),
+        "weak reference": Row(
+            lambda x: weak().w * x,  # type: ignore[union-attr]
+            lambda: watched.w.__setitem__(0, 4.0),
+            lambda: setattr(watched, "w", np.zeros(3)),
+        ),
+        "context variable": Row(
+            lambda x: setting.get() * x,
+            lambda: setting.get().__setitem__(0, 4.0),
+            lambda: setting.set(np.zeros(3)),
+        ),
+        "method of a list": Row(
+            lambda x: item(0) * x,
+            lambda: TABLE["rows"][0].__setitem__(0, 4.0),
+            lambda: TABLE["rows"].__setitem__(0, np.zeros(3)),
+        ),
+        "__getattr__": Row(
+            lambda x: hidden.w * x,
+            lambda: hidden.data["w"].__setitem__(0, 4.0),
+            lambda: hidden.data.update(w=np.zeros(3)),
+        ),
+        "object of another library": Row(
+            lambda x: matrix.toarray() @ x,
+            lambda: matrix.data.__setitem__(0, 4.0),
+        ),
         "module": Row(
             lambda x: mlp(x),
             lambda: setattr(mlp.layers[0].weight, "data", np.ones((3, 4))),
@@ -394,10 +472,115 @@ def test_in_place_changes_and_rebinding_record_nothing_new(name: str) -> None:
     assert compiled.cache_info().misses == 1
 
 
+def test_what_keeps_making_programs_is_named() -> None:
+    holder = types.SimpleNamespace(name="")
+    compiled = ad.compile(lambda x: x * len(holder.name))
+    for i in range(32):
+        holder.name = "x" * i
+        np.testing.assert_allclose(compiled(X), X * i)
+    holder.name = "other"
+    with pytest.warns(RuntimeWarning, match=r"recorded 32 times .* because of holder\.name,"):
+        np.testing.assert_allclose(compiled(X), X * 5)
+    np.testing.assert_allclose(compiled(X), X * 5)
+    assert compiled.cache_info().programs == 32
+
+
+def test_methods_that_are_bound_anew() -> None:
+    class Shape:
+        def size(self, x: Any) -> Any:
+            return x * 2
+
+        def __call__(self, x: Any) -> Any:
+            return self.size(x) + 1
+
+    shape = Shape()
+    compiled = ad.compile(lambda x: shape(x) + shape.size(x))
+    for factor in (2, 3):
+        np.testing.assert_allclose(compiled(X), X * 2 * factor + 1)
+        Shape.size = lambda self, x: x * 3  # type: ignore[method-assign]
+
+
+def test_long_lists_of_numbers_are_witnesses_as_a_whole() -> None:
+    table = [float(i) for i in range(1000)]
+    words = {str(i): i for i in range(1000)}
+    compiled = ad.compile(lambda x: x * table[3] + words["5"] + np.array(table)[:3])
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(X), X * table[3] + words["5"] + np.arange(3.0))
+        table[3], words["5"] = 7.0, 8
+    table.append(1.0)
+    assert len(compiled.lower(X).tape.inputs) == 1
+
+
+def test_what_cannot_be_an_input_is_not_written_into() -> None:
+    state = np.ones(3)
+
+    def f(x: Any) -> Any:
+        state[0] += 1
+        return x * float(state[1])
+
+    for _ in range(2):
+        with pytest.raises((TypeError, ValueError)):
+            ad.compile(f)(X)
+    np.testing.assert_array_equal(state, np.ones(3))
+
+
+def test_integers_that_count_become_inputs() -> None:
+    holder = types.SimpleNamespace(steps=0, rate=0.5)
+
+    def f(x: Any) -> Any:
+        return x * holder.rate**holder.steps + holder.steps
+
+    compiled = ad.compile(f)
+    for step in range(40):
+        holder.steps = step
+        np.testing.assert_allclose(compiled(X), f(X))
+    assert compiled.cache_info()[:2] == (3, 3)
+
+
+def test_objects_that_own_something_are_not_copied() -> None:
+    closed: list[int] = []
+
+    class Owner:
+        def __init__(self) -> None:
+            self.w = np.ones(3)
+
+        def __del__(self) -> None:
+            closed.append(1)
+
+    owner = Owner()
+    compiled = ad.compile(lambda x: x * owner.w)
+    for value in (1.0, 2.0):
+        owner.w[:] = value
+        np.testing.assert_allclose(compiled(X), X * value)
+    assert not closed
+
+
+def test_nothing_that_was_recorded_stays() -> None:
+    large = np.ones(100_000)
+
+    def f(x: Any) -> Any:
+        for _ in range(30):
+            x = np.tanh(x * large)
+        return np.sum(x)
+
+    compiled = ad.compile(f)
+    compiled(np.ones(100_000))
+    gc.collect()
+    tracemalloc.start()
+    compiled.clear_cache()
+    compiled(np.ones(100_000))
+    gc.collect()
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 10 * large.nbytes  # a backend has work space
+
+
 # --- what is changed outside ----------------------------------------------------------------------
 
 
 class Counter:
+    total: Any = 0
+
     def __init__(self) -> None:
         self.calls = 0
         self.mean = np.zeros(3)
@@ -451,6 +634,24 @@ def effects() -> dict[str, tuple[Callable[[Any], Any], str]]:
     def called(x: Any) -> Any:
         return counter(x)
 
+    keep = log.append
+
+    def kept(x: Any) -> Any:
+        keep(x)
+        return x
+
+    def counted(x: Any) -> Any:
+        counted.calls = 1  # type: ignore[attr-defined]
+        return x
+
+    def classed(x: Any) -> Any:
+        Counter.total += 1
+        return x
+
+    def classed_by_self(x: Any) -> Any:
+        type(counter).total = x
+        return x
+
     return {
         "list": (append, r"changes log, a list outside of it"),
         "dict": (insert, r"changes store, a dict outside of it"),
@@ -459,6 +660,10 @@ def effects() -> dict[str, tuple[Callable[[Any], Any], str]]:
         "global variable": (bind_global, r"changes TOTAL, a global variable"),
         "number of an object": (counter.count, r"changes count\.__self__, a Counter"),
         "array of an object": (counter.average, r"changes average\.__self__, a Counter"),
+        "method of a list": (kept, r"changes keep, a list outside of it"),
+        "attribute of a function": (counted, r"changes counted, a function outside of it"),
+        "attribute of a class": (classed, r"changes Counter, the class Counter"),
+        "attribute of a class by an object": (classed_by_self, r"changes .*the class Counter"),
         "list in a method of a class": (called, r"changes CALLS, a list outside of it"),
     }
 
@@ -543,6 +748,33 @@ def test_random_draws_are_refused_by_name(name: str) -> None:
     for _ in range(2):
         with pytest.raises(ad.CompileError, match=f"draws random numbers from {name}"):
             compiled(X)
+
+
+def clocks() -> dict[str, Callable[[Any], Any]]:
+    rng, now = np.random.default_rng, time.time
+    return {
+        "time.time": lambda x: x + time.time(),
+        "now": lambda x: x + now(),
+        "np.random.default_rng": lambda x: x + np.random.default_rng().normal(size=3),
+        "rng": lambda x: x + rng().normal(size=3),
+        "random.Random": lambda x: x + random.Random().random(),
+        "datetime.datetime.now": lambda x: x + datetime.datetime.now().second,
+    }
+
+
+@pytest.mark.parametrize("name", list(clocks()))
+def test_clocks_and_seeds_of_the_system_are_refused_by_name(name: str) -> None:
+    with pytest.raises(ad.CompileError, match=rf"calls {name}\(\)"):
+        ad.compile(clocks()[name])(X)
+    seeded = ad.compile(lambda x: x + np.random.default_rng(0).normal(size=3))
+    np.testing.assert_array_equal(seeded(X), X + np.random.default_rng(0).normal(size=3))
+
+
+def test_a_refused_draw_leaves_the_generator_as_it_was() -> None:
+    rng, other = np.random.default_rng(3), np.random.default_rng(3)
+    with pytest.raises(ad.CompileError):
+        ad.compile(lambda x, rng: x + rng.normal(size=3))(X, rng)
+    assert rng.normal() == other.normal()
 
 
 def test_iterators_from_outside_are_refused_by_name() -> None:

@@ -86,7 +86,7 @@ def check(tape: Tape, way: str, rtol: float = 1e-11, atol: float = 1e-12) -> Nat
 def tapes_of(case: registry.Case) -> list[Tape]:
     """Tapes of an operation, and of its VJP and JVP."""
     tapes = [ad.record(case.call)(*case.inputs)]
-    if case in registry.SMOOTH:
+    if case.primitive.differentiable and case.positions:
 
         def pulled(*inputs: Any) -> Any:
             active = [inputs[i] for i in case.positions]
@@ -113,6 +113,8 @@ def test_every_primitive_forward_and_backward(case: registry.Case, way: str) -> 
 def as_dtype(case: registry.Case, dtype: str) -> registry.Case:
     def convert(x: Any) -> Any:
         x = np.asarray(x)
+        if x.dtype.kind == "c" and dtype[0] != "c":
+            pytest.skip("of complex numbers")
         return (x * (1 + 0.1j)).astype(dtype)[()] if dtype[0] == "c" else x.astype(dtype)[()]
 
     return case.with_inputs(convert)
@@ -281,7 +283,7 @@ def compiled(f: Callable[..., Any], *args: Any) -> list[Any]:
 
 def test_elementwise_operations_and_their_sum_are_one_nest() -> None:
     (nest,) = compiled(lambda x: np.sum(np.tanh(x) * np.exp(-(x**2))), drawn(4, 3))
-    assert [len(stage.reductions) for stage in nest.stages] == [1]
+    assert [len(stage.reductions) for stage in nest.stages] == [1, 0]  # and the sum is stored
     assert nest.stages[0].inner == (12,)  # neighbouring axes are one
 
 

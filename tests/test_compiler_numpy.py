@@ -1,6 +1,10 @@
 """The `numpy` backend of compiled programs computes what the tape computes, bit by bit."""
 
+import multiprocessing
+import os
+import random
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -9,8 +13,10 @@ from test_inplace_programs import program as random_program
 
 import autodiff as ad
 from autodiff import tree
-from autodiff.compiler.numpy_backend import allocation, build, runner
+from autodiff.compiler.numpy_backend import allocation, blocks, build, runner
+from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.ir import Tape
 
 
@@ -259,6 +265,41 @@ def test_promotion_of_numbers():
     check(record(function, x), [x])
 
 
+def test_broadcasts_larger_than_memory():
+    x = np.arange(3.0)
+
+    def function(x):
+        wide = np.broadcast_to(x[:, None, None], (3, 1 << 30, 1 << 20))
+        return wide[1, 5, :4] * 2.0, np.sum(wide[:, 3, :2])
+
+    check(record(function, x), [x])
+
+
+def test_names_that_are_none_in_python():
+    names = ["not a name", "lambda", "idle", "b0", "x0", "take", "sin", "explain", "m"]
+    general, elementwise = (
+        ("linear", {"transpose": lambda g: g * 2.0}),
+        ("elementwise", {"d_x": 2.0}),
+    )
+    functions = [Primitive(lambda x: x * 2.0, *general, name=name) for name in names]
+    numbers = [Primitive(lambda x: x * 2.0, *elementwise, name=name) for name in names]
+
+    def function(x):
+        for each in functions:
+            x = np.sin(each(x))
+        return x
+
+    def of_number(x):
+        for each in numbers:
+            for _ in range(5):
+                x = np.sin(x)
+            x = each(x)
+        return x
+
+    check(record(function, np.ones(3)), [np.ones(3)])
+    check(record(of_number, 0.5), [0.5], exact=False)
+
+
 # --- outputs --------------------------------------------------------------------------------------
 
 
@@ -271,6 +312,28 @@ def test_outputs_that_are_inputs_constants_and_views():
 
     x = np.ones((2, 3))
     check(record(function, x), [x])
+
+
+def test_one_number_in_every_place():
+    ones = np.broadcast_to(1.0, (2, 3))
+
+    def function(x, s):
+        spread = np.broadcast_to(s, (2, 3))
+        row = np.broadcast_to(x[0], (2, 3))
+        views = (spread * 3.0).T, np.reshape(spread + row, (-1,)), np.sin(row)[:]
+        return -spread, spread * 2.0, ones * s, ones * x, row * 2.0, row + spread, views
+
+    x = np.arange(6.0).reshape(2, 3)
+    check(record(function, x, 0.5), [x, 0.5])
+    for view in (lambda y: y, lambda y: y[:, 1:], lambda y: y.T):
+        tape = record(lambda x, view=view: view(np.broadcast_to(np.exp(x[0]), (2, 3))), x)
+        check(tape, [x])
+    builder = TapeBuilder()
+    slot = builder.constant(ones)
+    spec = spec_of(ones)
+    (negated,) = builder.emit(ad.REGISTRY["negative"], (slot,), (spec,))
+    (twice,) = builder.emit(ad.REGISTRY["multiply"], (negated, slot), (spec,))
+    check(builder.finish((negated, twice)), [])
 
 
 def test_large_outputs_are_used_again_only_when_nobody_holds_them():
@@ -311,6 +374,210 @@ def test_order_of_memory():
 
     x, y = np.random.default_rng(0).normal(size=(2, 3, 3))
     check(record(function, x, y), [x, y], layouts=True)
+
+
+UNARY = [np.tanh, np.sin, np.negative, np.abs, ad.sigmoid, ad.relu, lambda x: x * 2.0, np.square]
+BINARY = [np.add, np.multiply, np.subtract, np.maximum, np.arctan2, lambda x, y: x / (y * y + 1)]
+MOVES = [
+    lambda x: x.T,
+    lambda x: x[::-1],
+    lambda x: x[..., None],
+    lambda x: x[0],
+    lambda x: x[1:],
+    lambda x: x[[0, -1, 0]],
+    lambda x: x.reshape(-1),
+    lambda x: np.moveaxis(x, 0, -1),
+    lambda x: np.concatenate([x, x[:1] * 3.0]),
+    lambda x: np.stack([x, x * 2.0], axis=-1),
+    lambda x: np.pad(x, 1),
+    lambda x: np.where(x > 0.1, x, 0.5),
+    lambda x: np.where(x > 0.1, 0.5, x),
+    lambda x: np.clip(x, -0.5, 0.5),
+    lambda x: x.astype(np.float32),
+    lambda x: x.astype(np.float64),
+    lambda x: np.sum(x, axis=0),
+    lambda x: np.mean(x, axis=-1, keepdims=True),
+    lambda x: np.max(x, axis=-1),
+    lambda x: np.cumsum(x, axis=0),
+    lambda x: x.copy(),
+]
+
+
+def random_array_program(seed):
+    """Random function of arrays that broadcast, reduce, multiply, and are views of one another."""
+
+    def function(*xs):
+        draw = random.Random(seed)
+        values = list(xs)
+        for _ in range(draw.randint(4, 25)):
+            a, b = draw.choice(values), draw.choice(values)
+            which = draw.random()
+            if which < 0.3:
+                values.append(draw.choice(UNARY)(a))
+            elif which < 0.6:
+                fits = all(
+                    m == n or 1 in (m, n)
+                    for m, n in zip(a.shape[::-1], b.shape[::-1], strict=False)
+                )
+                values.append(draw.choice(BINARY)(a, b if fits else np.mean(b)))
+            elif which < 0.7 and a.ndim == b.ndim == 2:
+                values.append(np.tanh(a @ (b if a.shape[1] == b.shape[0] else a.T)))
+            else:
+                move = draw.choice(MOVES)
+                if a.ndim and a.size < 200 and len(a) > 1:
+                    values.append(move(a))
+        return values[-1], draw.choice(values), np.sum(values[-1] * 2.0)
+
+    return function
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_random_array_programs(seed):
+    function, rng = random_array_program(seed), np.random.default_rng(seed)
+    xs = [
+        rng.normal(size=(3, 4)),
+        rng.normal(size=(4,)).astype(np.float32),
+        rng.normal(size=(3, 1)),
+    ]
+    check(record(function, *xs), xs)
+    check(record(ad.value_and_grad(lambda *xs: function(*xs)[2], argnums=(0, 1, 2)), *xs), xs)
+
+
+@pytest.mark.parametrize("seed", range(120, 200))
+def test_random_array_programs_in_blocks(seed, tiny_blocks):
+    function, rng = random_array_program(seed), np.random.default_rng(seed)
+    xs = [
+        rng.normal(size=(3, 4)),
+        rng.normal(size=(4,)).astype(np.float32),
+        rng.normal(size=(3, 1)),
+    ]
+    check(
+        record(ad.value_and_grad(lambda *xs: function(*xs)[2], argnums=(0, 1, 2)), *xs), xs, False
+    )
+
+
+# --- blocks ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[1, 3], ids=["alone", "threads"])
+def tiny_blocks(request, monkeypatch):
+    """Run everything that can be in blocks of one row or two."""
+    monkeypatch.setattr(blocks, "thread_count", lambda: request.param)
+    monkeypatch.setattr(blocks, "LARGEST", 1)
+    monkeypatch.setattr(blocks, "FEWEST", 2)
+    monkeypatch.setattr(blocks, "BLOCK", 24)
+
+
+def waves(x, y):
+    a = np.tanh(x) * y
+    b = np.exp(-a * a) + x[0] * np.where(a > 0, a, y)
+    c = b * a - np.sqrt(np.abs(b)) / (y * y + 1.0)
+    d = c[::-1] * c + ad.sigmoid(c) * ad.softplus(b)
+    return np.sum(d) + np.mean(d * c.T.reshape(c.shape) + b), d
+
+
+def test_blocks(tiny_blocks):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 9, 4))
+    program = check(record(waves, x, y), [x, y], exact=False)
+    assert program.source.count("def group") >= 2
+    gradient = ad.grad(lambda x, y: waves(x, y)[0], argnums=(0, 1))
+    program = check(record(gradient, x, y), [x, y], exact=False)
+    assert program.source.count("def group") >= 2
+    for layout in (fortran, reversed_, strided):
+        check(record(gradient, x, y), [layout(x), layout(y)], exact=False)
+
+
+@pytest.mark.parametrize("tiny_blocks", [1], indirect=True)
+@pytest.mark.parametrize("case", SMOOTH, ids=repr)
+def test_vjp_in_blocks(case, tiny_blocks):
+    out, _ = ad.vjp(case.of_active, *case.active)
+    g = like(generator(case), out)
+
+    def pulled(g, *active):
+        return ad.vjp(case.of_active, *active)[1](g)
+
+    check(record(pulled, g, *case.active), leaves((g, *case.active)), exact=False)
+
+
+@pytest.mark.parametrize("seed", range(60, 160))
+def test_random_programs_in_blocks(seed, tiny_blocks):
+    function = random_program(seed)
+    x = np.random.default_rng(seed).normal(size=(3, 4))
+    check(record(ad.value_and_grad(function), x), [x], exact=False)
+
+
+def test_sums_wait_for_the_end_of_a_group(tiny_blocks):
+    x = np.random.default_rng(0).normal(size=(9, 4))
+    tape = record(ad.value_and_grad(lambda x: np.sum(np.sin(x) * np.exp(x))), x)
+    program = check(tape, [x], exact=False)
+    assert program.source.count("def group") == 1
+
+
+def test_planted_mistake_in_the_order_is_caught(tiny_blocks, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(9, 4))
+
+    def function(x):
+        y = np.sin(x) * 2.0
+        total = np.mean(y, axis=0)
+        return np.exp(y) - np.cos(y) * total
+
+    check(record(function, x), [x], exact=False)
+    monkeypatch.setattr(blocks, "_may_change_places", lambda first, second: True)
+    with pytest.raises(AssertionError):
+        check(record(function, x), [x], exact=False)
+
+
+def test_blocks_need_less_memory():
+    x = np.random.default_rng(0).normal(size=(1 << 19))
+    tape = record(lambda x: np.exp(-np.sin(x) * np.cos(x)) * 2.0 + np.sin(x), x)
+    program = build(flat(tape))
+    assert program.source.count("def group") == 1
+    assert program.peak_bytes < x.nbytes * blocks.thread_count()
+    np.testing.assert_allclose(program(x)[0], eager(flat(tape), [x])[0], rtol=1e-14)
+
+
+def test_blocks_in_threads_treat_errors_as_the_caller_does(tiny_blocks):
+    x = np.zeros((9, 4))
+    program = build(flat(record(lambda x: np.exp(1.0 / (x * 2.0) + x) * x, x + 1.0)))
+    with np.errstate(all="ignore"):
+        assert np.isnan(program(x)[0]).all()
+    x[8] = 1.0
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        program(x)
+    x[:] = 1.0
+    np.testing.assert_allclose(program(x)[0], np.exp(1.5))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_blocks_in_threads_after_a_fork(monkeypatch):
+    monkeypatch.setattr(blocks, "thread_count", lambda: 2)
+    x = np.random.default_rng(0).normal(size=(1 << 19))
+    program = build(flat(record(lambda x: np.exp(-np.sin(x)) * 2.0 + x, x)))
+    assert "in_parts" in program.source
+    (wanted,) = program(x)
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=lambda: queue.put(float(np.sum(program(x)[0]))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are threads is what this is about
+        child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert queue.get() == np.sum(wanted)
+
+
+def test_planted_mistake_in_blocks_is_caught(tiny_blocks, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(9, 4))
+
+    def function(x):
+        y = np.sin(x) * 2.0
+        return y[::-1] * y + np.cos(y)
+
+    check(record(function, x), [x], exact=False)
+    monkeypatch.setattr(blocks, "_read_partly", lambda line: set())
+    with pytest.raises(AssertionError):
+        check(record(function, x), [x], exact=False)
 
 
 # --- threads, errors ------------------------------------------------------------------------------

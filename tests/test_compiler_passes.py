@@ -278,12 +278,23 @@ def power_of(exponent: float) -> Callable[[Any], Any]:
         (lambda x: x + (-np.conjugate(x)), COMPLEX, ["conjugate", "subtract"]),
         (lambda x: (-x) * (-np.conjugate(x)), COMPLEX, ["conjugate", "multiply"]),
         (lambda x: np.conjugate(np.conjugate(x)), COMPLEX, []),
+        (lambda x: x + -np.abs(x), COMPLEX, None),
+        (lambda x: x - -np.abs(x), COMPLEX, None),
+        (lambda x: (-x) * -np.abs(x), COMPLEX, None),
         (lambda x: np.conjugate(x), COMPLEX, ["conjugate"]),
         (lambda x: x * 1.0, np.arange(3), ["multiply"]),
         (lambda x: x * 1, np.arange(3), []),
         (lambda x: x + 0, np.arange(3), []),
         (lambda x: x / 2, np.arange(3), ["divide"]),
         (lambda x: x / 1, np.arange(3), ["divide"]),
+        (lambda x: (-x) / 2, np.arange(3), ["negative", "divide"]),
+        (lambda x: (-x) / 0, np.arange(3), ["negative", "divide"]),
+        (lambda x: (-x) + x * 1j, np.arange(3), None),
+        (lambda x: (-x) + np.sin(x), np.arange(3), ["negative", "sin", "add"]),
+        (lambda x: (-x) * -1.5, np.arange(3), ["negative", "multiply"]),
+        (lambda x: (-x) + x, np.arange(3), ["subtract"]),
+        (lambda x: -(x / 2), np.arange(3), ["divide"]),
+        (lambda x: (-x) + x.astype(np.int64), np.arange(-128, 3, dtype=np.int8), None),
         (lambda x: x * 1, np.array([True, False]), ["multiply"]),
         (lambda x: x * 1.0, SINGLE, []),
         (lambda x: x * np.float64(1.0), SINGLE, ["multiply"]),
@@ -296,14 +307,15 @@ def power_of(exponent: float) -> Callable[[Any], Any]:
         (lambda x: x[::2] * 1.0, X, ["index", "multiply"]),
     ],
 )
-def test_algebra(f: Callable[[Any], Any], x: Any, left: list[str]) -> None:
+def test_algebra(f: Callable[[Any], Any], x: Any, left: list[str] | None) -> None:
     tape = recorded(f, x)
     short = without_dead_code(with_simpler_algebra(tape))
-    assert names(short) == left
+    assert left is None or names(short) == left
     with np.errstate(all="ignore"):
         for values in ([x], [-x if x is X else x]):
             same_numbers(flat(short, values), flat(tape, values))
-    assert names(agree(tape)) == left
+    final = agree(tape)
+    assert left is None or names(final) == left
 
 
 WIDE = np.arange(6.0).reshape(2, 3) - 2.5
@@ -328,6 +340,12 @@ WIDE = np.arange(6.0).reshape(2, 3) - 2.5
         (lambda x: x[::-1], ["index"]),
         (lambda x: x[:1], ["index"]),
         (lambda x: np.pad(x, 0), []),
+        (
+            ad.grad(lambda x: np.sum(np.sin(x[None]))),
+            ["reshape", "cos", "multiply", "reshape"],
+        ),
+        (lambda x: ad.vjp(lambda x: x[:, None], x)[1](x[:, None])[0], []),
+        (lambda x: ad.vjp(lambda x: x[:, 1:], x)[1](x[:, 1:])[0], ["index", "scatter"]),
         (lambda x: x.astype(float), []),
         (lambda x: x.astype(np.float32).astype(float), ["convert", "convert"]),
         (lambda x: x.astype(complex).astype(np.complex64), ["convert", "convert"]),
@@ -378,6 +396,31 @@ def test_names_sources_scopes_and_rules_come_along() -> None:
         assert rule.position == -1 or short[rule.position] is rule
     assert str(short).startswith("tape(")
     assert short.to_dot().startswith("digraph")
+
+
+def test_cotangents_are_whole_or_not_said() -> None:
+    """Of two values that have become one, neither knows what the other received."""
+
+    def f(x: Any) -> Any:
+        return np.sum(np.tanh(np.sin(x) * 2.0 + np.sin(x) * 3.0 + np.exp(x * 1.0)))
+
+    x = np.arange(3.0)
+    short = agree(recorded(ad.grad(f), x))
+    known = {v.name: total for v, total in short.cotangents.items() if v.name}
+    made = {entry.output: entry.primitive.name for entry in short}
+    assert "exp" in [made.get(variable) for variable in short.cotangents]
+    assert "sin" not in [made.get(variable) for variable in short.cotangents]
+    if "x" in known:
+        np.testing.assert_allclose(short.values()[known["x"]], ad.grad(f)(x))
+
+
+def test_tapes_that_keep_only_the_shape_of_constants() -> None:
+    w = ad.Tensor(np.arange(3.0))
+    tape = np.sum(np.sin(w) * np.ones(3) + np.cos(w + np.ones(3)) * 1.0 + np.sin(w)).tape
+    short = optimized(tape, reassociate=True)
+    assert len(short) < len(tape)
+    assert short.signature != tape.signature
+    assert str(short).count("sin") == 1
 
 
 def test_an_error_names_the_line_of_what_was_rewritten() -> None:

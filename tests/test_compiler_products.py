@@ -122,10 +122,22 @@ def test_a_jacobian_by_rows_is_a_product_of_matrices() -> None:
             ((20, 9), (30, 9)),
             ["transpose", "matmul"],
         ),
-        (lambda x, y: np.sum(x * y, axis=1), ((40, 30), (40, 30)), ["einsum"]),
+        (lambda x, y: np.sum(x * y, axis=1), ((40, 30), (40, 30)), ["multiply", "sum"]),
         (lambda x, y: np.sum(x[:, None] * y), ((40,), (30,)), ["sum", "sum", "multiply"]),
+        (
+            lambda x, y: np.sum(x * y, axis=(0, 2)),
+            ((8, 9, 7), (9, 7)),
+            ["sum", "multiply", "sum"],
+        ),
         (lambda x, y: np.sum(x * y), ((40, 30), ()), ["sum", "multiply"]),
         (lambda x, y: np.sum(x * y), ((4, 3), (4, 3)), ["multiply", "sum"]),
+        (lambda x, y: y + np.sum(-x, axis=0), ((4, 3), ()), ["sum", "subtract"]),
+        (lambda x, y: np.sum(x / y, axis=1), ((4, 3), (4, 1)), ["sum", "divide"]),
+        (lambda x, y: np.mean(x / y, axis=1), ((4, 3), ()), ["mean", "divide"]),
+        (lambda x, y: np.sum(x / y), ((4, 3), (1, 1)), ["sum", "divide"]),
+        (lambda x, y: np.sum(x / y, axis=1), ((4, 3), (3,)), ["divide", "sum"]),
+        (lambda x, y: np.sum(-(x * y) / 3.0), ((9,), (9,)), ["matmul", "divide"]),
+        (lambda x, y: y * (2.0 * x), ((4, 3), (4, 1)), ["multiply", "multiply"]),
         (lambda x, y: np.sum(np.sin(x * y)), ((9,), (9,)), ["multiply", "sin", "sum"]),
     ],
 )
@@ -255,6 +267,81 @@ def test_inner_products_that_are_used_again_are_no_part_of_a_chain() -> None:
 
     tape = recorded(f, array(1, 9, 9), array(2, 9, 9), array(3, 9))
     assert len(agree(tape)) == 2
+
+
+# --- sums of products of matrices -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("f", "shapes", "left"),
+    [
+        (lambda a, b, c: a @ b + a @ c, ((9, 9), (9, 9), (9, 9)), ["add", "matmul"]),
+        (lambda a, b, c: b @ a + 1.0 + c @ a, ((9, 9), (9, 9), (9, 9)), ["add", "matmul", "add"]),
+        (lambda a, b, c: a @ b + a @ c, ((9, 9), (9,), (9,)), ["add", "matmul"]),
+        (lambda a, b, c: a @ b + a @ c, ((9, 9), (9, 9), (9,)), ["matmul", "matmul", "add"]),
+        (lambda a, b, c: a @ b + b @ c, ((9, 9), (9, 9), (9, 9)), ["matmul", "matmul", "add"]),
+        (
+            lambda a, b, c: (a @ b) + np.sin(a @ c),
+            ((9, 9), (9, 9), (9, 9)),
+            ["matmul", "matmul", "sin", "add"],
+        ),
+    ],
+)
+def test_sums_of_products_that_share_a_factor(
+    f: Callable[..., Any], shapes: tuple[Shape, ...], left: list[str]
+) -> None:
+    assert names(agree(recorded(f, *[array(11, *shape) for shape in shapes]))) == left
+
+
+def recurrent(steps: int, size: int) -> tuple[Callable[..., Any], dict[str, Any], Any]:
+    """A network with a state, its parameters, and what it sees at each step."""
+    params = {"w": array(1, size, 4), "u": array(2, size, size) / size, "b": array(3, size)}
+    xs = array(4, steps, 4)
+
+    def loss(p: dict[str, Any], xs: Any) -> Any:
+        h = np.zeros(size)
+        for x in xs:
+            h = np.tanh(p["w"] @ x + p["u"] @ h + p["b"])
+        return np.sum(h * h)
+
+    return loss, params, xs
+
+
+def test_the_gradient_of_a_weight_used_in_each_step_is_one_product() -> None:
+    loss, params, xs = recurrent(6, 12)
+    tape = recorded(ad.grad(loss), params, xs)
+    short = agree(tape)
+    outer = [entry for entry in short if entry.primitive.name == "matmul" and entry.shape[1:]]
+    assert sorted(entry.shape for entry in outer if entry.pulls) == [(12, 4), (12, 12)]
+    assert short.cost().flops < tape.cost().flops
+    assert names(short).count("concatenate") >= 2
+
+
+def test_what_is_multiplied_by_a_weight_in_each_step_is_multiplied_at_once() -> None:
+    loss, params, xs = recurrent(6, 20)
+    short = agree(recorded(loss, params, xs))
+    outer = [entry for entry in short if entry.primitive.name == "matmul" and entry.shape[1:]]
+    assert [entry.shape for entry in outer] == [(6, 20)]
+    rows = agree(
+        recorded(lambda w, x, y: x @ w + np.sin(y @ w), *map(array, (1, 2, 3), *[(9,) * 3] * 2))
+    )
+    assert names(rows).count("matmul") == 1
+
+
+def test_products_that_have_to_wait_are_not_multiplied_at_once() -> None:
+    def f(w: Any, x: Any) -> Any:
+        first = w @ x
+        return w @ np.sin(first) + w @ np.cos(first)
+
+    assert names(agree(recorded(f, array(1, 9, 9), array(2, 9)))).count("matmul") == 2
+
+
+def test_products_of_wide_matrices_are_added_as_they_are() -> None:
+    def f(a: Any, b: Any) -> Any:
+        return sum(a[i] @ b[i] for i in range(4))
+
+    assert "concatenate" not in names(agree(recorded(f, array(1, 4, 9, 9), array(2, 4, 9, 9))))
+    assert "concatenate" in names(agree(recorded(f, array(1, 4, 9, 1), array(2, 4, 1, 9))))
 
 
 # --- whatever there is ----------------------------------------------------------------------------

@@ -235,6 +235,11 @@ def test_random_program(seed, monkeypatch):
     close(ad.record(ad.grad(f))(x).evaluate(elsewhere), there)
     close(ad.vmap(ad.grad(f))(np.stack([x, elsewhere])), np.stack([gradient, there]))
     close(ad.grad(ad.checkpoint(f))(x), gradient)
+    if seed % 12 == 0:
+        compiled = ad.compile(ad.grad(f))
+        close(compiled(x), gradient)
+        close(compiled(elsewhere), there)
+        close(ad.grad(ad.compile(f))(elsewhere), there)
 
     if seed % 8 < 2:
         ahead = ad.jvp(ad.grad(f), (x,), (tangent,))[1]

@@ -17,7 +17,7 @@ import pytest
 import autodiff as ad
 
 ORDER = (
-    ("errors", "tree", "deferred", "neighbours"),
+    ("errors", "tree", "deferred", "neighbours", "collecting"),
     ("core",),
     ("views",),
     ("ops", "structure", "lowering"),

@@ -433,3 +433,21 @@ def test_arrays_of_gradients_beside_tensors():
     optimizer = optim.Adam(lr=0.1)
     result, _ = optimizer.update(np.ones(3), optimizer.init(np.ones(3)), value)
     assert isinstance(result, ad.Tensor)
+
+
+def test_step_follows_a_count_that_is_recorded():
+    """So that a compiled step is one program, whatever the count."""
+    optimizer = optim.Adam(lr=0.1)
+    state = optimizer.init([np.zeros(2)])
+
+    def after(count, gradient):
+        (moved,), _ = optimizer.update([gradient], {**state, "step": [count]}, [np.zeros(2)])
+        return np.sum(moved)
+
+    # The first moment is 0.1, the root of the second 0.001 ** 0.5; the count before is 3
+    beta_1, beta_2 = 0.9**4.0, 0.999**4.0
+    moved = -2 * 0.1 * 0.1 * np.sqrt((1 - beta_2) / 0.001) / (1 - beta_1)
+    np.testing.assert_allclose(after(3, np.ones(2)), moved, rtol=1e-6)
+    slope = beta_1 * np.log(0.9) / (1 - beta_1) - beta_2 * np.log(0.999) / (2 * (1 - beta_2))
+    of_count, _ = ad.grad(after, argnums=(0, 1))(3.0, np.ones(2))
+    np.testing.assert_allclose(of_count, moved * slope, rtol=1e-6)

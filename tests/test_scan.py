@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -340,6 +341,82 @@ def test_third_derivatives(checkpoint):
     make, (a,) = PROGRAMS["dependence that spreads"]
     f, g = make(functools.partial(ad.scan, checkpoint=checkpoint)), make(loop)
     assert_close(ad.grad(ad.grad(ad.grad(f)))(a), ad.grad(ad.grad(ad.grad(g)))(a))
+
+
+# --- programs drawn at random ---------------------------------------------------------------------
+
+
+def drawn(seed: int) -> Program:
+    """A loop of a few operations on a few carries: some linear, some not, some in place."""
+    rng = np.random.default_rng(seed)
+    carries, length, n = rng.integers(1, 4), rng.integers(1, 8), 3
+    numbers = rng.integers(0, n, size=length)
+    table = rng.normal(size=n)
+    code = [
+        tuple(map(int, (*rng.integers(0, carries, 2), *rng.integers(0, 12, 1)))) for _ in "abcd"
+    ]
+    kind = rng.integers(0, 5)
+
+    def operation(which, v, other, i, x, k, w, a):
+        if which == 4:
+            v = v * 1.0
+            v[k] = np.cos(other[0])
+            return v
+        if which == 9:
+            v = v + 0.0 * a
+            v += other * 0.2
+            v[1:] *= 0.5
+            return v
+        return (
+            lambda: np.sin(v) + other,
+            lambda: np.tanh(w @ v),
+            lambda: v * x + a,
+            lambda: v * 0.5 + other**2 * 0.1,
+            None,
+            lambda: np.where(v > 0, v, 0.3 * other),
+            lambda: v / (1 + np.sum(v * v)),
+            lambda: v + table[k] * a if i % 2 else v - a,
+            lambda: np.concatenate([v[1:], v[:1]]) * 0.9,
+            None,
+            lambda: ad.checkpoint(lambda z: np.sin(z * a))(v),
+            lambda: v * np.take(w[0], k),
+        )[which]()
+
+    def make(scan):
+        def f(a, w, start, xs):
+            def step(carry, x):
+                i, c = carry[0], list(carry[1])
+                for p, q, which in code:
+                    c[p] = operation(which, c[p], c[q], i, x["u"], x["k"], w, a)
+                collected = (
+                    None,
+                    c[0] * 1.0,
+                    {"s": np.sum(c[-1]), "i": i},
+                    (x["u"] * a,),
+                    np.exp(-(c[0] ** 2)),
+                )
+                return (i + 1, tuple(c)), collected[kind]
+
+            start = tuple(start[j] for j in range(carries))
+            (i, c), ys = scan(step, (0, start), {"u": xs, "k": numbers})
+            total = sum(np.sum(np.sin(z)) for z in c) * i
+            return sum((np.sum(leaf * leaf) for leaf in tree.leaves(ys)), total)
+
+        return f
+
+    shapes = ((n, n), (carries, n), (length, n))
+    return Program(make, (rng.normal(), *[0.5 * rng.normal(size=shape) for shape in shapes]))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_programs_drawn_at_random(seed):
+    make, args = drawn(seed)
+    reverse = bool(seed % 2)
+    plain = make(functools.partial(loop, reverse=reverse))
+    for checkpoint in (None, 2, "binomial"):
+        f = make(functools.partial(ad.scan, reverse=reverse, checkpoint=checkpoint))
+        for name in ("value", "grad", "jvp of grad", "grad of grad", "vmap of grad"):
+            assert_close(TRANSFORMS[name](f, args), TRANSFORMS[name](plain, args))
 
 
 # --- what the loop cannot say: numbers from outside -----------------------------------------------
@@ -741,6 +818,75 @@ def test_second_derivatives_keep_no_sums():
 # --- what it is given -----------------------------------------------------------------------------
 
 
+class TestTheSameEachTime:
+    """A step is run again when derivatives are taken, and from a tape of one step."""
+
+    TRANSFORMS = (
+        ad.grad,
+        lambda f: lambda a: ad.jvp(f, (a,), (1.0,)),
+        lambda f: ad.grad(ad.grad(f)),
+        lambda f: lambda a: ad.vmap(ad.grad(f))(np.array([a, a])),
+        lambda f: lambda a: f(ad.Tensor(a)),
+    )
+
+    @pytest.mark.parametrize("transform", TRANSFORMS)
+    @pytest.mark.parametrize("outside", [False, True])
+    @pytest.mark.parametrize("length", [1, 2, 3, 20])
+    def test_random_numbers_are_refused(self, transform, outside, length):
+        rng = np.random.default_rng(0)
+
+        def f(a):
+            def step(c, x):
+                return np.sin(c) + (a if outside else 1.0) * rng.normal(), None
+
+            return ad.scan(step, a, np.ones(length))[0]
+
+        with pytest.raises(ad.TapeError, match=r"evaluated again.*draw random numbers outside"):
+            transform(f)(0.5)
+        assert np.isfinite(f(0.5))
+
+    def test_counting_is_refused(self):
+        calls = []
+
+        def f(a):
+            def step(c, x):
+                calls.append(x)
+                return c * a * len(calls), None
+
+            return ad.scan(step, 1.0, T)[0]
+
+        with pytest.raises(ad.TapeError, match="evaluated again"):
+            ad.grad(f)(0.5)
+
+    @pytest.mark.parametrize("checkpoint", [None, 3, "binomial"])
+    def test_a_tape_reads_what_is_closed_over_each_time(self, checkpoint):
+        """As a checkpoint does: no constant of an earlier evaluation is left in a later one."""
+        w = np.array([1.0, 2.0])
+
+        def f(h):
+            def step(h, x):
+                inner = ad.scan(lambda s, z: (s * np.cos(w * s), None), h, length=2)[0]
+                return inner * w * x, None
+
+            return np.sum(ad.scan(step, h, X[:, 0], checkpoint=checkpoint)[0])
+
+        tape = ad.record(ad.grad(f))(w * 0.3)
+        tape.evaluate(w * 0.3)
+        w *= 2.0
+        assert_close(tape.evaluate(w * 0.3), ad.grad(f)(w * 0.3))
+
+    def test_threads_evaluate_one_tape(self):
+        def make(scan):
+            return lambda a: scan(lambda c, x: (np.sin(c * a) + x, c), a, np.ones(20))[0]
+
+        tape = ad.record(ad.grad(make(ad.scan)))(0.3)
+        points = np.linspace(0.1, 0.9, 8)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda a: [tape.evaluate(a) for _ in range(5)], points))
+        for a, values in zip(points, found, strict=True):
+            assert_close(values, [ad.grad(make(loop))(a)] * 5)
+
+
 class TestInputs:
     def test_the_callers_arrays_stay_as_they_are(self):
         def step(c, x):
@@ -802,6 +948,39 @@ class TestInputs:
             return ad.scan(step_of, (np.uint64(12345), 0.0), length=4)[0][1]
 
         assert_close(ad.grad(f)(2.0), np.sum(draws))
+
+    @pytest.mark.parametrize("checkpoint", [None, 2, "binomial"])
+    @pytest.mark.parametrize("start", [None, 0])
+    def test_carries_that_carry_no_derivative(self, start, checkpoint):
+        def f(a, xs):
+            def step(c, x):
+                i = 0 if c is None else c
+                return (c if c is None else c + 1), np.sin(x * a + i)
+
+            return np.sum(ad.scan(step, start, xs, checkpoint=checkpoint)[1] ** 2)
+
+        def g(a, xs):
+            return np.sum(np.sin(xs * a + (0 if start is None else np.arange(5))) ** 2)
+
+        for name in ("grad", "jvp of grad", "grad of grad", "vmap of grad"):
+            assert_close(TRANSFORMS[name](f, (0.3, T)), TRANSFORMS[name](g, (0.3, T)))
+
+    def test_a_tensor_from_outside_that_only_later_steps_use(self):
+        """Found when it is met, also where the function catches every error."""
+
+        def f(w, late):
+            def step(c, i):
+                try:
+                    return c * w if i < 3 else c * late, None
+                except ad.TapeError:
+                    return c, None
+
+            return ad.scan(step, 1.0, np.arange(5))[0]
+
+        assert_close(ad.grad(f, argnums=(0, 1))(2.0, 3.0), (108.0, 48.0))
+        w, late = ad.Tensor(2.0), ad.Tensor(3.0)
+        f(w, late).backward()
+        assert_close((w.grad, late.grad), (np.array(108.0), np.array(48.0)))
 
     def test_numbers_take_the_dtype_of_the_carry(self):
         def f(a):
@@ -975,6 +1154,16 @@ WRONG = {
         r"xs\[0\] is a float; xs must hold arrays whose first axis counts the steps: np.array",
     ),
     "a number": (lambda: ad.scan(add, 0.0, np.float64(2)), TypeError, r"xs is a number, float64"),
+    "a masked carry": (
+        lambda: ad.scan(add, np.ma.masked_array([1.0], [True]), X),
+        TypeError,
+        "MaskedArray: a masked array would lose its mask",
+    ),
+    "masked slices": (
+        lambda: ad.scan(add, 0.0, np.ma.masked_array(T, T > 0)),
+        TypeError,
+        "MaskedArray: a masked array would lose its mask",
+    ),
     "checkpoint": (
         lambda: ad.scan(add, 0.0, T, checkpoint="sqrt"),
         TypeError,

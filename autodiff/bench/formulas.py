@@ -12,6 +12,7 @@ from typing import Any
 __all__ = [
     "binary_chain",
     "dense_layers",
+    "descend",
     "expression",
     "graph",
     "logits",
@@ -61,6 +62,47 @@ def dense_layers(tanh: Function, parameters: Sequence[Any], x: Any) -> Any:
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
         x = tanh(x @ weight + bias)
     return x
+
+
+def descend(
+    value_and_slope: Callable[[float], tuple[Any, Any]], x: float, evaluations: int
+) -> list[float]:
+    """Minimise a function of one number along its slope, with a step that adapts.
+
+    Parameters
+    ----------
+    value_and_slope : callable
+    x : float
+        Where to start.
+    evaluations : int
+        How often to ask for a slope at most.
+
+    Returns
+    -------
+    list of float
+        Place, value and slope where the descent ended.
+
+    Examples
+    --------
+    >>> [round(x, 3) for x in descend(lambda x: ((x - 2) ** 2, 2 * (x - 2)), 0.0, 1000)][:2]
+    [2.0, 0.0]
+    """
+    value, slope = map(float, value_and_slope(x))
+    rate, successes, asked = 1e-5, 0, 1
+    while abs(slope) > 1e-5 and asked < evaluations:
+        if successes == 10:
+            rate, successes = 2 * rate, 0
+        moved = x - rate * slope
+        if abs(moved - x) <= 1e-5:
+            break
+        asked += 1
+        new_value, new_slope = map(float, value_and_slope(moved))
+        if new_value < value:
+            x, value, slope = moved, new_value, new_slope
+            successes += 1
+        else:
+            rate, successes = rate / 2, 0
+    return [x, value, slope]
 
 
 def minors(rows: Sequence[Sequence[Any]]) -> Any:

@@ -113,6 +113,7 @@ def measure(fleet: Fleet, case: Case, engines: Sequence[str] | None = None) -> d
             "repeats": repeats[name],
             "cores": rounded(float(np.median(cores[name]))),
             "first": rounded(found[name]["first"]),
+            **({} if found[name]["settled"] else {"settled": False}),
         }
     return record(case, settings, found, times)
 
@@ -152,7 +153,12 @@ def _prepared(fleet: Fleet, case: Case, names: Sequence[str]) -> dict[str, dict[
     with tempfile.TemporaryDirectory() as folder:
         for name in sorted(names, key=lambda name: name != REFERENCE):
             path = Path(folder) / f"{name}.npz"
-            request = {"do": "prepare", "case": case.name, "results": str(path)}
+            request = {
+                "do": "prepare",
+                "case": case.name,
+                "results": str(path),
+                "patience": fleet.settings.timeout / 2,
+            }
             answer = _answer(fleet.peer(name), request)
             if "first" in answer:
                 with np.load(path, allow_pickle=False) as file:

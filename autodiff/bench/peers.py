@@ -152,7 +152,7 @@ class Fleet:
     about : dict
         What each engine says about itself: versions, BLAS, threads.
     missing : dict
-        Why by engine, for those that are not installed or cannot work here.
+        Why by engine, for those that are not installed.
     """
 
     def __init__(self, engines: Sequence[str], settings: Settings) -> None:
@@ -168,13 +168,11 @@ class Fleet:
                 answer = self.peers[name].receive()
             except PeerError as error:
                 answer = {"error": str(error)}
-            reason = answer.get("unsupported", answer.get("error"))
-            if "missing" in answer:
-                reason = "not installed"
+            reason = answer.get("missing", answer.get("error"))
             if reason is None:
                 self.about[name] = answer
             else:
-                self.missing[name] = reason
+                self.missing[name] = "not installed" if "missing" in answer else reason
                 self.peers.pop(name).close()
         for name in (OWN, REFERENCE):
             if name in self.missing:

@@ -14,13 +14,14 @@ from typing import Any
 from autodiff.bench.lazy import Lazy
 from autodiff.bench.program import Implementation, Inputs
 
-__all__ = ["KINDS", "Library", "Problem", "converted", "loop", "repeat"]
+__all__ = ["KINDS", "Library", "Problem", "advance", "converted", "loop", "repeat"]
 
 KINDS = {
     "gradient": "value and gradient",
     "curvature": "gradient, and its derivative along ones in the first variable, of that variable",
     "rows": "for each row of the result: the gradient of its sum",
     "columns": "Jacobian of a large result by one vector of few elements, forward",
+    "descent": "place, value and slope where a descent along the slope of one number ends",
 }
 """What is asked of a formula, in the order of the results."""
 
@@ -36,7 +37,8 @@ class Library(Lazy):
         By name: what the module lacks or calls otherwise; a text ``"module:name"`` is looked up
         when it is first used. Formulas use ``loop(step, carry, xs)`` and
         ``repeat(step, carry, count)`` where the state of a simulation or a network moves on,
-        ``sigmoid``, ``ndtr``, ``logsumexp(x, axis)``, ``cross_entropy(scores, labels)`` and
+        ``advance(going, step, carry)`` where the state says how long; ``grad``, ``sigmoid``,
+        ``ndtr``, ``logsumexp(x, axis)``, ``cross_entropy(scores, labels)`` and
         ``convolve(images, filters)``, channels last, without padding.
 
     Examples
@@ -95,6 +97,19 @@ class Problem:
             value = inputs[name]
             found += value if isinstance(value, list) else [value]
         return found
+
+
+def advance(going: Callable[[Any], Any], step: Callable[[Any], Any], carry: Any) -> Any:
+    """Take a state through the same step for as long as a condition holds.
+
+    Examples
+    --------
+    >>> advance(lambda x: x < 100, lambda x: 2 * x, 1)
+    128
+    """
+    while going(carry):
+        carry = step(carry)
+    return carry
 
 
 def converted(inputs: Inputs, convert: Callable[[Any], Any]) -> dict[str, Any]:

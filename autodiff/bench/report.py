@@ -183,6 +183,12 @@ def heading(results: Mapping[str, Any]) -> str:
     wanted = about["environment"].get("OPENBLAS_CORETYPE")
     chosen = f"OPENBLAS_CORETYPE={wanted}" if wanted else "OPENBLAS_CORETYPE not set"
     lines.append(f"BLAS of NumPy: {kernel}; {chosen}")
+    for name, entry in results["engines"].items():
+        helper = ENGINES[name].helper
+        if helper:
+            found = entry.get("helper")
+            how = f"with {helper} {found}" if found else f"without {helper}, which is not installed"
+            lines.append(f"{ENGINES[name].title}: {how}")
     for coretype, kernel in results.get("kernels", {}).items():
         lines.append(f"measured again with OPENBLAS_CORETYPE={coretype}: {kernel}")
     pairs = [
@@ -231,6 +237,8 @@ def notes(records: Sequence[Record], threads: int = 1) -> list[str]:
             where = f"{_label(record)}: {ENGINES[name].title}"
             if "error" in entry:
                 lines.append(f"{where}: {entry['error']}")
+            if not entry.get("settled", True):
+                lines.append(f"{where}: was still compiling when it was timed")
             if "cores" in entry:
                 figures += 1
                 starved += entry["cores"] < _STARVED

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from autodiff.bench import harness, report
-from autodiff.bench.engines import ENGINES, OWN, distinct
+from autodiff.bench.engines import ENGINES, OWN, distinct, offered
 from autodiff.bench.machine import machine
 from autodiff.bench.peers import Fleet
 from autodiff.bench.settings import Settings
+from autodiff.bench.workload import Case
 
 __all__ = ["SCHEMA", "run"]
 
@@ -19,7 +20,7 @@ SCHEMA = 1
 
 
 def run(
-    chosen: Sequence[Any],
+    chosen: Sequence[Case],
     engines: Sequence[str],
     settings: Settings,
     coretypes: Sequence[str] = (),
@@ -60,12 +61,12 @@ def run(
     with Fleet(engines, settings) as fleet:
         results["engines"], results["missing"] = fleet.about, fleet.missing
         show(report.heading(results))
-        table = report.Table(list(fleet.peers))
         show("\n" + report.LEGEND)
-        group = ""
+        table, group = report.Table([]), ""
         for case in chosen:
             if case.workload.group != group:
                 group = case.workload.group
+                table = report.Table(_able(fleet.peers, chosen, group))
                 show("\n" + table.header(group))
             memory = case.workload.measure == "memory"
             measure = harness.measure_memory if memory else harness.measure
@@ -83,10 +84,12 @@ def run(
                         "median": answer["bytes"],
                         "by_name": answer["by_name"],
                     }
+            table = report.Table(installed)
+            show("\n" + table.header())
             for key, title, unit in (("imports", "import", "s"), ("sizes", "installed", "B")):
                 show(table.plain_row(title, results[key], unit))
     products = [case for case in chosen if case.workload.products and not case.workload.axis]
-    for coretype in coretypes:
+    for coretype in coretypes if products else ():
         kernel = replace(settings, coretype=coretype)
         concerned = [name for name in present if ENGINES[name].numpy_based]
         concerned = [name for name in concerned if name != "autodiff-grad"]
@@ -95,7 +98,9 @@ def run(
         with Fleet(concerned, kernel) as fleet:
             chosen_kernel = report.kernel_of(fleet.about[OWN]) or "threadpoolctl is not installed"
             results["kernels"][coretype or "unset"] = chosen_kernel
-            show(f"OPENBLAS_CORETYPE={coretype or 'unset'}: {chosen_kernel}")
+            show(f"\nOPENBLAS_CORETYPE={coretype or 'unset'}: {chosen_kernel}")
+            table = report.Table(list(fleet.peers))
+            show(table.header())
             for case in products:
                 records.append(harness.measure(fleet, case))
                 show(table.row(records[-1]))
@@ -105,3 +110,9 @@ def run(
     for line in report.notes(records, settings.threads):
         show(f"! {line}")
     return results
+
+
+def _able(engines: Iterable[str], chosen: Sequence[Case], group: str) -> list[str]:
+    """Engines that implement any of the programs of a group."""
+    wanted = {case.workload.program for case in chosen if case.workload.group == group}
+    return [name for name in engines if wanted & offered(name).keys()]

@@ -5,7 +5,8 @@ another engine's turn. Requests:
 
 ==================================================  ================================================
 ``{"do": "hello"}``                                 versions, BLAS, threads
-``{"do": "prepare", "case": ..., "results": path}`` make the program, run it, save its results
+``{"do": "prepare", "case": ..., "results": path}`` make the program, run it, save its results;
+                                                    ``"patience"``: seconds to wait for a compiler
 ``{"do": "run", "repeats": n}``                     run it n times; seconds of one, cores used
 ``{"do": "memory", "case": ...}``                   peak growth of this process, in bytes
 ``{"do": "size"}``                                  installed bytes of the engine
@@ -80,7 +81,8 @@ class Worker:
             programs(self.engine)
             return _about(self.engine)
         if action == "prepare":
-            return self._prepare(_case(request["case"]), request.get("results"))
+            patience = float(request.get("patience", 60.0))
+            return self._prepare(_case(request["case"]), request.get("results"), patience)
         if action == "run":
             return self._run(int(request["repeats"]))
         if action == "memory":
@@ -91,16 +93,16 @@ class Worker:
             return {"bytes": total, "by_name": by_name}
         raise ValueError(f"unknown request {action!r}")
 
-    def _prepare(self, case: Case, results: str | None) -> dict[str, Any]:
+    def _prepare(self, case: Case, results: str | None, patience: float) -> dict[str, Any]:
         self.program = None
         program = _make(self.engine, case, case.parameters)
         start = time.perf_counter()
         result = program.run()
         first = time.perf_counter() - start
-        more = case.workload.calls - 1
+        more, is_settled = case.workload.calls - 1, True
         if ENGINES[self.engine].compiles:
             # What is compiled beside the first call is to be checked and timed too
-            settle()
+            is_settled = settle(patience)
             more = max(more, 1)
         for _ in range(more):
             result = program.run()
@@ -108,7 +110,7 @@ class Worker:
         if results is not None:
             np.savez(results, *arrays, allow_pickle=False)
         self.program = program
-        return {"first": first, "count": len(arrays)}
+        return {"first": first, "settled": is_settled, "count": len(arrays)}
 
     def _run(self, repeats: int) -> dict[str, Any]:
         if self.program is None:
@@ -122,20 +124,26 @@ class Worker:
         return {"seconds": seconds / repeats, "cores": cpu / seconds}
 
 
-def settle(limit: float = 60.0) -> None:
+def settle(limit: float = 60.0) -> bool:
     """Wait until no thread of this process computes: a compiler may work beside the first call.
 
     Parameters
     ----------
     limit : float
         Seconds after which it is enough.
+
+    Returns
+    -------
+    bool
+        Whether none does.
     """
     end = time.perf_counter() + limit
     while time.perf_counter() < end:
         cpu, start = time.process_time(), time.perf_counter()
         time.sleep(0.05)
         if time.process_time() - cpu < 0.05 * (time.perf_counter() - start):
-            return
+            return True
+    return False
 
 
 def _case(name: str) -> Case:
@@ -205,18 +213,21 @@ def _peak() -> int:
 def _about(engine: str) -> dict[str, Any]:
     entry = ENGINES[engine]
     module = sys.modules[entry.requires]
-    version = getattr(module, "__version__", None)
-    if version is None:
-        try:
-            version = metadata.version(entry.distribution)
-        except metadata.PackageNotFoundError:
-            version = "of this checkout"
+    version = getattr(module, "__version__", None) or _version(entry.distribution)
     return {
-        "version": str(version),
+        "version": str(version or "of this checkout"),
+        "helper": _version(entry.helper) if entry.helper else None,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "libraries": _libraries(),
     }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _libraries() -> list[dict[str, Any]]:

@@ -34,9 +34,11 @@ def add_command(commands: _SubParsersAction[Any]) -> None:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--quick", action="store_true", help="the quick set, about a minute (the default)"
+        "--quick", action="store_true", help="the quick set, a few minutes (the default)"
     )
-    which.add_argument("--full", action="store_true", help="all sizes, more rounds: about an hour")
+    which.add_argument(
+        "--full", action="store_true", help="all sizes, more rounds: about an hour and a half"
+    )
     parser.add_argument(
         "--workloads",
         nargs="+",

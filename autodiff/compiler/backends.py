@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from autodiff.compiler import passes
 from autodiff.core.arrays import copied, has_memory, owns_memory
 from autodiff.tape.ir import Tape
 
@@ -93,11 +94,35 @@ def _build_of(name: str) -> Build | None:
 
 def optimized(tape: Tape, reassociate: bool) -> Tape:
     """Tape that computes the same, for less."""
-    if find_spec("autodiff.compiler.passes") is None:
+    try:
+        return passes.optimized(tape, reassociate=reassociate)
+    except Exception as error:
+        _say("the tape could not be optimised", error, "it runs as it was recorded")
         return tape
-    passes = import_module("autodiff.compiler.passes")
-    found: Tape = passes.optimized(tape, reassociate=reassociate)
-    return found
+
+
+_said: set[str] = set()
+
+
+def _say(what: str, error: Exception, instead: str) -> None:
+    """Warn once of a fault of this library, which costs time and no more."""
+    text = f"compile: {what} ({type(error).__name__}: {error}); {instead}"
+    if text not in _said:
+        _said.add(text)
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+
+
+def _built(build: Build, tape: Tape) -> Runner:
+    """Runner of a backend; where that fails, of NumPy, or one that evaluates the tape."""
+    try:
+        return build(tape)
+    except Exception as error:
+        second = _build_of("numpy")
+        if second is not None and second is not build:
+            _say("native code could not be made", error, "a NumPy program runs instead")
+            return _built(second, tape)
+        _say("a program could not be made", error, "its operations run one by one")
+        return replayed(tape)
 
 
 def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
@@ -114,13 +139,13 @@ def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
     if backend != "auto":
         build = _build_of(backend)
         assert build is not None
-        return build(tape)
+        return _built(build, tape)
     first = _build_of("numpy")
     assert first is not None
     native = _build_of("llvm")
     if native is not None:
         _WORKER.add(native, tape, switch)
-    return first(tape)
+    return _built(first, tape)
 
 
 class _Worker:
@@ -130,7 +155,6 @@ class _Worker:
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._failed: set[str] = set()
 
     def add(self, build: Build, tape: Tape, switch: Callable[[Runner], None]) -> None:
         """Build a runner when its turn comes."""
@@ -155,15 +179,7 @@ class _Worker:
             try:
                 switch(build(tape))
             except Exception as error:
-                what = f"{type(error).__name__}: {error}"
-                if what not in self._failed:
-                    self._failed.add(what)
-                    warnings.warn(
-                        f"compile: native code could not be made ({what}); the NumPy program goes "
-                        "on running",
-                        RuntimeWarning,
-                        stacklevel=2,
-                    )
+                _say("native code could not be made", error, "the NumPy program goes on running")
 
     def _stop(self) -> None:
         """Drop what waits, at the interpreter's exit; what is being built is waited for briefly."""

@@ -14,6 +14,7 @@ from autodiff.conversions import is_installed
 __all__ = [
     "EVERYTHING",
     "attributes_named",
+    "calls_without_arguments",
     "globals_named",
     "is_builtin_or_ours",
     "is_method",
@@ -58,6 +59,29 @@ def globals_named(code: CodeType) -> tuple[str, ...]:
 
 
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"})
+
+
+def calls_without_arguments(code: CodeType) -> Iterator[tuple[str, ...]]:
+    """Names of what a code calls without an argument, as ``("time", "time")``."""
+    for each in _codes(code):
+        chain: tuple[str, ...] = ()
+        for instruction in dis.get_instructions(each):
+            name = instruction.opname
+            if name in _ROOTS:
+                chain = (instruction.argval,)
+            elif name in _ATTRIBUTES and chain:
+                chain += (instruction.argval,)
+            elif name == "CALL":
+                if chain and instruction.arg == 0:
+                    yield chain
+                chain = ()
+            elif name not in _BETWEEN:
+                chain = ()
+
+
+_ROOTS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"})
+_ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_BETWEEN = frozenset({"PUSH_NULL", "PRECALL", "CACHE", "NOP", "EXTENDED_ARG"})
 
 
 def is_program_code(function: Any) -> bool:

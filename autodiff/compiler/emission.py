@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.expressions import INDEX, Nodes, Scalar, expression
-from autodiff.compiler.fusion import Group, Member, Multiplied, Operandum
+from autodiff.compiler.expressions import INDEX, Nodes
+from autodiff.compiler.groups import Group, Member, Multiplied, Operandum
 from autodiff.compiler.kernels import (
     Access,
     Matrix,
@@ -23,7 +23,7 @@ from autodiff.compiler.kernels import (
 from autodiff.compiler.places import Place, contiguous
 from autodiff.core.spec import Shape, Spec
 
-__all__ = ["Sunk", "Supports", "cost_of", "crossing", "filling", "nest_of", "product_of"]
+__all__ = ["Sunk", "cost_of", "crossing", "filling", "nest_of", "product_of"]
 
 _COSTLY = {
     "divide": 4, "sqrt": 4, "reciprocal": 4, "load": 1, "constant": 0, "register": 0, "cast": 1,
@@ -35,7 +35,6 @@ _TRANSCENDENTAL = 16
 _CHEAP = 10
 """What a value may cost that is computed again rather than kept for a later loop over the row."""
 
-Supports = Callable[[str, np.dtype[Any]], bool]
 Sunk = dict[int, Member]
 """Operations that groups which need their results compute once more, by slot."""
 
@@ -50,14 +49,13 @@ class _StageBuilder:
         numbers: dict[int, int],
         kept: set[int],
         sunk: Sunk,
-        supports: Supports,
     ) -> None:
         self.group = group
         self.moment = moment
         self.registers = numbers
         self.kept = kept
         self.sunk = sunk
-        self.nodes = Nodes(supports)
+        self.nodes = Nodes()
         self.known: dict[int, int] = {}
 
     def member(self, member: Member) -> int:
@@ -85,15 +83,14 @@ class _StageBuilder:
     def value(self, member: Member) -> int:
         """Position of what is computed, before it is reduced or stored."""
         nodes = self.nodes
-        if member.function is None:
+        if member.expression is None:
             (operand,) = member.operands
             if operand.place is None:
                 return nodes.constant(operand.value, member.dtype)
             return nodes.cast(self.operand(operand), member.dtype)
-        xs = [
-            x.value if x.place is None else Scalar(nodes, self.operand(x)) for x in member.operands
-        ]
-        return expression(nodes, member.function, xs)
+        return nodes.put(
+            member.expression, [self.operand(x) if x.place else None for x in member.operands]
+        )
 
     def operand(self, operand: Operandum) -> int:
         """Position of an operand that has a place."""
@@ -125,7 +122,7 @@ def _own_access(member: Member) -> Access:
     return Access(member.slot, member.offset, member.strides, (), member.extents)
 
 
-def crossing(group: Group, kept: set[int], sunk: Sunk, supports: Supports) -> set[int]:
+def crossing(group: Group, kept: set[int], sunk: Sunk) -> set[int]:
     """Slots that one loop over a row keeps for a later one, beside those that are kept anyway."""
     found: set[int] = set()
     for member in group.members:
@@ -135,15 +132,15 @@ def crossing(group: Group, kept: set[int], sunk: Sunk, supports: Supports) -> se
                 continue
             if made.slot in kept or made.slot in found or member.is_row:
                 continue
-            if cost_of(group, made, kept | found, sunk, supports) > _CHEAP:
+            if cost_of(group, made, kept | found, sunk) > _CHEAP:
                 found.add(made.slot)
     return found
 
 
-def cost_of(group: Group, member: Member, kept: set[int], sunk: Sunk, supports: Supports) -> int:
+def cost_of(group: Group, member: Member, kept: set[int], sunk: Sunk) -> int:
     """Cost of computing a value again, in additions."""
     numbers = {m.slot: i for i, m in enumerate(group.members) if m.in_row}
-    builder = _StageBuilder(group, member.moment + 1, numbers, kept, sunk, supports)
+    builder = _StageBuilder(group, member.moment + 1, numbers, kept, sunk)
     builder.again(member)
     return sum(
         _COSTLY.get(node.op, _TRANSCENDENTAL if node.dtype.kind == "f" else _ELSE)
@@ -151,7 +148,7 @@ def cost_of(group: Group, member: Member, kept: set[int], sunk: Sunk, supports: 
     )
 
 
-def nest_of(group: Group, kept: set[int], sunk: Sunk, supports: Supports) -> Nest:
+def nest_of(group: Group, kept: set[int], sunk: Sunk) -> Nest:
     """Loops of a group.
 
     Parameters
@@ -161,7 +158,6 @@ def nest_of(group: Group, kept: set[int], sunk: Sunk, supports: Supports) -> Nes
         Slots that have memory; of the others nothing is stored.
     sunk : dict of int to Member
         Operations of other groups that this one computes once more.
-    supports : function of the name and dtype of a scalar operation
     """
     inner = len(group.space) if group.inner is None else group.inner
     split = len(group.space) - inner
@@ -176,7 +172,7 @@ def nest_of(group: Group, kept: set[int], sunk: Sunk, supports: Supports) -> Nes
             moments.setdefault(member.moment + 1, []).append(member)
     stages: list[Stage] = []
     for moment in sorted(moments):
-        builder = _StageBuilder(group, moment, numbers, kept, sunk, supports)
+        builder = _StageBuilder(group, moment, numbers, kept, sunk)
         stores: list[Store] = []
         reductions: list[Reduction] = []
         for member in group.members:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -18,7 +18,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from autodiff.compiler.kernels import Node
 from autodiff.core.arrays import is_number, is_scalar
 
-__all__ = ["BOOL", "INDEX", "NoExpression", "Nodes", "Scalar", "expression"]
+__all__ = ["BOOL", "INDEX", "Expression", "NoExpression", "Nodes", "Scalar", "expression_of"]
 
 BOOL = np.dtype(bool)
 INDEX = np.dtype(np.int64)
@@ -30,30 +30,65 @@ class NoExpression(Exception):
     """A function is no expression of numbers in NumPy's elementary functions."""
 
 
+class Expression(NamedTuple):
+    """Scalar operations that a function is made of.
+
+    Attributes
+    ----------
+    nodes : tuple of Node
+        Those called ``"operand"`` stand for the input with the number `detail`.
+    result : int
+    """
+
+    nodes: tuple[Node, ...]
+    result: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the result."""
+        return self.nodes[self.result].dtype
+
+
 class Nodes:
     """Scalar operations in the making, each written down once.
 
     Parameters
     ----------
-    supports : function of an operation's name and its operands' dtype
-        Whether there is code for it.
+    supports : function of an operation's name and its operands' dtype, optional
+        Whether there is code for it; by default there is for all.
     """
 
-    def __init__(self, supports: Callable[[str, np.dtype[Any]], bool]) -> None:
+    def __init__(self, supports: Callable[[str, np.dtype[Any]], bool] | None = None) -> None:
         self.supports = supports
         self.nodes: list[Node] = []
-        self._known: dict[Node, int] = {}
+        self._known: dict[Any, int] = {}
 
     def add(self, op: str, args: Sequence[int], dtype: np.dtype[Any], detail: Any = None) -> int:
         """Position of an operation."""
-        key: Any = Node(op, tuple(args), dtype, detail)
+        args = tuple(args)
+        key: Any = (op, args, dtype.char, detail)
         if op == "constant":
-            key = (op, dtype, type(detail), str(detail))  # -0.0 is not 0.0, and NaN is NaN
+            key = (op, dtype.char, type(detail), repr(detail))  # -0.0 is not 0.0, NaN is NaN
         position = self._known.get(key)
         if position is None:
             position = self._known[key] = len(self.nodes)
-            self.nodes.append(Node(op, tuple(args), dtype, detail))
+            self.nodes.append(Node(op, args, dtype, detail))
         return position
+
+    def put(self, expression: Expression, operands: Sequence[int | None]) -> int:
+        """Position of what an expression gives for operands at positions.
+
+        An operand that is a number is part of the expression, and has no position.
+        """
+        places: list[int] = []
+        for op, args, dtype, detail in expression.nodes:
+            if op == "operand":
+                position = operands[detail]
+                assert position is not None
+            else:
+                position = self.add(op, [places[a] for a in args], dtype, detail)
+            places.append(position)
+        return places[expression.result]
 
     def constant(self, value: Any, dtype: np.dtype[Any]) -> int:
         """Position of a number as a dtype."""
@@ -194,7 +229,8 @@ def _apply(nodes: Nodes, ufunc: np.ufunc, inputs: Sequence[Any]) -> int:
         for x, dtype in zip(inputs, dtypes[:-1], strict=True)
     ]
     name = _SPELLING.get(ufunc.__name__, ufunc.__name__)
-    if not nodes.supports(name, dtypes[0]) or dtypes[-1].kind not in "biuf":
+    is_known = nodes.supports is None or nodes.supports(name, dtypes[0])
+    if not is_known or dtypes[-1].kind not in "biuf":
         raise NoExpression(f"{name} of {dtypes[0]}")
     return nodes.add(name, args, dtypes[-1])
 
@@ -256,27 +292,44 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
 }
 
 
-def expression(nodes: Nodes, function: Callable[..., Any], inputs: Sequence[Any]) -> int:
-    """Write down what a function computes of numbers.
+def expression_of(
+    function: Callable[..., Any],
+    inputs: Sequence[Any],
+    supports: Callable[[str, np.dtype[Any]], bool] | None = None,
+) -> Expression:
+    """Find what a function computes of numbers.
 
     Parameters
     ----------
-    nodes : Nodes
     function : callable
         Made of NumPy's elementary functions.
-    inputs : sequence of Scalar or number
+    inputs : sequence of np.dtype or number
         Plain Python numbers adapt to the others' dtype, as in NumPy.
-
-    Returns
-    -------
-    int
-        Position of the result.
+    supports : function of an operation's name and its operands' dtype, optional
 
     Raises
     ------
     NoExpression
         It is none, or there is no code for one of its operations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = expression_of(lambda x, y: np.exp(x) * y, [np.dtype(float), 2])
+    >>> [node.op for node in found.nodes]
+    ['operand', 'exp', 'constant', 'multiply']
     """
+    nodes = Nodes(supports)
+    given = [
+        Scalar(nodes, nodes.add("operand", (), x, i)) if isinstance(x, np.dtype) else x
+        for i, x in enumerate(inputs)
+    ]
+    result = _written(nodes, function, given)
+    return Expression(tuple(nodes.nodes), result)
+
+
+def _written(nodes: Nodes, function: Callable[..., Any], inputs: Sequence[Any]) -> int:
+    """Write down what a function computes, whichever way it goes; its position."""
     pending: list[list[tuple[int, bool]]] = [[]]
     found: list[tuple[list[tuple[int, bool]], int]] = []
     while pending:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from types import MethodType
-from typing import Any, Generic, NamedTuple, overload
+from typing import Any, Generic, NamedTuple, cast, overload
+
+import numpy as np
 
 from autodiff import tree
 from autodiff.compiler.backends import check_backend
+from autodiff.compiler.levels import LEVELS, Level, Uses, levels_from
 from autodiff.compiler.native import call_path
-from autodiff.compiler.outside import Lifted
-from autodiff.compiler.paths import MOST_PATHS, Options, Path, Paths
+from autodiff.compiler.paths import MOST_PATHS, Failed, Options, Path
 from autodiff.compiler.program import Program
-from autodiff.compiler.reading import Read
 from autodiff.compiler.recorder import recording
 from autodiff.compiler.results import Results, overlapping
-from autodiff.compiler.signatures import Statics, argument_names, leaf_key
-from autodiff.compiler.tracing import LEVELS, Call, Trace, trace
-from autodiff.core.arrays import ARRAY, SCALARS, as_value
+from autodiff.compiler.signatures import Statics, argument_names, leaf_key, orders
+from autodiff.compiler.tracing import Call, Trace, Unrecordable, trace
+from autodiff.compiler.variants import SIMPLE, Plan, Variant
+from autodiff.core.arrays import ARRAY, as_value, layout
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
@@ -30,7 +34,9 @@ from autodiff.transforms.transformed import declared_name
 
 __all__ = ["CacheInfo", "Compiled", "compile"]
 
-_SIMPLE = SCALARS | {float, int, complex}
+
+_AGAIN = 2
+"""Programs for one form of the arguments, after which integers from outside become inputs."""
 
 
 class CacheInfo(NamedTuple):
@@ -41,29 +47,6 @@ class CacheInfo(NamedTuple):
     hits: int
     misses: int
     disk_hits: int
-
-
-class _Variant:
-    """A program, for one form of the arguments and one set of witnesses."""
-
-    def __init__(self, name: str, found: Trace, read: Read, level: int, options: Options) -> None:
-        self.inputs = found.inputs
-        self.reads: Lifted = found.reads
-        self.read = read
-        self.level = level
-        self.paths = Paths(name, options)
-        self.first: Trace | None = found
-
-
-class _Plan:
-    """The programs for one form of the arguments."""
-
-    def __init__(self, structure: tree.PyTreeSpec) -> None:
-        self.structure = structure
-        self.variants: list[_Variant] = []
-        self.level = 0
-        self.lock = threading.RLock()
-        self.warned = False
 
 
 class Compiled(Generic[P, R]):
@@ -89,8 +72,8 @@ class Compiled(Generic[P, R]):
         self._statics = Statics(function, static_argnames)
         self._options = Options(backend, reassociate)
         self._name = function_name(function)
-        self._plans: dict[Hashable, _Plan] = {}
-        self._fast: dict[Hashable, _Plan] = {}
+        self._plans: dict[Hashable, Plan] = {}
+        self._fast: dict[Hashable, Plan] = {}
         self._lock = threading.Lock()
         self._misses = 0
         self._hits = 0
@@ -104,7 +87,8 @@ class Compiled(Generic[P, R]):
                 if kind is ARRAY:
                     form.append(arg.shape)  # type: ignore[attr-defined]
                     form.append(arg.dtype)  # type: ignore[attr-defined]
-                elif kind in _SIMPLE:
+                    form.append(layout(arg))
+                elif kind in SIMPLE:
                     form.append(kind)
                 else:
                     break
@@ -112,12 +96,28 @@ class Compiled(Generic[P, R]):
                 key = tuple(form)
                 plan = self._fast.get(key)
                 if plan is None:
-                    plan = self._plan_of(args, {}, ())[0]
-                    self._fast[key] = plan
-                result: R = self._run(plan, args, args, {})
-                return result
-        general: R = self._general(args, keywords)
-        return general
+                    plan = self._fast[key] = self._plan_of(args, {}, ())[0]
+                for variant in plan.variants:
+                    outside = variant.read(self.__wrapped__, args)
+                    if outside is not None:
+                        path = variant.direct
+                        if path is None or not variant.every:
+                            break
+                        values: Sequence[Any] = (*args, *outside)
+                        if variant.numbers:
+                            values = variant.converted(values)
+                        try:
+                            outs = path.runner(*values)
+                        except Exception:
+                            break  # another path, or an error of the function's
+                        if path.guards and not path.holds(values, outs):
+                            break
+                        self._hits += 1
+                        if path.beside.single:
+                            return cast(R, outs[0])
+                        return cast(R, path.beside.build([*args, *outside], outs))
+                return cast(R, self._run(plan, args, args, {}))
+        return cast(R, self._general(args, keywords))
 
     def _general(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Any call."""
@@ -132,18 +132,19 @@ class Compiled(Generic[P, R]):
 
     def _plan_of(
         self, args: tuple[Any, ...], keywords: dict[str, Any], static: Hashable
-    ) -> tuple[_Plan, list[Any]]:
+    ) -> tuple[Plan, list[Any]]:
         leaves, structure = tree.flatten((args, keywords))
         mode = bool(modes.open) and modes.strong_zero
-        key = (structure, static, mode, *map(leaf_key, leaves))
+        order = orders((*args, *keywords.values()))
+        key = (structure, order, static, mode, *map(leaf_key, leaves))
         plan = self._plans.get(key)
         if plan is None:
             with self._lock:
-                plan = self._plans.setdefault(key, _Plan(structure))
+                plan = self._plans.setdefault(key, Plan(structure))
         return plan, leaves
 
     def _run(
-        self, plan: _Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
+        self, plan: Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Any:
         function = self.__wrapped__
         for variant in plan.variants:
@@ -155,45 +156,63 @@ class Compiled(Generic[P, R]):
             if found is None:
                 return function(*args, **keywords)
             variant, outside = found
-        values = [_value(leaves[i]) for i in variant.inputs]
-        values += [_value(value) for value in outside]
-        done = self._path(plan, variant, values, leaves, args, keywords)
+        given = [*[leaves[i] for i in variant.inputs], *outside]
+        direct = variant.direct
+        if direct is not None and not any(isinstance(leaf, Box) for leaf in given):
+            try:
+                values = variant.converted(given)
+                outs = direct.runner(*values)
+                taken = direct.holds(values, outs)
+            except Exception:
+                taken = False  # another path, or an error of the function's
+            if taken:
+                self._hits += 1
+                return direct.beside.build(given, outs)
+        done = self._path(plan, variant, list(map(_value, given)), leaves, args, keywords)
         if done is None:
             return function(*args, **keywords)
         path, outs = done
         results: Results = path.beside
-        if results.single:
-            return outs[0]
-        given = [leaves[i] for i in variant.inputs]
-        return results.build([*given, *outside, *path.captured], outs)
+        if variant.direct is not path:
+            variant.look(leaves, outside, path)
+        given += path.captured
+        if results.written and overlapping(results.written, given):
+            return function(*args, **keywords)
+        return results.build(given, outs)
 
     def _path(
         self,
-        plan: _Plan,
-        variant: _Variant,
+        plan: Plan,
+        variant: Variant,
         values: list[Any],
         leaves: Sequence[Any],
         args: tuple[Any, ...],
         keywords: dict[str, Any],
     ) -> tuple[Path, tuple[Any, ...]] | None:
         """Run the path that the values take; None where the function has to run itself."""
+        recorded = False
 
         def record(_: Sequence[Any]) -> tuple[Tape, list[Any], Any]:
+            nonlocal recorded
+            recorded = True
             found, variant.first = variant.first, None
             if found is None:
                 self._misses += 1
-                found = trace(self._call(plan, leaves, args, keywords), LEVELS[variant.level])
+                try:
+                    call = self._call(plan, leaves, args, keywords)
+                    found = trace(call, variant.level, Uses())
+                except Unrecordable as error:
+                    raise Failed from error
+                if found.reads.inputs != variant.outside:
+                    raise self._changed()
             return found.tape, found.captured, found.results
 
-        paths = variant.paths
-        first = variant.first
-        known = [path.beside for path in paths.known] if first is None else [first.results]
-        if any(overlapping(results.written, values) for results in known if results.written):
-            return None
-        return paths.run(values, record, call_path)
+        done = variant.paths.run(values, record, call_path)
+        self._hits += not recorded
+        return done
 
     def _call(
-        self, plan: _Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
+        self, plan: Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Call:
         statics = self._statics
         return Call(
@@ -206,8 +225,8 @@ class Compiled(Generic[P, R]):
         )
 
     def _recorded(
-        self, plan: _Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> tuple[_Variant, tuple[Any, ...]] | None:
+        self, plan: Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> tuple[Variant, tuple[Any, ...]] | None:
         """Record a program; None where there are too many already."""
         function = self.__wrapped__
         with plan.lock:
@@ -216,47 +235,65 @@ class Compiled(Generic[P, R]):
                 if outside is not None:
                     return variant, outside
             if len(plan.variants) >= MOST_PATHS:
-                self._warn(plan)
+                self._warn(plan, leaves)
                 return None
             self._misses += 1
             call = self._call(plan, leaves, args, keywords)
-            found, level = self._traced(call, plan.level)
-            plan.level = level
-            variant = _Variant(
-                self._name, found, found.reads.reading.finish(), level, self._options
-            )
+            try:
+                found, level = self._traced(call, plan)
+            except Unrecordable:
+                return None
+            variant = Variant(self._name, found, found.reads.reading.finish(), level, self._options)
             outside = variant.read(function, leaves)
             if outside is None:
-                raise CompileError(
-                    f"compile: what {self._name} reads from outside changed while it was recorded"
-                )
+                raise self._changed()
             plan.variants = [*plan.variants, variant]
             return variant, outside
 
-    def _traced(self, call: Call, start: int) -> tuple[Trace, int]:
-        """Record; where numbers or outside arrays are needed themselves, with those fixed."""
-        level = start
-        while True:
-            try:
-                return trace(call, LEVELS[level]), level
-            except CompileError:
-                raise
-            except Exception:
-                if level + 1 == len(LEVELS):
-                    raise
-                level += 1
+    def _changed(self) -> CompileError:
+        return CompileError(
+            f"compile: what {self._name} reads from outside changed while it was recorded"
+        )
 
-    def _warn(self, plan: _Plan) -> None:
+    def _traced(self, call: Call, plan: Plan) -> tuple[Trace, Level]:
+        """Record; where numbers or outside arrays are needed themselves, with those fixed.
+
+        An integer from outside is a witness at first. Where programs are recorded again and again,
+        it may be one that counts: then it is an input.
+        """
+        uses = Uses()
+        levels = levels_from(plan.level, uses)
+        if len(plan.variants) >= _AGAIN:
+            again = LEVELS[plan.level]._replace(counters=True)
+            levels = itertools.chain([again], levels)
+        failed: Exception | None = None
+        for level in levels:
+            try:
+                found = trace(call, level, uses)
+            except (CompileError, Unrecordable):
+                raise
+            except Exception as error:
+                failed = failed or error
+            else:
+                plan.level = LEVELS.index(level._replace(counters=False))
+                return found, level
+        assert failed is not None
+        raise failed
+
+    def _warn(self, plan: Plan, leaves: Sequence[Any]) -> None:
+        """Say once what keeps making other programs."""
         if plan.warned:
             return
         plan.warned = True
+        names = Counter(v.difference(self.__wrapped__, leaves) for v in plan.variants)
+        changing = " and ".join(name for name, _ in names.most_common(2) if name) or "what it reads"
         warnings.warn(
             f"compile: {self._name} has been recorded {MOST_PATHS} times for one form of its "
-            "arguments, because something that it reads from outside, or a number that it needs "
-            "itself, was another each time; it runs as it is written from now on. Pass what "
-            "changes as an array, or as an argument that is computed with",
+            f"arguments, because of {changing}, which made another program each time; it runs as "
+            "it is written where there is yet another. Pass what changes as an array, or compute "
+            "with it instead of choosing by it",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
     # --- looking at it --------------------------------------------------------------------------
@@ -295,8 +332,7 @@ class Compiled(Generic[P, R]):
             if found is None:
                 raise CompileError(f"compile: {self._name} runs as it is written, see the warning")
             variant, outside = found
-        values = [_value(leaves[i]) for i in variant.inputs]
-        values += [_value(value) for value in outside]
+        values = [_value(value) for value in (*[leaves[i] for i in variant.inputs], *outside)]
         done = self._path(plan, variant, values, leaves, args, keywords)
         if done is None:
             raise CompileError(f"compile: {self._name} runs as it is written for these arguments")
@@ -309,7 +345,8 @@ class Compiled(Generic[P, R]):
         -------
         CacheInfo
             A named tuple of ``programs``, ``paths``, ``hits`` (calls that recorded nothing),
-            ``misses`` (recordings), ``disk_hits``.
+            ``misses`` (recordings), ``disk_hits`` (paths whose native code an earlier
+            process compiled).
 
         Examples
         --------
@@ -320,7 +357,8 @@ class Compiled(Generic[P, R]):
         """
         variants = [v for plan in list(self._plans.values()) for v in plan.variants]
         paths = [path for v in variants for path in v.paths.known]
-        return CacheInfo(len(variants), len(paths), self._hits, self._misses, 0)
+        disk = sum(bool(getattr(path.runner, "from_disk", False)) for path in paths)
+        return CacheInfo(len(variants), len(paths), self._hits, self._misses, disk)
 
     def clear_cache(self) -> None:
         """Forget all programs.
@@ -354,6 +392,16 @@ class Compiled(Generic[P, R]):
 
 def _value(leaf: Any) -> Any:
     return leaf if type(leaf) is ARRAY or isinstance(leaf, Box) else as_value(leaf)
+
+
+@overload
+def compile(
+    f: np.ufunc,
+    *,
+    backend: str = ...,
+    static_argnames: str | Sequence[str] = ...,
+    reassociate: bool = ...,
+) -> Compiled[..., Any]: ...
 
 
 @overload

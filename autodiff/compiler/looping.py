@@ -8,12 +8,13 @@ in every pass.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from autodiff.compiler.emission import Sunk, Supports, crossing, filling, nest_of, product_of
-from autodiff.compiler.fusion import Called, Fused, Looped, Multiplied, Work
+from autodiff.compiler.emission import Sunk, crossing, filling, nest_of, product_of
+from autodiff.compiler.groups import Called, Fused, Looped, Multiplied, Work
 from autodiff.compiler.kernels import Access, Loop, Matrix, Nest, Node, Product, Stage, Step, Store
 from autodiff.compiler.sinking import kept_and_sunk
 from autodiff.core.spec import Spec
@@ -38,25 +39,23 @@ class _Bound(NamedTuple):
     advance: int = 0
 
 
-def work_steps(
-    work: Work, fused: Fused, kept: set[int], sunk: Sunk, supports: Supports
-) -> list[Step]:
+def work_steps(work: Work, fused: Fused, kept: set[int], sunk: Sunk) -> list[Step]:
     """Steps of a group, product or loop."""
     assert not isinstance(work, Called)
     if isinstance(work, Multiplied):
         return [product_of(work)]
     if isinstance(work, Looped):
-        return _loop(work, fused, supports)
-    stored = kept | crossing(work, kept, sunk, supports)
+        return _loop(work, fused)
+    stored = kept | crossing(work, kept, sunk)
     fills = [filling(slot, fused.specs[slot], value) for slot, value in work.fills]
-    return [*fills, nest_of(work, stored, sunk, supports)]
+    return [*fills, nest_of(work, stored, sunk)]
 
 
-def _loop(work: Looped, fused: Fused, supports: Supports) -> list[Step]:
+def _loop(work: Looped, fused: Fused) -> list[Step]:
     """Return the loop of a scan, with what goes before it."""
     body = work.body
-    kept, sunk = kept_and_sunk(body, supports)
-    inside = [s for each in body.work for s in work_steps(each, body, kept, sunk, supports)]
+    kept, sunk = kept_and_sunk(body)
+    inside = [s for each in body.work for s in work_steps(each, body, kept, sunk)]
     bound = _bindings(work)
     count = len(work.carries)
     carried, rest = body.outputs[:count], body.outputs[count:]
@@ -104,7 +103,7 @@ def _passes(
 ) -> Iterator[Step]:
     """Loops over all passes, which keep carries on the way."""
     starts = [*work.kept, work.length] if work.kept else [0, work.length]
-    lengths = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    lengths = [after - before for before, after in pairwise(starts)]
     number = 0
     for length, run in groupby(lengths):
         count = len(list(run))
@@ -122,14 +121,17 @@ def _passes(
             at = places - 1 - number if work.reverse else number
             copy = _element_by_element(carry, state, spec)
             target = Moved(state, at * spec.size, (order * spec.size,))
-            steps.append(
-                mapped(copy, lambda s, t=target: t if s == t.owner else Moved(s, 0, (0,)))
-            )
+            steps.append(mapped(copy, functools.partial(_either, target)))
         steps.append(
             Loop(length, tuple([mapped(step, inner) for step in inside]), work.entry.primitive.name)
         )
         yield Loop(count, tuple(steps), work.entry.primitive.name)
         number += count
+
+
+def _either(target: Moved, slot: int) -> Moved:
+    """Where the accesses of a copy go: to a place in what is stacked, or nowhere else."""
+    return target if slot == target.owner else Moved(slot, 0, (0,))
 
 
 class Moved(NamedTuple):

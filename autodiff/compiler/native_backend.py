@@ -12,11 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from autodiff.compiler.forms import simplified
-from autodiff.compiler.fusion import Called, Fused, fuse
+from autodiff.compiler.fusion import fuse
+from autodiff.compiler.groups import Called, Fused, Group
 from autodiff.compiler.kernels import Kernels
 from autodiff.compiler.llvm import compile_kernels, supports
+from autodiff.compiler.passes import optimized
 from autodiff.compiler.passes.rolling import rolled
 from autodiff.compiler.places import Place
+from autodiff.compiler.pricing import KernelCost, kernel_costs
 from autodiff.compiler.segments import Segment, segments_of
 from autodiff.core.arrays import scalar_form
 from autodiff.core.spec import Spec
@@ -50,9 +53,11 @@ class NativeRunner:
     ----------
     tape : Tape
         What it computes.
+    fused : Fused
+        Its operations in groups.
     segments : list of Segment or Called
         What runs one after the other.
-    source : str
+    code : str
         The generated Python code around them.
     natives : list
         The native functions, in order.
@@ -61,20 +66,54 @@ class NativeRunner:
     def __init__(
         self,
         tape: Tape,
+        fused: Fused,
         segments: list[Segment | Called],
         source: str,
-        natives: list[Any],
+        natives: list[Native],
         run: Callable[..., tuple[Any, ...]],
     ) -> None:
         self.tape = tape
+        self.fused = fused
         self.segments = segments
-        self.source = source
+        self.code = source
         self.natives = natives
         self.run = run
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         """Evaluate."""
         return self.run(*values)
+
+    @property
+    def source(self) -> str:
+        """The Python code, and the native functions as LLVM reads them."""
+        return "\n".join([self.code, *[str(getattr(n, "ir", "")) for n in self.natives]])
+
+    @property
+    def from_disk(self) -> bool:
+        """Whether all of the native code was compiled by an earlier process."""
+        return bool(self.natives) and all(getattr(n, "from_disk", False) for n in self.natives)
+
+    @property
+    def kernels(self) -> list[KernelCost]:
+        """What runs one after the other; of a call as NumPy has it, its cost on the tape."""
+        found: list[KernelCost] = []
+        for segment in self.segments:
+            if isinstance(segment, Segment):
+                found += kernel_costs(segment.kernels)
+            else:
+                entry = segment.entry
+                found.append(
+                    KernelCost(f"{entry.primitive.name} (NumPy)", "", entry.flops, entry.nbytes)
+                )
+        return found
+
+    def grouping(self) -> tuple[Tape, dict[int, int]]:
+        """Tape of simple operations, and by position the group that each runs in."""
+        found: dict[int, int] = {}
+        for number, work in enumerate(self.fused.work):
+            entries = [m.entry for m in work.members] if isinstance(work, Group) else [work.entry]
+            found.update({e.position: number for e in entries if e is not None})
+        return self.fused.tape, found
 
     @property
     def peak_bytes(self) -> int:
@@ -110,9 +149,11 @@ def built(
     compile_kernels : function of kernels and the numbers of inputs that are Python numbers
     supports : function of the name and dtype of a scalar operation
     """
-    fused = fuse(simplified(rolled(tape, least=WRITTEN_OUT)), supports)
-    segments = segments_of(fused, supports)
-    natives = []
+    short = rolled(tape, least=WRITTEN_OUT)
+    # What operations are composed of has much in common: it is looked through once more
+    fused = fuse(simplified(optimized(simplified(short))), supports)
+    segments = segments_of(fused)
+    natives: list[Native] = []
     for segment in segments:
         if isinstance(segment, Segment):
             scalars = [i for i, s in enumerate(segment.inputs) if not fused.specs[s].shape]
@@ -120,7 +161,7 @@ def built(
     source, names = _Writer(tape, fused, segments, natives).written()
     namespace = dict(names)
     exec(compile(source, "<compiled program>", "exec"), namespace)
-    return NativeRunner(tape, segments, source, natives, namespace["run"])
+    return NativeRunner(tape, fused, segments, source, natives, namespace["run"])
 
 
 class Workspaces:

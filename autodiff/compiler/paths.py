@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from autodiff.compiler.backends import Runner, optimized, start
@@ -72,6 +73,9 @@ class Path:
                 places[slot] = len(outputs)
                 outputs.append(guard.variable)
             self.guards.append((guard, False, places[slot]))
+        self._checks = [
+            (_answer(guard), guard, given, place) for guard, given, place in self.guards
+        ]
         flat = Tape(recorded.entries, recorded.inputs, outputs)
         self.flat = flat.pruned()
         self.tape = optimized(self.flat, options.reassociate)
@@ -79,11 +83,13 @@ class Path:
         self.lock = threading.Lock()
         self.runner: Runner = _not_built
         first = start(self.tape, options.backend, self._switch)
-        if self.runner is _not_built:
-            self.runner = first
+        with self.lock:
+            if self.runner is _not_built:  # else the better one was there at once
+                self.runner = first
 
     def _switch(self, runner: Runner) -> None:
-        self.runner = runner
+        with self.lock:
+            self.runner = runner
 
     def run(self, values: Values) -> tuple[Any, ...]:
         """Run the program on plain arrays and numbers."""
@@ -94,6 +100,29 @@ class Path:
         return [
             concrete(values[place] if given else outs[place]) for _, given, place in self.guards
         ]
+
+    @cached_property
+    def dependences(self) -> list[int]:
+        """For each output a number whose bits say which inputs it depends on."""
+        masks = {variable.slot: 1 << i for i, variable in enumerate(self.flat.inputs)}
+        for entry in self.flat.entries:
+            mask = 0
+            for operand in entry.inputs:
+                mask |= masks.get(operand.slot, 0)
+            for variable in entry.outputs:
+                masks[variable.slot] = mask
+        return [masks.get(output.slot, 0) for output in self.flat.outputs]
+
+    def holds(self, values: Values, outs: Values) -> bool:
+        """Whether plain values take this path."""
+        for answer, guard, given, place in self._checks:
+            value = values[place] if given else outs[place]
+            if answer is not None:
+                if bool(value) is not answer:
+                    return False
+            elif not same_path(guard.reader, guard.value, value):
+                return False
+        return True
 
     def differs(self, seen: Values) -> int | None:
         """Position of the first guard that another value was seen by than recorded."""
@@ -107,7 +136,6 @@ class Path:
         memory: dict[int, Any] = {}
         for variable, value in zip(self.flat.inputs, values, strict=True):
             memory[variable.slot] = value
-        error: Exception | None = None
         for entry in self.flat.entries:
             inputs = [
                 memory.get(operand.slot) if isinstance(operand, Variable) else operand.value
@@ -115,8 +143,7 @@ class Path:
             ]
             try:
                 out = entry.primitive.call(*inputs, **entry.params)
-            except Exception as raised:
-                error = raised
+            except Exception:
                 break
             parts = out if isinstance(out, tuple) else (out,)
             memory.update(zip([v.slot for v in entry.outputs], parts, strict=True))
@@ -131,9 +158,12 @@ class Path:
             if not known:
                 break
             seen.append(concrete(value))
-        if error is not None and self.differs(seen) is None:
-            raise error
         return seen
+
+
+def _answer(guard: Guard) -> bool | None:
+    """Truth of a number that a program asked for; None where it asked for something else."""
+    return bool(guard.value) if guard.reader == "bool()" and not guard.variable.spec.shape else None
 
 
 def _not_built(*values: Any) -> tuple[Any, ...]:
@@ -148,6 +178,10 @@ def batched(values: Values) -> bool:
                 return True
             value = value._value
     return False
+
+
+class Failed(Exception):
+    """A program failed, on the path that its values take: the function shows how it goes on."""
 
 
 class Paths:
@@ -176,6 +210,17 @@ class Paths:
             Gives a tape with guards, the Tensors that it captured, and what else it found out.
         call : function of a path and the values
         """
+        try:
+            return self._run(values, record, call)
+        except Failed:
+            return None
+
+    def _run(
+        self,
+        values: Values,
+        record: Callable[[Values], tuple[Tape, list[Any], Any]],
+        call: Callable[[Path, Values], tuple[Any, ...]],
+    ) -> tuple[Path, tuple[Any, ...]] | None:
         seen: list[Any] = []
         tried: set[int] = set()
         path = self.recent
@@ -217,13 +262,11 @@ class Paths:
             return None
         try:
             outs = call(path, values)
-        except Exception:
-            if not path.guards:
-                raise
+        except Exception as error:
             found = path.looked_at([concrete(value) for value in values])
             position = path.differs(found)
             if position is None:
-                raise
+                raise Failed from error
             seen[:] = found[: position + 1]
             return None
         if not path.guards:

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from autodiff.compiler.native_backend import NativeRunner
 from autodiff.compiler.paths import Path
+from autodiff.compiler.pricing import KernelCost
+from autodiff.tape.calls import CallScope
+from autodiff.tape.entries import Cost
 from autodiff.tape.ir import Tape
 
-__all__ = ["Program"]
+__all__ = ["Program", "ProgramCost"]
+
+
+class ProgramCost(NamedTuple):
+    """Cost of a program: as it was recorded, and as it runs."""
+
+    before: Cost
+    after: Cost
+
+    def __str__(self) -> str:
+        rows = [("before", self.before), ("after", self.after)]
+        return "\n".join(
+            f"{name}: {cost.operations} operations, {cost.flops:,} flops, {cost.nbytes:,} bytes"
+            for name, cost in rows
+        )
 
 
 class Program:
-    """One path of a compiled function, as it runs.
+    """One path of a compiled function, as it runs; made by ``compiled.lower(*args)``.
 
-    Made by ``compiled.lower(*args)``.
+    With ``backend="auto"`` it is the NumPy program until the native one is there.
 
     Attributes
     ----------
+    recorded : Tape
+        What was recorded.
     tape : Tape
         What is run: flat inputs, flat outputs.
 
     Examples
     --------
+    >>> import numpy as np
     >>> import autodiff as ad
-    >>> program = ad.compile(lambda x: x * x + 1.0).lower(3.0)
+    >>> program = ad.compile(lambda x: x * x + 1.0, backend="numpy").lower(3.0)
     >>> program.run(2.0)
     (np.float64(5.0),)
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.recorded: Tape = path.flat
         self.tape: Tape = path.tape
 
     def run(self, *values: Any) -> tuple[Any, ...]:
@@ -45,5 +67,89 @@ class Program:
         """
         return self._path.run(values)
 
+    @property
+    def backend(self) -> str:
+        """``"llvm"`` or ``"numpy"``: what runs at the moment."""
+        return "llvm" if isinstance(self._path.runner, NativeRunner) else "numpy"
+
+    @property
+    def kernels(self) -> tuple[Any, ...]:
+        """What runs one after the other, each saying what is fused into it.
+
+        Of native code a `KernelCost` each; of a NumPy program its lines.
+        """
+        found: tuple[Any, ...] = tuple(getattr(self._path.runner, "kernels", ()))
+        return found
+
+    @property
+    def cost(self) -> ProgramCost:
+        """Operations, flops and bytes moved, of the recorded tape and of what runs."""
+        after = self.tape.cost()
+        if self.backend == "llvm":
+            costs = [k for k in self.kernels if isinstance(k, KernelCost)]
+            by_title: dict[str, int] = {}
+            for cost in costs:
+                by_title[cost.title] = by_title.get(cost.title, 0) + cost.flops
+            flops, nbytes = sum(c.flops for c in costs), sum(c.nbytes for c in costs)
+            after = Cost(len(costs), flops, nbytes, by_title)
+        return ProgramCost(self.recorded.cost(), after)
+
+    @property
+    def source(self) -> str:
+        """The generated Python code, and after it the LLVM code of native functions."""
+        return str(getattr(self._path.runner, "source", ""))
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes of memory that the program holds for what it computes on the way."""
+        return int(getattr(self._path.runner, "peak_bytes", 0))
+
+    def draw(self, path: str | None = None, **options: Any) -> Any:
+        """Draw the program: its operations, grouped by the kernels they run in.
+
+        Parameters
+        ----------
+        path : str, optional
+            File to write, as for `Tape.draw`.
+        **options
+            As of `Tape.draw`.
+
+        Returns
+        -------
+        As `Tape.draw`.
+        """
+        return self.grouped().draw(path, **options)
+
+    def grouped(self) -> Tape:
+        """Tape of what runs, each operation in the scope of its kernel.
+
+        Returns
+        -------
+        Tape
+        """
+        runner = self._path.runner
+        if not isinstance(runner, NativeRunner):
+            return self.tape
+        tape, kernel_of = runner.grouping()
+        scopes = {
+            number: CallScope("function", f"kernel {number + 1}", "", None)
+            for number in set(kernel_of.values())
+        }
+        entries = [
+            entry._replace(scope=scopes[kernel_of[entry.position]])
+            if entry.position in kernel_of
+            else entry._replace(scope=None)
+            for entry in tape.entries
+        ]
+        return Tape(entries, tape.inputs, tape.outputs, arguments=self.recorded.arguments)
+
     def __repr__(self) -> str:
-        return f"<Program {self._path.name}: {self.tape!r}>"
+        return f"<Program {self._path.name}: {self.tape!r}, {self.backend}>"
+
+    def __str__(self) -> str:
+        head = [
+            f"program {self._path.name} ({self.backend}), {self.peak_bytes:,} bytes of memory",
+            *[f"  {line}" for line in str(self.cost).splitlines()],
+            "kernels:",
+        ]
+        return "\n".join([*head, *[f"  {i + 1:>3} {k}" for i, k in enumerate(self.kernels)]])

@@ -27,20 +27,37 @@ class Reading:
 
     def __init__(self) -> None:
         self._given: list[str] = []
-        self._lines: list[str] = []
+        self._lines: list[tuple[str, str | None]] = []
         self._space: dict[str, Any] = {"differs": _differs, "Box": Box}
+        self.path = ""
+        """How the program names what is looked at just now."""
 
     def finish(self) -> Read:
         """Make the function."""
         given = "".join(f"{name}, " for name in self._given)
-        body = "\n        ".join([*self._lines, f"return ({given})"])
+        read: Read = self._made(None, f"({given})")
+        return read
+
+    def difference(self, function: Any, leaves: Any) -> str:
+        """Name what is not as it was."""
+        name: str = self._made("path", "''")(function, leaves)
+        return name
+
+    def _made(self, otherwise: str | None, result: str) -> Any:
+        """Function that gives `result`; where something differs None, or by "path" its name."""
+        lines = [
+            text if path is None else f"{text}: return {otherwise and path!r}"
+            for text, path in self._lines
+        ]
+        body = "\n        ".join([*lines, f"return {result}"])
         text = (
-            f"def read(F, L):\n    try:\n        {body}\n    except MISSING:\n        return None"
+            f"def read(F, L):\n    try:\n        {body}\n    except MISSING:\n"
+            f"        return {otherwise and 'what is outside'!r}"
         )
         self._space["MISSING"] = (AttributeError, KeyError, IndexError, TypeError, ValueError)
-        exec(compile(text, "<reads of a compiled function>", "exec"), self._space)
-        read: Read = self._space["read"]
-        return read
+        space = dict(self._space)
+        exec(compile(text, "<reads of a compiled function>", "exec"), space)
+        return space["read"]
 
     def constant(self, value: Any) -> str:
         """Name of a value in the text."""
@@ -56,12 +73,12 @@ class Reading:
                 "arrays that it needs as arguments"
             )
         name = f"v{len(self._lines)}"
-        self._lines.append(f"{name} = {expression}")
+        self._lines.append((f"{name} = {expression}", None))
         return name
 
     def demand(self, condition: str) -> None:
         """Give None where a condition does not hold."""
-        self._lines.append(f"if not ({condition}): return None")
+        self._lines.append((f"if not ({condition})", self.path))
 
     def same(self, value: Any, var: str) -> Any:
         """Demand the very object; returns it."""

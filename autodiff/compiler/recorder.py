@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_value, is_array, is_number
-from autodiff.core.dispatch import Box
+from autodiff.compiler.signatures import fits
+from autodiff.core.arrays import ARRAY, as_value, is_array, is_number
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.errors import CompileError
+from autodiff.interpret.call_sites import is_library
 from autodiff.interpret.operands import as_input
 from autodiff.ops import elementwise as ew
 from autodiff.tape.calls import Calls
@@ -35,10 +37,48 @@ __all__ = ["Number", "Recorder", "recording"]
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
-class Number(Tensor):
+class Traced(Tensor):
+    """A Tensor of a recorder, which stands for an array: to the program it is one."""
+
+    __slots__ = ()
+
+    def _seen_as(self) -> type:
+        """What ``isinstance`` in a program asks; this package and NumPy see what it is."""
+        caller = sys._getframe(1).f_code
+        if is_library(caller.co_filename) and caller.co_name != "isscalar":
+            return type(self)
+        return self._stands_for()
+
+    __class__ = property(_seen_as)
+
+    def _stands_for(self) -> type:
+        return ARRAY if self.shape else self.dtype.type
+
+    def __repr__(self) -> str:
+        return repr(concrete(self))
+
+    def __str__(self) -> str:
+        return str(concrete(self))
+
+
+class Number(Traced):
     """A Python number that a compiled function was called with, or reads from outside."""
 
     __slots__ = ()
+
+    def _stands_for(self) -> type:
+        return _KINDS[self.dtype.kind]
+
+    def __repr__(self) -> str:
+        return repr(_python(self))
+
+    def __str__(self) -> str:
+        if self.dtype.kind == "i":  # names something, more likely than not
+            return str(int(self))
+        return str(_python(self))
+
+    def __hash__(self) -> int:
+        return hash(as_value(self._interpreter.expose(self, "hash()")).item())
 
     def _number(self, converter: str) -> Any:
         return self._interpreter.expose(self, f"{converter}()")
@@ -56,13 +96,17 @@ class Recorder(Stage):
     ----------
     captured : list of Tensor
         Outside Tensors that were met while recording, in the order of their inputs.
+    raised : Exception or None
+        The last error of an operation: a program that goes on after it took a way that no guard
+        tells of.
     """
 
     guards_masks = True
 
     def __init__(self) -> None:
-        super().__init__(Tensor, Calls())
+        super().__init__(Traced, Calls())
         self.captured: list[Any] = []
+        self.raised: Exception | None = None
         self._known: dict[int, tuple[Any, int]] = {}
 
     def number(self, value: Any, name: str | None) -> Any:
@@ -85,10 +129,20 @@ class Recorder(Stage):
         if inner is not None and self.level < inner.level:
             return inner.process(primitive, inputs, params)
         numbers = any(type(value) is Number for value in inputs)
+        if numbers and primitive in _DIVISIONS and all(map(_is_weak, inputs)) and _by_operator():
+            divisor = inputs[1]
+            if not (divisor if type(divisor) is not Number else ew.not_equal.call(divisor, 0)):
+                raise ZeroDivisionError("division by zero")
+        if any(type(value) is int and not fits(value) for value in inputs):
+            inputs = _without_large(inputs)
         if numbers:
             inputs = tuple([as_input(value, primitive) for value in inputs])
             given, inputs = inputs, self._promoted(primitive, inputs, params)
-        out = super().process(primitive, inputs, params)
+        try:
+            out = super().process(primitive, inputs, params)
+        except Exception as error:
+            self.raised = error
+            raise
         if self.level < here.no_grad_level:
             return self._constants(out)
         if numbers and primitive in _ARITHMETIC and all(map(_is_weak, given)) and _by_operator():
@@ -116,6 +170,8 @@ class Recorder(Stage):
         strong = [spec_of(value).dtype for value in inputs if not _is_weak(value)]
         if not strong:
             return inputs
+        if primitive is ew.power and type(inputs[1]) is Number and inputs[1].dtype.kind == "i":
+            return self._looked_at(inputs)  # a power by an integer is a product
         plain = [_python(value) if _is_weak(value) else value for value in inputs]
         if not primitive.has_partials:
             # Whatever the function does with a Python number, it may do other things with NumPy's
@@ -163,6 +219,18 @@ _ARITHMETIC = frozenset(
         *(ew.power, ew.negative, ew.positive, ew.absolute),
     }
 )
+
+
+_DIVISIONS = frozenset({ew.divide, ew.floor_divide, ew.remainder})
+_KINDS = {"f": float, "c": complex, "i": int}
+
+
+def _without_large(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Inputs with floats for integers that NumPy has none for; beside integers it refuses them."""
+    others = [spec_of(v).dtype for v in inputs if not (type(v) is int and not fits(v))]
+    if not others or not is_inexact(np.result_type(*others)):
+        return inputs
+    return tuple([float(v) if type(v) is int and not fits(v) else v for v in inputs])
 
 
 def _is_weak(value: Any) -> bool:

@@ -7,14 +7,12 @@ used again as soon as nothing needs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from autodiff.compiler.emission import Sunk
-from autodiff.compiler.fusion import Called, Fused, Group, Looped, Multiplied, Work
+from autodiff.compiler.groups import Called, Fused, Group, Looped, Multiplied, Work
 from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
 from autodiff.compiler.looping import Moved, mapped, work_steps
 from autodiff.compiler.sinking import kept_and_sunk
@@ -45,9 +43,7 @@ class Segment:
     constants: list[int]
 
 
-def segments_of(
-    fused: Fused, supports: Callable[[str, np.dtype[Any]], bool]
-) -> list[Segment | Called]:
+def segments_of(fused: Fused) -> list[Segment | Called]:
     """Native segments and calls, in the order in which they run."""
     stretches: list[list[Work] | Called] = []
     for work in fused.work:
@@ -57,7 +53,7 @@ def segments_of(
             stretches[-1].append(work)
         else:
             stretches.append([work])
-    kept, sunk = kept_and_sunk(fused, supports)
+    kept, sunk = kept_and_sunk(fused)
     writers: dict[int, list[int]] = {}
     readers: dict[int, int] = {}
     for number, stretch in enumerate(stretches):
@@ -74,7 +70,7 @@ def segments_of(
         if isinstance(stretch, Called):
             found.append(stretch)
             continue
-        found.append(_segment(fused, stretch, number, writers, readers, kept, sunk, supports))
+        found.append(_segment(fused, stretch, number, writers, readers, kept, sunk))
     return found
 
 
@@ -96,11 +92,10 @@ def _segment(
     readers: dict[int, int],
     kept: set[int],
     sunk: Sunk,
-    supports: Callable[[str, np.dtype[Any]], bool],
 ) -> Segment:
     steps: list[Step] = []
     for work in stretch:
-        steps += work_steps(work, fused, kept, sunk, supports)
+        steps += work_steps(work, fused, kept, sunk)
     written, used = _lives(steps)
     inputs: list[int] = []
     outputs: list[int] = []

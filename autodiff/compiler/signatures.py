@@ -8,22 +8,27 @@ is looked at where it is read (`outside`).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from types import FunctionType
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array
+from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array, layout
 from autodiff.core.dispatch import Box
+from autodiff.transforms.closure import example
 
-__all__ = ["Statics", "argument_names", "is_input", "leaf_key"]
+__all__ = ["Statics", "argument_names", "fits", "is_input", "leaf_key", "orders"]
 
-_NUMBERS = frozenset({float, int, complex})
+
+def fits(number: int) -> bool:
+    """Whether an integer is one of NumPy's, too."""
+    return -(1 << 63) <= number < 1 << 63
 
 
 def is_input(leaf: Any) -> bool:
     """Whether a leaf of the arguments is a number or an array of numbers."""
-    if isinstance(leaf, Box) or type(leaf) in _NUMBERS:
+    kind = type(leaf)
+    if isinstance(leaf, Box) or kind is float or kind is complex or (kind is int and fits(leaf)):
         return True
     return is_array(leaf) and leaf.dtype.kind in "fciub"
 
@@ -32,18 +37,30 @@ def leaf_key(leaf: Any) -> Any:
     """Part of a leaf in the key of a call."""
     kind = type(leaf)
     if kind is ARRAY:
-        return leaf.shape, leaf.dtype
-    if kind in _NUMBERS:
+        return leaf.shape, leaf.dtype, layout(leaf)
+    if kind is float or kind is complex or (kind is int and fits(leaf)):
         return kind
     if isinstance(leaf, Box):
         shape = leaf.shape
-        return (shape, leaf.dtype) if shape else leaf.dtype.type
-    if kind is bool or kind is str or kind is bytes:
+        return (shape, leaf.dtype, layout(example(leaf))) if shape else leaf.dtype.type
+    if kind is bool or kind is str or kind is bytes or kind is int:
         return kind, leaf
     if is_array(leaf):
         array_or_scalar(leaf)  # refuses masked arrays and matrices by name
-        return (kind, leaf.shape, leaf.dtype) if has_memory(leaf) else kind
+        return (kind, leaf.shape, leaf.dtype, layout(leaf)) if has_memory(leaf) else kind
     return (kind, leaf.__code__) if kind is FunctionType else kind
+
+
+def orders(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Orders of the keys of dicts, which a structure forgets and a program may go by."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, dict):
+            found.append(tuple(value))
+            found += orders(value.values())
+        elif isinstance(value, (list, tuple)):
+            found += orders(value)
+    return tuple(found)
 
 
 class Statics:
@@ -128,6 +145,13 @@ def _hashed(value: Any, name: str) -> Hashable:
             "hashable; pass a tuple or another value that is, or leave the name out of "
             "static_argnames (arrays are inputs), or close over it"
         ) from None
+    return _typed(value)
+
+
+def _typed(value: Any) -> Hashable:
+    """Key in which 1, 1.0 and True are apart, in tuples too."""
+    if isinstance(value, tuple):
+        return type(value), tuple([_typed(part) for part in value])
     return type(value), value
 
 

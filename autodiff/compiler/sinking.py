@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-from autodiff.compiler.emission import Sunk, Supports, cost_of
-from autodiff.compiler.fusion import Fused, Group, Member, all_operands
+from autodiff.compiler.emission import Sunk, cost_of
+from autodiff.compiler.groups import Fused, Group, Member, all_operands
 
 __all__ = ["kept_and_sunk"]
 
@@ -21,7 +21,7 @@ _SMALL = 1
 """Elements of a space with which there is nothing to gain."""
 
 
-def kept_and_sunk(fused: Fused, supports: Supports) -> tuple[set[int], Sunk]:
+def kept_and_sunk(fused: Fused) -> tuple[set[int], Sunk]:
     """Owners that have memory, and operations that are computed again instead.
 
     Groups that compute something again read what it is computed of from then on.
@@ -49,7 +49,7 @@ def kept_and_sunk(fused: Fused, supports: Supports) -> tuple[set[int], Sunk]:
         needed = _needed(home, member, kept, sunk)
         if needed is None or not _fit(home, member, readers[slot]):
             continue
-        if cost_of(home, member, kept - {slot}, sunk, supports) <= _CHEAP:
+        if cost_of(home, member, kept - {slot}, sunk) <= _CHEAP:
             kept.discard(slot)
             sunk.update({each.slot: each for each in needed})
             leaves = _leaves(member, sunk)

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from autodiff import tree
+from autodiff.compiler.draws import Draws
+from autodiff.compiler.levels import Level, Uses
 from autodiff.compiler.outside import Lifted, lifted
 from autodiff.compiler.recorder import Recorder
 from autodiff.compiler.results import Results, Written, fixed_value
 from autodiff.compiler.signatures import is_input
-from autodiff.core.arrays import is_number, protected
+from autodiff.core.arrays import is_number, read_only
 from autodiff.core.dispatch import Box, open_scope
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape
 from autodiff.transforms.closure import example
 
-__all__ = ["LEVELS", "Call", "Trace", "trace"]
-
-
-class Level(NamedTuple):
-    """What becomes an input: Python's numbers, arrays from outside."""
-
-    numbers: bool
-    arrays: bool
-
-
-LEVELS = (Level(True, True), Level(False, True), Level(False, False))
-"""Tried one after the other: a program that needs a number itself, as an axis, gets it."""
+__all__ = ["Call", "Trace", "Unrecordable", "trace"]
 
 
 class Call(NamedTuple):
@@ -46,6 +34,10 @@ class Call(NamedTuple):
     """Puts static arguments in their places."""
 
 
+class Unrecordable(Exception):
+    """The function went a way of which its tape says nothing: it caught an error."""
+
+
 class Trace(NamedTuple):
     """What an evaluation found out."""
 
@@ -57,7 +49,7 @@ class Trace(NamedTuple):
     """Which leaves of the arguments are inputs."""
 
 
-def trace(call: Call, level: Level) -> Trace:
+def trace(call: Call, level: Level, uses: Uses) -> Trace:
     """Evaluate a function once, and write down what it does.
 
     Raises
@@ -73,7 +65,10 @@ def trace(call: Call, level: Level) -> Trace:
     places: list[int] = []
     for i, (leaf, name) in enumerate(zip(call.leaves, call.names, strict=True)):
         python = is_number(leaf) and type(leaf) in (int, float, complex)
-        if is_input(leaf) and (level.numbers or not python):
+        uses.integers |= type(leaf) is int
+        uses.numbers |= python
+        traced = not python or (level.integers if type(leaf) is int else level.numbers)
+        if is_input(leaf) and traced:
             box = recorder.number(leaf, name) if python else _variable(recorder, leaf, name)
             leaves[i] = box
             inputs.append(i)
@@ -86,8 +81,8 @@ def trace(call: Call, level: Level) -> Trace:
         return Lifted(
             lambda value, name: _variable(recorder, value, name),
             recorder.number,
-            level.numbers,
-            level.arrays,
+            level,
+            uses,
             names,
         )
 
@@ -96,13 +91,15 @@ def trace(call: Call, level: Level) -> Trace:
         leaves[i] = found
     boxes += reads.boxes
     slots = [box._payload for box in boxes]
-    draws = _Draws(reads.generators)
+    draws = Draws(reads.generators)
     try:
         with modes.changed(capture=recorder), open_scope(recorder):
             args, keywords = tree.unflatten(call.structure, leaves)
             given = call.complete(args, keywords)
             out = function(*given[0], **given[1])
             draws.check(call.name)
+            if recorder.raised is not None:
+                raise Unrecordable from recorder.raised
             outs, out_structure = tree.flatten(out)
             after, structure = tree.flatten((args, keywords))
             if structure != call.structure or any(
@@ -124,7 +121,7 @@ def trace(call: Call, level: Level) -> Trace:
                 if box._payload != slot:
                     _check_writable(call, inputs, reads, i)
                     written.append(Written(i, _place(outputs, box._payload)))
-            results = [_result(leaf, recorder, boxes, slots, outputs, call.name) for leaf in outs]
+            results = [_result(leaf, recorder, boxes, outputs, call.name) for leaf in outs]
     finally:
         assert recorder.calls is not None
         recorder.calls.clear()
@@ -139,7 +136,8 @@ def trace(call: Call, level: Level) -> Trace:
 
 
 def _variable(recorder: Recorder, value: Any, name: str) -> Any:
-    return recorder.variable(protected(example(value)), name)
+    """Box an input as it lies in memory: what is a view of it depends on that."""
+    return recorder.variable(read_only(example(value)), name)
 
 
 def _place(outputs: list[int], slot: int) -> int:
@@ -150,7 +148,7 @@ def _place(outputs: list[int], slot: int) -> int:
 
 
 def _result(
-    leaf: Any, recorder: Recorder, boxes: list[Any], slots: list[int], outputs: list[int], name: str
+    leaf: Any, recorder: Recorder, boxes: list[Any], outputs: list[int], name: str
 ) -> tuple[str, Any]:
     """Where a leaf of the result comes from."""
     for i, box in enumerate(boxes):
@@ -160,8 +158,6 @@ def _result(
     if slot is not None:
         if recorder.builder.is_constant(slot):
             return fixed_value(value, "", name)
-        if slot in slots and not isinstance(leaf, Box):
-            return "input", slots.index(slot)
         return "output", _place(outputs, slot)
     if isinstance(value, Box):
         # A Tensor from outside, returned as it is
@@ -182,44 +178,3 @@ def _check_writable(call: Call, inputs: list[int], reads: Lifted, position: int)
             f"compile: {call.name} writes into the Tensor {path}; return the new value, and assign "
             "it outside"
         )
-
-
-class _Draws:
-    """State of the generators of random numbers before a function runs."""
-
-    def __init__(self, generators: list[tuple[str, Any]]) -> None:
-        self.generators = [
-            ("np.random", np.random.mtrand._rand),
-            ("random", _PYTHONS),
-            *generators,
-        ]
-        self.before = [_state(generator) for _, generator in self.generators]
-
-    def check(self, name: str) -> None:
-        """Refuse a function that drew numbers, and leave the generators as they were."""
-        for (path, generator), before in zip(self.generators, self.before, strict=True):
-            if _state(generator) != before:
-                _restore(generator, before)
-                raise CompileError(
-                    f"compile: {name} draws random numbers from {path}, and would get the same "
-                    "ones at each call; draw them outside, and pass them as an argument"
-                )
-
-
-_PYTHONS = random._inst
-"""Whose methods the functions of `random` are."""
-
-
-def _state(generator: Any) -> Any:
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    if isinstance(generator, np.random.RandomState):
-        generator = generator._bit_generator
-    else:
-        generator = generator.bit_generator
-    return repr(generator.state)
-
-
-def _restore(generator: Any, state: Any) -> None:
-    if isinstance(generator, random.Random):
-        generator.setstate(state)

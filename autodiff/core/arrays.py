@@ -20,9 +20,10 @@ memory it shows, so an array that owns its memory and has no further reference i
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, Literal, TypeGuard, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -35,8 +36,6 @@ __all__ = [
     "SCALAR",
     "SCALARS",
     "SHARED",
-    "address",
-    "aligned_memory",
     "array_or_scalar",
     "as_array",
     "as_numpy",
@@ -53,7 +52,7 @@ __all__ = [
     "is_array",
     "is_number",
     "is_scalar",
-    "laid_out",
+    "layout",
     "memory_of",
     "memory_order",
     "ones",
@@ -195,26 +194,6 @@ def repeated(scalar: Any, shape: Shape) -> Any:
     return np.ndarray(shape, scalar.dtype, scalar, strides=(0,) * len(shape))
 
 
-def laid_out(
-    memory: Any, shape: Sequence[int], dtype: DTypeLike, offset: int, strides: Sequence[int] | None
-) -> Any:
-    """Return a view of a piece of memory, an array of bytes, from a byte on; C order by default."""
-    return np.ndarray(shape, dtype, memory, offset, strides)
-
-
-def address(array: Any) -> int:
-    """Where an array's first element lies."""
-    place: int = array.__array_interface__["data"][0]
-    return place
-
-
-def aligned_memory(nbytes: int, alignment: int = 64) -> Any:
-    """Return an array of bytes that begins on a multiple of `alignment`."""
-    memory = np.empty(nbytes + alignment, np.uint8)
-    start = -address(memory) % alignment
-    return memory[start : start + nbytes]
-
-
 def copied(array: Any, dtype: DTypeLike | None = None) -> Any:
     """Return a new array with the same elements, in the same order of memory.
 
@@ -252,9 +231,17 @@ def writeable(array: Any) -> bool:
     return bool(array.flags.writeable)
 
 
-def memory_order(array: Any) -> str:
+def memory_order(array: Any) -> Literal["C", "F", "K"]:
     """Return "C" or "F" where elements stand one after another in that order, "K" elsewhere."""
     return "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else "K"
+
+
+def layout(array: Any) -> Any:
+    """How elements lie in memory: None in NumPy's own order, "F", or the strides."""
+    flags = array.flags
+    if flags.c_contiguous:
+        return None
+    return "F" if flags.f_contiguous else array.strides
 
 
 def memory_of(array: Any) -> Any:
@@ -348,9 +335,44 @@ def _shared_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     known = _copies.get(place)
     if known is not None and same_content(known, array):
         return known
-    copy: np.ndarray[Any, Any] = freeze(copied(array))
-    _copies[place] = copy
+    order = memory_order(array)
+    copy: np.ndarray[Any, Any]
+    if order == "K" or array.nbytes > SPARED or array.dtype.hasobject:
+        copy = copied(array)
+    else:
+        copy = np.ndarray(array.shape, array.dtype, _spare_memory(array.nbytes), order=order)
+        np.copyto(copy, array)
+        freeze_memory(copy)
+    _copies[place] = freeze(copy)
     return copy
+
+
+SPARED = 1 << 25
+"""Bytes of copies at most whose memory is kept for the next ones."""
+_spare: list[np.ndarray[Any, Any]] = []
+_sparing = threading.Lock()
+
+
+def _spare_memory(nbytes: int) -> np.ndarray[Any, Any]:
+    """Memory of a copy that nobody refers to any more, or new memory, which is kept.
+
+    A training loop protects arrays of the same sizes in each step, and fresh memory takes longer
+    than the copy.
+    """
+    with _sparing:
+        for position in range(len(_spare)):  # an iterator would hold what it gave
+            memory = _spare[position]
+            if memory.nbytes == nbytes and holders(memory) == 2:
+                _spare.append(_spare.pop(position))  # the first is the one longest unused
+                memory.setflags(write=True)
+                return memory
+        total = nbytes + sum([memory.nbytes for memory in _spare])
+        while _spare and total > SPARED:
+            total -= _spare.pop(0).nbytes
+        memory = np.empty(nbytes, np.uint8)
+        if holders(memory) == 1:
+            _spare.append(memory)
+        return memory
 
 
 def sampled(array: Any) -> Any:

@@ -9,6 +9,7 @@ level is always further inside, in any thread, and two transforms can never be c
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from autodiff.collecting import go_on, slow_down
 from autodiff.core.modes import modes
 from autodiff.errors import EscapedTensorError
 
@@ -216,11 +218,12 @@ class OpenTransform:
     any way out closes the transform and what was made inside it.
     """
 
-    __slots__ = ("imperative", "interpreter")
+    __slots__ = ("imperative", "interpreter", "slows")
 
     def __init__(self, interpreter: Interpreter) -> None:
         self.interpreter = interpreter
         self.imperative: Any = None
+        self.slows = False
 
     def __enter__(self) -> None:
         thread_state.open_transforms.append(self)
@@ -230,7 +233,20 @@ class OpenTransform:
         self.interpreter.close()
         if self.imperative is not None:
             self.imperative.close()
+        if self.slows:
+            go_on()
 
+
+def _collected(phase: str, info: dict[str, int], state: _ThreadState = thread_state) -> None:
+    """Slow the collector down where a transform has run through several collections."""
+    # Every so many of the youngest objects an older generation is looked at
+    if phase == "stop" and info["generation"] and state.open_transforms:
+        outermost = state.open_transforms[0]
+        if not outermost.slows:
+            outermost.slows = slow_down()
+
+
+gc.callbacks.append(_collected)
 
 open_scope = OpenTransform
 """Hold a transform open for a ``with`` block."""

@@ -76,6 +76,8 @@ class Primitive:
         Floating-point operations: per output element, or of specs and parameters.
     sample : callable, optional
         Draws valid inputs for tests.
+    lower : callable, optional
+        What it is to the compiler (`autodiff.lowering`), where the kind does not say it.
 
     Attributes
     ----------

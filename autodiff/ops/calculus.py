@@ -12,8 +12,9 @@ from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, existing, one_axis, operand
+from autodiff.ops.others import running_products
 from autodiff.ops.protocol import implements
-from autodiff.ops.reduce import cumsum_, running_products, sum_
+from autodiff.ops.reduce import cumsum_, sum_
 from autodiff.ops.shape import (
     broadcast_to,
     concatenate,

@@ -18,6 +18,7 @@ from autodiff.core.spec import spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Nothing, Operation
 from autodiff.ops.lowered import Pointwise
+from autodiff.ops.masked import larger_share, masked
 from autodiff.ops.protocol import UFUNCS
 from autodiff.ops.samples import Sample, array, cases, reals
 from autodiff.ops.slopes import (
@@ -285,19 +286,12 @@ hypot = elementwise(
 # --- selection ----------------------------------------------------------------------------------
 
 
-def _share_of_larger(g: Any, larger: Any, smaller: Any) -> Any:
-    """All of g where `larger` wins, half of it in a tie."""
-    return np.where(
-        np.greater(larger, smaller), g, np.where(np.equal(larger, smaller), 0.5 * g, 0.0)
-    )
-
-
 maximum = elementwise(
     name="maximum",
     inputs=XY,
     symmetric=XY,
-    d_x=lambda g, x, y: _share_of_larger(g, x, y),
-    d_y=lambda g, x, y: _share_of_larger(g, y, x),
+    d_x=lambda g, x, y: larger_share(g, x, y),
+    d_y=lambda g, x, y: larger_share(g, y, x),
     label="max",
     sample=reals(2, distinct=True),
 )(np.maximum)
@@ -305,8 +299,8 @@ minimum = elementwise(
     name="minimum",
     inputs=XY,
     symmetric=XY,
-    d_x=lambda g, x, y: _share_of_larger(g, y, x),
-    d_y=lambda g, x, y: _share_of_larger(g, x, y),
+    d_x=lambda g, x, y: larger_share(g, y, x),
+    d_y=lambda g, x, y: larger_share(g, x, y),
     label="min",
     sample=reals(2, distinct=True),
 )(np.minimum)
@@ -323,8 +317,8 @@ def _selections(rng: np.random.Generator) -> list[Sample]:
 
 @elementwise(
     constant=("condition",),
-    d_x=lambda g, condition: np.where(condition, g, 0.0),
-    d_y=lambda g, condition: np.where(condition, 0.0, g),
+    d_x=lambda g, condition: masked(condition, g),
+    d_y=lambda g, condition: masked(condition, g, holds=False),
     sample=_selections,
 )
 def where(condition: Any, x: Any, y: Any) -> Any:
@@ -339,9 +333,9 @@ def _between(rng: np.random.Generator) -> list[Sample]:
 
 
 @elementwise(
-    d_x=lambda g, x, low, high: np.where((x >= low) & (x <= high), g, 0.0),
-    d_low=lambda g, x, low, high: np.where((x < low) & (low <= high), g, 0.0),
-    d_high=lambda g, x, low, high: np.where(np.maximum(x, low) > high, g, 0.0),
+    d_x=lambda g, x, low, high: masked((x >= low) & (x <= high), g),
+    d_low=lambda g, x, low, high: masked((x < low) & (low <= high), g),
+    d_high=lambda g, x, low, high: masked(np.maximum(x, low) > high, g),
     sample=_between,
     cost=2,
 )
@@ -351,7 +345,7 @@ def clip(x: Any, low: Any, high: Any) -> Any:
 
 
 @elementwise(
-    d_x=lambda g, x: np.where(x > 0, g, 0.0),
+    d_x=lambda g, x: masked(x > 0, g),
     sample=reals(away_from=[0.0]),
 )
 def relu(x: Any) -> Any:

@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, full, ones
+from autodiff.core.arrays import ARRAY, full
 from autodiff.core.declare import linear, primitive
+from autodiff.core.dispatch import Box
+from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
 from autodiff.ops.extrema import shares
 from autodiff.ops.lowered import Composed, reduced_over_axis, truth
+from autodiff.ops.others import products_of_others
 from autodiff.ops.protocol import REDUCTIONS, implements
 from autodiff.ops.samples import Sample, cases
-from autodiff.ops.shape import broadcast_to, concatenate, reshape, transpose
+from autodiff.ops.shape import broadcast_to, reshape
 
 Axis = int | Sequence[int] | None
 NO_VALUE = np._NoValue
@@ -125,36 +128,6 @@ def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
-def running_products(x: Any) -> Any:
-    """Cumulative product along the last axis, by doubling: exact derivatives, zeros included."""
-    shift = 1
-    while shift < x.shape[-1]:
-        x = concatenate(x[..., :shift], x[..., shift:] * x[..., :-shift], axis=len(x.shape) - 1)
-        shift *= 2
-    return x
-
-
-def products_of_others(x: Any, axis: Shape) -> Any:
-    """For each element the product of all others it is reduced with, without dividing.
-
-    Exclusive products from the left and from the right are multiplied, so zeros do no harm at
-    any order of differentiation.
-    """
-    shape = x.shape
-    if 0 in shape:
-        return x
-    order = tuple(i for i in range(len(shape)) if i not in axis) + tuple(axis)
-    rows = tuple(n for i, n in enumerate(shape) if i not in axis)
-    count = _count(shape, axis)
-    flat = reshape(transpose(x, axes=order), shape=(*rows, count))
-    one = ones((*rows, 1), x.dtype, like=x)
-    last = len(rows)
-    left = concatenate(one, running_products(flat[..., :-1]), axis=last)
-    right = concatenate(one, running_products(flat[..., :0:-1]), axis=last)[..., ::-1]
-    others = reshape(left * right, shape=tuple(shape[i] for i in order))
-    return transpose(others, axes=tuple(int(i) for i in np.argsort(order)))
-
-
 @primitive(
     vjp_x=lambda g, x, x_spec, axis: spread(g, x_spec, axis) * products_of_others(x, axis),
     jvp_x=lambda t, x, axis, keepdims: sum(
@@ -176,8 +149,7 @@ def _distinct(rng: np.random.Generator) -> list[Sample]:
     """Values without ties, 0.25 apart."""
     samples = []
     for (shape,), params in _reductions:
-        size = int(np.prod(shape))
-        values = (rng.permutation(size) * 0.25 - 1.3).reshape(shape)
+        values = (rng.permutation(math.prod(shape)) * 0.25 - 1.3).reshape(shape)
         samples.append(Sample((values,), dict(params)))
     return samples
 
@@ -292,8 +264,7 @@ def _is_given(value: object) -> bool:
 def _prepared(a: Any, dtype: Any, where: Any, neutral: Any) -> Any:
     """Apply a reduction's ``dtype`` and ``where`` to its input."""
     if dtype is not None:
-        dtype = np.dtype(dtype)
-        a = convert(a, dtype=dtype)
+        a = convert(a, dtype=np.dtype(dtype))
     if where is not True and where is not NO_VALUE:
         a = np.where(where, a, neutral)
     return a
@@ -312,13 +283,21 @@ def _reduction(name: str, reduce: Any, neutral: Any, combine: Any) -> Any:
         where: Any = NO_VALUE,
     ) -> Any:
         a = _prepared(a, dtype, where, neutral)
-        axes = normalize_axes(axis, spec_of(a).ndim, name)
-        result = reduce(a, axis=axes, keepdims=_flag(keepdims))
+        result = _reduced(reduce, a, axis, keepdims)
         return combine(result, initial) if _is_given(initial) else result
 
     function.__name__ = function.__qualname__ = f"{name}_"
     function.__doc__ = f"``np.{name}`` with all of NumPy's keywords."
     return function
+
+
+def _reduced(reduce: Primitive, a: Any, axis: Axis, keepdims: Any) -> Any:
+    """Apply a reduction over axes as NumPy takes them."""
+    ndim = len(a.shape) if isinstance(a, Box) else spec_of(a).ndim
+    params = {"axis": normalize_axes(axis, ndim, reduce.name), "keepdims": _flag(keepdims)}
+    if isinstance(a, Box):  # there is no other input, whose interpreter would be the one to ask
+        return a._interpreter.process(reduce, (a,), params)
+    return reduce.call(a, **params)
 
 
 def _flag(keepdims: Any) -> bool:
@@ -391,13 +370,12 @@ def mean_(
     where: Any = NO_VALUE,
 ) -> Any:
     """``np.mean`` with all of NumPy's keywords."""
-    axes = normalize_axes(axis, spec_of(a).ndim, "mean")
-    keep = _flag(keepdims)
     prepared = _prepared(a, dtype, where, 0.0)
     if where is True or where is NO_VALUE:
-        return mean(prepared, axis=axes, keepdims=keep)
-    total = sum(prepared, axis=axes, keepdims=keep)
-    return _divided(total, _selected_count(prepared, axes, keep, where))
+        return _reduced(mean, prepared, axis, keepdims)
+    axes, keep = normalize_axes(axis, spec_of(a).ndim, "mean"), _flag(keepdims)
+    count = _selected_count(prepared, axes, keep, where)
+    return _divided(sum(prepared, axis=axes, keepdims=keep), count)
 
 
 @implements(np.var)

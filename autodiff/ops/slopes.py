@@ -49,7 +49,8 @@ def _mended(slope: Any, is_lost: Any, x: Any, accurate: Callable[[Any], Any]) ->
     if count * 16 > slope.size:  # picking elements one by one costs more than all of them
         return np.where(is_lost, accurate(x), slope)
     if count:
-        slope[is_lost] = accurate(x[is_lost])
+        places = is_lost.ravel().nonzero()[0]  # a mask read and written by takes twice as long
+        slope.put(places, accurate(x.take(places)))
     return slope
 
 

@@ -12,6 +12,7 @@ from autodiff.core.declare import elementwise
 from autodiff.core.spec import spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops.elementwise import X, convert, power
+from autodiff.ops.masked import masked
 from autodiff.ops.operands import operand, plain
 from autodiff.ops.protocol import UFUNCS, UNARY_UFUNCS, implements
 from autodiff.ops.samples import Sample, array, cases, reals
@@ -55,7 +56,7 @@ copysign = elementwise(
 
 def _share_past_nan(g: Any, chosen: Any, other: Any) -> Any:
     """All of g where `chosen` wins or `other` is NaN, half of it in a tie."""
-    tie = np.where(np.equal(chosen, other), 0.5 * g, 0.0)
+    tie = masked(np.equal(chosen, other), 0.5 * g)
     return np.where(np.greater(chosen, other) | np.isnan(other), g, tie)
 
 
@@ -92,7 +93,7 @@ heaviside = elementwise(
     name="heaviside",
     inputs=XY,
     d_x=0,
-    d_y=lambda g, x: np.where(np.equal(x, 0), g, 0.0),
+    d_y=lambda g, x: masked(np.equal(x, 0), g),
     sample=lambda rng: [Sample((array(rng, (3,), away_from=[0.0]), array(rng, (2, 3))), {})],
 )(np.heaviside)
 

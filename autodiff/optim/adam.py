@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -79,7 +78,7 @@ class Adam(Optimizer):
         first = plus(beta_1 * slots[0], (1 - beta_1) * gradient)
         second = moving_average(beta_2, slots[1], squared_modulus(gradient))
         change = np.sqrt(second)
-        change *= 1 / math.sqrt(1 - beta_2**count)
+        change *= (1 - beta_2**count) ** -0.5
         change += self.eps
         change = first / change
         change *= self.lr / (1 - beta_1**count)

@@ -277,6 +277,10 @@ class Optimizer:
                     f"{name}.update: {what} has structure {ad.tree.shown(own)}, "
                     f"params have {ad.tree.shown(structure)}"
                 )
+        # A recorded count stays one: otherwise a compiled step would be another at each count
+        counts: list[Any] = [
+            count + 1 if isinstance(count, ad.Tensor) else int(count) + 1 for count in flat["step"]
+        ]
         results = []
         for i, (value, gradient) in enumerate(zip(values, flat["gradients"], strict=True)):
             if np.shape(gradient) != np.shape(value):
@@ -286,8 +290,7 @@ class Optimizer:
                     f"{np.shape(value)}"
                 )
             slots = [flat[slot][i] for slot in self.slots]
-            results.append(self._apply(gradient, value, slots, int(flat["step"][i]) + 1))
-        counts = [int(count) + 1 for count in flat["step"]]
+            results.append(self._apply(gradient, value, slots, counts[i]))
         new_state = {"step": ad.tree.unflatten(structure, counts)}
         for position, slot in enumerate(self.slots):
             column = [slots[position] for _, slots in results]

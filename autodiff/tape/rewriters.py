@@ -20,9 +20,11 @@ class Rewritable:
     def callee(self, entry: Entry) -> Tape | None:
         """Tape of the function that an operation calls.
 
-        Checkpoints and functions with a derivative of their own are single operations on a tape;
-        what they compute is recorded when somebody first asks for it, at the inputs that this tape
-        was recorded for, and kept with the operation's primitive.
+        Checkpoints, scans and functions with a derivative of their own are single operations on a
+        tape; what they compute is recorded when somebody first asks for it, at the inputs that this
+        tape was recorded for, and kept with the operation's primitive. Of a scan it is one step,
+        the first that is evaluated: a function of the carries, of a slice of each array, and of
+        what is outside.
 
         Parameters
         ----------
@@ -59,7 +61,8 @@ class Rewritable:
         Tape
             What an operation called is in a scope of its name; see `callee`. It has the guards of
             what is called. A function with a derivative of its own gives way to what it computes,
-            so derivatives of this tape are those of the operations, not of the rule.
+            so derivatives of this tape are those of the operations, not of the rule. A scan gives
+            way to its steps, one after another, unless those are more than 2,000 operations.
 
         Raises
         ------

@@ -36,7 +36,7 @@ class Stage(Interpreter):
 
     With `calls` it also notes the scope and source line of each operation, and as the thread's
     observer it learns which operations belong to backward sweeps: reverse mode reports its nodes
-    and cotangents. Tapes that nobody looks at, such as those of tangents, are made without.
+    and cotangents to it. Tapes that nobody looks at, such as those of tangents, are made without.
     """
 
     transform = "record"
@@ -59,7 +59,6 @@ class Stage(Interpreter):
         capture = self.capturing()
         if capture is not None:
             return capture.process(primitive, inputs, params)
-        builder = self.builder
         values: list[Any] = []
         operands: list[int] = []
         for value in inputs:

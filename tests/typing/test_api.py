@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import autodiff as ad
+from autodiff.compiler.function import Compiled
+from autodiff.compiler.program import Program
 from autodiff.transforms.custom import CustomFunction
 
 Array = NDArray[np.float64]
@@ -67,6 +69,31 @@ def test_checkpoint_keeps_the_whole_signature() -> None:
         ad.checkpoint(curve)(X, exponent=3)  # type: ignore[call-arg]
 
 
+@ad.compile
+def doubled(x: Array, /) -> Array:
+    return 2 * x
+
+
+@ad.compile(static_argnames="n", backend="numpy")
+def with_options(x: Array, n: int) -> Array:
+    return x**n
+
+
+def test_compile_keeps_the_whole_signature() -> None:
+    assert_type(ad.compile(loss), Compiled[[Array, float], float])
+    assert_type(ad.compile(curve)(X, power=3), Array)
+    assert_type(ad.compile(ad.grad(loss))(X, 1.0), Any)
+    assert_type(ad.grad(ad.compile(loss)), Gradient)
+    assert_type(doubled(X), Array)
+    assert_type(with_options(X, n=3), Array)
+    assert_type(doubled.lower(X), Program)
+    assert_type(doubled.cache_info().programs, int)
+    if TYPE_CHECKING:
+        ad.compile(curve)(X, exponent=3)  # type: ignore[call-arg]
+        with_options(X, m=3)  # type: ignore[call-arg]
+        doubled("x")  # type: ignore[arg-type]
+
+
 def test_record_gives_a_tape() -> None:
     assert_type(ad.record(loss), Callable[[Array, float], ad.Tape])
     assert_type(ad.record(curve)(X, power=3), ad.Tape)
@@ -84,6 +111,7 @@ def test_ufuncs_take_arrays_and_scalars() -> None:
     assert_type(ad.vmap(np.tanh)(X), Any)
     assert_type(ad.checkpoint(np.tanh)(X), Any)
     assert_type(ad.record(np.tanh)(X), ad.Tape)
+    assert_type(ad.compile(np.tanh)(X), Any)
     assert_type(ad.custom_vjp(np.tanh)(X), Any)
     assert_type(ad.custom_jvp(np.tanh)(X), Any)
 

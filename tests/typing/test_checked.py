@@ -18,6 +18,7 @@ TRANSFORMS = (
     "hessian",
     "vmap",
     "checkpoint",
+    "compile",
     "record",
     "custom_vjp",
     "custom_jvp",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autodiff.bench.program import Implementation
 
-__all__ = ["ENGINES", "OWN", "REFERENCE", "Engine", "distinct", "programs"]
+__all__ = ["ENGINES", "OWN", "REFERENCE", "Engine", "distinct", "offered", "programs"]
 
 OWN = "autodiff"
 """The engine that is compared with the others."""
@@ -40,6 +40,8 @@ class Engine(NamedTuple):
         Whether it computes with NumPy, so that NumPy's BLAS decides.
     compiles : bool
         Whether the first call of a function makes a program of it, which the report shows apart.
+    helper : str
+        Distribution that it computes with where that is installed, which the report names.
     """
 
     title: str
@@ -49,13 +51,21 @@ class Engine(NamedTuple):
     distribution: str
     numpy_based: bool
     compiles: bool = False
+    helper: str = ""
 
 
 ENGINES = {
     "autodiff": Engine("autodiff", "own", "PROGRAMS", "autodiff", "autodiff", True),
     "autodiff-grad": Engine("ad.grad", "functional", "FUNCTIONAL", "autodiff", "autodiff", True),
     "autodiff-compiled": Engine(
-        "compiled", "compiled", "PROGRAMS", "autodiff", "autodiff", True, compiles=True
+        "compiled",
+        "compiled",
+        "PROGRAMS",
+        "autodiff",
+        "autodiff",
+        True,
+        compiles=True,
+        helper="llvmlite",
     ),
     "numpy": Engine("NumPy by hand", "hand", "PROGRAMS", "numpy", "numpy", True),
     "torch": Engine("PyTorch", "pytorch", "PROGRAMS", "torch", "torch", False),
@@ -89,19 +99,30 @@ def programs(engine: str) -> dict[str, Implementation]:
     ------
     ModuleNotFoundError
         The engine is not installed.
-    UnsupportedError
-        It is, but not with what this engine needs.
 
     Examples
     --------
     >>> sorted(programs("scalars"))
     ['binary_chain', 'determinant', 'graph']
     """
-    entry = ENGINES[engine]
-    import_module(entry.requires)
-    module = import_module(f"autodiff.bench.engines.{entry.module}")
-    set_up = getattr(module, "set_up", None)
+    import_module(ENGINES[engine].requires)
+    set_up = getattr(_module(engine), "set_up", None)
     if set_up is not None:
         set_up()
-    table: dict[str, Implementation] = getattr(module, entry.table)
+    return offered(engine)
+
+
+def offered(engine: str) -> dict[str, Implementation]:
+    """What an engine implements, without setting it up: it need not be installed.
+
+    Examples
+    --------
+    >>> "hessian" in offered("jax"), "hessian" in offered("micrograd")
+    (True, False)
+    """
+    table: dict[str, Implementation] = getattr(_module(engine), ENGINES[engine].table)
     return table
+
+
+def _module(engine: str) -> Any:
+    return import_module(f"autodiff.bench.engines.{ENGINES[engine].module}")

@@ -109,6 +109,12 @@ def _mlp_step(inputs: Inputs, wrap: Wrapper) -> Program:
     return Program(run)
 
 
+def _descent(problem: Problem, inputs: Inputs, wrap: Wrapper) -> Program:
+    value_and_slope = wrap(ad.value_and_grad(problem.formula(LIBRARY, inputs)))
+    (start,), evaluations = problem.values(inputs), inputs["evaluations"]
+    return Program(lambda: formulas.descend(value_and_slope, start, evaluations))
+
+
 def _through(make: Callable[[Inputs], Derivative], wrap: Wrapper) -> Implementation:
     def implementation(inputs: Inputs) -> Program:
         derivative, values = make(inputs)
@@ -129,6 +135,9 @@ _TRANSFORMS: dict[str, Callable[[Inputs], Derivative]] = {
 }
 
 
+_DESCENTS = {name: problem for name, problem in PROBLEMS.items() if problem.kind == "descent"}
+
+
 def programs_through(wrap: Wrapper) -> dict[str, Implementation]:
     """Every program, each as one function of arrays that goes through `wrap` once.
 
@@ -143,6 +152,7 @@ def programs_through(wrap: Wrapper) -> dict[str, Implementation]:
         "mlp_step": partial(_mlp_step, wrap=wrap),
         **{name: _through(make, wrap) for name, make in _TRANSFORMS.items()},
         **{name: _through(partial(_gradient, name), wrap) for name in GRADIENTS},
+        **{name: partial(_descent, problem, wrap=wrap) for name, problem in _DESCENTS.items()},
     }
 
 
@@ -152,7 +162,7 @@ def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
 
 _PROGRAMS = programs_through(_as_it_is)
 
-TRANSFORMS = {name: _PROGRAMS[name] for name in _TRANSFORMS}
+TRANSFORMS = {name: _PROGRAMS[name] for name in (*_TRANSFORMS, *_DESCENTS)}
 """Programs that are no gradient: variables and ``backward`` have no word for them."""
 
 FUNCTIONAL = {name: made for name, made in _PROGRAMS.items() if name not in TRANSFORMS}

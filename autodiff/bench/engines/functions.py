@@ -10,7 +10,7 @@ import numpy as np
 
 import autodiff as ad
 from autodiff.bench import formulas
-from autodiff.bench.problem import Library, loop, repeat
+from autodiff.bench.problem import Library, advance, loop, repeat
 from autodiff.bench.problems import PROBLEMS
 from autodiff.bench.program import Inputs
 
@@ -42,6 +42,8 @@ LIBRARY = Library(
     "numpy",
     loop=loop,
     repeat=repeat,
+    advance=advance,
+    grad=ad.grad,
     sigmoid=ad.sigmoid,
     ndtr="autodiff.scipy.special:ndtr",
     logsumexp=lambda x, axis: ad.logsumexp(x, axis=axis),

@@ -10,7 +10,7 @@ import numpy as np
 
 from autodiff.bench import formulas
 from autodiff.bench.lazy import Lazy
-from autodiff.bench.problem import Library, Problem, loop, repeat
+from autodiff.bench.problem import Library, Problem, advance, loop, repeat
 from autodiff.bench.problems import PROBLEMS
 from autodiff.bench.program import Implementation, Inputs, Program, UnsupportedError
 
@@ -157,6 +157,8 @@ LIBRARY = Library(
     "autograd.numpy",
     loop=loop,
     repeat=repeat,
+    advance=advance,
+    grad="autograd:grad",
     sigmoid="autograd.scipy.special:expit",
     ndtr="autograd.scipy.stats.norm:cdf",
     logsumexp=lambda x, axis: special.logsumexp(x, axis=axis),
@@ -204,6 +206,9 @@ _KINDS = {
 def _of_problem(problem: Problem) -> Implementation:
     def implementation(inputs: Inputs) -> Program:
         function, values = problem.formula(LIBRARY, inputs), problem.values(inputs)
+        if problem.kind == "descent":
+            slope = autograd.value_and_grad(function)
+            return Program(lambda: formulas.descend(slope, inputs["w"], inputs["evaluations"]))
         derivative = _KINDS[problem.kind]
         return Program(lambda: derivative(function, values))
 

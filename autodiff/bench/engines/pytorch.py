@@ -10,7 +10,7 @@ from typing import Any
 
 from autodiff.bench import formulas
 from autodiff.bench.lazy import Lazy
-from autodiff.bench.problem import Library, Problem, converted, loop, repeat
+from autodiff.bench.problem import Library, Problem, advance, converted, loop, repeat
 from autodiff.bench.problems import PROBLEMS
 from autodiff.bench.program import Implementation, Inputs, Program
 
@@ -164,6 +164,8 @@ LIBRARY = Library(
     "torch",
     loop=loop,
     repeat=repeat,
+    advance=advance,
+    grad="torch.func:grad",
     min="torch:amin",
     max="torch:amax",
     ndtr="torch.special:ndtr",
@@ -189,6 +191,17 @@ def _columns(function: Callable[..., Any], variables: Sequence[Any]) -> list[Any
     return [torch.func.jacfwd(function)(variables[0].detach())]
 
 
+def _descent(function: Callable[..., Any], inputs: Inputs) -> Program:
+    def value_and_slope(x: float) -> tuple[float, float]:
+        variable = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        value = function(variable)
+        value.backward()
+        return value.item(), variable.grad.item()
+
+    start, evaluations = inputs["w"], inputs["evaluations"]
+    return Program(lambda: formulas.descend(value_and_slope, start, evaluations))
+
+
 _KINDS = {"curvature": _curvature, "rows": _rows, "columns": _columns}
 
 
@@ -197,6 +210,8 @@ def _of_problem(problem: Problem) -> Implementation:
         function = problem.formula(LIBRARY, converted(inputs, _constant))
         if problem.kind == "gradient":
             return _kept(function, problem.values(inputs))
+        if problem.kind == "descent":
+            return _descent(function, inputs)
         derivative = _KINDS[problem.kind]
         variables = [_variable(value) for value in problem.values(inputs)]
         return Program(lambda: derivative(function, variables), _fetch)

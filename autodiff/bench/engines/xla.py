@@ -160,6 +160,10 @@ def _repeat(step: Callable[[Any], Any], carry: Any, count: int) -> Any:
     return jax.lax.scan(lambda carry, _: (step(carry), None), carry, None, length=count)[0]
 
 
+def _advance(going: Callable[[Any], Any], step: Callable[[Any], Any], carry: Any) -> Any:
+    return jax.lax.while_loop(going, step, carry)
+
+
 def _cross_entropy(scores: Any, labels: Any) -> Any:
     picked = scores[jnp.arange(len(scores)), labels]
     return jnp.mean(jax.nn.logsumexp(scores, axis=1) - picked)
@@ -175,6 +179,8 @@ LIBRARY = Library(
     "jax.numpy",
     loop=_loop,
     repeat=_repeat,
+    advance=_advance,
+    grad="jax:grad",
     sigmoid="jax.nn:sigmoid",
     ndtr="jax.scipy.special:ndtr",
     logsumexp="jax.nn:logsumexp",
@@ -203,11 +209,17 @@ def _columns(function: Callable[..., Any], values: Sequence[Any]) -> Any:
     return jax.jacfwd(function)(*values)
 
 
+def _slope(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    # Forward: no reverse passes a loop whose length is not known
+    return jax.jvp(function, tuple(values), (1.0,))
+
+
 _KINDS = {
     "gradient": _value_and_gradient,
     "curvature": _curvature,
     "rows": _rows,
     "columns": _columns,
+    "descent": _slope,
 }
 
 
@@ -226,6 +238,11 @@ def _of_problem(problem: Problem) -> Implementation:
 
         compiled = jax.jit(derivative)
         values = problem.values(arrays)
+        if problem.kind == "descent":
+            (start,), evaluations = values, inputs["evaluations"]
+            return Program(
+                lambda: formulas.descend(partial(compiled, constants), start, evaluations)
+            )
         return Program(lambda: jax.block_until_ready(compiled(constants, *values)), _fetch)
 
     return implementation

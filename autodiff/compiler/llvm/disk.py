@@ -108,8 +108,23 @@ def default() -> Disk | None:
     used.
     """
     named = os.environ.get(VARIABLE)
-    if named is not None:
-        return Disk(Path(named)) if named else None
+    folder = _usual() if named is None else Path(named) if named else None
+    return Disk(folder) if folder is not None and _is_own(folder) else None
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether nobody else can write to a folder, or it is yet to be made."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return True
+    if not hasattr(os, "getuid"):
+        return True
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
+def _usual() -> Path | None:
+    """Where this system has a user's caches."""
     try:
         home = Path.home()
     except RuntimeError:
@@ -120,4 +135,4 @@ def default() -> Disk | None:
         base = home / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return Disk(base / "autodiff" / "kernels")
+    return base / "autodiff" / "kernels"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from autodiff.compiler.llvm import exponentials, logarithms, trigonometry
+from autodiff.compiler.llvm import exponentials, gaussian, logarithms, powers, trigonometry
 from autodiff.compiler.llvm.types import BOOL, F32, F64, Kind
 from autodiff.compiler.llvm.writer import Function, Module, Value
 
@@ -35,6 +35,8 @@ _LIBM = {
 
 OWN: dict[str, Callable[[Value], Value]] = {
     "cosh": exponentials.cosh,
+    "erf": gaussian.erf,
+    "erfc": gaussian.erfc,
     "exp": exponentials.exp,
     "exp2": exponentials.exp2,
     "expit": exponentials.expit,
@@ -50,6 +52,7 @@ OWN: dict[str, Callable[[Value], Value]] = {
 
 GUARDED: dict[str, tuple[Callable[..., Value], Callable[..., Value]]] = {
     "cos": (trigonometry.cos, trigonometry.is_hard),
+    "power": (powers.power, powers.is_hard),
     "sin": (trigonometry.sin, trigonometry.is_hard),
 }
 """Functions without branches for most arguments, and which arguments are left to C's library."""
@@ -68,7 +71,7 @@ def call(op: str, *args: Value) -> Value:
         if name not in fn.module.functions:
             own = Function(fn.module, name, x.kind.name, [(x.kind, "x")], "alwaysinline nounwind")
             own.finish(OWN[op](own.parameters[0]))
-        return fn.call(x.kind, name, args)
+        return fn.call(x.kind, name, args, after="" if fn.inlines else " noinline")
     if op in GUARDED:
         name, group = _guarded(fn.module, op, x.kind, len(args))
         return fn.call(x.kind, name, args, after=f" {group}")

@@ -63,7 +63,7 @@ def write_entry(module: Module, size: int, scalars: frozenset[int], releases: bo
     fn.line("call i32 @PyErr_BadArgument()")
     fn.line("ret ptr null")
     fn.label("good")
-    table = fn.array(pointer, size)
+    table = fn.array(pointer, size + 1)
     for number in range(size):
         where = fn.element(pointer, args, fn.constant(I64, number))
         item = fn.load(pointer, where)
@@ -116,6 +116,6 @@ def by_ctypes(
             x if dtype is None else np.array(x, dtype)
             for x, dtype in zip(args, dtypes, strict=True)
         ]
-        return int(run((ctypes.c_void_p * size)(*(x.ctypes.data for x in arrays))))
+        return int(run((ctypes.c_void_p * (size + 1))(*(x.ctypes.data for x in arrays))))
 
     return call

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from autodiff.compiler.llvm.formats import (
     clamped,
+    exactly_fused,
     fast_sum,
     format_of,
     fused,
@@ -18,7 +19,7 @@ from autodiff.compiler.llvm.formats import (
 )
 from autodiff.compiler.llvm.writer import Value
 
-__all__ = ["cosh", "exp", "exp2", "expit", "expm1", "sinh", "tanh"]
+__all__ = ["cosh", "exp", "exp2", "expit", "expm1", "quotient", "series_of", "sinh", "tanh"]
 
 _EXP_DOUBLE = (
     *(0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333326112, 0.001388888888888373),
@@ -46,12 +47,12 @@ _EXP2_FLOAT = (
 )
 
 
-def _rest(x: Value) -> tuple[Value, Value, Value, Value]:
-    """For ``x = n * log(2) + r``: n, the head of r, its tail, and (exp(r) - 1 - r) / r**2."""
+def series_of(x: Value, more: Value | float = 0.0) -> tuple[Value, Value, Value, Value]:
+    """For ``x + more = n * log(2) + r``: n, head and tail of r, and (exp(r) - 1 - r) / r**2."""
     form = format_of(x)
     n, whole = nearest(x, form.log2_e[0])
     head = fused(-whole, form.ln2[0], x)
-    tail = -whole * form.ln2[1]
+    tail = -whole * form.ln2[1] if isinstance(more, float) else fused(-whole, form.ln2[1], more)
     series = _EXP_FLOAT if x.kind.size == 4 else _EXP_DOUBLE
     return n, head, tail, polynomial(head + tail, series)
 
@@ -65,7 +66,7 @@ _EXPM1_RANGE = {4: (-40.0, 89.0, 89.7), 8: (-80.0, 709.9, 710.6)}
 
 def exp(x: Value, shift: int = 0) -> Value:
     """exp(x), divided by 2**shift."""
-    n, head, tail, series = _rest(clamped(x, *_RANGE[x.kind.size]))
+    n, head, tail, series = series_of(clamped(x, *_RANGE[x.kind.size]))
     r = head + tail
     total = fused(r * r, series, r) + 1.0
     return scaled(total, n - shift if shift else n)
@@ -85,7 +86,7 @@ def _expm1(x: Value, shift: int) -> tuple[Value, Value]:
     form = format_of(x)
     least, *greatest = _EXPM1_RANGE[x.kind.size]
     x = clamped(x, least, greatest[shift - 1])
-    n, head, tail, series = _rest(x)
+    n, head, tail, series = series_of(x)
     r = head + tail
     p, lost = fast_sum(head, fused(r * r, series, tail))
     scale = ((n + (form.bias - shift)) << form.digits).bits()
@@ -111,18 +112,18 @@ def tanh(x: Value) -> Value:
     """Hyperbolic tangent."""
     size = x.function.intrinsic("fabs", x)
     half, lost = _expm1(size * -2.0, 1)
-    ratio = _over_one_more(half, lost, half, lost)
+    ratio = quotient(half, lost, half, lost)
     return x.function.intrinsic("copysign", ratio, x)
 
 
-def _over_one_more(above: Value, lost_above: Value, part: Value, lost: Value) -> Value:
-    """``above / (1 + part)`` of numbers with what rounding took from them; part is at most 1."""
+def quotient(above: Value, lost_above: Value, part: Value, lost: Value) -> Value:
+    """``above / (1 + part)`` of numbers with what rounding took from them."""
     one = part.like(1.0)
-    below, rest = fast_sum(one, part)
+    below, rest = two_sum(one, part)
     rest = rest + lost
     inverse = one / below
     ratio = above * inverse
-    wrong = fused(-ratio, below, above) + fused(-ratio, rest, lost_above)
+    wrong = exactly_fused(-ratio, below, above) + fused(-ratio, rest, lost_above)
     return fused(wrong, inverse, ratio)
 
 
@@ -144,11 +145,11 @@ def cosh(x: Value) -> Value:
 def expit(x: Value) -> Value:
     """1 / (1 + exp(-x))."""
     size = x.function.intrinsic("fabs", x)
-    n, head, tail, series = _rest(clamped(-size, *_RANGE[x.kind.size]))
+    n, head, tail, series = series_of(clamped(-size, *_RANGE[x.kind.size]))
     r = head + tail
     power, lost_power = fast_sum(head, fused(r * r, series, tail))
     total, lost = fast_sum(x.like(1.0), power)
     part, lost_part = scaled(total, n), scaled(lost + lost_power, n)
     below = x < 0
     above, lost_above = below.where(part, 1.0), below.where(lost_part, 0.0)
-    return _over_one_more(above, lost_above, part, lost_part)
+    return quotient(above, lost_above, part, lost_part)

@@ -15,6 +15,7 @@ from autodiff.compiler.llvm.writer import Value
 __all__ = [
     "Format",
     "clamped",
+    "exactly_fused",
     "fast_sum",
     "format_of",
     "fused",
@@ -110,9 +111,18 @@ def format_of(x: Value) -> Format:
 
 
 def fused(x: Value, y: Value | float, z: Value | float) -> Value:
-    """``x * y + z``, rounded once."""
+    """``x * y + z``, rounded once where the processor can."""
+    return _three("fmuladd", x, y, z)
+
+
+def exactly_fused(x: Value, y: Value | float, z: Value | float) -> Value:
+    """``x * y + z``, rounded once: what an earlier rounding took, and the like."""
+    return _three("fma", x, y, z)
+
+
+def _three(name: str, x: Value, y: Value | float, z: Value | float) -> Value:
     y, z = (v if isinstance(v, Value) else x.like(v) for v in (y, z))
-    return x.function.intrinsic("fma", x, y, z)
+    return x.function.intrinsic(name, x, y, z)
 
 
 def polynomial(x: Value, coefficients: Sequence[float]) -> Value:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from autodiff.compiler.llvm.formats import fast_sum, format_of, fused, polynomial
+from autodiff.compiler.llvm.formats import exactly_fused, fast_sum, format_of, fused, polynomial
 from autodiff.compiler.llvm.writer import Value
 
-__all__ = ["log", "log1p", "log2", "log10"]
+__all__ = ["log", "log1p", "log2", "log10", "split"]
 
 _DOUBLE = (
     *(0.666666666666667, 0.3999999999989889, 0.28571428626253836, 0.22222211089379496),
@@ -31,7 +31,8 @@ class _Parts(NamedTuple):
     """``s * (square + series)``"""
 
 
-def _parts(x: Value) -> _Parts:
+def split(x: Value) -> tuple[Value, Value]:
+    """Exponent, and the factor less 1."""
     form = format_of(x)
     digits = form.digits
     root = form.pattern(math.sqrt(0.5))
@@ -44,7 +45,11 @@ def _parts(x: Value) -> _Parts:
     units = 2.0**digits
     exponent = (pattern.operate("lshr", digits) | form.pattern(units)).bits()
     exponent = exponent - tiny.where(x.like(units + form.bias + lift), units + form.bias)
-    f = factor - 1.0
+    return exponent, factor - 1.0
+
+
+def _parts(x: Value) -> _Parts:
+    exponent, f = split(x)
     s = f / (f + 2.0)
     z = s * s
     square = f * 0.5 * f
@@ -85,7 +90,7 @@ def _other_base(x: Value, factor: tuple[float, float], two: tuple[float, float])
     head, tail = fast_sum(f, -square)
     tail = tail + series
     product = head * factor[0]
-    rest = fused(head, factor[0], -product) + fused(head, factor[1], tail * factor[0])
+    rest = exactly_fused(head, factor[0], -product) + fused(head, factor[1], tail * factor[0])
     whole = k * two[0]
     total, lost = fast_sum(whole, product)
     # Where there is no exponent, the product is the larger one

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from autodiff.compiler.kernels import Access, Buffer, Nest, Reduction, Stage, Store
+import numpy as np
+
+from autodiff.compiler.kernels import Access, Buffer, Nest, Node, Reduction, Stage, Store
 from autodiff.compiler.llvm import scalars
 from autodiff.compiler.llvm.spaces import is_ordered
 from autodiff.compiler.llvm.types import BOOL, I64, Kind, kind_of
 from autodiff.compiler.llvm.writer import Function, Value
 
-__all__ = ["Memory", "write_nest"]
+__all__ = ["ONCE", "Memory", "is_straight", "write_nest", "write_straight"]
 
 CHUNK = 1024
 """Elements of a sum of floats that are added up before they join the rest."""
@@ -44,9 +48,7 @@ class Memory:
 
     def kind(self, buffer: int) -> Kind:
         """What the elements of a buffer are."""
-        kind = kind_of(self.buffers[buffer].dtype)
-        assert kind is not None
-        return kind
+        return _kind(self.buffers[buffer].dtype)
 
     def begin(self, buffer: int, offset: int, advance: Sequence[int]) -> Value:
         """The address of an element of a buffer in this pass of the loops around."""
@@ -66,9 +68,63 @@ class Memory:
         return fn.element(kind, place, steps)
 
 
+def write_straight(memory: Memory, stage: Stage) -> None:
+    """Write a stage of one iteration: what `write_nest` does, in less time."""
+    fn = memory.function
+    values: list[Value] = []
+    for node in stage.nodes:
+        if node.op == "load" and not node.args:
+            kind = _kind(node.dtype)
+            access = node.detail
+            place = memory.begin(access.buffer, access.offset, access.advance)
+            values.append(fn.load(kind, place))
+        else:
+            values.append(_computed(fn, node, [values[a] for a in node.args]))
+    for store in stage.stores:
+        access = store.access
+        fn.store(values[store.node], memory.begin(access.buffer, access.offset, access.advance))
+
+
+def is_straight(stage: Stage) -> bool:
+    """Whether `write_straight` writes a stage of one iteration."""
+    return (
+        not stage.reductions
+        and all(s.combine is None and not s.access.extents for s in stage.stores)
+        and all(
+            n.op not in ("index", "register") and (n.op != "load" or not n.args)
+            for n in stage.nodes
+        )
+    )
+
+
+@cache
+def _kind(dtype: np.dtype[Any]) -> Kind:
+    kind = kind_of(dtype)
+    assert kind is not None
+    return kind
+
+
+def _computed(fn: Function, node: Node, args: Sequence[Value]) -> Value:
+    """The value of a node that reads no memory."""
+    match node.op:
+        case "constant":
+            return fn.constant(_kind(node.dtype), node.detail)
+        case "cast":
+            return scalars.cast(args[0], _kind(node.dtype))
+        case "where":
+            return args[0].where(args[1], args[2])
+    return scalars.apply(node.op, args, _kind(node.dtype))
+
+
 _Freedom = tuple[str | None, tuple[str, ...]]
 
 _BOUND: _Freedom = (None, ())
+
+ONCE = ('!"llvm.loop.unroll.disable"',)
+"""Loops whose bodies are loops: copies of those would gain nothing and take LLVM's time."""
+
+_BRIEF = ('!"llvm.loop.unroll.runtime.disable"',)
+"""Loops over vectors are interleaved already."""
 
 
 def write_nest(
@@ -112,7 +168,8 @@ def _freedom(fn: Function, stages: Sequence[Stage], axis: int, kept: Container[i
             elif combining.setdefault(access.buffer, access) != access:
                 # Elements of two iterations may be the same one
                 return _BOUND
-    return fn.module.node(""), ('!"llvm.loop.vectorize.enable", i1 true',)
+    # No hint that it be vectorised: where it cannot be, LLVM would say so on standard error
+    return fn.module.node(""), _BRIEF
 
 
 class _Accumulator:
@@ -197,8 +254,7 @@ class _StageWriter:
         return level if level < len(self.stage.inner) else None
 
     def _accumulator(self, reduction: Reduction) -> _Accumulator:
-        kind = kind_of(self.stage.nodes[reduction.node].dtype)
-        assert kind is not None
+        kind = _kind(self.stage.nodes[reduction.node].dtype)
         return _Accumulator(reduction.op, reduction.node, kind, 0)
 
     # --- Writing ---------------------------------------------------------------------------------
@@ -276,7 +332,7 @@ class _StageWriter:
         if chunks:
             size = chunks[0]
             count = (last - first + (size - 1)).operate("lshr", size.bit_length() - 1)
-            with fn.loop(fn.constant(I64, 0), count) as chunk:
+            with fn.loop(fn.constant(I64, 0), count, None, ONCE) as chunk:
                 low = first + chunk * size
                 high = fn.intrinsic("umin", low + size, last)
                 self._repeat(level, totals, low, high, chunks[1:])
@@ -324,24 +380,15 @@ class _StageWriter:
 
     def _node(self, number: int) -> Value:
         node = self.stage.nodes[number]
-        fn = self.fn
-        kind = kind_of(node.dtype)
-        assert kind is not None
         args = [self.values[a] for a in node.args]
         match node.op:
             case "load":
                 return self._load(number, args)
-            case "constant":
-                return fn.constant(kind, node.detail)
             case "register":
                 return self.registers[node.detail]
             case "index":
-                return scalars.cast(self.indices[node.detail], kind)
-            case "cast":
-                return scalars.cast(args[0], kind)
-            case "where":
-                return args[0].where(args[1], args[2])
-        return scalars.apply(node.op, args, kind)
+                return scalars.cast(self.indices[node.detail], _kind(node.dtype))
+        return _computed(self.fn, node, args)
 
     # --- Memory ----------------------------------------------------------------------------------
 

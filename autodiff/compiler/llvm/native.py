@@ -16,9 +16,6 @@ from autodiff.compiler.llvm.writer import Module
 
 __all__ = ["NativeFunction", "available", "compile_kernels", "supports", "supports_blas"]
 
-LEVEL = 2
-"""Of LLVM's optimisation."""
-
 
 def available() -> bool:
     """Whether llvmlite is installed."""
@@ -69,7 +66,7 @@ class NativeFunction:
         """The program after LLVM's passes; they run again for it."""
         from autodiff.compiler.llvm import engine
 
-        return engine.optimized(self.ir, LEVEL)
+        return engine.optimized(self.ir, 2)
 
 
 def compile_kernels(
@@ -107,7 +104,7 @@ def compile_kernels(
     if fast:
         entry.write_entry(module, size, scalars, releases)
     text = module.text()
-    loaded, from_disk = engine.load(text, LEVEL, kept)
+    loaded, from_disk = engine.load(text, program.level(kernels), kept)
     if fast:
         call = entry.object_of(loaded.address(entry.ENTRY), "native", loaded)
     else:

@@ -18,13 +18,14 @@ from autodiff.compiler.kernels import (
 )
 from autodiff.compiler.llvm import blas
 from autodiff.compiler.llvm.loops import Memory
+from autodiff.compiler.llvm.tiles import transposed
 from autodiff.compiler.llvm.types import I32, I64
 from autodiff.compiler.llvm.writer import Value
 
 __all__ = ["as_nests", "by_blas", "write_blas"]
 
-SMALL = 16_000
-"""Multiplications of a product that loops do faster than a call."""
+SMALL = 150_000
+"""Multiplications that tiles do faster than a call; a product with a vector they always do."""
 
 
 def by_blas(product: Product, buffers: tuple[Buffer, ...]) -> bool:
@@ -53,17 +54,6 @@ def _layouts(product: Product) -> list[tuple[bool, int]] | None:
     if any(layout is None for layout in found):
         return None
     return [layout for layout in found if layout is not None]
-
-
-def transposed(product: Product) -> Product:
-    """The same product from the other side: ``out.T = b.T @ a.T``."""
-
-    def t(x: Matrix) -> Matrix:
-        return x._replace(strides=(x.strides[1], x.strides[0]))
-
-    return product._replace(
-        a=t(product.b), b=t(product.a), out=t(product.out), m=product.n, n=product.m
-    )
 
 
 def write_blas(memory: Memory, product: Product) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from autodiff.compiler.kernels import Kernels, Loop, Nest, Product, Step
-from autodiff.compiler.llvm import products
-from autodiff.compiler.llvm.loops import Memory, write_nest
+from collections.abc import Sequence
+
+from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
+from autodiff.compiler.llvm import columns, products, straight, tiles
+from autodiff.compiler.llvm.alike import alike
+from autodiff.compiler.llvm.loops import Memory, is_straight, write_nest, write_straight
 from autodiff.compiler.llvm.spaces import accesses, normalised
-from autodiff.compiler.llvm.types import BOOL, I32, I64, kind_of, pointer
+from autodiff.compiler.llvm.types import BOOL, I32, I64, integer, kind_of, pointer
 from autodiff.compiler.llvm.writer import Function, Module, Value
 
 __all__ = ["RUN", "table_size", "write_program"]
@@ -16,58 +19,94 @@ RUN = "autodiff_run"
 
 
 def table_size(kernels: Kernels) -> int:
-    """Addresses in the table: of inputs, constants, the workspace and outputs."""
+    """Addresses in the table: of inputs, constants, the workspace and outputs.
+
+    One more follows, which `run` writes: that of its own memory.
+    """
     return 1 + sum(buffer.role != "temporary" for buffer in kernels.buffers)
+
+
+BODY = "autodiff_body"
+
+ON_STACK = 32_768
+"""Bytes between steps that lie on the stack; threads may have little of it."""
+
+BYTE = integer(1)
 
 
 class _ProgramWriter:
     """Writes the steps of a program."""
 
     def __init__(self, kernels: Kernels, module: Module) -> None:
+        self.scratch = table_size(kernels)
+        self.lent = kernels.workspace
+        kernels = straight.chunked(columns.in_strips(kernels))
         self.kernels = kernels
         self.module = module
         inputs = len(kernels.with_role("input"))
         self.workspace = inputs + len(kernels.with_role("constant"))
         self.first = {"input": 0, "constant": inputs, "output": self.workspace + 1}
-        self.count = 0
+        # By what steps do, whatever memory they work on: their function, and whether it may fail
+        self.written: dict[object, tuple[str, bool]] = {}
 
     def write(self) -> None:
         """Write everything."""
-        run = Function(self.module, RUN, "i32", [(pointer, "table")], linkage="")
-        self.steps(run, self.kernels.steps, ())
-        run.finish(run.constant(I32, 0))
+        parameters = [(pointer, "table")]
+        body = Function(self.module, BODY, "i32", parameters)
+        self.steps(body, self.kernels.steps, ())
+        body.finish(body.constant(I32, 0))
+        run = Function(self.module, RUN, "i32", parameters, linkage="")
+        table = run.parameters[0]
+        more = self.kernels.workspace - self.lent
+        own = None
+        if more > ON_STACK:
+            self.module.declare("malloc", "ptr", ["i64"])
+            own = run.call(pointer, "malloc", [run.constant(I64, more)])
+            missing = run.value(BOOL, f"icmp eq ptr {own.name}, null")
+            run.line(f"br i1 {missing.name}, label %missing, label %there")
+            run.label("missing")
+            run.line("ret i32 2")
+            run.label("there")
+        if more:
+            memory = run.array(BYTE, more) if own is None else own
+            run.store(memory, run.element(pointer, table, run.constant(I64, self.scratch)))
+        status = run.call(I32, BODY, [table])
+        if own is not None:
+            self.module.declare("free", "void", ["ptr"])
+            run.line(f"call void @free(ptr {own.name})")
+        run.finish(status)
 
     def steps(self, run: Function, steps: tuple[Step, ...], passes: tuple[Value, ...]) -> None:
+        waiting: list[Nest] = []
         for step in steps:
+            if isinstance(step, Nest) and straight.is_scalar(step):
+                if sum(map(straight.length, [*waiting, step])) > straight.PIECE:
+                    self.call(run, waiting, passes)
+                    waiting = []
+                waiting.append(step)
+                continue
+            self.call(run, waiting, passes)
+            waiting = []
             if isinstance(step, Loop):
                 if step.count:
                     zero, count = run.constant(I64, 0), run.constant(I64, step.count)
                     with run.loop(zero, count) as index:
                         self.steps(run, step.steps, (*passes, index))
                 continue
-            self.call(run, step, passes)
+            self.call(run, [step], passes)
+        self.call(run, waiting, passes)
 
-    def call(self, run: Function, step: Nest | Product, passes: tuple[Value, ...]) -> None:
-        """Write a step as a function and a call of it."""
-        name = f"step{self.count}"
-        self.count += 1
-        parts: list[Step] = [step]
-        if isinstance(step, Product) and not products.by_blas(step, self.kernels.buffers):
-            parts = products.as_nests(step, self.kernels.buffers)
-        parameters = [(pointer, "table"), *((I64, f"pass{k}") for k in range(len(passes)))]
-        fails = any(_may_fail(part) for part in parts)
-        result = BOOL.name if fails else "void"
-        fn = Function(self.module, name, result, parameters, "noinline nounwind")
-        outside = fn.slot(BOOL)
-        fn.write(fn.constant(BOOL, False), outside)
-        memory = self.memory(fn, parts, outside)
-        for part in parts:
-            if isinstance(part, Nest):
-                write_nest(memory, normalised(part))
-            elif isinstance(part, Product):
-                products.write_blas(memory, part)
-        fn.finish(fn.read(BOOL, outside) if fails else None)
-        arguments = [run.parameters[0], *passes]
+    def call(self, run: Function, written: Sequence[Step], passes: tuple[Value, ...]) -> None:
+        """Call the function of steps, which is written if no steps before were like them."""
+        if not written:
+            return
+        steps, buffers, begins = alike(written, self.kernels.buffers)
+        key = (repr(steps), tuple([b.dtype.char for b in buffers]), len(passes))
+        if key not in self.written:
+            name = f"step{len(self.written)}"
+            self.written[key] = name, self.function(name, steps, buffers, len(passes))
+        name, fails = self.written[key]
+        arguments = [*[self.begin(run, *begin) for begin in begins], *passes]
         if not fails:
             listed = ", ".join(f"{v.kind.name} {v.name}" for v in arguments)
             run.line(f"call void @{name}({listed})")
@@ -79,19 +118,54 @@ class _ProgramWriter:
         run.line("ret i32 1")
         run.label(f"well{number}")
 
-    def memory(self, fn: Function, parts: list[Step], outside: Value) -> Memory:
-        """Load the addresses of the buffers that the steps use."""
-        table = fn.parameters[0]
-        bases = [fn.constant(I64, 0)] * len(self.kernels.buffers)
-        for number in sorted({n for part in parts for n in _buffers(part)}):
-            buffer = self.kernels.buffers[number]
-            if buffer.role == "temporary":
-                start = self.address(fn, table, self.workspace)
-                text = f"getelementptr inbounds i8, ptr {start.name}, i64 {buffer.place}"
-                bases[number] = fn.value(pointer, text)
-            else:
-                bases[number] = self.address(fn, table, self.first[buffer.role] + buffer.place)
-        return Memory(fn, self.kernels.buffers, tuple(bases), tuple(fn.parameters[1:]), outside)
+    def function(
+        self, name: str, steps: Sequence[Step], buffers: tuple[Buffer, ...], passes: int
+    ) -> bool:
+        """Write steps as a function of addresses; returns whether it says that one failed."""
+        step = steps[0]
+        parts = list(steps)
+        tiled = None
+        if isinstance(step, Product) and not products.by_blas(step, buffers):
+            tiled = tiles.as_tiles(step, buffers[step.out.buffer].dtype.itemsize)
+            parts = [] if tiled else products.as_nests(step, buffers)
+        parameters = [(pointer, f"memory{k}") for k in range(len(buffers))]
+        parameters += [(I64, f"pass{k}") for k in range(passes)]
+        fails = any(_may_fail(part) for part in parts)
+        result = BOOL.name if fails else "void"
+        scalar = [part for part in parts if isinstance(part, Nest) and straight.is_scalar(part)]
+        long = sum(map(straight.length, scalar)) > straight.LONG
+        attributes = f"noinline nounwind{' optnone' if long else ''}"
+        fn = Function(self.module, name, result, parameters, attributes)
+        outside = fn.slot(BOOL)
+        fn.write(fn.constant(BOOL, False), outside)
+        bases, indices = fn.parameters[: len(buffers)], fn.parameters[len(buffers) :]
+        memory = Memory(fn, buffers, tuple(bases), tuple(indices), outside)
+        fn.inlines = not straight.is_scalar(step)
+        if tiled:
+            tiles.write_tiles(memory, *tiled)
+        for part in parts:
+            if isinstance(part, Nest) and straight.is_scalar(part) and _is_straight(part):
+                for stage in part.stages:
+                    write_straight(memory, stage)
+            elif isinstance(part, Nest):
+                write_nest(memory, normalised(part))
+            elif isinstance(part, Product):
+                products.write_blas(memory, part)
+        fn.finish(fn.read(BOOL, outside) if fails else None)
+        return fails
+
+    def begin(self, run: Function, number: int, offset: int) -> Value:
+        """The address of an element of a buffer."""
+        table = run.parameters[0]
+        buffer = self.kernels.buffers[number]
+        offset *= buffer.dtype.itemsize
+        if buffer.role == "temporary":
+            ours = buffer.place >= self.lent
+            start = self.address(run, table, self.scratch if ours else self.workspace)
+            offset += buffer.place - self.lent if ours else buffer.place
+        else:
+            start = self.address(run, table, self.first[buffer.role] + buffer.place)
+        return run.value(pointer, f"getelementptr inbounds i8, ptr {start.name}, i64 {offset}")
 
     @staticmethod
     def address(fn: Function, table: Value, place: int) -> Value:
@@ -99,15 +173,20 @@ class _ProgramWriter:
         return fn.value(pointer, f"load ptr, ptr {where.name}, align 8")
 
 
+def _is_straight(nest: Nest) -> bool:
+    return all(map(is_straight, nest.stages))
+
+
 def _may_fail(step: Step) -> bool:
     return isinstance(step, Nest) and any(a.extents for s in step.stages for a in accesses(s))
 
 
-def _buffers(step: Step) -> set[int]:
-    if isinstance(step, Product):
-        return {step.a.buffer, step.b.buffer, step.out.buffer}
-    assert isinstance(step, Nest)
-    return {access.buffer for stage in step.stages for access in accesses(stage)}
+def level(kernels: Kernels) -> int:
+    """How much LLVM is to optimise: not at all what is long and without loops, for its time."""
+    nests = [step for step in kernels.steps if isinstance(step, Nest)]
+    if len(nests) < len(kernels.steps) or not all(map(straight.is_scalar, nests)):
+        return 2
+    return 2 if sum(map(straight.length, nests)) <= straight.LONG else 0
 
 
 def write_program(kernels: Kernels, module: Module) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from autodiff.compiler.kernels import Access, Nest, Node, Stage
 
-__all__ = ["accesses", "is_ordered", "normalised"]
+__all__ = ["accesses", "is_ordered", "normalised", "step_cost"]
 
 FEW = 4
 """Iterations that are too few to be worth vectorising."""
@@ -106,7 +106,9 @@ def _stage_ordered(stage: Stage, outer: int) -> Stage:
     axes = range(outer, outer + len(stage.inner))
 
     def cost(axis: int) -> tuple[bool, float]:
-        steps = [weight * _step(a.strides[axis]) for a, weight in zip(listed, weights, strict=True)]
+        steps = [
+            weight * step_cost(a.strides[axis]) for a, weight in zip(listed, weights, strict=True)
+        ]
         return (stage.inner[axis - outer] < FEW, sum(steps))
 
     best = min(reversed(axes), key=cost)
@@ -119,7 +121,8 @@ def _weight(access: Access) -> float:
     return 1.0 + bool(access.extents)
 
 
-def _step(stride: int) -> float:
+def step_cost(stride: int) -> float:
+    """What a step of an innermost loop costs at an access."""
     return 0.5 if stride == 0 else {1: 1.0, -1: 1.5}.get(stride, 4.0)
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import math
 
-from autodiff.compiler.llvm.formats import fast_sum, fused, nearest, polynomial, two_sum
+from autodiff.compiler.llvm.formats import (
+    exactly_fused,
+    fast_sum,
+    fused,
+    nearest,
+    polynomial,
+    two_sum,
+)
 from autodiff.compiler.llvm.types import F64, integer
 from autodiff.compiler.llvm.writer import Value
 
@@ -40,7 +47,7 @@ def _reduced(x: Value) -> tuple[Value, Value, Value]:
     n, whole = nearest(x, 2 / math.pi)
     head = fused(-whole, _QUARTER[0], x)
     part = whole * _QUARTER[1]
-    rounded = fused(whole, _QUARTER[1], -part)
+    rounded = exactly_fused(whole, _QUARTER[1], -part)
     r, lost = two_sum(head, -part)
     return n, r, fused(-whole, _QUARTER[2], lost - rounded)
 

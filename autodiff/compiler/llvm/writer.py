@@ -208,13 +208,17 @@ class Function:
         self.parameters = [Value(self, kind, f"%{word}") for kind, word in parameters]
         listed = ", ".join(f"{v.kind.name} {v.name}" for v in self.parameters)
         self.head = f"define {linkage} {result} @{name}({listed})".replace("define  ", "define ")
-        self.attributes = attributes
+        # Otherwise LLVM takes half of what the widest registers hold
+        width = f' "prefer-vector-width"="{8 * module.vector_bytes}"'
+        self.attributes = attributes + (width if module.vector_bytes > 32 else "")
         self.result = result
         self.block = "entry"
         self.count = 0
         self.operations = 0
         self.slots: list[str] = []
         self.lines: list[str] = []
+        self.inlines = True
+        """Whether elementary functions become part of it, so that its loops can be vectorised."""
         self.group: str | None = None
         """Access group of the loop that is being written, where its iterations are independent."""
 
@@ -281,6 +285,25 @@ class Function:
         place = f"ptr {where.name}, align {kind.size}"
         self.line(f"store {kind.memory} {value.name}, {place}{self._grouped()}")
 
+    def load_vector(self, kind: Kind, where: Value) -> Value:
+        """Floats that lie one after the other."""
+        return self.value(kind, f"load {kind.name}, ptr {where.name}, align {kind.size}")
+
+    def store_vector(self, value: Value, where: Value) -> None:
+        """Write floats one after the other."""
+        kind = value.kind
+        self.line(f"store {kind.name} {value.name}, ptr {where.name}, align {kind.size}")
+
+    def spread(self, scalar: Value, kind: Kind) -> Value:
+        """A scalar in all lanes of a vector."""
+        if kind.lanes == 1:
+            return scalar
+        of = kind.name
+        text = f"insertelement {of} poison, {scalar.kind.name} {scalar.name}, i64 0"
+        first = self.value(kind, text)
+        zeros = f"<{kind.lanes} x i32> zeroinitializer"
+        return self.value(kind, f"shufflevector {of} {first.name}, {of} poison, {zeros}")
+
     def element(self, kind: Kind, base: Value, index: Value, inbounds: bool = True) -> Value:
         """The address of an element."""
         if index.name == "0":
@@ -298,7 +321,8 @@ class Function:
         """Call an intrinsic function of LLVM whose operands and result are of one kind."""
         kind = arguments[0].kind
         whole = f"llvm.{name}.{kind.suffix}"
-        self.module.declare(whole, kind.name, [kind.name] * len(arguments))
+        if whole not in self.module.declarations:
+            self.module.declare(whole, kind.name, [kind.name] * len(arguments))
         return self.call(kind, whole, arguments)
 
     @contextmanager

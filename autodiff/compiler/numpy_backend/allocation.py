@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 
 from autodiff.compiler.numpy_backend.values import Storage
 
@@ -37,12 +38,12 @@ def allocate(storages: Sequence[Storage]) -> int:
     """
     statics = [storage for storage in storages if storage.kind == "static" and storage.begin >= 0]
     statics.sort(key=lambda storage: storage.begin)
-    living: list[Storage] = []
+    living: list[tuple[int, int, Storage]] = []
     holes: list[tuple[int, int]] = []
     top = 0
-    for storage in statics:
-        for dead in [other for other in living if other.end < storage.begin]:
-            living.remove(dead)
+    for number, storage in enumerate(statics):
+        while living and living[0][0] < storage.begin:
+            dead = heappop(living)[2]
             holes = _with_hole(holes, dead.offset, dead.offset + _room(dead))
         size = _room(storage)
         fitting = [hole for hole in holes if hole[1] - hole[0] >= size]
@@ -58,7 +59,7 @@ def allocate(storages: Sequence[Storage]) -> int:
             if last is not None:
                 holes.remove(last)
             top = storage.offset + size
-        living.append(storage)
+        heappush(living, (storage.end, number, storage))
     return top
 
 

@@ -78,7 +78,9 @@ def tanh_slope(planner: Planner, entry: Entry, operands: Sequence[Value]) -> boo
     result = planner.over(entry.output, [t] if not _meet(x, t) else [], prototype)
     lost = planner.temporary(planner.buffer(Spec(spec.shape, np.dtype(bool))))
     name = planner.bind(tanh_slope_into, "tanh_slope_into")
-    planner.line(f"{name}({{0}}, {{1}}, {{out}}, {{2}})", [x, t, lost], result, "effect")
+    planner.line(
+        f"{name}({{0}}, {{1}}, {{out}}, {{2}})", [x, t, lost], result, "effect", True, [lost]
+    )
     return True
 
 
@@ -94,7 +96,14 @@ def _of_one(function: Callable[..., None]) -> Any:
         mask = planner.temporary(planner.buffer(Spec(spec.shape, np.dtype(bool))))
         small = planner.temporary(planner.buffer(spec, layout_of(planner, [x], spec)))
         name = planner.bind(function, function.__name__)
-        planner.line(f"{name}({{0}}, {{out}}, {{1}}, {{2}})", [x, mask, small], result, "effect")
+        planner.line(
+            f"{name}({{0}}, {{out}}, {{1}}, {{2}})",
+            [x, mask, small],
+            result,
+            "effect",
+            True,
+            [mask, small],
+        )
         return True
 
     return handler

@@ -103,16 +103,13 @@ def apply_ufunc(planner: Planner, entry: Entry, ufunc: np.ufunc, operands: Seque
     except ValueError:
         return False
     prototype = layout_of(planner, operands, variable.spec)
-    taken = [_taken(planner, value, dtype) for value, dtype in zip(operands, loop, strict=False)]
     result = planner.over(variable, operands, prototype)
-    unspread = [value.source or value for value in taken]
-    handed_out = variable.slot in planner.handed_out
-    if not handed_out or _covers(unspread, variable.spec):
-        taken = unspread
+    taken = [_taken(planner, value, dtype) for value, dtype in zip(operands, loop, strict=False)]
     name = planner.bind(ufunc, ufunc.__name__)
     places = ", ".join(f"{{{i}}}" for i in range(len(taken)))
     keyword = "out=" if ufunc in _BY_KEYWORD else ""
-    planner.line(f"{name}({places}, {keyword}{{out}})", taken, result, "buffer")
+    planner.line(f"{name}({places}, {keyword}{{out}})", taken, result, "buffer", True)
+    planner.lines[-1].fills = _covers(taken, variable.spec)
     return True
 
 
@@ -136,15 +133,24 @@ def loop_dtypes(ufunc: np.ufunc, operands: Sequence[Value]) -> tuple[np.dtype[An
 
 
 def _taken(planner: Planner, value: Value, dtype: np.dtype[Any]) -> Value:
-    """Operand as the line takes it: a number that is a constant as an array, which is quicker."""
-    if not plain_constant(value) or value.spec.shape or dtype.kind not in "fc":
+    """Operand as the line takes it: without axes, where that is all there is to it.
+
+    A number that is a constant is taken as an array, which is quicker.
+    """
+    value = value.source or value
+    if not value.is_constant or dtype.kind not in "fc" or not plain_constant(value):
         return value
     literal = value.literal
+    if value.spec.shape:
+        # One number in every place, as the cotangent of a sum
+        if not value.spec.size or any(value.prototype.strides):
+            return value
+        literal = literal[(0,) * literal.ndim]
     if is_array(literal) and literal.dtype != dtype:
         return value
     with np.errstate(all="ignore"):
         array = freeze(as_array(literal, dtype))
-    return planner.constant(array, f"c_{_worded(literal)}")
+    return planner.shared_constant(array, f"c_{_worded(literal)}")
 
 
 def _worded(number: Any) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.numpy_backend.elementwise import layout_of
+from autodiff.compiler.numpy_backend.elementwise import elementwise, layout_of
 from autodiff.compiler.numpy_backend.planner import Planner, compact
 from autodiff.compiler.numpy_backend.values import Value
-from autodiff.core.arrays import memory_of, repeated, scatter_add
+from autodiff.core.arrays import has_memory, scatter_add
 from autodiff.tape.entries import Entry
 
 __all__ = [
@@ -20,12 +20,12 @@ __all__ = [
     "convert",
     "imag",
     "index",
+    "itself",
     "pad_zeros",
     "real",
     "reshape",
     "scatter",
     "stack",
-    "stop_gradient",
     "transpose",
 ]
 
@@ -34,10 +34,6 @@ _NO_ARRAYS = (slice, type(None), type(Ellipsis), int)
 
 def _is_basic(template: Sequence[Any]) -> bool:
     return all(type(item) in _NO_ARRAYS for item in template)
-
-
-def _view_of(array: Any, view: Any) -> bool:
-    return view is array or memory_of(view) is memory_of(array)
 
 
 def reshape(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
@@ -65,7 +61,7 @@ def reshape(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
         planner.view(variable, text, value, view)
         return True
     result = planner.output(variable)
-    whole = planner.prototype(value.spec)
+    whole = result.prototype.reshape(value.spec.shape)
     target = planner.temporary_view(f"{{0}}.reshape({value.spec.shape})", result, whole)
     planner.line(f"{_copyto(planner)}({{1}}, {{0}})", [value, target], result, "effect")
     return True
@@ -108,14 +104,13 @@ def broadcast_to(planner: Planner, entry: Entry, operands: Sequence[Value]) -> b
     if not value.spec.shape:
         if value.storages or value.is_constant:
             return False
-        result = planner.array(
-            variable, f"{planner.bind(repeated, 'repeated')}({{0}}, {shape})", [value]
-        )
+        name = planner.bind(entry.primitive.forward, "broadcast_to")
+        result = planner.array(variable, f"{name}({{0}}, shape={shape})", [value])
         result.storages[0].kind = "input"  # a view of a number, which nobody may write to
     else:
         view = np.broadcast_to(planner.assumed(value), shape)
-        name = planner.bind(np.broadcast_to, "broadcast_to")
-        result = planner.view(variable, f"{name}({{0}}, {shape})", value, view)
+        name = planner.bind(entry.primitive.forward, "broadcast_to")
+        result = planner.view(variable, f"{name}({{0}}, shape={shape})", value, view)
     result.source = value
     planner.keep(value, result.last_use)
     return True
@@ -129,12 +124,10 @@ def index(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     if arrays or not value.spec.shape:
         return False
     if not _is_basic(template):
-        if variable.spec.shape and not any(
-            item is Ellipsis for item in template if not hasattr(item, "shape")
-        ):
-            planner.array(variable, f"{{0}}[{planner.bind(template, 'template')}]", [value])
-            return True
-        return False
+        if not variable.spec.shape or not any(has_memory(item) and item.ndim for item in template):
+            return False
+        planner.array(variable, f"{{0}}[{planner.bind(template, 'template')}]", [value])
+        return True
     text = f"{{0}}[{_written(template)}]"
     if not variable.spec.shape:
         if any(item is Ellipsis for item in template):
@@ -184,13 +177,15 @@ def imag(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     return True
 
 
-def stop_gradient(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
+def itself(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     """The value itself: what is handed out is no memory of the program anyway."""
     (value,) = operands
-    if value.spec.shape and value.spec.dtype.kind in "iufc":
-        planner.alias(entry.output, value)
-        return True
-    return False
+    if not value.spec.shape or value.spec.dtype.kind not in "iufc":
+        return False
+    if not compact(planner.assumed(value)):
+        return elementwise(planner, entry, operands)
+    planner.alias(entry.output, value)
+    return True
 
 
 def convert(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
@@ -204,7 +199,7 @@ def convert(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
         planner.alias(variable, value)
         return True
     result = planner.output(variable, layout_of(planner, operands, variable.spec))
-    planner.line(f'{_copyto(planner)}({{out}}, {{0}}, "unsafe")', [value], result, "effect")
+    planner.line(f'{_copyto(planner)}({{out}}, {{0}}, "unsafe")', [value], result, "effect", True)
     return True
 
 
@@ -220,7 +215,7 @@ def stack(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
 
 def _joined(planner: Planner, entry: Entry, operands: Sequence[Value], function: Any) -> bool:
     variable = entry.output
-    if not all(planner_compact(planner, value) for value in operands):
+    if not all(is_compact(planner, value) for value in operands):
         return False
     result = planner.output(variable)
     places = ", ".join(f"{{{i}}}" for i in range(len(operands)))
@@ -231,7 +226,7 @@ def _joined(planner: Planner, entry: Entry, operands: Sequence[Value], function:
     return True
 
 
-def planner_compact(planner: Planner, value: Value) -> bool:
+def is_compact(planner: Planner, value: Value) -> bool:
     """Whether a value is known, or assumed, to stand in C order."""
     return compact(planner.assumed(value))
 
@@ -241,7 +236,7 @@ def pad_zeros(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool
     (value,) = operands
     variable = entry.output
     widths = entry.params["widths"]
-    if not variable.spec.shape or not planner_compact(planner, value):
+    if not variable.spec.shape or not is_compact(planner, value):
         return False
     result = planner.output(variable)
     planner.line("{out}.fill(0)", [], result, "effect")
@@ -297,7 +292,7 @@ def assign(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     if not x.spec.shape:
         return False
     shared = {storage for storage in v.storages if storage in x.storages}
-    if x.is_static and not shared and _may_write_over(planner, x):
+    if x.is_static and not shared and planner.is_free(x):
         result = Value(variable.spec, x.storage.name, (x.storage,), x.storage.prototype)
         result.last_use = planner.last_use(variable)
         planner.set(variable, result)
@@ -316,10 +311,6 @@ def assign(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     name = _written(template) if _is_basic(template) else planner.bind(template, "template")
     planner.line(f"{{out}}[{name}] = {{0}}", [v], result, "effect")
     return True
-
-
-def _may_write_over(planner: Planner, value: Value) -> bool:
-    return planner.is_free(value)
 
 
 def _copyto(planner: Planner) -> str:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
 
+from autodiff.compiler.numpy_backend.blocks import form_groups, gathered
+from autodiff.compiler.numpy_backend.memory import aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import (
-    aligned_memory,
     copied,
     has_memory,
     is_array,
     is_number,
-    laid_out,
     memory_order,
     scalar_form,
 )
+from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import TapeError
@@ -54,6 +56,8 @@ class Planner:
         Objects that the program names.
     results : list of Value
         What the program returns.
+    groups : list of Group
+        Lines that run block by block.
     """
 
     def __init__(
@@ -67,12 +71,13 @@ class Planner:
         self._handlers = handlers
         self._elementwise = elementwise
         self._names: dict[int, str] = {}
+        self._constants: dict[Any, Value] = {}
         self._numbers = itertools.count()
         self._values: dict[int, Value] = {}
         self._last_use = _last_uses(tape)
         self.handed_out = {output.slot for output in tape.outputs}
-        largest = max((slot.spec.nbytes for slot in tape.slots), default=0)
-        self.prototype_memory = aligned_memory(largest)
+        self._prototypes: dict[Any, Any] = {}
+        self._nowhere = aligned_memory(_NOWHERE)
         for number, variable in enumerate(tape.inputs):
             name = f"x{number}"
             spec = variable.spec
@@ -84,7 +89,12 @@ class Planner:
             self._add(entry)
         self.position = len(tape.entries)
         self.results = self._handed_out()
+        self.lines = gathered(self.lines)
         self._measure()
+        self.groups = form_groups(self.lines)
+        inner = {storage for group in self.groups for storage in group.inner}
+        self.storages = [storage for storage in self.storages if storage not in inner]
+        self.storages += [group.memory for group in self.groups if group.memory is not None]
 
     # --- what handlers use ------------------------------------------------------------------------
 
@@ -116,8 +126,7 @@ class Planner:
         """Name of an object in the program: the same for the same object."""
         name = self._names.get(id(thing))
         if name is None:
-            hint = hint if hint.isidentifier() else "f"
-            name = hint
+            name = hint = identifier(hint)
             while name in self.bound or name in _TAKEN or _NUMBERED.fullmatch(name):
                 name = f"{hint}_{next(self._numbers)}"
             self._names[id(thing)] = name
@@ -131,9 +140,14 @@ class Planner:
             self.bind(getattr(ufunc, method), hint)
         return hint
 
-    def prototype(self, spec: Spec, strides: Sequence[int] | None = None) -> Any:
+    def prototype(self, spec: Spec, strides: tuple[int, ...] | None = None) -> Any:
         """Array of a layout, C order by default, over memory that means nothing."""
-        return laid_out(self.prototype_memory, spec.shape, spec.dtype, 0, strides)
+        key = spec.shape, spec.dtype, strides
+        found = self._prototypes.get(key)
+        if found is None:
+            found = laid_out(self._nowhere, spec.shape, spec.dtype, 0, strides, checked=False)
+            self._prototypes[key] = found
+        return found
 
     def assumed(self, value: Value) -> Any:
         """Prototype of a value; where the layout is not known, what it is for inputs in C order."""
@@ -236,13 +250,28 @@ class Planner:
         self.line(text, reads, result, "bind")
         return result
 
-    def line(self, text: str, reads: Sequence[Value], result: Value | None, role: Any) -> None:
+    def line(
+        self,
+        text: str,
+        reads: Sequence[Value],
+        result: Value,
+        role: Any,
+        elementwise: bool = False,
+        buffers: Sequence[Value] = (),
+    ) -> None:
         """Add a line: see `Line`."""
-        self.lines.append(Line(text, tuple(reads), result, role, self.position))
+        made = Line(text, tuple(reads), result, role, self.position, tuple(buffers), elementwise)
+        self.lines.append(made)
 
-    def constant(self, value: Any, hint: str = "c") -> Value:
-        """Value of an array that the program itself brings along."""
-        return Value(spec_of(value), self.bind(value, hint), literal=value, is_constant=True)
+    def shared_constant(self, array: Any, hint: str) -> Value:
+        """Value of a small array that the program brings along: one for one content."""
+        key = array.dtype, array.shape, array.tobytes()
+        value = self._constants.get(key)
+        if value is None:
+            name = self.bind(array, hint)
+            value = Value(spec_of(array), name, literal=array, is_constant=True)
+            self._constants[key] = value
+        return value
 
     # --- entries ----------------------------------------------------------------------------------
 
@@ -262,6 +291,8 @@ class Planner:
         if known is not None:
             return known
         assert isinstance(operand, Constant)
+        if isinstance(operand.value, Box):
+            raise TapeError("compile: the tape has a Tensor of an outer transform as a constant")
         if not operand.known:
             raise TapeError(
                 f"compile: the tape needs a constant {operand.spec} of which only the shape was "
@@ -340,7 +371,12 @@ class Planner:
                 own = value.storages[0]
                 taken = claimed.setdefault(own, operand) is not operand
                 large_enough = 2 * value.spec.nbytes >= own.spec.nbytes
-                if own.kind == "static" and not taken and large_enough and value.source is None:
+                if (
+                    own.kind == "static"
+                    and not taken
+                    and large_enough
+                    and not _repeats(value.prototype)
+                ):
                     own.kind = "fresh"
                 elif own.kind != "opaque" or taken or value.name != own.name:
                     copy = Value(value.spec, f"r{next(self._numbers)}", last_use=self.position)
@@ -363,11 +399,23 @@ class Planner:
                 storage.end = len(self.lines)
 
 
-_TAKEN = frozenset({"m", "program", "take", "empty", "empty_like", "number"})
+_NOWHERE = 1 << 16
+"""Bytes that prototypes show: what is larger reaches beyond, and nobody reads either."""
+
+_TAKEN = frozenset(
+    {"m", "program", "take", "empty", "empty_like", "number", "idle", "other", "explain"}
+    | {"first", "last", "mine", "own", "start", "stop", "rows", "min", "slice", "range", "type"}
+    | {"IndexError", "Exception"}
+)
 
 
-_NUMBERED = re.compile(r"[bmnrsvx]\d+")
+_NUMBERED = re.compile(r"([bmnrsvx]|part|group|pool_b)\d+(_p)?")
 """Names that values have."""
+
+
+def identifier(text: str) -> str:
+    """A text, or a letter where it is no name in Python."""
+    return text if text.isidentifier() and not iskeyword(text) else "f"
 
 
 def unshared(value: Any, *operands: Any) -> Any:
@@ -392,6 +440,13 @@ def _last_uses(tape: Tape) -> dict[int, int]:
     for output in tape.outputs:
         uses[output.slot] = len(tape.entries)
     return uses
+
+
+def _repeats(array: Any) -> bool:
+    """Whether several places show one element."""
+    return any(
+        step == 0 and length > 1 for step, length in zip(array.strides, array.shape, strict=True)
+    )
 
 
 def _same_layout(one: Any, other: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.numpy_backend.elementwise import apply_ufunc, layout_of
-from autodiff.compiler.numpy_backend.moving import planner_compact
+from autodiff.compiler.numpy_backend.moving import is_compact
 from autodiff.compiler.numpy_backend.planner import Handler, Planner, compact
 from autodiff.compiler.numpy_backend.values import Value
 from autodiff.core.arrays import as_array, freeze
@@ -156,7 +156,7 @@ def cumsum(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     variable = entry.output
     if not variable.spec.shape or variable.spec.dtype != value.spec.dtype:
         return False
-    if not planner_compact(planner, value):
+    if not is_compact(planner, value):
         return False
     result = planner.output(variable)
     name = planner.method(np.add, "accumulate")
@@ -181,9 +181,9 @@ def where(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     copyto = planner.bind(np.copyto, "copyto")
     result = planner.over(variable, [y] if y is not x else [], prototype)
     if not (y.is_static and result.storages == y.storages):
-        planner.line(f"{copyto}({{out}}, {{0}})", [y.source or y], result, "effect")
+        planner.line(f"{copyto}({{out}}, {{0}})", [y.source or y], result, "effect", True)
     text = f"{copyto}({{out}}, {{0}}, where={{1}})"
-    planner.line(text, [x.source or x, condition], result, "effect")
+    planner.line(text, [x.source or x, condition], result, "effect", True)
     return True
 
 
@@ -208,7 +208,7 @@ def clip(planner: Planner, entry: Entry, operands: Sequence[Value]) -> bool:
     prototype = layout_of(planner, operands, variable.spec)
     result = planner.output(variable, prototype)
     name = planner.bind(np.clip, "clip")
-    planner.line(f"{name}({{0}}, {{1}}, {{2}}, {{out}})", operands, result, "buffer")
+    planner.line(f"{name}({{0}}, {{1}}, {{2}}, {{out}})", operands, result, "buffer", True)
     return True
 
 

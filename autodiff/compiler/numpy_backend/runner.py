@@ -12,11 +12,12 @@ import numpy as np
 from autodiff.compiler.numpy_backend.allocation import allocate
 from autodiff.compiler.numpy_backend.elementwise import elementwise
 from autodiff.compiler.numpy_backend.handlers import HANDLERS
+from autodiff.compiler.numpy_backend.memory import address, aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.planner import Planner
 from autodiff.compiler.numpy_backend.scalars import ScalarProgram, scalar_program
 from autodiff.compiler.numpy_backend.source import Kernel, Source, write
-from autodiff.compiler.numpy_backend.values import Storage
-from autodiff.core.arrays import address, aligned_memory, as_value, laid_out, only_holder
+from autodiff.compiler.numpy_backend.values import Storage, Value
+from autodiff.core.arrays import as_value, only_holder
 from autodiff.tape.ir import Tape
 
 __all__ = ["Runner", "build"]
@@ -125,6 +126,8 @@ def _numpy_runner(tape: Tape) -> Runner:
     planner = Planner(tape, HANDLERS, elementwise)
     source = write(planner)
     nbytes = allocate(planner.storages)
+    for group in planner.groups:
+        group.settle()
     code = compile(source.text, "<autodiff program>", "exec")
     runner = Runner(tape, source.text, source.kernels, nbytes)
     runner.program = _Workspaces(planner, source, code, nbytes).make()
@@ -145,10 +148,8 @@ class _Workspaces:
             "number": as_value,
             "take": take,
         }
-        origin = address(planner.prototype_memory)
         self.views = [
-            (name, value.storages[0].offset + address(value.prototype) - origin, value.prototype)
-            for name, value in source.views.items()
+            (name, _place(value), value.prototype) for name, value in source.views.items()
         ]
         self.pools = source.pools
         self.tape = planner.tape
@@ -181,6 +182,12 @@ class _Workspaces:
         program: Callable[..., tuple[Any, ...]] = names["program"]
         self.programs.append(program)
         return program
+
+
+def _place(value: Value) -> int:
+    """Byte of the workspace at which a value begins."""
+    storage = value.storages[0]
+    return storage.offset + address(value.prototype) - address(storage.prototype)
 
 
 class Pool:

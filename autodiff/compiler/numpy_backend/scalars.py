@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.numpy_backend.handlers import ALIASES
+from autodiff.compiler.numpy_backend.planner import identifier
 from autodiff.core.primitive import Primitive
 from autodiff.ops import elementwise as ew
 from autodiff.ops import slopes
@@ -217,7 +218,7 @@ class ScalarProgram:
 
     def _call(self, primitive: Primitive, operands: Sequence[Operand], output: Operand) -> str:
         """Expression that calls a primitive's own function, on NumPy's numbers."""
-        name = f"f_{primitive.name}"
+        name = f"f_{identifier(primitive.name)}"
         while self.names.setdefault(name, primitive.forward) is not primitive.forward:
             name += "_"
         kinds = ["truth" if o.spec.dtype == _BOOL else "float64" for o in operands]

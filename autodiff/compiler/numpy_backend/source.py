@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from autodiff.compiler.numpy_backend.blocks import Group, is_cut
 from autodiff.compiler.numpy_backend.planner import Planner, compact
+from autodiff.compiler.numpy_backend.threads import in_parts
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import LARGE
 
@@ -71,6 +73,8 @@ class _Writer:
         self.views: dict[str, Value] = {}
         self.pools: dict[str, Storage] = {}
         self.written: list[_Written] = []
+        self.notes: list[_Written] = []
+        self.functions: list[str] = []
         self.made: set[Storage] = set()
 
     def named(self, value: Value) -> str:
@@ -87,22 +91,20 @@ class _Writer:
             assert storage is not None
             if storage.kind == "static":
                 return
-            if storage.kind == "fresh" and storage not in self.made:
-                self.made.add(storage)
-                self._emit(f"{storage.name} = {self._memory(storage)}", (), (storage.name,), line)
+            self._prepare(storage, line)
         names = [self.named(value) for value in line.reads]
         reads = tuple(names)
         writes: tuple[str, ...] = ()
         if line.role in ("buffer", "effect"):
             assert storage is not None
             out = self.named(result)
-            if storage.kind == "fresh" and storage not in self.made:
+            is_new = storage.kind == "fresh" and storage not in self.made
+            if is_new and line.role == "buffer" and line.fills and storage.spec.nbytes < LARGE:
                 self.made.add(storage)
-                if line.role == "buffer" and storage.spec.nbytes < LARGE:
-                    text = _NO_OUT.sub(")", line.text.format(*names, out="None"))
-                    self._emit(f"{out} = {text}", reads, (out,), line)
-                    return
-                self._emit(f"{out} = {self._memory(storage)}", (), (out,), line)
+                text = _NO_OUT.sub(")", line.text.format(*names, out="None"))
+                self._emit(f"{out} = {text}", reads, (out,), line)
+                return
+            self._prepare(storage, line)
             reads = (*reads, out)
             self._emit(line.text.format(*names, out=out), reads, (), line)
             return
@@ -112,6 +114,61 @@ class _Writer:
         if text.startswith("*"):
             targets, text = (targets if line.extra else f"{targets},"), text[1:]
         self._emit(f"{targets} = {text}", reads, writes, line)
+
+    def add_group(self, group: Group) -> None:
+        """A function that runs lines block by block, and a call of it."""
+        body: list[str] = []
+        cut: dict[str, Value] = {}
+        given: dict[str, None] = {}
+        own = self.planner.lines[group.start : group.stop]
+
+        def named(value: Value) -> str:
+            name = self.named(value)
+            if name not in self.views and not value.is_constant:
+                given[name] = None
+            if not is_cut(value, group.shape):
+                return name
+            cut[name] = value
+            return f"{name}_p"
+
+        inner = set(group.inner)
+        for line in own:
+            if line.role == "view":
+                continue
+            result = line.result
+            assert result is not None
+            storage = result.storages[0]
+            self._prepare(storage, line)
+            names = [named(value) for value in line.reads]
+            body.append(line.text.format(*names, out=named(result)))
+            self.notes.append(_Written(body[-1], (), (), line.position))
+        count, rows = group.shape[0], group.rows
+        parts = [
+            f"{name}_p = {name}[{'own' if set(value.storages) & inner else 'rows'}]"
+            for name, value in cut.items()
+        ]
+        name = f"group{len(self.functions)}"
+        arguments = "".join(f", {each}" for each in given)
+        lines = [
+            f"def {name}(first, last, mine{arguments}):",
+            f"    for start in range(first, last, {rows}):",
+            f"        stop = min(start + {rows}, last)",
+            "        rows, own = slice(start, stop), slice(mine, mine + stop - start)",
+            *[f"        {text}" for text in (*parts, *body)],
+            "",
+        ]
+        self.functions.append("\n".join(lines))
+        call = f"{name}(0, {count}, 0{arguments})"
+        if group.threads > 1:
+            several = self.planner.bind(in_parts, "in_parts")
+            call = f"{several}({name}, {count}, {rows}, {group.threads}{arguments})"
+        self._write(call, tuple(given), (), own[0])
+
+    def _prepare(self, storage: Storage, line: Line) -> None:
+        """Make the memory of a result that is handed out, where it is not made yet."""
+        if storage.kind == "fresh" and storage not in self.made:
+            self.made.add(storage)
+            self._emit(f"{storage.name} = {self._memory(storage)}", (), (storage.name,), line)
 
     def _memory(self, storage: Storage) -> str:
         spec = storage.spec
@@ -125,6 +182,12 @@ class _Writer:
         return f"empty_like({self.planner.bind(storage.prototype, 'layout')})"
 
     def _emit(self, text: str, reads: tuple[str, ...], writes: tuple[str, ...], line: Line) -> None:
+        self.notes.append(_Written(text, reads, writes, line.position))
+        self._write(text, reads, writes, line)
+
+    def _write(
+        self, text: str, reads: tuple[str, ...], writes: tuple[str, ...], line: Line
+    ) -> None:
         self.written.append(_Written(text, reads, writes, line.position))
 
 
@@ -140,8 +203,16 @@ def write(planner: Planner) -> Source:
     Source
     """
     writer = _Writer(planner)
-    for line in planner.lines:
-        writer.add(line)
+    groups = {group.start: group for group in planner.groups}
+    number = 0
+    while number < len(planner.lines):
+        group = groups.get(number)
+        if group is None:
+            writer.add(planner.lines[number])
+            number += 1
+        else:
+            writer.add_group(group)
+            number = group.stop
     results = [writer.named(value) for value in planner.results]
     entries = planner.tape.entries
     kernels = tuple(
@@ -150,7 +221,7 @@ def write(planner: Planner) -> Source:
             entries[each.position].primitive.name if each.position < len(entries) else "return",
             each.text,
         )
-        for each in writer.written
+        for each in writer.notes
     )
     written = _released(writer.written, planner, results)
     inputs = [f"x{i}" for i in range(len(planner.tape.inputs))]
@@ -164,7 +235,7 @@ def write(planner: Planner) -> Source:
         )
     ]
     places = bool(writer.views or writer.pools)
-    text = _functions(written, inputs, head, results, places)
+    text = "\n".join([*writer.functions, _functions(written, inputs, head, results, places)])
     return Source(text, kernels, writer.views, writer.pools)
 
 
@@ -245,7 +316,6 @@ def _chunked(
                     needed.setdefault(name, number)
     places: dict[str, int] = {}
     texts: list[str] = []
-    where: dict[str, int] = dict.fromkeys(inputs, -1)
     for name in inputs:
         if name in needed:
             places[name] = len(places)
@@ -258,7 +328,6 @@ def _chunked(
                     loads[name] = None
             for name in each.writes:
                 made[name] = None
-                where[name] = number
         kept = [name for name in made if needed.get(name, -1) > number]
         for name in kept:
             places.setdefault(name, len(places))

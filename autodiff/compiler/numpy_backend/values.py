@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autodiff.core.arrays import address
+from autodiff.compiler.numpy_backend.memory import address
 from autodiff.core.spec import Spec
 
 __all__ = ["Line", "Storage", "Value"]
@@ -104,7 +104,7 @@ class Value:
         if self.prototype is None:
             return False
         whole = self.storage.prototype
-        return bool(
+        return self.prototype is whole or bool(
             whole is not None
             and self.prototype.strides == whole.strides
             and self.prototype.shape == whole.shape
@@ -133,7 +133,11 @@ class Line:
     position : int
         Of the entry.
     extra : tuple of Value
-        Further results.
+        Further results; of an elementwise line, buffers among `reads` that it writes to.
+    elementwise : bool
+        Whether it may run on some rows of all operands at a time.
+    fills : bool
+        Whether the operands have the shape of the result, so that it can be left out.
     """
 
     text: str
@@ -142,3 +146,5 @@ class Line:
     role: Literal["buffer", "bind", "view", "effect"]
     position: int
     extra: tuple[Value, ...] = ()
+    elementwise: bool = False
+    fills: bool = True

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autodiff.compiler.passes.algebra import ALGEBRA
+from autodiff.collecting import go_on, slow_down
+from autodiff.compiler.passes.algebra import ADD, ALGEBRA
 from autodiff.compiler.passes.chains import chain_rule
 from autodiff.compiler.passes.common import sharing_rule
 from autodiff.compiler.passes.contractions import CONTRACTIONS
@@ -17,13 +18,15 @@ from autodiff.compiler.passes.draft import Draft, Rule, Rules
 from autodiff.compiler.passes.folding import folding_rule
 from autodiff.compiler.passes.products import MATMUL, PRODUCTS
 from autodiff.compiler.passes.shapes import SHAPES, SPREAD
+from autodiff.compiler.passes.sums import sum_rule
+from autodiff.compiler.passes.together import together_rule
 from autodiff.core.primitive import Primitive
 from autodiff.tape.ir import Tape
 
 __all__ = ["optimized"]
 
 
-def _together(*tables: Mapping[Primitive, tuple[Rule, ...]]) -> dict[Primitive, tuple[Rule, ...]]:
+def _merged(*tables: Mapping[Primitive, tuple[Rule, ...]]) -> dict[Primitive, tuple[Rule, ...]]:
     """Rules of several passes by primitive, in their order."""
     merged: dict[Primitive, tuple[Rule, ...]] = {}
     for table in tables:
@@ -32,8 +35,10 @@ def _together(*tables: Mapping[Primitive, tuple[Rule, ...]]) -> dict[Primitive, 
     return merged
 
 
-_EXACT = _together(ALGEBRA, SHAPES, SPREAD)
-_ROUNDED = _together(PRODUCTS, CONTRACTIONS, SHAPES)
+_EXACT = _merged(ALGEBRA, SHAPES, SPREAD)
+_ROUNDED = _merged(PRODUCTS, CONTRACTIONS, SHAPES)
+_LARGE = 10_000
+"""Operations from which on the garbage collector, which would find nothing, is slowed down."""
 _ROUNDS = 6
 """Each round may uncover products for the next; what is left after these stays."""
 
@@ -70,6 +75,15 @@ def optimized(tape: Tape, *, reassociate: bool = False) -> Tape:
     >>> [entry.flops for entry in optimized(tape, reassociate=True)]
     [18, 18]
     """
+    patient = len(tape) >= _LARGE and slow_down()
+    try:
+        return _rewritten(tape, reassociate)
+    finally:
+        if patient:
+            go_on()
+
+
+def _rewritten(tape: Tape, reassociate: bool) -> Tape:
     draft = Draft(tape)
     fold = folding_rule()
     _simplify(draft, fold)
@@ -79,10 +93,14 @@ def optimized(tape: Tape, *, reassociate: bool = False) -> Tape:
         draft.sweep(Rules(by_primitive=_ROUNDED))
         drop_dead(draft)
         draft.count()
-        draft.sweep(Rules(by_primitive=_together({MATMUL: (chain_rule(draft),)}, SHAPES)))
+        whole = {MATMUL: (chain_rule(draft),), ADD: (sum_rule(draft),)}
+        draft.sweep(Rules(by_primitive=_merged(whole, SHAPES)))
+        if not draft.changed:
+            # Last, because products that are one are in no chain and no sum
+            draft.sweep(Rules(by_primitive={MATMUL: (together_rule(draft),)}))
+        _simplify(draft, fold)
         if not draft.changed:
             break
-        _simplify(draft, fold)
     return draft.finish()
 
 

@@ -46,10 +46,16 @@ def same(draft: Draft, operation: Operation, value: int) -> Found:
     return (draft.emit(RESHAPE, (value,), out, {"shape": out.shape}),)
 
 
-def minus(draft: Draft, value: int) -> int | None:
-    """What a value is the negative of."""
+def minus(draft: Draft, operation: Operation, value: int) -> int | None:
+    """What an operand is the negative of, where the sign may be taken over the operation."""
     maker = draft.makers[value]
-    return maker.inputs[0] if maker is not None and maker.primitive is NEGATIVE else None
+    if maker is None or maker.primitive is not NEGATIVE:
+        return None
+    dtype, out = maker.spec.dtype, operation.spec.dtype
+    # An integer 0 has no sign that a float made of it could have, nor has the imaginary part of a
+    # real number
+    inexact = is_inexact(dtype) and dtype.kind == out.kind
+    return maker.inputs[0] if inexact or dtype == out else None
 
 
 def add(draft: Draft, operation: Operation) -> Found:
@@ -64,7 +70,7 @@ def add(draft: Draft, operation: Operation) -> Found:
             ):
                 return same(draft, operation, one)
             return None
-        negative = minus(draft, other)
+        negative = minus(draft, operation, other)
         if negative is not None:
             return (draft.emit(SUBTRACT, (one, negative), operation.spec),)
     return None
@@ -76,7 +82,7 @@ def subtract(draft: Draft, operation: Operation) -> Found:
     number = one_number(draft, y)
     if number is not None and number == 0 and _is_plus_zero(number):
         return same(draft, operation, x)
-    negative = minus(draft, y)
+    negative = minus(draft, operation, y)
     if negative is not None:
         return (draft.emit(ADD, (x, negative), operation.spec),)
     number = one_number(draft, x)
@@ -98,7 +104,7 @@ def _is_plus_zero(number: float) -> bool:
 def multiply(draft: Draft, operation: Operation) -> Found:
     """Factors 1 and -1, and signs that meet."""
     x, y = operation.inputs
-    minus_x, minus_y = minus(draft, x), minus(draft, y)
+    minus_x, minus_y = minus(draft, operation, x), minus(draft, operation, y)
     if minus_x is not None and minus_y is not None:
         return (draft.emit(MULTIPLY, (minus_x, minus_y), operation.spec),)
     if y in draft.values:
@@ -129,7 +135,7 @@ def divide(draft: Draft, operation: Operation) -> Found:
     """Divisors 1 and powers of two, and signs that meet."""
     x, y = operation.inputs
     spec = operation.spec
-    minus_x, minus_y = minus(draft, x), minus(draft, y)
+    minus_x, minus_y = minus(draft, operation, x), minus(draft, operation, y)
     if spec.dtype.kind != "f":
         return None
     if minus_x is not None and minus_y is not None:
@@ -185,7 +191,7 @@ def power(draft: Draft, operation: Operation) -> Found:
 
 def even(draft: Draft, operation: Operation) -> Found:
     """A sign that makes no difference."""
-    inner = minus(draft, operation.inputs[0])
+    inner = minus(draft, operation, operation.inputs[0])
     if inner is None or not is_inexact(draft.specs[inner].dtype):
         return None
     return (draft.emit(operation.primitive, (inner,), operation.spec),)

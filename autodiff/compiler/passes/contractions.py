@@ -1,7 +1,8 @@
 """Sums of products as products: ``sum(x * y)`` over an axis is a matrix product.
 
 The product of all pairs is then never there as an array. What is summed of one factor alone is
-summed before it is multiplied.
+summed before it is multiplied. Where every product is summed with its neighbours alone (``x * y``
+over the rows of two matrices) nothing is gained but a pass over memory, which fusion gains too.
 """
 
 from __future__ import annotations
@@ -11,22 +12,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autodiff.compiler.passes.algebra import DIVIDE, MULTIPLY, SQUARE
+from autodiff.compiler.passes.algebra import DIVIDE, MULTIPLY, NEGATIVE, SQUARE
 from autodiff.compiler.passes.draft import Draft, Operation, Rule
 from autodiff.compiler.passes.products import MATMUL
-from autodiff.compiler.passes.shapes import MEAN, RESHAPE, SUM, TRANSPOSE, UNBROADCAST
+from autodiff.compiler.passes.shapes import INDEX, MEAN, RESHAPE, SUM, TRANSPOSE, UNBROADCAST
 from autodiff.core.primitive import Primitive
-from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import Shape, Spec, axes_to_sum
 
 __all__ = ["CONTRACTIONS"]
 
-EINSUM = REGISTRY["einsum"]
-
 _SMALL = 256
 """Products from which on reshapes around a matrix product are worth their while."""
-
-_LABELS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class _Factor:
@@ -84,6 +80,8 @@ def contracted(draft: Draft, operation: Operation) -> Sequence[int] | None:
     maker = draft.makers[summed]
     if maker is None or not draft.used_once(summed):
         return None
+    if maker.primitive is NEGATIVE or maker.primitive is DIVIDE:
+        return _summed_first(draft, operation, maker)
     if maker.primitive is MULTIPLY:
         x, y = maker.inputs
     elif maker.primitive is SQUARE:
@@ -97,10 +95,7 @@ def contracted(draft: Draft, operation: Operation) -> Sequence[int] | None:
         return None
     if not (draft.is_variable(x) or draft.is_variable(y)):
         return None
-    if operation.primitive is UNBROADCAST:
-        over: Sequence[int] = axes_to_sum(spec.shape, operation.params["shape"])
-    else:
-        over = operation.params["axis"]
+    over = _axes(operation, spec)
     found = _contracted(draft, x, y, spec, frozenset(over), out.shape)
     if found is None:
         return None
@@ -108,6 +103,49 @@ def contracted(draft: Draft, operation: Operation) -> Sequence[int] | None:
         count = draft.constant(float(math.prod([spec.shape[axis] for axis in over])))
         found = draft.emit(DIVIDE, (found, count), out)
     return (found,)
+
+
+def _axes(operation: Operation, spec: Spec) -> Shape:
+    """Axes that a reduction sums over."""
+    if operation.primitive is UNBROADCAST:
+        return axes_to_sum(spec.shape, operation.params["shape"])
+    axes: Shape = operation.params["axis"]
+    return axes
+
+
+def _summed_first(draft: Draft, operation: Operation, maker: Operation) -> Sequence[int] | None:
+    """A sum of what is divided by one number each, or negated: that is done to the sum."""
+    spec, out = maker.spec, operation.spec
+    x, *divisor = maker.inputs
+    if draft.specs[x] != spec or spec.dtype != out.dtype or spec.dtype.char not in "fdFD":
+        return None
+    if out.size >= spec.size or not draft.is_variable(x):
+        return None
+    if not any(draft.specs[value].shape for value in divisor):
+        total = draft.emit(operation.primitive, (x,), out, operation.params)
+        return (draft.emit(maker.primitive, (total, *divisor), out),)
+    over = _axes(operation, spec)
+    kept = tuple([1 if axis in over else length for axis, length in enumerate(spec.shape)])
+    for value in divisor:
+        own = draft.specs[value]
+        lead = spec.ndim - own.ndim
+        if own.dtype != spec.dtype or any(a >= lead and own.shape[a - lead] != 1 for a in over):
+            return None
+    primitive = MEAN if operation.primitive is MEAN else SUM
+    params = {"axis": over, "keepdims": bool(out.shape)}
+    whole = Spec(kept if out.shape else (), spec.dtype)
+    total = draft.emit(primitive, (x,), whole, params)
+    if not out.shape:
+        divisor = [_number(draft, value) for value in divisor]
+    return (_reshaped(draft, draft.emit(maker.primitive, (total, *divisor), whole), out.shape),)
+
+
+def _number(draft: Draft, value: int) -> int:
+    spec = draft.specs[value]
+    if not spec.shape:
+        return value
+    params = {"template": (0,) * spec.ndim}
+    return draft.emit(INDEX, (value,), Spec((), spec.dtype), params)
 
 
 def _contracted(
@@ -121,14 +159,14 @@ def _contracted(
     stacked = [axis for axis in both if axis not in over]
     free = [[axis for axis in axes if axis not in over] for axes in alone]
     lonely = [[axis for axis in axes if axis in over] for axes in alone]
-    if not inner:
+    is_elementwise = bool(stacked) and not (free[0] and free[1])
+    if not inner or is_elementwise:
+        # No product of matrices, but what is summed of one factor alone can be summed first
         if not any(lonely):
             return None
         one.sum_over(lonely[0])
         two.sum_over(lonely[1])
-        kept = np.broadcast_shapes(*[draft.specs[f.value].shape for f in (one, two)])
-        product = draft.emit(MULTIPLY, (one.value, two.value), Spec(kept, spec.dtype))
-        return _reshaped(draft, product, out)
+        return _reshaped(draft, _multiplied(draft, one, two, inner), out)
     plain = draft.specs[x].shape == draft.specs[y].shape == shape and len(shape) == 1
     if spec.size < _SMALL and not plain:
         return None
@@ -136,18 +174,6 @@ def _contracted(
     two.sum_over(lonely[1])
     order = [*stacked, *free[0], *free[1]]
     dims = tuple([shape[axis] for axis in order])
-    if stacked and not (free[0] and free[1]):
-        terms = [_labels(f.axes) for f in (one, two)]
-        values = [
-            _reshaped(draft, f.value, tuple([shape[axis] for axis in f.axes])) for f in (one, two)
-        ]
-        kept_axes = sorted(order)
-        subscripts = f"{terms[0]},{terms[1]}->{_labels(kept_axes)}"
-        kept_shape = tuple([shape[axis] for axis in kept_axes])
-        product = draft.emit(
-            EINSUM, values, Spec(kept_shape, spec.dtype), {"subscripts": subscripts}
-        )
-        return _reshaped(draft, product, out)
     left = one.arranged(stacked, free[0], inner)
     right = two.arranged(stacked, inner, free[1])
     groups = [group for group in (stacked, free[0], free[1]) if group]
@@ -161,8 +187,17 @@ def _contracted(
     return _reshaped(draft, product, out)
 
 
-def _labels(axes: Sequence[int]) -> str:
-    return "".join([_LABELS[axis] for axis in axes])
+def _multiplied(draft: Draft, one: _Factor, two: _Factor, over: Sequence[int]) -> int:
+    """Product of two factors, element by element, summed over axes that stay with length 1."""
+    dtype = draft.specs[one.value].dtype
+    shape = np.broadcast_shapes(*[draft.specs[f.value].shape for f in (one, two)])
+    product = draft.emit(MULTIPLY, (one.value, two.value), Spec(shape, dtype))
+    if not over:
+        return product
+    lead = len(one.lengths) - len(shape)
+    axes = tuple([axis - lead for axis in over])
+    kept = tuple([1 if axis in axes else length for axis, length in enumerate(shape)])
+    return draft.emit(SUM, (product,), Spec(kept, dtype), {"axis": axes, "keepdims": True})
 
 
 CONTRACTIONS: dict[Primitive, tuple[Rule, ...]] = dict.fromkeys(

@@ -123,6 +123,8 @@ class Draft:
         What computes a value; None for inputs and constants.
     values : dict of int to value
         Of the constants whose value is known, and is no box of an outer transform.
+    numbers : dict of int to number or None
+        Of constant arrays, what `numbers.one_number` has found.
     changed : bool
         Whether a sweep found anything since this was last set to False.
     """
@@ -133,6 +135,7 @@ class Draft:
         self.specs: list[Spec] = [operand.spec for operand in tape.slots]
         self.makers: list[Operation | None] = [None] * len(tape.slots)
         self.values: dict[int, Any] = {}
+        self.numbers: dict[int, Any] = {}
         self._constants: dict[int, Constant] = {}
         for slot, operand in enumerate(tape.slots):
             if type(operand) is Constant:
@@ -365,11 +368,6 @@ class Draft:
             # A constant that was looked at, and is what it was, needs no guard
             if isinstance(looked_at, Variable):
                 guards.append(guard._replace(variable=looked_at))
-        cotangents: dict[Variable, Variable] = {}
-        for value, total in self.cotangents:
-            variable_, whole = made.get(value), made.get(total)
-            if isinstance(variable_, Variable) and isinstance(whole, Variable):
-                cotangents.setdefault(variable_, whole)
         return Tape(
             entries,
             [made[variable.slot] for variable in tape.inputs],  # type: ignore[misc] # as made above
@@ -378,8 +376,23 @@ class Draft:
             tape.out_tree,
             guards,
             tape.arguments,
-            cotangents,
+            self._whole_cotangents(made),
         )
+
+    def _whole_cotangents(self, made: Mapping[int, Operand]) -> dict[Variable, Variable]:
+        """Which variable holds the whole cotangent of which.
+
+        Where several values have become one, what each received is only a part.
+        """
+        totals: dict[int, set[int]] = {}
+        for value, total in self.cotangents:
+            totals.setdefault(value, set()).add(total)
+        found: dict[Variable, Variable] = {}
+        for value, parts in totals.items():
+            variable, whole = made.get(value), made.get(min(parts))
+            if len(parts) == 1 and isinstance(variable, Variable) and isinstance(whole, Variable):
+                found[variable] = whole
+        return found
 
     def _adopted(self, made: dict[int, Operand], value: int) -> Constant:
         """A constant where it is first used."""

@@ -12,10 +12,10 @@ from autodiff.tape.ir import Tape
 __all__ = ["folding_rule", "with_folded_constants"]
 
 SMALL = 1 << 12
-"""Bytes that the result of any operation may take."""
+"""Bytes that the result of any operation may take; of others no more than the operands take."""
 
 TOTAL = 1 << 24
-"""Bytes that the results of all of them may take, beyond those that are no larger than operands."""
+"""Bytes that the results of all of them may take together."""
 
 _MODULES = tuple(
     f"autodiff.ops.{name}"
@@ -47,7 +47,7 @@ def folding_rule() -> Rule:
             return None
         sizes = [draft.specs[value] for value in operation.inputs]
         made = sum([spec.nbytes for spec in operation.specs])
-        if made > SMALL and made > max([spec.nbytes for spec in sizes]):
+        if made > SMALL and made > sum([spec.nbytes for spec in sizes]):
             return None
         if spent + made > TOTAL or not all(spec.size for spec in sizes):
             return None

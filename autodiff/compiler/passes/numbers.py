@@ -10,6 +10,7 @@ import numpy as np
 from autodiff.compiler.passes.draft import Draft
 from autodiff.core.arrays import as_numpy, is_number
 from autodiff.core.registry import REGISTRY
+from autodiff.core.spec import Spec
 
 __all__ = ["has_minus_zero", "is_compact", "negated", "one_number", "reciprocal_of"]
 
@@ -24,7 +25,12 @@ def one_number(draft: Draft, value: int) -> Any:
         return None
     if isinstance(constant, (int, float)):
         return constant
-    spec = draft.specs[value]
+    if value not in draft.numbers:
+        draft.numbers[value] = _only_element(draft.specs[value], constant)
+    return draft.numbers[value]
+
+
+def _only_element(spec: Spec, constant: Any) -> Any:
     if spec.dtype.kind not in "fiu" or not 0 < spec.size <= _LARGE:
         return None
     array = as_numpy(constant)

@@ -122,6 +122,24 @@ def _one_scaling(draft: Draft, operation: Operation, outer: Scaling) -> Found:
     return (draft.emit(MULTIPLY, (inner.value, draft.constant(both)), operation.spec),)
 
 
+def scaled_factor(draft: Draft, operation: Operation) -> Found:
+    """A factor scaled where it has more elements than the other: the other is."""
+    for place, value in enumerate(operation.inputs):
+        scaling = scaling_of(draft, draft.makers[value]) if draft.used_once(value) else None
+        if scaling is None:
+            continue
+        factors = list(operation.inputs)
+        other = draft.specs[factors[1 - place]]
+        if other.dtype != operation.spec.dtype or draft.specs[value].dtype != other.dtype:
+            continue
+        if other.size >= draft.specs[value].size or not draft.is_variable(factors[1 - place]):
+            continue
+        factors[place] = scaling.value
+        factors[1 - place] = scaling.of(draft, factors[1 - place])
+        return (draft.emit(MULTIPLY, factors, operation.spec),)
+    return None
+
+
 def product_of_scaled(draft: Draft, operation: Operation) -> Found:
     """A scaled factor: the other factor is scaled, or the product, where that is smaller."""
     if any(draft.specs[value].dtype != operation.spec.dtype for value in operation.inputs):
@@ -168,14 +186,31 @@ def stacked_product(draft: Draft, operation: Operation) -> Found:
     return None
 
 
+def vector_product(draft: Draft, operation: Operation) -> Found:
+    """A product with a vector that was made a matrix of one row or column: with the vector."""
+    x, y = operation.inputs
+    specs = [draft.specs[value] for value in operation.inputs]
+    if specs[0].ndim != 2 or specs[1].ndim != 2:
+        return None
+    out = operation.spec
+    row, column = draft.made_by(x, RESHAPE), draft.made_by(y, RESHAPE)
+    if row is not None and specs[0].shape[0] == 1 and draft.specs[row.inputs[0]].ndim == 1:
+        product = draft.emit(MATMUL, (row.inputs[0], y), Spec(out.shape[1:], out.dtype))
+        return (_reshaped(draft, product, out.shape),)
+    if column is not None and specs[1].shape[1] == 1 and draft.specs[column.inputs[0]].ndim == 1:
+        product = draft.emit(MATMUL, (x, column.inputs[0]), Spec(out.shape[:1], out.dtype))
+        return (_reshaped(draft, product, out.shape),)
+    return None
+
+
 def _reshaped(draft: Draft, value: int, shape: tuple[int, ...]) -> int:
     return draft.emit(RESHAPE, (value,), Spec(shape, draft.specs[value].dtype), {"shape": shape})
 
 
 PRODUCTS: dict[Primitive, tuple[Rule, ...]] = {
     TRANSPOSE: (transposed_product,),
-    MATMUL: (stacked_product, product_of_scaled),
-    MULTIPLY: (scaled_product,),
+    MATMUL: (stacked_product, vector_product, product_of_scaled),
+    MULTIPLY: (scaled_product, scaled_factor),
     DIVIDE: (scaled_product,),
     NEGATIVE: (scaled_product,),
 }

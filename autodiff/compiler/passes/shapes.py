@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.passes.draft import Draft, Operation, Rule, Rules, rewritten
-from autodiff.compiler.passes.numbers import has_minus_zero
+from autodiff.compiler.passes.numbers import has_minus_zero, is_compact
 from autodiff.core.primitive import Primitive
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import Shape
@@ -73,10 +73,20 @@ def transpose(draft: Draft, operation: Operation) -> Found:
         return _itself(draft, operation)
     maker = draft.made_by(x, TRANSPOSE)
     if maker is None:
-        return None
+        return _of_a_vector(draft, operation, x)
     first = maker.params["axes"]
     both = tuple([first[axis] for axis in axes])
     return _emitted(draft, operation, TRANSPOSE, maker.inputs[0], {"axes": both})
+
+
+def _of_a_vector(draft: Draft, operation: Operation, x: int) -> Found:
+    """The transpose of a vector that was made a row or column is a reshape of the vector."""
+    maker = draft.made_by(x, RESHAPE)
+    if maker is None or len(_longer(operation.spec.shape)) > 1:
+        return None
+    if draft.specs[maker.inputs[0]].ndim != 1:
+        return None
+    return _emitted(draft, operation, RESHAPE, maker.inputs[0], {"shape": operation.spec.shape})
 
 
 def broadcast(draft: Draft, operation: Operation) -> Found:
@@ -108,7 +118,8 @@ def convert(draft: Draft, operation: Operation) -> Found:
     """A cast to the dtype that is there, and one after another that lost nothing."""
     (x,) = operation.inputs
     if draft.specs[x] == operation.spec:
-        return _itself(draft, operation)
+        # Of an array of no axes a cast makes a number
+        return _itself(draft, operation) if operation.spec.shape or is_compact(draft, x) else None
     maker = draft.made_by(x, CONVERT)
     if maker is None:
         return None
@@ -125,18 +136,38 @@ def index(draft: Draft, operation: Operation) -> Found:
     spec = draft.specs[operation.inputs[0]]
     if len(operation.inputs) > 1 or spec.size != operation.spec.size:
         return None
-    template = operation.params["template"]
-    taken = [entry for entry in template if entry is not None]
-    for place, entry in enumerate(taken):
-        if entry is Ellipsis:
-            taken[place : place + 1] = [slice(None)] * (spec.ndim - len(taken) + 1)
-            break
-    for entry, length in zip(taken, spec.shape, strict=False):
-        if type(entry) is not slice or entry.indices(length) != (0, length, 1):
-            return None
+    if not _takes_everything(operation.params["template"], spec.shape):
+        return None
     if spec == operation.spec:
         return _itself(draft, operation)
     return _emitted(draft, operation, RESHAPE, operation.inputs[0], {"shape": operation.spec.shape})
+
+
+def _takes_everything(template: tuple[Any, ...], shape: Shape) -> bool:
+    """Whether an index gives all elements in their order."""
+    taken = [entry for entry in template if entry is not None]
+    for place, entry in enumerate(taken):
+        if entry is Ellipsis:
+            taken[place : place + 1] = [slice(None)] * (len(shape) - len(taken) + 1)
+            break
+    return all(
+        type(entry) is slice and entry.indices(length) == (0, length, 1)
+        for entry, length in zip(taken, shape, strict=False)
+    )
+
+
+def scatter(draft: Draft, operation: Operation) -> Found:
+    """The way back of such an index."""
+    if len(operation.inputs) > 1:
+        return None
+    (x,) = operation.inputs
+    spec, out = draft.specs[x], operation.spec
+    (template,) = operation.params["templates"]
+    if spec.dtype != out.dtype or spec.size != out.size or not out.shape:
+        return None
+    if not _takes_everything(template, out.shape):
+        return None
+    return _emitted(draft, operation, RESHAPE, x, {"shape": out.shape})
 
 
 def padded(draft: Draft, operation: Operation) -> Found:
@@ -150,6 +181,7 @@ SHAPES: dict[Primitive, tuple[Rule, ...]] = {
     BROADCAST: (broadcast,),
     CONVERT: (convert,),
     INDEX: (index,),
+    REGISTRY["scatter"]: (scatter,),
     REGISTRY["pad_zeros"]: (padded,),
     **{REGISTRY[name]: (reduced,) for name in ("sum", "mean", "max", "min", "unbroadcast")},
 }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import ARRAY, as_value, copied, has_memory, is_number
+from autodiff.core.arrays import PLAIN, as_value, has_memory, is_number
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import TapeError
@@ -107,7 +107,9 @@ class Body:
         substitutes = {
             id(origin(box)): value for box, value in zip(self.outside, outside, strict=True)
         }
-        return Capture(substitutes, unknown)
+        capture = Capture(substitutes, unknown)
+        capture.transform = "scan"
+        return capture
 
     def _evaluated(self, capture: Capture, boxed: bool, *values: Any) -> tuple[Any, ...]:
         carries = self.carry.num_leaves
@@ -116,9 +118,9 @@ class Body:
             if boxed and (isinstance(value, Box) or is_inexact(spec_of(value).dtype)):
                 leaves.append(capture.own(value))
             else:
-                leaves.append(copied(value) if has_memory(value) else value)
-        carry = tree.unflatten(self.carry, leaves[:carries])
-        x = tree.unflatten(self.xs, leaves[carries:])
+                leaves.append(value.copy("K") if has_memory(value) else value)
+        carry = _built(self.carry, leaves[:carries])
+        x = _built(self.xs, leaves[carries:])
         return self._taken_apart(self.f(carry, x), capture.below)
 
     def _taken_apart(self, returned: Any, below: Callable[[Any], Any]) -> tuple[Any, ...]:
@@ -133,19 +135,19 @@ class Body:
                 "return (carry, None) where there is nothing to collect"
             )
         carry, y = returned
-        leaves, structure = tree.flatten(carry)
-        if structure != self.carry:
+        leaves, structure = _flattened(carry)
+        if structure is not self.carry and structure != self.carry:
             raise TypeError(
                 f"{self.name}: the carry comes out as {tree.shown(structure)}, but went in as "
                 f"{tree.shown(self.carry)}; every step must return the structure that it is given"
             )
         outs = []
-        for i, (leaf, (shape, dtype)) in enumerate(zip(leaves, self.specs, strict=True)):
+        for i, leaf in enumerate(leaves):
             value = below(leaf) if isinstance(leaf, Box) else leaf
-            if type(value) is not ARRAY or value.dtype != dtype or value.shape != shape:
+            if not is_operand(value) or (value.shape, value.dtype) != self.specs[i]:
                 value = self._fitting(value, i)
             outs.append(value)
-        leaves, structure = tree.flatten(y)
+        leaves, structure = _flattened(y)
         for i, leaf in enumerate(leaves):
             if isinstance(leaf, Box):
                 outs.append(below(leaf))
@@ -158,7 +160,11 @@ class Body:
                     f"{self.name}: {tree.LeafPath(structure, i, 'y')} is a {type(leaf).__name__}; "
                     "what is collected must be numbers, arrays or Tensors, or containers of them"
                 )
-        self._check_same(structure, [spec_of(out) for out in outs[self.carry.num_leaves :]])
+        specs = [(out.shape, out.dtype) for out in outs[self.carry.num_leaves :]]
+        if self.y is None:
+            self.y = structure, [Spec(*spec) for spec in specs]
+        elif specs != self.y[1] or structure != self.y[0]:
+            raise self._changed(structure, [Spec(*spec) for spec in specs])
         return tuple(outs)
 
     def _fitting(self, value: Any, i: int) -> Any:
@@ -192,20 +198,33 @@ class Body:
             f"{self.name}: {path} comes out as {spec}, but went in as {wanted}; {remedy}"
         )
 
-    def _check_same(self, structure: tree.PyTreeSpec, specs: list[Spec]) -> None:
-        """Raise if a step collects something else than the ones before."""
-        if self.y is None:
-            self.y = structure, specs
-            return
+    def _changed(self, structure: tree.PyTreeSpec, specs: list[Spec]) -> TypeError:
+        """Return the error of a step that collects something else than the ones before."""
+        assert self.y is not None
         former, wanted = self.y
         if structure != former:
-            raise TypeError(
+            return TypeError(
                 f"{self.name}: y has the structure {tree.shown(structure)}, in the steps before "
                 f"{tree.shown(former)}; every step must return the same"
             )
-        for i, (spec, own) in enumerate(zip(specs, wanted, strict=True)):
-            if spec != own:
-                raise TypeError(
-                    f"{self.name}: {tree.LeafPath(structure, i, 'y')} is {spec}, in the steps "
-                    f"before {own}; every step must return the same shapes and dtypes"
-                )
+        i = next(i for i, (spec, own) in enumerate(zip(specs, wanted, strict=True)) if spec != own)
+        return TypeError(
+            f"{self.name}: {tree.LeafPath(structure, i, 'y')} is {specs[i]}, in the steps before "
+            f"{wanted[i]}; every step must return the same shapes and dtypes"
+        )
+
+
+_LEAF, _NONE = tree.flatten(0.0)[1], tree.flatten(None)[1]
+
+
+def _flattened(container: Any) -> tuple[list[Any], tree.PyTreeSpec]:
+    """Leaves and structure; at once for what is no container."""
+    if type(container) in PLAIN or isinstance(container, Box):
+        return [container], _LEAF
+    if container is None:
+        return [], _NONE
+    return tree.flatten(container)
+
+
+def _built(structure: tree.PyTreeSpec, leaves: list[Any]) -> Any:
+    return leaves[0] if structure.type is None else tree.unflatten(structure, leaves)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_value, is_number, zeros
+from autodiff.core.arrays import array_or_scalar, as_value, is_number, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.parts import stand_in
 from autodiff.core.spec import spec_of
@@ -78,23 +78,25 @@ def scan(
 
     Notes
     -----
-    Beside `xs`, reverse mode keeps carries only, and runs each step again when it goes back: one
-    evaluation of `f` more for each step. Of n steps it keeps
+    Beside `xs` and what is collected, reverse mode keeps carries only, and runs each step again
+    when it goes back. Of n steps it keeps
 
     =================  ============================================  ==============================
     `checkpoint`       carries kept at a time                        evaluations of `f` for a step
     =================  ============================================  ==============================
     None               n                                             2
     k, an int          k, and n / k while it goes back through one   3
-    ``"binomial"``     log2(n) + 2                                   3 to 6 for n = 1,000
+    ``"binomial"``     log2(n) + 2                                   4.6 for n = 1,000
     =================  ============================================  ==============================
 
     and what one step needs. The last is the schedule of Griewank and Walther (2000), with as many
     snapshots as n has binary digits; no other needs fewer evaluations. More segments than
-    steps are as many as steps.
+    steps are as many as steps. Second derivatives of a scan by that schedule keep the square root
+    of n; cotangents of what is outside are summed and never kept step by step.
 
-    Where derivatives are taken, one step is recorded for all (as far as `f` goes the same way in
-    them), so a scan is also faster than the loop.
+    A Python loop keeps what every operation needs instead of evaluating `f` twice. Against that,
+    one step is recorded for all (as far as `f` goes the same way in them): a gradient takes 1.0 to
+    1.4 times as long as that of the loop, and a product with a Hessian half as long.
 
     Examples
     --------
@@ -158,7 +160,7 @@ class _Run:
     def __call__(self, values: Sequence[Any]) -> tuple[Any, ...]:
         body = self.body
         if not any(isinstance(value, Box) for value in values):
-            found = self._attempt(lambda: self._scan().forward(*values))
+            found = self._attempt(lambda: self._plainly(values))
             if found is not None:
                 return found
         self._find_outside(values, every=False)
@@ -181,6 +183,11 @@ class _Run:
             return None
         return outs if body.missed is None else None
 
+    def _plainly(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Run the loop on arrays."""
+        with self.body.opened(values) as step:
+            return self._scan().run(step, values)
+
     def _scan(self) -> Scan:
         body = self.body
         stacked = 0 if body.y is None else len(body.y[1])
@@ -198,7 +205,7 @@ class _Run:
             checkpoint=self.checkpoint,
             paths=names,
             flops=body.flops,
-            replays=False,
+            first=True,
             made_of=self.code,
         )
 
@@ -214,7 +221,7 @@ class _Run:
 def _carried(leaf: Any, path: tree.LeafPath) -> Any:
     """Check a leaf of the carry; numbers become scalars."""
     if is_operand(leaf):
-        return leaf
+        return leaf if isinstance(leaf, Box) else array_or_scalar(leaf)
     if is_number(leaf):
         return as_value(leaf)
     raise TypeError(
@@ -226,6 +233,8 @@ def _carried(leaf: Any, path: tree.LeafPath) -> Any:
 def _check_scanned(leaf: Any, path: tree.LeafPath) -> None:
     """Refuse a leaf of what is scanned that has no first axis."""
     if is_operand(leaf) and leaf.shape:
+        if not isinstance(leaf, Box):
+            array_or_scalar(leaf)  # refuses kinds of arrays that are more than their elements
         return
     what = f"a {type(leaf).__name__}" if not is_operand(leaf) else f"a number, {spec_of(leaf)}"
     raise TypeError(

@@ -13,21 +13,18 @@ from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.core.parts import Shared
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.errors import TapeError
 from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.reverse import Reverse
 from autodiff.ops.shape import broadcast_to, moveaxis_
 from autodiff.transforms.call import Call
+from autodiff.transforms.scan.body import Body
 from autodiff.transforms.scan.collect import Collected
 from autodiff.transforms.scan.layout import Flags, Layout, chosen, cut, until_settled
-from autodiff.transforms.scan.replay import Replayed
+from autodiff.transforms.scan.replay import Replayed, alike, programs
 from autodiff.transforms.scan.reversal import go_back
 from autodiff.transforms.scan.schedule import first_snapshots, segment_size, snapshots_for
-from autodiff.transforms.scan.steps import (
-    BatchStep,
-    FlatStep,
-    PullStep,
-    PushStep,
-)
+from autodiff.transforms.scan.steps import BatchStep, FlatStep, PullStep, PushStep
 
 __all__ = ["Checkpoint", "Scan"]
 
@@ -63,14 +60,16 @@ class Scan(Call):
         Which steps to keep the carries before of, counted in the order of evaluation.
     paths : names of the inputs, for messages.
     flops : floating-point operations of a step.
-    replays : bool
-        Whether steps may be evaluated by a tape of one of them.
+    first : bool
+        Whether the step is a function of the user's that has not been evaluated yet: then it is
+        made sure that it computes the same each time.
     made_of : hashable
 
     Attributes
     ----------
-    body : the step; recorded on slices it gives `held_tape`.
+    body : the step, also as `step`; recorded on slices it gives `held_tape`.
     carries, scanned, outside, stacked, summed : the numbers of `layout`.
+    hidden : how many outputs are carries that were kept.
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class Scan(Call):
         kept: Sequence[int] = (),
         paths: Sequence[str] | None = None,
         flops: int = 0,
-        replays: bool = True,
+        first: bool = False,
         made_of: Hashable = None,
     ) -> None:
         names = [f"input {i}" for i in range(layout.inputs)] if paths is None else list(paths)
@@ -105,7 +104,7 @@ class Scan(Call):
         self.checkpoint = checkpoint
         self.kept = tuple(kept)
         self.step_flops = flops
-        self.replays = replays
+        self.first = first
         self.origin = made_of
         self.hidden = layout.carries if self.kept else 0
         if self.kept:
@@ -113,26 +112,21 @@ class Scan(Call):
 
     # --- evaluation -------------------------------------------------------------------------------
 
-    @cached_property
-    def program(self) -> Replayed:
-        """The step, evaluated on arrays by a tape of it."""
-        return Replayed(self.step)
-
     def order(self) -> range:
         """Numbers of the steps in the order of evaluation."""
         return range(self.length)[:: -1 if self.reverse else 1]
 
     def _evaluated(self, *values: Any) -> tuple[Any, ...]:
         """Run the steps on plain arrays."""
-        opened: Any = getattr(self.step, "opened", None)
-        if self.replays and self.length > 2:
-            return self._run(self.program, values)
-        if opened is None:
-            return self._run(self.step, values)
-        with opened(values) as step:
-            return self._run(step, values)
+        if isinstance(self.step, Body) and self.first and not self.step.outside:
+            with self.step.opened(values) as step:
+                return self.run(step, values, again=step)
+        with programs() as known:
+            step = known.setdefault(self, Replayed(self.step))
+            return self.run(step, values, again=self.step if self.first else None)
 
-    def _run(self, step: FlatStep, values: Values) -> tuple[Any, ...]:
+    def run(self, step: FlatStep, values: Values, again: FlatStep | None = None) -> tuple[Any, ...]:
+        """Run the steps on plain arrays; the last one also by `again`, which must give the same."""
         carry, xs, outside = self.layout.split_inputs(values)
         states = [empty((len(self.kept), *c.shape), c.dtype, c) for c in carry if self.kept]
         places = dict(zip(self.kept, self.storage(), strict=True))
@@ -142,8 +136,11 @@ class Scan(Call):
             if place is not None:
                 for state, value in zip(states, carry, strict=True):
                     state[place] = value
+            inputs = [*carry, *[x[i] for x in xs], *outside]
             try:
-                outs = step(*carry, *[x[i] for x in xs], *outside)
+                outs = step(*inputs)
+                if again is not None and number == self.length - 1:
+                    self._compare(outs, again(*inputs))
             except Exception as error:
                 if not getattr(error, "__notes__", None):
                     error.add_note(f"in step {i} of {self.length} of {self.name}")
@@ -151,6 +148,13 @@ class Scan(Call):
             carry = list(outs[: self.carries])
             collected.add(i, outs[self.carries :])
         return (*carry, *collected.results(), *states)
+
+    def _compare(self, one: Values, other: Values) -> None:
+        if not alike(one, other):
+            raise TapeError(
+                f"{self.name}: evaluated again, the function returned something else; it must "
+                "compute the same each time: draw random numbers outside, and scan over them"
+            )
 
     def storage(self) -> range:
         """Where the carries that are kept stand: as what is stacked, in the order of the arrays."""
@@ -182,7 +186,7 @@ class Scan(Call):
             "checkpoint": self.checkpoint,
             "paths": self.paths,
             "flops": self.step_flops,
-            "replays": self.replays,
+            "first": self.first,
             "made_of": self.origin,
         }
         return Scan(self.name, self.step, self.layout, **{**options, **changes})
@@ -350,6 +354,7 @@ class Scan(Call):
                 kept=self.kept,
                 paths=self.paths,
                 flops=size * self.step_flops,
+                first=self.first,
                 made_of=(self.origin, size, given, flags),
             )
             starts = [

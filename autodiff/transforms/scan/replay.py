@@ -3,17 +3,28 @@
 To differentiate a step means running the user's function on boxes of several interpreters. In every
 step that is the same; so it is done for one, on a tape, and the others run what the tape says.
 Where the function looks at a value and would now go another way, the step itself is asked.
+
+A tape holds what the function closes over as constants, so it serves one evaluation of a scan, and
+of the scans within it. Of a function that is evaluated for the first time, the last step is asked
+of the function as well: one that draws random numbers or counts its calls does not pass for one
+that computes the same each time.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import is_array
 from autodiff.core.modes import modes
+from autodiff.core.spec import is_inexact
 from autodiff.tape.entries import Constant, Guard, Operand, Variable, same_path
 from autodiff.tape.ir import Tape
 from autodiff.tape.rewrite import pruned
@@ -21,10 +32,12 @@ from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.scan.layout import Grown
 
-__all__ = ["Replayed"]
+__all__ = ["Programs", "Replayed", "alike", "programs"]
 
+PATHS = 4
+"""Tapes of one step: one for each way that its function goes, as far as there are few."""
 PATIENCE = 3
-"""How often a tape may prove to be of another path before it is given up."""
+"""How often none of them may describe a step before they are given up."""
 
 
 class _OtherPath(Exception):
@@ -42,7 +55,7 @@ class Replayed:
 
     def __init__(self, function: Callable[..., tuple[Any, ...]]) -> None:
         self.function = function
-        self.program: Callable[..., tuple[Any, ...]] | None = None
+        self.paths: list[Callable[..., tuple[Any, ...]]] = []
         self.calls = 0
         self.misses = 0
 
@@ -51,13 +64,15 @@ class Replayed:
         self.calls += 1
         if self.calls == 1 or self.misses >= PATIENCE or modes.debug:
             return self.function(*values)
-        if self.program is None:
+        for path in self.paths:
+            try:
+                return path(*values)
+            except _OtherPath:
+                continue
+        if len(self.paths) < PATHS:
             return self._staged(values)
-        try:
-            return self.program(*values)
-        except _OtherPath:
-            self.misses += 1
-            return self.function(*values)
+        self.misses += 1
+        return self.function(*values)
 
     def _staged(self, values: Sequence[Any]) -> tuple[Any, ...]:
         structure = tree.flatten(tuple(range(len(values))))[1]
@@ -69,8 +84,47 @@ class Replayed:
         except Exception:  # code that Tensors do not go through; a fault of its own shows again
             self.misses = PATIENCE
             return self.function(*values)
-        self.program = straight_line(pruned(tape))
+        self.paths.append(straight_line(pruned(tape)))
         return tuple(outs)
+
+
+Programs = WeakKeyDictionary[Any, Replayed]
+_programs: ContextVar[Programs | None] = ContextVar("programs", default=None)
+
+
+@contextmanager
+def programs() -> Iterator[Programs]:
+    """Steps that are replayed in the evaluation that is running, by the scans they belong to."""
+    known = _programs.get()
+    if known is not None:
+        yield known
+        return
+    token = _programs.set(WeakKeyDictionary())
+    try:
+        found = _programs.get()
+        assert found is not None
+        yield found
+    finally:
+        _programs.reset(token)
+
+
+def alike(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two evaluations gave the same, but for rounding."""
+    return len(one) == len(other) and all(map(_alike, one, other))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if not is_inexact(one.dtype):
+        return bool(np.array_equal(one, other))
+    if one.dtype.itemsize == 0 or not one.size:
+        return True
+    with np.errstate(all="ignore"):
+        finite = np.abs(one)[np.isfinite(one)]
+        scale = float(finite.max()) if finite.size else 0.0
+        close = np.isclose(one, other, rtol=1e-3, atol=1e-3 * scale, equal_nan=True)
+    return bool(close.all())
 
 
 def _check(guard: Guard, value: Any) -> None:

@@ -8,7 +8,7 @@ snapshots (`schedule`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from autodiff.core.dispatch import Box
 from autodiff.transforms.call import Call
 from autodiff.transforms.scan.collect import Collected
 from autodiff.transforms.scan.layout import cut
+from autodiff.transforms.scan.replay import Replayed, programs
 from autodiff.transforms.scan.schedule import schedule, segment_size, snapshots_for
+from autodiff.transforms.scan.steps import FlatStep
 
 if TYPE_CHECKING:
     from autodiff.transforms.scan.operation import Scan
@@ -65,7 +67,7 @@ class SegmentStep:
     def __init__(self, scan: Scan, pulling: Scan, size: int) -> None:
         # Made once, so that what they record of a step serves all segments
         self.forward = scan.remade(
-            length=size, checkpoint=None, kept=tuple(range(size)), replays=True
+            length=size, checkpoint=None, kept=tuple(range(size)), first=False
         )
         self.pulling = pulling.remade(length=size)
         self.layout = pulling.layout
@@ -182,11 +184,18 @@ class Revolve(Call):
         """Leave it one operation: what it runs again has no place on a tape."""
 
     def _evaluated(self, *values: Any) -> tuple[Any, ...]:
+        step, pull = self.scan.step, self.pulling.step
+        if any(isinstance(value, Box) for value in values):
+            return self._run(step, pull, values)
+        with programs() as replayed:
+            step = replayed.setdefault(self.scan, Replayed(step)).__call__
+            pull = replayed.setdefault(self.pulling, Replayed(pull)).__call__
+            return self._run(step, pull, values)
+
+    def _run(self, step: FlatStep, pull: FlatStep, values: Values) -> tuple[Any, ...]:
+        """Do what the schedule says."""
         scan, pulling = self.scan, self.pulling
         total, states, rows, fixed = cut(values, self.sizes)
-        plain = not any(isinstance(value, Box) for value in values)
-        step: Callable[..., tuple[Any, ...]] = scan.program if plain else scan.step
-        pull: Callable[..., tuple[Any, ...]] = pulling.program if plain else pulling.step
         order = scan.order()
         outside = fixed[: scan.outside]
         known: dict[int, Values] = {
@@ -216,7 +225,7 @@ class Revolve(Call):
         scan = self.scan
         total, states, rows, fixed = cut(values, self.sizes)
         size = segment_size(scan.length, math.isqrt(scan.length))
-        forward = scan.remade(kept=tuple(range(0, scan.length, size)))
+        forward = scan.remade(kept=tuple(range(0, scan.length, size)), first=False)
         starts = [state[-1 if scan.reverse else 0] for state in states]
         outs = forward.call(*starts, *rows[: scan.scanned], *fixed[: scan.outside])
         kept = outs[scan.layout.outputs :]

@@ -5,12 +5,12 @@ Each is a flat function as the step itself is, so what is made of a scan is a sc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from autodiff.core.spec import is_inexact, spec_of
+from autodiff.core.spec import spec_of
 from autodiff.interpret.batch import Batch
 from autodiff.interpret.boxed import run, seed
 from autodiff.interpret.cotangents import zeros
@@ -20,7 +20,7 @@ from autodiff.interpret.sweep import sweep
 from autodiff.tensor import Tensor
 from autodiff.transforms.scan.layout import Flags, Grown, Layout, chosen, cut
 
-__all__ = ["BatchStep", "FlatStep", "PullStep", "PushStep", "differentiable"]
+__all__ = ["BatchStep", "FlatStep", "PullStep", "PushStep"]
 
 FlatStep = Callable[..., tuple[Any, ...]]
 """Carries, slices and what is outside, to carries, what is stacked and what is summed."""
@@ -238,8 +238,3 @@ class BatchStep:
             batch.repeated(out) if flag and size is None else out
             for (out, size), flag in zip(outs, self.wanted, strict=True)
         )
-
-
-def differentiable(values: Sequence[Any]) -> Flags:
-    """Which values can carry a derivative."""
-    return tuple(is_inexact(spec_of(value).dtype) for value in values)

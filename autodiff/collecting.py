@@ -1,0 +1,68 @@
+"""The pace of the garbage collector while large graphs are recorded.
+
+A recorded graph is all alive until the sweep, and CPython's collector looks at what is alive again
+and again while it grows: of a graph of a hundred thousand operations it makes as much work as the
+operations themselves, and finds nothing. So a transform that has been running through a few
+collections asks it to wait longer, and gives back the pace on its way out. Small transforms never
+come here. Whether the collector runs at all is the user's (`gc.disable`), and so is a pace that was
+changed in the meantime.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+__all__ = ["PATIENT", "go_on", "slow_down"]
+
+PATIENT = 50_000
+"""New objects after which the collector looks again, while it is slowed down."""
+
+
+class _Pace:
+    """Thresholds before, and while as many as ``holders`` want them raised."""
+
+    former: tuple[int, int, int] = gc.get_threshold()
+    raised: tuple[int, int, int] = former
+    holders = 0
+
+
+_lock = threading.Lock()
+
+
+def slow_down() -> bool:
+    """Make the collector wait longer until `go_on` is called as often as this returned True.
+
+    Waits for nobody, because it is called from within collections, wherever they begin: where
+    another thread is about to change the pace, nothing is done.
+
+    Examples
+    --------
+    >>> before = gc.get_threshold()
+    >>> slow_down(), gc.get_threshold()[0]
+    (True, 50000)
+    >>> go_on()
+    >>> gc.get_threshold() == before
+    True
+    """
+    if not _lock.acquire(blocking=False):
+        return False
+    try:
+        if not _Pace.holders:
+            former = gc.get_threshold()
+            if not 0 < former[0] < PATIENT:
+                return False
+            gc.set_threshold(PATIENT, *former[1:])
+            _Pace.former, _Pace.raised = former, gc.get_threshold()
+        _Pace.holders += 1
+        return True
+    finally:
+        _lock.release()
+
+
+def go_on() -> None:
+    """Give back the pace that a `slow_down` changed."""
+    with _lock:
+        _Pace.holders -= 1
+        if not _Pace.holders and gc.get_threshold() == _Pace.raised:
+            gc.set_threshold(*_Pace.former)

@@ -1,0 +1,82 @@
+"""Steps that do the same somewhere else: what makes one function of many.
+
+A loop that was unrolled, a network of equal layers: their steps differ in the memory that they work
+on, and in nothing else. So a step is written as a function of the addresses that its accesses begin
+at, once for all steps that are alike; compiling takes as long as there are different ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from autodiff.compiler.kernels import Access, Buffer, Matrix, Nest, Product, Step
+
+__all__ = ["Alike", "alike"]
+
+
+class Alike(NamedTuple):
+    """Steps with the memory that they work on taken out.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+        With a number for each address in the place of a buffer.
+    buffers : tuple of Buffer
+        One for each address: its dtype counts, and nothing else.
+    begins : tuple of (int, int)
+        For each address the buffer, and the element that it is of.
+    """
+
+    steps: tuple[Step, ...]
+    buffers: tuple[Buffer, ...]
+    begins: tuple[tuple[int, int], ...]
+
+
+def alike(steps: Sequence[Step], buffers: Sequence[Buffer]) -> Alike:
+    """Take the memory out of steps that are no loops.
+
+    Accesses to one buffer keep their distances.
+    """
+    numbers: dict[int, int] = {}
+    begins: list[tuple[int, int]] = []
+
+    def placed(buffer: int, offset: int) -> tuple[int, int]:
+        number = numbers.get(buffer)
+        if number is None:
+            number = numbers[buffer] = len(begins)
+            begins.append((buffer, offset))
+        return number, offset - begins[number][1]
+
+    def access(a: Access) -> Access:
+        number, offset = placed(a.buffer, a.offset)
+        return a._replace(buffer=number, offset=offset)
+
+    def matrix(m: Matrix) -> Matrix:
+        number, offset = placed(m.buffer, m.offset)
+        return m._replace(buffer=number, offset=offset)
+
+    found: list[Step] = []
+    for step in steps:
+        if isinstance(step, Product):
+            found.append(
+                step._replace(a=matrix(step.a), b=matrix(step.b), out=matrix(step.out), title="")
+            )
+            continue
+        assert isinstance(step, Nest)
+        stages = [
+            stage._replace(
+                nodes=tuple(
+                    [
+                        n._replace(detail=access(n.detail)) if n.op == "load" else n
+                        for n in stage.nodes
+                    ]
+                ),
+                stores=tuple([s._replace(access=access(s.access)) for s in stage.stores]),
+            )
+            for stage in step.stages
+        ]
+        found.append(Nest(step.outer, tuple(stages)))
+    dtypes = [buffers[buffer].dtype for buffer, _ in begins]
+    shared = [Buffer(dtype, 0, "temporary", 0) for dtype in dtypes]
+    return Alike(tuple(found), tuple(shared), tuple(begins))

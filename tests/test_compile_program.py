@@ -1,0 +1,91 @@
+"""What a compiled program says of itself: kernels, costs, memory, source, picture."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autodiff as ad
+from autodiff.compiler.pricing import KernelCost
+from autodiff.compiler.program import Program
+
+BACKENDS = [
+    "numpy",
+    pytest.param(
+        "llvm",
+        marks=pytest.mark.skipif(not find_spec("llvmlite"), reason="llvmlite is not installed"),
+    ),
+]
+
+
+def loss(w: Any, x: Any) -> Any:
+    return np.sum(ad.softmax(np.maximum(x @ w, 0.0), axis=1) ** 2)
+
+
+W, X = np.ones((4, 3)), np.arange(20.0).reshape(5, 4)
+
+
+def program(backend: str) -> Program:
+    return ad.compile(ad.grad(loss), backend=backend).lower(W, X)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_program_runs_and_says_by_what(backend: str) -> None:
+    found = program(backend)
+    np.testing.assert_allclose(found.run(W, X)[0], ad.grad(loss)(W, X), rtol=1e-12)
+    assert found.backend == backend
+    assert backend in repr(found)
+    assert {"numpy": "matmul(", "llvm": "define "}[backend] in found.source
+    assert found.peak_bytes > 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_costs_fall(backend: str) -> None:
+    cost = program(backend).cost
+    assert cost.after.operations <= cost.before.operations
+    assert cost.after.nbytes < cost.before.nbytes
+    assert cost.before.flops == ad.record(ad.grad(loss))(W, X).pruned().cost().flops
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_it_prints_its_kernels(backend: str) -> None:
+    found = program(backend)
+    text = str(found)
+    assert "kernels:" in text
+    assert "before:" in text
+    assert "after:" in text
+    assert sum("matmul" in str(kernel) for kernel in found.kernels) == 2
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_it_draws_itself(backend: str, tmp_path: Path) -> None:
+    path = tmp_path / "program.dot"
+    program(backend).draw(str(path), format="dot")
+    text = path.read_text()
+    assert "matmul" in text or "@" in text
+    assert ("kernel 1" in text) == (backend == "llvm")
+
+
+@pytest.mark.skipif(not find_spec("llvmlite"), reason="llvmlite is not installed")
+def test_kernels_are_counted_from_their_loops() -> None:
+    kernels = ad.compile(lambda x: np.sum(np.exp(x) * 2.0), backend="llvm").lower(X).kernels
+    (kernel,) = kernels
+    assert isinstance(kernel, KernelCost)
+    assert kernel.title == "exp multiply sum"
+    assert kernel.space == "20"
+    assert kernel.flops == 3 * 20  # exp, product, sum
+    assert kernel.nbytes == 20 * 8 + 8  # what is read, and the sum
+
+
+@pytest.mark.skipif(not find_spec("llvmlite"), reason="llvmlite is not installed")
+def test_a_scan_counts_as_often_as_it_is_run() -> None:
+    def total(x: Any) -> Any:
+        return ad.scan(lambda c, x: (c + np.sin(x), None), 0.0, x)[0]
+
+    short, long = (ad.compile(total, backend="llvm").lower(np.ones(n)) for n in (10, 1000))
+    assert len(short.kernels) == len(long.kernels)
+    assert long.cost.after.flops > 50 * short.cost.after.flops
