@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
+from autodiff.compiler.passes import optimized
 from autodiff.core.arrays import zeros
 from autodiff.ops.lowered import Composed, Form, Lowering, Pointwise, Viewed
 from autodiff.tape.builder import TapeBuilder
@@ -99,7 +100,7 @@ def scan_body(entry: Entry, scan: Scan) -> Tape | None:
         return None
     wanted = [variable.spec for variable in entry.outputs[: scan.carries]]
     given = [output.spec for output in body.outputs[: scan.carries]]
-    return simplified(body) if wanted == given else None
+    return simplified(optimized(simplified(body))) if wanted == given else None
 
 
 def _body(entry: Entry) -> Tape | None:

@@ -17,6 +17,7 @@ from autodiff.compiler.groups import Called, Fused, Group
 from autodiff.compiler.kernels import Kernels
 from autodiff.compiler.llvm import compile_kernels, supports
 from autodiff.compiler.passes import optimized
+from autodiff.compiler.passes.rolling import rolled
 from autodiff.compiler.places import Place
 from autodiff.compiler.pricing import KernelCost, kernel_costs
 from autodiff.compiler.segments import Segment, segments_of
@@ -26,6 +27,10 @@ from autodiff.tape.entries import Constant
 from autodiff.tape.ir import Tape
 
 __all__ = ["NativeRunner", "build", "built"]
+
+
+WRITTEN_OUT = 256
+"""Operations of a loop up to which it is written out, which runs a little faster."""
 
 
 class Native(Protocol):
@@ -144,8 +149,9 @@ def built(
     compile_kernels : function of kernels and the numbers of inputs that are Python numbers
     supports : function of the name and dtype of a scalar operation
     """
+    short = rolled(tape, least=WRITTEN_OUT)
     # What operations are composed of has much in common: it is looked through once more
-    fused = fuse(simplified(optimized(simplified(tape))), supports)
+    fused = fuse(simplified(optimized(simplified(short))), supports)
     segments = segments_of(fused)
     natives: list[Native] = []
     for segment in segments:
