@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+from autodiff.core.dispatch import Interpreter
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal(3)
