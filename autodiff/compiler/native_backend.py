@@ -63,6 +63,8 @@ class NativeRunner:
         The native functions, in order.
     """
 
+    backend = "llvm"
+
     def __init__(
         self,
         tape: Tape,
@@ -183,6 +185,8 @@ class Workspaces:
 
 class _Writer:
     """Writes the Python code around native functions."""
+
+    backend = "llvm"
 
     def __init__(
         self,
