@@ -29,6 +29,7 @@ from autodiff.compiler.kernels import (
     Stage,
     Store,
 )
+from autodiff.compiler.llvm.alike import content
 from tests import kernel_reference
 
 if not llvm.available():
@@ -848,3 +849,13 @@ def test_much_between_steps_is_not_on_the_stack() -> None:
     assert native(x.ravel(), workspace(0), *outputs) == 0
     for op, out in zip(ops, outputs, strict=True):
         np.testing.assert_allclose(out, getattr(np, op).reduce(x, axis=0), rtol=1e-12)
+
+
+def test_steps_with_other_constants_are_not_alike() -> None:
+    def filling(value: float) -> Nest:
+        node = Node("constant", (), np.dtype(float), value)
+        return Nest((), (Stage((3,), (node,), (Store(Access(0, 0, (1,)), 0),)),))
+
+    assert content([filling(0.0)]) == content([filling(0.0)])
+    assert content([filling(np.nan)]) == content([filling(np.nan)])
+    assert len({content([filling(v)]) for v in (0.0, -0.0, 1.0, np.nan)}) == 4

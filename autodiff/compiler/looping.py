@@ -147,7 +147,7 @@ def mapped(step: Step, change: Callable[[int], Moved]) -> Step:
 
     def access(a: Access) -> Access:
         owner, base, advance = change(a.buffer)
-        return a._replace(buffer=owner, offset=a.offset + base, advance=(*advance, *a.advance))
+        return Access(owner, a.offset + base, a.strides, (*advance, *a.advance), a.extents)
 
     def matrix(m: Matrix) -> Matrix:
         owner, base, advance = change(m.buffer)
@@ -163,11 +163,13 @@ def mapped(step: Step, change: Callable[[int], Moved]) -> Step:
                 stage._replace(
                     nodes=tuple(
                         [
-                            n._replace(detail=access(n.detail)) if n.op == "load" else n
+                            Node(n.op, n.args, n.dtype, access(n.detail)) if n.op == "load" else n
                             for n in stage.nodes
                         ]
                     ),
-                    stores=tuple([s._replace(access=access(s.access)) for s in stage.stores]),
+                    stores=tuple(
+                        [Store(access(s.access), s.node, s.combine, s.args) for s in stage.stores]
+                    ),
                 )
                 for stage in step.stages
             ]

@@ -7,12 +7,22 @@ at, once for all steps that are alike; compiling takes as long as there are diff
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from autodiff.compiler.kernels import Access, Buffer, Matrix, Nest, Product, Step
+from autodiff.compiler.kernels import (
+    Access,
+    Buffer,
+    Matrix,
+    Nest,
+    Node,
+    Product,
+    Stage,
+    Step,
+    Store,
+)
 
-__all__ = ["Alike", "alike"]
+__all__ = ["Alike", "alike", "content"]
 
 
 class Alike(NamedTuple):
@@ -50,7 +60,7 @@ def alike(steps: Sequence[Step], buffers: Sequence[Buffer]) -> Alike:
 
     def access(a: Access) -> Access:
         number, offset = placed(a.buffer, a.offset)
-        return a._replace(buffer=number, offset=offset)
+        return Access(number, offset, a.strides, a.advance, a.extents)
 
     def matrix(m: Matrix) -> Matrix:
         number, offset = placed(m.buffer, m.offset)
@@ -68,11 +78,13 @@ def alike(steps: Sequence[Step], buffers: Sequence[Buffer]) -> Alike:
             stage._replace(
                 nodes=tuple(
                     [
-                        n._replace(detail=access(n.detail)) if n.op == "load" else n
+                        Node(n.op, n.args, n.dtype, access(n.detail)) if n.op == "load" else n
                         for n in stage.nodes
                     ]
                 ),
-                stores=tuple([s._replace(access=access(s.access)) for s in stage.stores]),
+                stores=tuple(
+                    [Store(access(s.access), s.node, s.combine, s.args) for s in stage.stores]
+                ),
             )
             for stage in step.stages
         ]
@@ -80,3 +92,23 @@ def alike(steps: Sequence[Step], buffers: Sequence[Buffer]) -> Alike:
     dtypes = [buffers[buffer].dtype for buffer, _ in begins]
     shared = [Buffer(dtype, 0, "temporary", 0) for dtype in dtypes]
     return Alike(tuple(found), tuple(shared), tuple(begins))
+
+
+def content(steps: Sequence[Step]) -> Hashable:
+    """What steps do: equal for those that one function can be written for."""
+    found: list[Hashable] = []
+    for step in steps:
+        if isinstance(step, Nest):
+            found.append((step.outer, tuple(map(_stage_content, step.stages))))
+        else:
+            found.append(repr(step))
+    return tuple(found)
+
+
+def _stage_content(stage: Stage) -> Hashable:
+    nodes = [
+        # -0.0 is not 0.0, and NaN is NaN
+        (n.op, n.args, n.dtype.char, repr(n.detail) if n.op == "constant" else n.detail)
+        for n in stage.nodes
+    ]
+    return (stage.inner, tuple(nodes), stage.stores, repr(stage.reductions))

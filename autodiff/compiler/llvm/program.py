@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
 from autodiff.compiler.llvm import columns, products, straight, tiles
-from autodiff.compiler.llvm.alike import alike
+from autodiff.compiler.llvm.alike import alike, content
 from autodiff.compiler.llvm.loops import Memory, is_straight, write_nest, write_straight
 from autodiff.compiler.llvm.spaces import accesses, normalised
 from autodiff.compiler.llvm.types import BOOL, I32, I64, integer, kind_of, pointer
@@ -101,7 +101,7 @@ class _ProgramWriter:
         if not written:
             return
         steps, buffers, begins = alike(written, self.kernels.buffers)
-        key = (repr(steps), tuple([b.dtype.char for b in buffers]), len(passes))
+        key = (content(steps), tuple([b.dtype.char for b in buffers]), len(passes))
         if key not in self.written:
             name = f"step{len(self.written)}"
             self.written[key] = name, self.function(name, steps, buffers, len(passes))
