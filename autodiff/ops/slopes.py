@@ -84,7 +84,20 @@ def _slope_from_tanh(x: Any, t: Any) -> Any:
     return _mended(slope, size < SATURATED, x, sech_squared)
 
 
-@elementwise(constant=("x",), d_t=lambda t: -2 * t, cost=3, sample=_slopes_of_tanh)
+def _folded_slope_of_tanh(x: Any, t: Any) -> Any:
+    """4 e / (1 + e)², e = exp(-2 |x|): for numbers, with the exponential that tanh itself takes."""
+    small = np.exp(-2.0 * np.abs(x))
+    below = 1.0 + small
+    return 4.0 * small / (below * below)
+
+
+@elementwise(
+    constant=("x",),
+    d_t=lambda t: -2 * t,
+    cost=3,
+    sample=_slopes_of_tanh,
+    lower=_folded_slope_of_tanh,
+)
 def tanh_slope(x: Any, t: Any) -> Any:
     """1 - t² for t = tanh(x), the derivative of ``np.tanh``.
 
@@ -125,7 +138,19 @@ def _slope_from_sigmoid(x: Any, out: Any) -> Any:
     return _mended(slope, real > 1 - SATURATED, x, quarter_sech_squared)
 
 
-@elementwise(d_x=lambda x, out: -np.tanh(0.5 * x) * out, cost=14, sample=reals(low=-4.0, high=4.0))
+def _folded_slope_of_sigmoid(x: Any) -> Any:
+    """e / (1 + e)², e = exp(-|x|): for numbers."""
+    small = np.exp(-np.abs(x))
+    below = 1.0 + small
+    return small / (below * below)
+
+
+@elementwise(
+    d_x=lambda x, out: -np.tanh(0.5 * x) * out,
+    cost=14,
+    sample=reals(low=-4.0, high=4.0),
+    lower=_folded_slope_of_sigmoid,
+)
 def sigmoid_slope(x: Any) -> Any:
     """Derivative of the logistic function, σ(x) σ(-x)."""
     return _slope_from_sigmoid(x, logistic(x))

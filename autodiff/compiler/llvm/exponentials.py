@@ -47,6 +47,22 @@ _EXP2_FLOAT = (
 )
 
 
+_NEAR = 0.625
+"""Below it 1 - exp(-2 x) has lost digits."""
+
+_TANH_DOUBLE = (
+    *(-0.3333333333333333, 0.13333333333332964, -0.05396825396781096, 0.021869488515366752),
+    *(-0.00886323502456245, 0.003592120763570634, -0.0014557677120453302, 0.000589622226473183),
+    *(-0.0002374677841291487, 9.23278797324035e-05, -3.092950710771979e-05, 6.354506057423088e-06),
+)
+"""(tanh(x) / x - 1) / x**2 as a polynomial of x**2 up to 0.4."""
+
+_TANH_FLOAT = (
+    *(-0.33333333149374506, 0.13333300146188914, -0.05395846162745219),
+    *(0.021762502907359156, -0.008323187058278472, 0.0022695016841620596),
+)
+
+
 def series_of(x: Value, more: Value | float = 0.0) -> tuple[Value, Value, Value, Value]:
     """For ``x + more = n * log(2) + r``: n, head and tail of r, and (exp(r) - 1 - r) / r**2."""
     form = format_of(x)
@@ -109,11 +125,17 @@ def expm1(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent: a polynomial near 0, (1 - e) / (1 + e) with e = exp(-2 |x|) elsewhere.
+
+    Its slope needs the same exponential, 4 e / (1 + e)**2.
+    """
     size = x.function.intrinsic("fabs", x)
-    half, lost = _expm1(size * -2.0, 1)
-    ratio = quotient(half, lost, half, lost)
-    return x.function.intrinsic("copysign", ratio, x)
+    square = x * x
+    series = polynomial(square, _TANH_FLOAT if x.kind.size == 4 else _TANH_DOUBLE)
+    near = fused(size * square, series, size)
+    part = exp(size * -2.0)
+    far = (x.like(1.0) - part) / (part + 1.0)
+    return x.function.intrinsic("copysign", (size < _NEAR).where(near, far), x)
 
 
 def quotient(above: Value, lost_above: Value, part: Value, lost: Value) -> Value:
