@@ -19,9 +19,10 @@ from autodiff.compiler.llvm import compile_kernels, supports
 from autodiff.compiler.passes import optimized
 from autodiff.compiler.passes.rolling import rolled
 from autodiff.compiler.places import Place
+from autodiff.compiler.pools import LARGE, Pool, take
 from autodiff.compiler.pricing import KernelCost, kernel_costs
 from autodiff.compiler.segments import Segment, segments_of
-from autodiff.core.arrays import scalar_form
+from autodiff.core.arrays import scalar_form, zeros
 from autodiff.core.spec import Spec
 from autodiff.tape.entries import Constant
 from autodiff.tape.ir import Tape
@@ -202,6 +203,7 @@ class _Writer:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
             "empty": np.empty,
+            "take": take,
             "view": _view,
             "settled": _settled,
             "scalar": scalar_form,
@@ -268,7 +270,11 @@ class _Writer:
             if slot not in self.boxed:
                 spec = self.fused.specs[slot]
                 dtype = self.name("d", spec.dtype)
-                self.lines.append(f"v{slot} = k{slot} = empty({spec.shape}, {dtype})")
+                memory = f"empty({spec.shape}, {dtype})"
+                if spec.nbytes >= LARGE:
+                    stand_in = np.broadcast_to(zeros((), spec.dtype), spec.shape)
+                    memory = f"take({self.name('m', Pool(stand_in))})"
+                self.lines.append(f"v{slot} = k{slot} = {memory}")
                 self.ready.add(slot)
                 self.boxed.add(slot)
         outputs = [f"v{slot}" for slot in segment.outputs]

@@ -16,8 +16,9 @@ from autodiff.compiler.numpy_backend.memory import address, aligned_memory, laid
 from autodiff.compiler.numpy_backend.planner import Planner
 from autodiff.compiler.numpy_backend.scalars import ScalarProgram, scalar_program
 from autodiff.compiler.numpy_backend.source import Kernel, Source, write
-from autodiff.compiler.numpy_backend.values import Storage, Value
-from autodiff.core.arrays import as_value, only_holder
+from autodiff.compiler.numpy_backend.values import Value
+from autodiff.compiler.pools import Pool, take
+from autodiff.core.arrays import as_value
 from autodiff.tape.ir import Tape
 
 __all__ = ["Runner", "build"]
@@ -177,7 +178,7 @@ class _Workspaces:
                 memory, prototype.shape, prototype.dtype, offset, prototype.strides
             )
         for name, storage in self.pools.items():
-            names[name] = Pool(storage)
+            names[name] = Pool(storage.prototype)
         exec(self.code, names)
         program: Callable[..., tuple[Any, ...]] = names["program"]
         self.programs.append(program)
@@ -188,32 +189,3 @@ def _place(value: Value) -> int:
     """Byte of the workspace at which a value begins."""
     storage = value.storages[0]
     return storage.offset + address(value.prototype) - address(storage.prototype)
-
-
-class Pool:
-    """Memory of a large result: used again when the caller has let go of it."""
-
-    __slots__ = ("arrays", "prototype")
-
-    def __init__(self, storage: Storage) -> None:
-        self.prototype = storage.prototype
-        self.arrays: list[Any] = []
-
-
-KEPT = 2
-"""How many arrays a pool keeps."""
-
-
-def take(pool: Pool) -> Any:
-    """Array that nobody else refers to."""
-    arrays = pool.arrays
-    for number in range(len(arrays)):
-        array = arrays[number]
-        if only_holder(array, 2):
-            return array
-        del array
-    array = np.empty_like(pool.prototype)
-    arrays.append(array)
-    if len(arrays) > KEPT:
-        del arrays[0]
-    return array
