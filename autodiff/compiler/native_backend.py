@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from autodiff.collecting import go_on, slow_down
 from autodiff.compiler.forms import simplified
 from autodiff.compiler.fusion import fuse
 from autodiff.compiler.groups import Called, Fused, Group
@@ -31,6 +32,9 @@ __all__ = ["NativeRunner", "build", "built"]
 
 WRITTEN_OUT = 256
 """Operations of a loop up to which it is written out, which runs a little faster."""
+
+_LARGE = 1000
+"""Operations from which collecting garbage takes longer than it is worth."""
 
 
 class Native(Protocol):
@@ -149,6 +153,17 @@ def built(
     compile_kernels : function of kernels and the numbers of inputs that are Python numbers
     supports : function of the name and dtype of a scalar operation
     """
+    patient = len(tape) >= _LARGE and slow_down()
+    try:
+        return _built(tape, compile_kernels, supports)
+    finally:
+        if patient:
+            go_on()
+
+
+def _built(
+    tape: Tape, compile_kernels: Compile, supports: Callable[[str, np.dtype[Any]], bool]
+) -> NativeRunner:
     short = rolled(tape, least=WRITTEN_OUT)
     # What operations are composed of has much in common: it is looked through once more
     fused = fuse(simplified(optimized(simplified(short))), supports)
