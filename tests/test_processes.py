@@ -82,6 +82,7 @@ TRANSFORMED = {
     "hessian": lambda: ad.hessian(loss),
     "hessian, sparse": lambda: ad.hessian(loss, structure="sparse"),
     "record": lambda: ad.record(curve),
+    "compile": lambda: ad.compile(ad.grad(loss)),
     "checkpoint": lambda: ad.checkpoint(curve),
     "no_grad": lambda: ad.no_grad()(curve),
     "strong_zero": lambda: ad.strong_zero()(ad.grad(loss)),

@@ -11,6 +11,7 @@ import queue
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -140,12 +141,24 @@ def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
         build = _build_of(backend)
         assert build is not None
         return _built(build, tape)
-    first = _build_of("numpy")
-    assert first is not None
-    native = _build_of("llvm")
-    if native is not None:
-        _WORKER.add(native, tape, switch)
-    return _built(first, tape)
+    build = _build_of("numpy")
+    assert build is not None
+    runner = _built(build, tape)
+    if find_spec(BACKENDS["llvm"][1] or "") is None:
+        return runner
+
+    waiting = [tape]
+
+    def first(*values: Any) -> tuple[Any, ...]:
+        """Run once, and have native code made then: nobody is to wait for the first result."""
+        outs = runner(*values)
+        with suppress(IndexError):  # another thread was first
+            tape = waiting.pop()
+            switch(runner)  # before native code can be there, which is to stay
+            _WORKER.add(tape, switch)
+        return outs
+
+    return first
 
 
 class _Worker:
@@ -156,8 +169,8 @@ class _Worker:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def add(self, build: Build, tape: Tape, switch: Callable[[Runner], None]) -> None:
-        """Build a runner when its turn comes."""
+    def add(self, tape: Tape, switch: Callable[[Runner], None]) -> None:
+        """Make native code of a tape when its turn comes."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
@@ -165,7 +178,7 @@ class _Worker:
                 )
                 self._thread.start()
                 atexit.register(self._stop)
-        self._jobs.put((build, tape, switch))
+        self._jobs.put((tape, switch))
 
     def _work(self) -> None:
         while True:
@@ -175,9 +188,11 @@ class _Worker:
             if isinstance(job, threading.Event):
                 job.set()
                 continue
-            build, tape, switch = job
+            tape, switch = job
+            build = _build_of("llvm")  # loaded here, where nobody waits for it
             try:
-                switch(build(tape))
+                if build is not None:
+                    switch(build(tape))
             except Exception as error:
                 _say("native code could not be made", error, "the NumPy program goes on running")
 

@@ -45,7 +45,9 @@ _CODED = frozenset("?bhilqBHILQfd")
 """Characters of the dtypes that native code computes with."""
 
 
-def fuse(tape: Tape, supports: Callable[[str, np.dtype[Any]], bool]) -> Fused:
+def fuse(
+    tape: Tape, supports: Callable[[str, np.dtype[Any]], bool], *, transposes: bool = True
+) -> Fused:
     """Sort a tape's operations into groups of loops, products and calls.
 
     Parameters
@@ -54,15 +56,20 @@ def fuse(tape: Tape, supports: Callable[[str, np.dtype[Any]], bool]) -> Fused:
         Without operations that are composed of others (`forms.decomposed`).
     supports : function of the name and dtype of a scalar operation
         Whether there is code for it.
+    transposes : bool
+        Whether outputs may have their axes in another order in memory.
     """
-    return _Fusion(tape, supports).run()
+    return _Fusion(tape, supports, transposes).run()
 
 
 class _Fusion(Joining):
-    def __init__(self, tape: Tape, supports: Callable[[str, np.dtype[Any]], bool]) -> None:
+    def __init__(
+        self, tape: Tape, supports: Callable[[str, np.dtype[Any]], bool], transposes: bool
+    ) -> None:
         super().__init__(len(tape.slots))
         self.tape = tape
         self.supports = supports
+        self.transposes = transposes
         self.constants: dict[int, Any] = {}
         self.numbers: dict[int, Any] = {}
         self.expressions: dict[Any, Expression | None] = {}
@@ -149,7 +156,7 @@ class _Fusion(Joining):
         body = scan_body(entry, scan)
         if body is None:
             return False
-        fused = fuse(body, self.supports)
+        fused = fuse(body, self.supports, transposes=False)
         if any(isinstance(work, Called) for work in fused.work):
             return False
         count, border = scan.carries, scan.carries + scan.scanned
@@ -233,11 +240,16 @@ class _Fusion(Joining):
         found = self.expression(entry, form.function, operands)
         if found is None or found.dtype != out.spec.dtype:
             return False
-        space = without_ones(out.spec.shape)
-        self.own(out.slot, out.spec, 0)
-        self.join(
-            Member(out.slot, entry, found, operands, out.spec.dtype, contiguous(space)), space
-        )
+        shape = out.spec.shape
+        place = self.own(out.slot, out.spec, 0)
+        if len(shape) > 1:
+            # In the order of memory that the operands have, as NumPy does it
+            places = [x.place for x in operands if x.place and x.place.shape == shape]
+            layouts = {p.strides for p in places if p.offset == 0 and p.axes is not None}
+            if len(layouts) == 1 and len(places) > 0:
+                place = self.places[out.slot] = place._replace(strides=layouts.pop())
+        space, strides = without_ones(shape), aligned(place, shape)
+        self.join(Member(out.slot, entry, found, operands, out.spec.dtype, strides), space)
         return True
 
     def expression(
@@ -435,7 +447,7 @@ class _Fusion(Joining):
     # --- outputs ----------------------------------------------------------------------------------
 
     def finished_outputs(self) -> list[Place]:
-        """Give every output memory of its own."""
+        """Give every output memory of its own, which it fills."""
         taken: set[int] = set()
         computed = {w.slot for w in self.work if isinstance(w, Multiplied)}
         for work in self.work:
@@ -451,7 +463,8 @@ class _Fusion(Joining):
                 self.whole(output)
             place = self.places[output.slot]
             size = self.specs[place.owner].size
-            fits = place.is_whole and size == output.spec.size
+            fits = place.is_whole or (self.transposes and place.axes is not None)
+            fits = fits and size == output.spec.size
             fits = fits and place.owner in computed and place.owner not in taken
             if not fits and output.spec.size and self.can_copy(output.spec):
                 place = self.copied(place, output.spec)

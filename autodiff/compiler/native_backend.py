@@ -71,6 +71,8 @@ class NativeRunner:
         The native functions, in order.
     """
 
+    backend = "llvm"
+
     def __init__(
         self,
         tape: Tape,
@@ -212,6 +214,8 @@ class Workspaces:
 class _Writer:
     """Writes the Python code around native functions."""
 
+    backend = "llvm"
+
     def __init__(
         self,
         tape: Tape,
@@ -346,15 +350,19 @@ class _Writer:
 
     def result(self, place: Place, spec: Spec) -> str:
         owner = self.fused.specs[place.owner]
-        if not place.is_whole or owner.size != spec.size or place.owner in self.fused.constants:
+        axes = place.axes
+        if axes is None or owner.size != spec.size or place.owner in self.fused.constants:
             layout = self.name("l", (place.shape, place.offset, place.strides, owner.dtype))
             return f"scalar(view({self.array(place.owner)}, *{layout}).copy())"
         if place.owner in {variable.slot for variable in self.tape.inputs}:
             return f"settled(v{place.owner}, {self.name('s', spec)}, True)"
         text = f"v{place.owner}"
-        if owner.shape != spec.shape:
+        in_memory = tuple([spec.shape[axis] for axis in axes])
+        if owner.shape != in_memory:
             text = f"k{place.owner}" if place.owner in self.ready else text
-            text = f"compact({text}).reshape({spec.shape})"
+            text = f"compact({text}).reshape({in_memory})"
+        if not place.is_whole:
+            text = f"{text}.transpose({tuple([axes.index(i) for i in range(len(axes))])})"
         return text if spec.shape else f"scalar({text})"
 
 

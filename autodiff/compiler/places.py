@@ -46,6 +46,18 @@ class Place(NamedTuple):
         """Return the place of a value in memory of its own."""
         return cls(slot, shape, 0, contiguous(shape))
 
+    @property
+    def axes(self) -> tuple[int, ...] | None:
+        """Axes in the order in which they stand in memory, where they fill it; else None."""
+        if self.is_whole:
+            return tuple(range(len(self.shape)))
+        order = sorted(
+            range(len(self.shape)), key=lambda i: (-self.strides[i], self.shape[i] != 1, i)
+        )
+        within = contiguous(tuple([self.shape[i] for i in order]))
+        fills = self.offset == 0 and within == tuple([self.strides[i] for i in order])
+        return tuple(order) if fills else None
+
     def broadcast(self, shape: Shape) -> tuple[int, ...]:
         """Strides along the axes of a shape that it is broadcast to."""
         lead = len(shape) - len(self.shape)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from autodiff.compiler.native_backend import NativeRunner
 from autodiff.compiler.paths import Path
 from autodiff.compiler.pricing import KernelCost
 from autodiff.tape.calls import CallScope
@@ -70,7 +69,7 @@ class Program:
     @property
     def backend(self) -> str:
         """``"llvm"`` or ``"numpy"``: what runs at the moment."""
-        return "llvm" if isinstance(self._path.runner, NativeRunner) else "numpy"
+        return str(getattr(self._path.runner, "backend", "numpy"))
 
     @property
     def kernels(self) -> tuple[Any, ...]:
@@ -127,8 +126,8 @@ class Program:
         -------
         Tape
         """
-        runner = self._path.runner
-        if not isinstance(runner, NativeRunner):
+        runner: Any = self._path.runner
+        if self.backend != "llvm":
             return self.tape
         tape, kernel_of = runner.grouping()
         scopes = {

@@ -163,6 +163,13 @@ class Recorder(Stage):
             self._known[id(met)] = shown, self.builder.input(spec_of(shown), None, "parameter")
         return self._known[id(met)]
 
+    def below(self, value: Any) -> Any:
+        """What the program's value is below: its own, or what stands for an outside Tensor."""
+        value, own = self.unbox(value)
+        if own is not None or not isinstance(value, Box):
+            return value
+        return self.operand(value)[0]
+
     def _promoted(
         self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]
     ) -> tuple[Any, ...]:

@@ -12,7 +12,8 @@ from autodiff import tree
 from autodiff.core.arrays import copied, has_memory, is_array, is_number
 from autodiff.core.dispatch import Box
 from autodiff.errors import CompileError
-from autodiff.tensor import Tensor
+from autodiff.tensor import ROOT, Tensor
+from autodiff.views import base_of
 
 __all__ = ["Results", "Written", "overlapping"]
 
@@ -53,7 +54,22 @@ class Results:
         self.single = only and places[0] == ("output", 0)
 
     def build(self, values: Values, outs: Values) -> Any:
-        """Write what was written, and return what was returned."""
+        """Write what was written, and return what was returned.
+
+        Raises
+        ------
+        CompileError
+            A variable is written into: it would no longer be one, or it would, by what was open
+            around the write.
+        """
+        for target, _ in self.written:
+            tensor = values[target]
+            if isinstance(tensor, Tensor) and tensor._interpreter is ROOT and tensor.is_variable:
+                named = f"variable {tensor.name}" if tensor.name else "variable"
+                raise CompileError(
+                    f"compile: the function writes into a {named} of shape {tensor.shape}; return "
+                    "the new value, and assign it outside"
+                )
         for target, output in self.written:
             _write(values[target], outs[output])
         found: list[Any] = []
@@ -81,6 +97,8 @@ def overlapping(written: Sequence[Written], values: Values) -> bool:
     """Whether what is written into shows memory of another input."""
     arrays = [(i, value) for i, value in enumerate(values) if has_memory(value)]
     boxes = [value for value in values if isinstance(value, Box)]
+    if len(boxes) > 1 and any(base_of(box) is not None for box in boxes):
+        return True
     for target, _ in written:
         value = values[target]
         if isinstance(value, Box):

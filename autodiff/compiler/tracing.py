@@ -12,7 +12,7 @@ from autodiff.compiler.outside import Lifted, lifted
 from autodiff.compiler.recorder import Recorder
 from autodiff.compiler.results import Results, Written, fixed_value
 from autodiff.compiler.signatures import is_input
-from autodiff.core.arrays import is_number, read_only
+from autodiff.core.arrays import is_number, is_scalar, read_only
 from autodiff.core.dispatch import Box, open_scope
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
@@ -65,9 +65,10 @@ def trace(call: Call, level: Level, uses: Uses) -> Trace:
     places: list[int] = []
     for i, (leaf, name) in enumerate(zip(call.leaves, call.names, strict=True)):
         python = is_number(leaf) and type(leaf) in (int, float, complex)
-        uses.integers |= type(leaf) is int
-        uses.numbers |= python
-        traced = not python or (level.integers if type(leaf) is int else level.numbers)
+        counts = type(leaf) is int or (is_scalar(leaf) and leaf.dtype.kind in "iu")
+        uses.integers |= counts
+        uses.numbers |= python and not counts
+        traced = level.integers if counts else level.numbers or not python
         if is_input(leaf) and traced:
             box = recorder.number(leaf, name) if python else _variable(recorder, leaf, name)
             leaves[i] = box
@@ -119,7 +120,6 @@ def trace(call: Call, level: Level, uses: Uses) -> Trace:
             written: list[Written] = []
             for i, (box, slot) in enumerate(zip(boxes, slots, strict=True)):
                 if box._payload != slot:
-                    _check_writable(call, inputs, reads, i)
                     written.append(Written(i, _place(outputs, box._payload)))
             results = [_result(leaf, recorder, boxes, outputs, call.name) for leaf in outs]
     finally:
@@ -163,18 +163,3 @@ def _result(
         # A Tensor from outside, returned as it is
         return "value", value
     return fixed_value(value, "", name)
-
-
-def _check_writable(call: Call, inputs: list[int], reads: Lifted, position: int) -> None:
-    """Refuse a write into a Tensor: what it would become depends on who differentiates."""
-    if position < len(inputs):
-        leaf, path = call.leaves[inputs[position]], call.names[inputs[position]]
-    else:
-        leaf, path = None, reads.inputs[position - len(inputs)]
-        if path in reads.tensors:
-            leaf = reads.tensors[path]
-    if isinstance(leaf, Box):
-        raise CompileError(
-            f"compile: {call.name} writes into the Tensor {path}; return the new value, and assign "
-            "it outside"
-        )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_array, protected, zeros
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, scatter
@@ -253,7 +254,8 @@ def delete_(arr: Any, obj: Any, axis: int | None = None) -> Any:
     if axis is None:
         arr, axis = ravel_(arr), 0
     position = one_axis(axis, arr, "delete")
-    kept = np.delete(np.arange(spec_of(arr).shape[position]), obj)
+    gone = plain(obj, "np.delete") if isinstance(obj, Box) else obj
+    kept = np.delete(np.arange(spec_of(arr).shape[position]), gone)
     return ordered(getitem(arr, along(position, kept)), "C")
 
 
@@ -269,7 +271,7 @@ def insert_(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     missing = len(shape) - spec_of(values).ndim
     if missing > 0:
         values = reshape(values, shape=(1,) * missing + spec_of(values).shape)
-    places = np.arange(length)[obj] if isinstance(obj, slice) else as_array(obj)
+    places = np.arange(length)[obj] if isinstance(obj, slice) else plain(obj, "np.insert")
     if not places.size:
         places = places.astype(np.intp)
     if places.dtype.kind == "b":

@@ -6,37 +6,19 @@ form in which tapes are rewritten in place, until nothing changes any more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from autodiff.collecting import go_on, slow_down
-from autodiff.compiler.passes.algebra import ADD, ALGEBRA
-from autodiff.compiler.passes.chains import chain_rule
+from autodiff.compiler.passes.algebra import ALGEBRA
 from autodiff.compiler.passes.common import sharing_rule
-from autodiff.compiler.passes.contractions import CONTRACTIONS
 from autodiff.compiler.passes.dead import drop_dead
-from autodiff.compiler.passes.draft import Draft, Rule, Rules
+from autodiff.compiler.passes.draft import Draft, Rule, Rules, merged
 from autodiff.compiler.passes.folding import folding_rule
-from autodiff.compiler.passes.products import MATMUL, PRODUCTS
 from autodiff.compiler.passes.shapes import SHAPES, SPREAD
-from autodiff.compiler.passes.sums import sum_rule
-from autodiff.compiler.passes.together import together_rule
-from autodiff.core.primitive import Primitive
 from autodiff.tape.ir import Tape
 
 __all__ = ["optimized"]
 
 
-def _merged(*tables: Mapping[Primitive, tuple[Rule, ...]]) -> dict[Primitive, tuple[Rule, ...]]:
-    """Rules of several passes by primitive, in their order."""
-    merged: dict[Primitive, tuple[Rule, ...]] = {}
-    for table in tables:
-        for primitive, rules in table.items():
-            merged[primitive] = (*merged.get(primitive, ()), *rules)
-    return merged
-
-
-_EXACT = _merged(ALGEBRA, SHAPES, SPREAD)
-_ROUNDED = _merged(PRODUCTS, CONTRACTIONS, SHAPES)
+_EXACT = merged(ALGEBRA, SHAPES, SPREAD)
 _LARGE = 10_000
 """Operations from which on the garbage collector, which would find nothing, is slowed down."""
 _ROUNDS = 6
@@ -87,20 +69,16 @@ def _rewritten(tape: Tape, reassociate: bool) -> Tape:
     draft = Draft(tape)
     fold = folding_rule()
     _simplify(draft, fold)
-    for _ in range(_ROUNDS if reassociate else 0):
-        draft.changed = False
-        draft.count()
-        draft.sweep(Rules(by_primitive=_ROUNDED))
-        drop_dead(draft)
-        draft.count()
-        whole = {MATMUL: (chain_rule(draft),), ADD: (sum_rule(draft),)}
-        draft.sweep(Rules(by_primitive=_merged(whole, SHAPES)))
-        if not draft.changed:
-            # Last, because products that are one are in no chain and no sum
-            draft.sweep(Rules(by_primitive={MATMUL: (together_rule(draft),)}))
-        _simplify(draft, fold)
-        if not draft.changed:
-            break
+    if reassociate:
+        # The planner of chains takes longer to load than most programs to compile
+        from autodiff.compiler.passes.brackets import rebracket
+
+        for _ in range(_ROUNDS):
+            draft.changed = False
+            rebracket(draft)
+            _simplify(draft, fold)
+            if not draft.changed:
+                break
     return draft.finish()
 
 

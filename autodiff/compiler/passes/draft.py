@@ -26,7 +26,7 @@ from autodiff.tape.ir import Tape
 if TYPE_CHECKING:
     from autodiff.tape.calls import CallScope
 
-__all__ = ["Draft", "Operation", "Rule", "Rules", "rewritten"]
+__all__ = ["Draft", "Operation", "Rule", "Rules", "merged", "rewritten"]
 
 
 class Operation:
@@ -421,3 +421,12 @@ def rewritten(tape: Tape, rules: Rules) -> Tape:
     draft = Draft(tape)
     draft.sweep(rules)
     return draft.finish()
+
+
+def merged(*tables: Mapping[Primitive, tuple[Rule, ...]]) -> dict[Primitive, tuple[Rule, ...]]:
+    """Rules of several passes by primitive, in their order."""
+    merged: dict[Primitive, tuple[Rule, ...]] = {}
+    for table in tables:
+        for primitive, rules in table.items():
+            merged[primitive] = (*merged.get(primitive, ()), *rules)
+    return merged

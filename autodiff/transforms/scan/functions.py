@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,15 +13,20 @@ from autodiff.core.arrays import array_or_scalar, as_value, is_number, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.parts import stand_in
 from autodiff.core.spec import spec_of
+from autodiff.errors import TapeError
 from autodiff.transforms.arguments import check_transform, code_of, function_name
 from autodiff.transforms.closure import example, is_operand
 from autodiff.transforms.scan.body import Body
-from autodiff.transforms.scan.layout import Layout
+from autodiff.transforms.scan.frozen import Frozen
+from autodiff.transforms.scan.layout import Layout, cut
 from autodiff.transforms.scan.operation import Checkpoint, Scan
+from autodiff.transforms.scan.steps import FlatStep
 
 __all__ = ["scan"]
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
+ATTEMPTS = 100
+"""How often a scan is begun again because a step met a Tensor that no step before had used."""
 
 
 def scan(
@@ -74,7 +80,9 @@ def scan(
         a length or number of segments is negative or zero; with no steps, `f` cannot be
         evaluated on stand-ins to learn what it collects.
     TapeError
-        In a sweep: `f`, evaluated again, used other Tensors.
+        `f`, evaluated again with the same, returned something else or used other Tensors; in a
+        sweep also, where too many ways of it were met to record them, because what it closes over
+        has changed since.
 
     Notes
     -----
@@ -164,12 +172,22 @@ class _Run:
             if found is not None:
                 return found
         self._find_outside(values, every=False)
-        while True:
-            found = self._attempt(lambda: self._scan().evaluate([*values, *body.outside]))
+        for _ in range(ATTEMPTS):
+            step = self._frozen(values)
+            run = functools.partial(self._scan(step).evaluate, [*values, *body.outside])
+            found = self._attempt(run)
             if found is not None:
+                step.settle()
                 return found
             # A step goes another way than the first, and meets Tensors that this one did not
+            missed, count = body.missed, len(body.outside)
             self._find_outside(values, every=True)
+            if missed is not None and len(body.outside) == count:
+                body.outside.append(missed)
+        raise TapeError(
+            f"{body.name}: each time it is evaluated it uses other Tensors from outside; it must "
+            "do the same each time"
+        )
 
     def _attempt(self, run: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...] | None:
         """Outputs; None where a step used a Tensor from outside that had not been found."""
@@ -186,9 +204,9 @@ class _Run:
     def _plainly(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """Run the loop on arrays."""
         with self.body.opened(values) as step:
-            return self._scan().run(step, values)
+            return self._scan(self.body).run(step, values)
 
-    def _scan(self) -> Scan:
+    def _scan(self, step: FlatStep) -> Scan:
         body = self.body
         stacked = 0 if body.y is None else len(body.y[1])
         names = [
@@ -198,7 +216,7 @@ class _Run:
         ]
         return Scan(
             body.name,
-            body,
+            step,
             Layout(self.carries, self.scanned, len(body.outside), stacked, 0),
             length=self.length,
             reverse=self.reverse,
@@ -208,6 +226,13 @@ class _Run:
             first=True,
             made_of=self.code,
         )
+
+    def _frozen(self, values: Sequence[Any]) -> Frozen:
+        """Record the first step that is evaluated."""
+        examples = [example(value) for value in (*values, *self.body.outside)]
+        carry, rows, outside = cut(examples, (self.carries, self.scanned, len(examples)))
+        first = self.length - 1 if self.reverse else 0
+        return Frozen(self.body, [*carry, *[row[first] for row in rows], *outside])
 
     def _find_outside(self, values: Sequence[Any], *, every: bool) -> None:
         """Evaluate the first step, or all of them, to find Tensors from outside."""

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from autodiff.errors import TapeError
+from autodiff.errors import AutodiffError
 
 __all__ = ["Grown", "Layout", "chosen", "cut", "until_settled"]
 
@@ -58,7 +58,7 @@ def chosen(values: Iterable[T], flags: Iterable[bool]) -> list[T]:
     return list(itertools.compress(values, flags))
 
 
-class Grown(TapeError):
+class Grown(AutodiffError):
     """A step gave something that depends on what is looked at, where that was not foreseen.
 
     Whoever foresees it is told by this exception, and tries again. It only gets further where a

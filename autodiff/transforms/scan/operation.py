@@ -18,8 +18,8 @@ from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.reverse import Reverse
 from autodiff.ops.shape import broadcast_to, moveaxis_
 from autodiff.transforms.call import Call
-from autodiff.transforms.scan.body import Body
 from autodiff.transforms.scan.collect import Collected
+from autodiff.transforms.scan.frozen import Frozen, as_written
 from autodiff.transforms.scan.layout import Flags, Layout, chosen, cut, until_settled
 from autodiff.transforms.scan.replay import Replayed, alike, programs
 from autodiff.transforms.scan.reversal import go_back
@@ -118,12 +118,19 @@ class Scan(Call):
 
     def _evaluated(self, *values: Any) -> tuple[Any, ...]:
         """Run the steps on plain arrays."""
-        if isinstance(self.step, Body) and self.first and not self.step.outside:
-            with self.step.opened(values) as step:
-                return self.run(step, values, again=step)
         with programs() as known:
-            step = known.setdefault(self, Replayed(self.step))
-            return self.run(step, values, again=self.step if self.first else None)
+            step = self.step
+            if not isinstance(step, Frozen):
+                step = known.setdefault(self, Replayed(step))
+            return self.run(step, values, again=self._as_written if self.first else None)
+
+    def _as_written(self, *values: Any) -> tuple[Any, ...]:
+        with as_written():
+            return self.step(*values)
+
+    def shown_outputs(self, *values: Any) -> tuple[Any, ...]:
+        """Outputs on any values, as many as a call gives, but with carries kept if need be."""
+        return tuple(self.call(*values)) if self.kept else self.evaluate(values)
 
     def run(self, step: FlatStep, values: Values, again: FlatStep | None = None) -> tuple[Any, ...]:
         """Run the steps on plain arrays; the last one also by `again`, which must give the same."""
@@ -192,22 +199,24 @@ class Scan(Call):
         return Scan(self.name, self.step, self.layout, **{**options, **changes})
 
     def explained(self, error: Exception, *inputs: Any) -> Exception:
-        """Errors come from the user's function, and are left as they are."""
-        return error
+        """Raise it: errors come from the user's function, and are left as they are."""
+        raise error
 
     def stage_body(self, values: Values) -> None:
         """Record one step, the first one that is evaluated, as `held_tape`."""
         carry, xs, outside = self.layout.split_inputs(values)
         first = self.order()[0]
         slices = [*carry, *[x[first] for x in xs], *outside]
-        self.held_tape = self.staged(self.step, slices, self.paths)
+        with as_written():
+            self.held_tape = self.staged(self.step, slices, self.paths)
 
     def stage_whole(self, values: Values) -> None:
         """Record all steps one after another, where that is no long tape."""
         if self.held_tape is None:
             self.stage_body(values)
         if self.held_tape is not None and self.length * len(self.held_tape) <= WRITTEN_OUT:
-            self.whole_tape = self.staged(self._written_out, values, self.paths)
+            with as_written():
+                self.whole_tape = self.staged(self._written_out, values, self.paths)
 
     def _written_out(self, *values: Any) -> tuple[Any, ...]:
         """Run the steps on Tensors, as operations of their own."""
@@ -388,8 +397,13 @@ def _repeated(value: Any, size: int) -> Any:
 
 def _recorded(value: Any) -> bool:
     """Whether reverse mode records what depends on a value, at any level."""
+    capture: Any = modes.capture
     while isinstance(value, Box):
         interpreter = value._interpreter
+        if capture is not None and interpreter.level <= capture.level:
+            # What the function that is running sees of a Tensor from outside stands for it
+            value, capture = capture.below(value), None
+            continue
         recording = isinstance(interpreter, Reverse) and value._payload is not None
         if recording and not interpreter.level < modes.no_grad_level:
             return True

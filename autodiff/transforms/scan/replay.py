@@ -5,9 +5,9 @@ step that is the same; so it is done for one, on a tape, and the others run what
 Where the function looks at a value and would now go another way, the step itself is asked.
 
 A tape holds what the function closes over as constants, so it serves one evaluation of a scan, and
-of the scans within it. Of a function that is evaluated for the first time, the last step is asked
-of the function as well: one that draws random numbers or counts its calls does not pass for one
-that computes the same each time.
+of the scans within it (see `frozen` for those of the user's function). Of a function that is
+evaluated for the first time, the last step is asked of the function as well: one that draws random
+numbers or counts its calls does not pass for one that computes the same each time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import is_array
+from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.core.spec import is_inexact
 from autodiff.tape.entries import Constant, Guard, Operand, Variable, same_path
@@ -32,7 +33,15 @@ from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.scan.layout import Grown
 
-__all__ = ["Programs", "Replayed", "alike", "programs"]
+__all__ = [
+    "PATHS",
+    "OtherPath",
+    "Programs",
+    "Replayed",
+    "alike",
+    "programs",
+    "straight_line",
+]
 
 PATHS = 4
 """Tapes of one step: one for each way that its function goes, as far as there are few."""
@@ -40,8 +49,17 @@ PATIENCE = 3
 """How often none of them may describe a step before they are given up."""
 
 
-class _OtherPath(Exception):
+class OtherPath(Exception):
     """A function looked at a value, and would now go another way."""
+
+
+def batched(value: Any) -> bool:
+    """Whether a value stands for several examples, of which each may go its own way."""
+    while isinstance(value, Box):
+        if value._interpreter.leading:
+            return True
+        value = value._value
+    return False
 
 
 class Replayed:
@@ -67,7 +85,7 @@ class Replayed:
         for path in self.paths:
             try:
                 return path(*values)
-            except _OtherPath:
+            except OtherPath:
                 continue
         if len(self.paths) < PATHS:
             return self._staged(values)
@@ -88,13 +106,13 @@ class Replayed:
         return tuple(outs)
 
 
-Programs = WeakKeyDictionary[Any, Replayed]
+Programs = WeakKeyDictionary[Any, Any]
 _programs: ContextVar[Programs | None] = ContextVar("programs", default=None)
 
 
 @contextmanager
 def programs() -> Iterator[Programs]:
-    """Steps that are replayed in the evaluation that is running, by the scans they belong to."""
+    """What is known in the evaluation that is running: steps that are replayed, by their scans."""
     known = _programs.get()
     if known is not None:
         yield known
@@ -122,18 +140,26 @@ def _alike(one: Any, other: Any) -> bool:
         return True
     with np.errstate(all="ignore"):
         finite = np.abs(one)[np.isfinite(one)]
+        rtol = 1e-6 if one.dtype in (np.float64, np.complex128) else 1e-2
         scale = float(finite.max()) if finite.size else 0.0
-        close = np.isclose(one, other, rtol=1e-3, atol=1e-3 * scale, equal_nan=True)
+        close = np.isclose(one, other, rtol=rtol, atol=rtol * scale, equal_nan=True)
     return bool(close.all())
 
 
 def _check(guard: Guard, value: Any) -> None:
+    if batched(value):
+        raise OtherPath
+    if isinstance(value, Box):
+        # Which way this goes is now a condition of whatever is being recorded
+        value = value._interpreter.expose(value, guard.reader)
     if not same_path(guard.reader, guard.value, value):
-        raise _OtherPath
+        raise OtherPath
 
 
-def straight_line(tape: Tape) -> Callable[..., tuple[Any, ...]]:
-    """Python function that runs a tape on arrays: a line for each operation, and nothing between.
+def straight_line(tape: Tape, boxed: bool = False) -> Callable[..., tuple[Any, ...]]:
+    """Python function that runs a tape: a line for each operation, and nothing between.
+
+    On arrays alone, or (`boxed`) on anything, as operations of what its inputs belong to.
 
     Looking at each operation's operands and parameters would cost more than the arithmetic on a
     small array, as for the rules that `core.rules` writes out.
@@ -154,7 +180,9 @@ def straight_line(tape: Tape) -> Callable[..., tuple[Any, ...]]:
     lines = [line for v in tape.inputs for line in checks.get(v.slot, ())]
     for entry, released in zip(tape.entries, tape.last_uses, strict=True):
         function: Any = entry.primitive.forward
-        if any(isinstance(o, Constant) and not is_array(o.value) for o in entry.inputs):
+        if boxed:
+            function = getattr(entry.primitive, "shown_outputs", entry.primitive.call)
+        elif any(isinstance(o, Constant) and not is_array(o.value) for o in entry.inputs):
             function = entry.primitive.call  # knows what Python's numbers are among arrays
         if entry.params:
             function = functools.partial(function, **entry.params)

@@ -16,6 +16,7 @@ import numpy as np
 from autodiff.core.dispatch import Box
 from autodiff.transforms.call import Call
 from autodiff.transforms.scan.collect import Collected
+from autodiff.transforms.scan.frozen import Frozen
 from autodiff.transforms.scan.layout import cut
 from autodiff.transforms.scan.replay import Replayed, programs
 from autodiff.transforms.scan.schedule import schedule, segment_size, snapshots_for
@@ -188,7 +189,8 @@ class Revolve(Call):
         if any(isinstance(value, Box) for value in values):
             return self._run(step, pull, values)
         with programs() as replayed:
-            step = replayed.setdefault(self.scan, Replayed(step)).__call__
+            if not isinstance(step, Frozen):
+                step = replayed.setdefault(self.scan, Replayed(step)).__call__
             pull = replayed.setdefault(self.pulling, Replayed(pull)).__call__
             return self._run(step, pull, values)
 
