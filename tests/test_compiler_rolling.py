@@ -504,5 +504,22 @@ def test_compiled_functions_are_built_of_loops() -> None:
     np.testing.assert_allclose(native(*args)[0], f(*args), rtol=1e-9)
 
 
+@pytest.mark.parametrize(("steps", "called"), [(60, "det"), (600, "loop")])
+def test_short_loops_with_calls_are_written_out(steps: int, called: str) -> None:
+    pytest.importorskip("llvmlite")
+
+    def f(x: Any) -> Any:
+        for _ in range(steps):
+            x = np.sin(x) * 0.5 + np.linalg.det(np.cos(x)) * 0.1 + x * 0.25
+        return x
+
+    x = np.array([[0.5, 0.1], [0.2, 0.7]])
+    runner: Any = backends._build_of("llvm")
+    native = runner(optimized(Tape(*_flat(ad.record(f)(x)))))
+    calls = {s.entry.primitive.name for s in native.segments if hasattr(s, "entry")}
+    assert calls == {called}
+    np.testing.assert_allclose(native(x)[0], f(x), rtol=1e-9)
+
+
 def _flat(tape: Tape) -> tuple[Any, ...]:
     return tape.entries, tape.inputs, tape.outputs

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from autodiff.collecting import go_on, slow_down
 from autodiff.compiler.forms import simplified
 from autodiff.compiler.fusion import fuse
 from autodiff.compiler.groups import Called, Fused, Group
@@ -26,12 +27,19 @@ from autodiff.core.arrays import scalar_form, zeros
 from autodiff.core.spec import Spec
 from autodiff.tape.entries import Constant
 from autodiff.tape.ir import Tape
+from autodiff.transforms.scan.operation import Scan
 
 __all__ = ["NativeRunner", "build", "built"]
 
 
 WRITTEN_OUT = 256
 """Operations of a loop up to which it is written out, which runs a little faster."""
+
+_MOST = 2000
+"""Operations up to which a program is written out for the sake of loops that would be called."""
+
+_LARGE = 1000
+"""Operations from which collecting garbage takes longer than it is worth."""
 
 
 class Native(Protocol):
@@ -152,9 +160,24 @@ def built(
     compile_kernels : function of kernels and the numbers of inputs that are Python numbers
     supports : function of the name and dtype of a scalar operation
     """
+    patient = len(tape) >= _LARGE and slow_down()
+    try:
+        return _built(tape, compile_kernels, supports)
+    finally:
+        if patient:
+            go_on()
+
+
+def _built(
+    tape: Tape, compile_kernels: Compile, supports: Callable[[str, np.dtype[Any]], bool]
+) -> NativeRunner:
     short = rolled(tape, least=WRITTEN_OUT)
-    # What operations are composed of has much in common: it is looked through once more
-    fused = fuse(simplified(optimized(simplified(short))), supports)
+    fused = _fused(short, supports)
+    if len(short) < len(tape) < _MOST and any(
+        isinstance(work, Called) and type(work.entry.primitive) is Scan for work in fused.work
+    ):
+        # A loop with calls in it runs in Python; written out, what is between them is native
+        fused = _fused(tape, supports)
     segments = segments_of(fused)
     natives: list[Native] = []
     for segment in segments:
@@ -165,6 +188,11 @@ def built(
     namespace = dict(names)
     exec(compile(source, "<compiled program>", "exec"), namespace)
     return NativeRunner(tape, fused, segments, source, natives, namespace["run"])
+
+
+def _fused(tape: Tape, supports: Callable[[str, np.dtype[Any]], bool]) -> Fused:
+    # What operations are composed of has much in common: it is looked through once more
+    return fuse(simplified(optimized(simplified(tape))), supports)
 
 
 class Workspaces:
