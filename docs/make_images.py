@@ -72,6 +72,11 @@ class Transformer(nn.Module):
         return self.head(np.mean(x, axis=-2))
 
 
+def shares(w: Any, x: Any) -> Any:
+    """Sum of the squared shares of rectified scores."""
+    return np.sum(ad.softmax(np.maximum(x @ w, 0.0)) ** 2)
+
+
 def expression() -> Any:
     """A small expression of named scalars."""
     a, b = ad.Tensor(2.0, name="a"), ad.Tensor(-3.0, name="b")
@@ -88,6 +93,7 @@ def pictures() -> dict[str, str]:
     model = nn.arrays(nn.MLP([64, 128, 10]))
     words = np.zeros((8, 20, 64))
     forward = ad.record(loss)(model, x, y)
+    compiled = ad.compile(ad.value_and_grad(shares), backend="llvm")
     return {
         "tape": forward.to_dot(),
         "gradient": ad.record(ad.value_and_grad(neuron))({"w": 0.5, "b": 0.1}, 2.0).to_dot(),
@@ -99,6 +105,7 @@ def pictures() -> dict[str, str]:
         ).to_dot(depth=2),
         "gallery-value-and-grad": ad.record(ad.value_and_grad(loss))(model, x, y).to_dot(),
         "gallery-scalar": expression().tape.to_dot(values=True, gradients=True, direction="LR"),
+        "compiled": compiled.lower(np.ones((8, 4)), np.ones((16, 8))).grouped().to_dot(),
         "gallery-costs": forward.to_dot(costs=True),
     }
 
