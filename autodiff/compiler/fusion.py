@@ -7,7 +7,8 @@ Operations are taken in the order of the tape, and each finds a place among grou
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from autodiff.compiler.groups import (
     Multiplied,
     Operandum,
 )
-from autodiff.compiler.joining import Joining
+from autodiff.compiler.operands import CODED, Operands
 from autodiff.compiler.places import (
     Place,
     aligned,
@@ -31,22 +32,21 @@ from autodiff.compiler.places import (
     seen_through,
     without_ones,
 )
-from autodiff.core.arrays import has_memory
-from autodiff.core.spec import Shape, Spec
+from autodiff.core.spec import Shape
 from autodiff.ops.lowered import Form, Gathered, Indices, Pieces, Pointwise, Reduced, Viewed
-from autodiff.tape.entries import Constant, Entry, Operand
+from autodiff.tape.entries import Constant, Entry
 from autodiff.tape.ir import Tape
 from autodiff.tape.signature import params_key
 from autodiff.transforms.scan.operation import Scan
 
 __all__ = ["fuse"]
 
-_CODED = frozenset("?bhilqBHILQfd")
-"""Characters of the dtypes that native code computes with."""
-
 
 def fuse(
-    tape: Tape, supports: Callable[[str, np.dtype[Any]], bool], *, transposes: bool = True
+    tape: Tape,
+    supports: Callable[[str, np.dtype[Any]], bool],
+    *,
+    carries: Sequence[int] | None = None,
 ) -> Fused:
     """Sort a tape's operations into groups of loops, products and calls.
 
@@ -56,25 +56,33 @@ def fuse(
         Without operations that are composed of others (`forms.decomposed`).
     supports : function of the name and dtype of a scalar operation
         Whether there is code for it.
-    transposes : bool
-        Whether outputs may have their axes in another order in memory.
+    carries : sequence of int, optional
+        Of a step of a scan: inputs that the first outputs take the place of, and may lie in the
+        memory of. Other outputs of a step have their axes in order in memory.
     """
-    return _Fusion(tape, supports, transposes).run()
+    return _Fusion(tape, supports, carries).run()
 
 
-class _Fusion(Joining):
+class _Fusion(Operands):
     def __init__(
-        self, tape: Tape, supports: Callable[[str, np.dtype[Any]], bool], transposes: bool
+        self,
+        tape: Tape,
+        supports: Callable[[str, np.dtype[Any]], bool],
+        carries: Sequence[int] | None,
     ) -> None:
         super().__init__(len(tape.slots))
         self.tape = tape
         self.supports = supports
-        self.transposes = transposes
-        self.constants: dict[int, Any] = {}
-        self.numbers: dict[int, Any] = {}
+        self.transposes = carries is None
+        self.writable = list(carries or ())
+        self.rewritten: set[int] = set()
         self.expressions: dict[Any, Expression | None] = {}
 
     def run(self) -> Fused:
+        for entry in self.tape.entries:
+            for operand in entry.inputs:
+                self.last_use[operand.slot] = entry.position
+        self.last_use.update(dict.fromkeys([o.slot for o in self.tape.outputs], math.inf))
         for slot in self.tape.slots:
             if isinstance(slot, Constant):
                 self.constant(slot)
@@ -84,57 +92,17 @@ class _Fusion(Joining):
             self.add(entry)
         outputs = self.finished_outputs()
         return Fused(
-            self.tape, self.work, self.places, self.specs, self.constants, outputs, self.next_slot
+            self.tape,
+            self.work,
+            self.places,
+            self.specs,
+            self.constants,
+            outputs,
+            self.rewritten,
+            self.next_slot,
         )
 
     # --- values -----------------------------------------------------------------------------------
-
-    def constant(self, constant: Constant) -> None:
-        value = constant.value
-        if not has_memory(value):
-            self.numbers[constant.slot] = value
-            return
-        if value.size and value.dtype.kind in "biuf":
-            first = value.flat[0]
-            # Zeros may differ in sign, and NaN is not equal to itself: both are left as arrays
-            if bool(np.all(value == first)) and (first != 0 or value.dtype.kind != "f"):
-                self.numbers[constant.slot] = first
-        self.own(constant.slot, constant.spec, -1)
-        self.constants[constant.slot] = value
-
-    def positions(self, array: Any) -> Place:
-        """Constant array of places."""
-        place = self.fresh(Spec(array.shape, array.dtype), -1)
-        self.constants[place.owner] = array
-        return place
-
-    def operand(self, operand: Operand, shape: Shape) -> Operandum:
-        """An operand as it is broadcast to a shape."""
-        if operand.slot in self.numbers:
-            value = self.numbers[operand.slot]
-            return Operandum(None, (), value, operand.spec.dtype)
-        place = self.places[operand.slot]
-        return Operandum(place, aligned(place, shape) if shape else (), None, operand.spec.dtype)
-
-    def whole(self, operand: Operand) -> Place:
-        """Place of an operand in C order, copied there if it is not."""
-        if operand.slot not in self.places:
-            place = self.positions(np.array(self.numbers[operand.slot]))
-            self.places[operand.slot] = place
-            return place
-        place = self.places[operand.slot]
-        if place.is_whole and self.specs[place.owner].size == operand.spec.size:
-            return place
-        return self.copied(place, operand.spec)
-
-    def copied(self, place: Place, spec: Spec) -> Place:
-        """Place of a copy."""
-        space = without_ones(spec.shape)
-        source = Operandum(place, aligned(place, spec.shape), None, spec.dtype)
-        own = self.fresh(spec, 0)
-        member = Member(own.owner, None, None, (source,), spec.dtype, contiguous(space))
-        self.join(member, space)
-        return own
 
     # --- operations -------------------------------------------------------------------------------
 
@@ -156,7 +124,8 @@ class _Fusion(Joining):
         body = scan_body(entry, scan)
         if body is None:
             return False
-        fused = fuse(body, self.supports, transposes=False)
+        slots = [variable.slot for variable in body.inputs]
+        fused = fuse(body, self.supports, carries=slots[: scan.carries])
         if any(isinstance(work, Called) for work in fused.work):
             return False
         count, border = scan.carries, scan.carries + scan.scanned
@@ -168,10 +137,11 @@ class _Fusion(Joining):
             self.order_of[slot] = order
         slots = [variable.slot for variable in entry.outputs]
         for slot, carry, variable in zip(slots, carries, entry.outputs, strict=False):
-            self.places[slot] = Place.owned(carry, variable.spec.shape)
+            self.see(slot, Place.owned(carry, variable.spec.shape))
         for variable in entry.outputs[count:]:
             self.own(variable.slot, variable.spec, order)
         reads = {place.owner for place in (*scanned, *outside)} | set(carries)
+        self.read(reads, order)
         given = scan.carries + scan.stacked
         self.work.append(
             Looped(
@@ -193,33 +163,13 @@ class _Fusion(Joining):
         )
         return True
 
-    def compact(self, operand: Operand, lead: int) -> Place:
-        """Place of an operand, or of a copy, whose slices along the first axes are in C order."""
-        place = self.places.get(operand.slot)
-        if place is None:
-            return self.whole(operand)
-        inner = operand.spec.shape[lead:]
-        if place.strides[lead:] == contiguous(inner):
-            return place
-        return self.copied(place, operand.spec)
-
-    def copied_operand(self, operand: Operand) -> Place:
-        """Place of a copy of an operand, in memory that is to be written over."""
-        space = without_ones(operand.spec.shape)
-        source = self.operand(operand, operand.spec.shape)
-        own = self.fresh(operand.spec, 0)
-        member = Member(own.owner, None, None, (source,), operand.spec.dtype, contiguous(space))
-        member.stores = True
-        self.join(member, space)
-        return own
-
     def is_lowered(self, entry: Entry) -> bool:
         """Whether loops can compute what an operation works on."""
         if len(entry.outputs) != 1 or entry.primitive.gives_tuple:
             return False
         for operand in (*entry.inputs, *entry.outputs):
             shape, dtype = operand.spec
-            if dtype.char not in _CODED or 0 in shape or not dtype.isnative:
+            if dtype.char not in CODED or 0 in shape or not dtype.isnative:
                 return False
         return True
 
@@ -247,7 +197,7 @@ class _Fusion(Joining):
             places = [x.place for x in operands if x.place and x.place.shape == shape]
             layouts = {p.strides for p in places if p.offset == 0 and p.axes is not None}
             if len(layouts) == 1 and len(places) > 0:
-                place = self.places[out.slot] = place._replace(strides=layouts.pop())
+                place = self.see(out.slot, place._replace(strides=layouts.pop()))
         space, strides = without_ones(shape), aligned(place, shape)
         self.join(Member(out.slot, entry, found, operands, out.spec.dtype, strides), space)
         return True
@@ -278,14 +228,14 @@ class _Fusion(Joining):
         place = self.places[operand.slot]
         seen = seen_through(form.read, place, self.specs[place.owner].size)
         if seen is not None:
-            self.places[out.slot] = seen
+            self.see(out.slot, seen)
             if operand.slot in self.numbers:
                 self.numbers[out.slot] = self.numbers[operand.slot]
             return True
         source = self.whole(operand)
         seen = seen_through(form.read, source, self.specs[source.owner].size)
         if seen is not None:
-            self.places[out.slot] = seen
+            self.see(out.slot, seen)
         return seen is not None
 
     def gather(self, entry: Entry, form: Gathered) -> bool:
@@ -369,10 +319,12 @@ class _Fusion(Joining):
     def put_together(self, entry: Entry, form: Pieces) -> bool:
         out = entry.outputs[0]
         shape, dtype = out.spec.shape, out.spec.dtype
-        whole = Place.owned(out.slot, shape)
+        over = None if form.base is None else self.overwritten(entry, form.base)
+        owner = out.slot if over is None else over
+        whole = Place.owned(owner, shape)
         regions: list[Place] = []
         indices: list[tuple[tuple[Operandum, ...], tuple[tuple[int, int], ...]]] = []
-        self.specs[out.slot] = out.spec
+        self.specs[owner] = out.spec
         for piece in form.pieces:
             if isinstance(piece.region, Indices):
                 part, picks, extents = self.indexed(entry, piece.region, whole)
@@ -384,29 +336,51 @@ class _Fusion(Joining):
                 return False
             regions.append(seen)
             indices.append(((), ()))
-        self.own(out.slot, out.spec, 0)
         earliest = 0
-        if form.base is not None:
-            base = self.operand(entry.inputs[form.base], shape)
-            space = without_ones(shape)
-            member = Member(out.slot, entry, None, (base,), dtype, contiguous(space), stores=True)
-            earliest = self.join(member, space, alone=True).order + 1
+        if over is not None:
+            # Whoever reads what was there before does so before
+            self.see(out.slot, whole)
+            self.rewritten.add(over)
+            earliest = max(self.read_by.get(over, -1), self.order_of[over]) + 1
+        else:
+            self.own(out.slot, out.spec, 0)
+            if form.base is not None:
+                base = self.operand(entry.inputs[form.base], shape)
+                space = without_ones(shape)
+                member = Member(owner, entry, None, (base,), dtype, contiguous(space), stores=True)
+                earliest = self.join(member, space, alone=True).order + 1
         filled = form.base is None and not form.covers
         for piece, region, (at, extents) in zip(form.pieces, regions, indices, strict=True):
             space = without_ones(region.shape)
             source = self.operand(entry.inputs[piece.position], region.shape)
             member = Member(
-                out.slot, entry, None, (source,), dtype, aligned(region, region.shape),
+                owner, entry, None, (source,), dtype, aligned(region, region.shape),
                 region.offset, reduces=piece.combine, stores=True, at=at, extents=extents,
             )  # fmt: skip
             group = self.join(member, space, earliest=earliest, alone=not form.covers)
             if filled:
-                group.fills.append((out.slot, 0))
+                group.fills.append((owner, 0))
                 filled = False
             if not form.covers:
                 earliest = group.order + 1
-            self.order_of[out.slot] = max(self.order_of[out.slot], group.order)
+            self.order_of[owner] = max(self.order_of[owner], group.order)
         return True
+
+    def overwritten(self, entry: Entry, base: int) -> int | None:
+        """Memory of what an update begins as, if nobody needs that any more; else None."""
+        operand, spec = entry.inputs[base], entry.outputs[0].spec
+        place = self.places.get(operand.slot)
+        if place is None or not place.is_whole or self.specs[place.owner] != spec:
+            return None
+        owner = place.owner
+        is_ours = owner in self.writable or isinstance(
+            self.work[self.order_of[owner]] if self.order_of[owner] >= 0 else None,
+            Group | Multiplied | Looped,
+        )
+        if not is_ours or self.needed[owner] > entry.position:
+            return None
+        others = [self.places.get(x.slot) for i, x in enumerate(entry.inputs) if i != base]
+        return None if any(p is not None and p.owner == owner for p in others) else owner
 
     def multiply(self, entry: Entry) -> bool:
         a, b = entry.inputs
@@ -426,6 +400,7 @@ class _Fusion(Joining):
         order = len(self.work)
         reads = {place.owner for place in places}
         self.own(out.slot, out.spec, order)
+        self.read(reads, order)
         self.work.append(Multiplied(order, out.slot, entry, places[0], places[1], reads))
         return True
 
@@ -440,6 +415,7 @@ class _Fusion(Joining):
             operands.append(place)
             reads.add(place.owner)
         order = len(self.work)
+        self.read(reads, order)
         for variable in entry.outputs:
             self.own(variable.slot, variable.spec, order)
         self.work.append(Called(order, entry, tuple(operands), reads))
@@ -458,23 +434,21 @@ class _Fusion(Joining):
             elif isinstance(work, Looped):
                 computed.update(work.written)
         outputs: list[Place] = []
-        for output in self.tape.outputs:
+        for number, output in enumerate(self.tape.outputs):
             if output.slot not in self.places:
                 self.whole(output)
             place = self.places[output.slot]
             size = self.specs[place.owner].size
             fits = place.is_whole or (self.transposes and place.axes is not None)
             fits = fits and size == output.spec.size
-            fits = fits and place.owner in computed and place.owner not in taken
+            stays = self.writable[number : number + 1] == [place.owner]
+            fits = fits and (stays or place.owner in computed) and place.owner not in taken
+            fits = fits and (stays or place.owner not in self.writable)
             if not fits and output.spec.size and self.can_copy(output.spec):
                 place = self.copied(place, output.spec)
             taken.add(place.owner)
             outputs.append(place)
         return outputs
-
-    def can_copy(self, spec: Spec) -> bool:
-        """Whether loops can copy values of a dtype."""
-        return spec.dtype.char in _CODED and spec.dtype.isnative
 
 
 def _is_matrix(place: Place) -> bool:

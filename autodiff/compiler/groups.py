@@ -218,7 +218,9 @@ class Fused:
     constants : dict of int to array
         Owners that are known: the tape's constants, and places to pick at.
     outputs : list of Place
-        Whole, of memory that no other output has.
+        Each fills memory that no other output has.
+    rewritten : set of int
+        Owners that hold one value and later another.
     """
 
     tape: Tape
@@ -227,6 +229,7 @@ class Fused:
     specs: dict[int, Spec]
     constants: dict[int, Any]
     outputs: list[Place]
+    rewritten: set[int]
     next_slot: int
 
     def fresh(self, spec: Spec) -> int:

@@ -39,6 +39,12 @@ class Joining:
         By owner.
     order_of : dict of int to int
         By owner the last piece of work that writes to it; -1 for what is given.
+    last_use : dict of int to float
+        By slot the position of the last operation that needs it; infinite for outputs.
+    needed : dict of int to float
+        By owner the last use of any value that lies in it, as far as there are any yet.
+    read_by : dict of int to int
+        By owner the last piece of work that reads it.
     next_slot : int
     """
 
@@ -47,15 +53,29 @@ class Joining:
         self.places: dict[int, Place] = {}
         self.specs: dict[int, Spec] = {}
         self.order_of: dict[int, int] = {}
+        self.last_use: dict[int, float] = {}
+        self.needed: dict[int, float] = {}
+        self.read_by: dict[int, int] = {}
         self.next_slot = slots
         self._spaces: dict[Shape, list[Group]] = {}
 
     def own(self, slot: int, spec: Spec, order: int) -> Place:
         """Give a value memory of its own."""
-        place = self.places[slot] = Place.owned(slot, spec.shape)
         self.specs[slot] = spec
         self.order_of[slot] = order
+        return self.see(slot, Place.owned(slot, spec.shape))
+
+    def see(self, slot: int, place: Place) -> Place:
+        """Say where a value lies."""
+        self.places[slot] = place
+        last = self.last_use.get(slot, -1)
+        self.needed[place.owner] = max(self.needed.get(place.owner, -1), last)
         return place
+
+    def read(self, owners: set[int], order: int) -> None:
+        """Note that a piece of work reads memory."""
+        for owner in owners:
+            self.read_by[owner] = max(self.read_by.get(owner, -1), order)
 
     def fresh(self, spec: Spec, order: int) -> Place:
         """Memory that is no value of the tape."""
@@ -87,6 +107,7 @@ class Joining:
             self._spaces.setdefault(space, []).append(group)
             self.enter(group, member)
         group.reads |= reads
+        self.read(reads, group.order)
         self.order_of[member.slot] = max(group.order, self.order_of[member.slot])
         return group
 

@@ -61,7 +61,9 @@ def _loop(work: Looped, fused: Fused) -> list[Step]:
     carried, rest = body.outputs[:count], body.outputs[count:]
     for place, total in zip(rest[len(work.stacked) :], work.summed, strict=True):
         inside.append(_element_by_element(place.owner, ~total, body.specs[place.owner], "add"))
-    for place, carry in zip(carried, work.carries, strict=True):
+    for place, carry, given in zip(carried, work.carries, work.inputs, strict=False):
+        if place.owner == given:
+            continue  # written where it lies, or not at all
         inside.append(_element_by_element(place.owner, ~carry, body.specs[place.owner]))
 
     def binding(slot: int) -> _Bound:

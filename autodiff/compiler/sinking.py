@@ -46,7 +46,7 @@ def kept_and_sunk(fused: Fused) -> tuple[set[int], Sunk]:
     # In the order of the program, so that the cost of one counts what it is computed of
     for slot in sorted(readers.keys() & homes.keys() - fixed, key=lambda s: homes[s][0].order):
         home, member = homes[slot]
-        needed = _needed(home, member, kept, sunk)
+        needed = _needed(home, member, kept, sunk, fused.rewritten)
         if needed is None or not _fit(home, member, readers[slot]):
             continue
         if cost_of(home, member, kept - {slot}, sunk) <= _CHEAP:
@@ -58,7 +58,9 @@ def kept_and_sunk(fused: Fused) -> tuple[set[int], Sunk]:
     return kept, sunk
 
 
-def _needed(home: Group, member: Member, kept: set[int], sunk: Sunk) -> list[Member] | None:
+def _needed(
+    home: Group, member: Member, kept: set[int], sunk: Sunk, rewritten: set[int]
+) -> list[Member] | None:
     """Operations of a group that computing one of them again takes; None where it cannot be."""
     found: dict[int, Member] = {}
     waiting = [member]
@@ -71,7 +73,7 @@ def _needed(home: Group, member: Member, kept: set[int], sunk: Sunk) -> list[Mem
             if operand.place is None:
                 continue
             owner = operand.place.owner
-            if operand.picks or owner in home.partial:
+            if operand.picks or owner in home.partial or owner in rewritten:
                 return None
             if owner in home.made and owner not in kept and owner not in sunk:
                 waiting.append(home.made[owner])
