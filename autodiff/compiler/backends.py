@@ -144,7 +144,8 @@ def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
     build = _build_of("numpy")
     assert build is not None
     runner = _built(build, tape)
-    if find_spec(BACKENDS["llvm"][1] or "") is None:
+    needed = BACKENDS["llvm"][1]
+    if needed is not None and find_spec(needed) is None:
         return runner
 
     waiting = [tape]
