@@ -132,3 +132,32 @@ def test_nothing_hangs_at_exit() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[0. 0.]"
     assert not done.stderr
+
+
+def long_program(x: Any) -> Any:
+    for _ in range(backends.LONG // 2 + 1):
+        x = np.sin(x) * 1.01
+    return x
+
+
+def test_a_long_program_is_evaluated_until_native_code_is_there(native: dict[str, Any]) -> None:
+    compiled = ad.compile(long_program)
+    np.testing.assert_allclose(compiled(X), long_program(X))
+    native["go"].set()
+    backends.finish()
+    np.testing.assert_allclose(compiled(X), long_program(X))
+    assert native["runs"] == 1
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_long_program_becomes_one_of_numpy_where_there_is_none(
+    native: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "_said", set())
+    native["error"] = ValueError("no such instruction")
+    native["go"].set()
+    compiled = ad.compile(long_program)
+    np.testing.assert_allclose(compiled(X), long_program(X))
+    backends.finish()
+    np.testing.assert_allclose(compiled(X), long_program(X))
+    assert "sin(" in compiled.lower(X).source

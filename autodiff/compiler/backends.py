@@ -20,7 +20,16 @@ from autodiff.compiler import passes
 from autodiff.core.arrays import copied, has_memory, owns_memory
 from autodiff.tape.ir import Tape
 
-__all__ = ["BACKENDS", "Runner", "check_backend", "finish", "optimized", "replayed", "start"]
+__all__ = [
+    "BACKENDS",
+    "LONG",
+    "Runner",
+    "check_backend",
+    "finish",
+    "optimized",
+    "replayed",
+    "start",
+]
 
 Runner = Callable[..., tuple[Any, ...]]
 Build = Callable[[Tape], Runner]
@@ -102,6 +111,9 @@ def optimized(tape: Tape, reassociate: bool) -> Tape:
         return tape
 
 
+LONG = 1_000
+"""Operations of a tape that is evaluated as it is until native code is there."""
+
 _said: set[str] = set()
 
 
@@ -143,9 +155,11 @@ def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
         return _built(build, tape)
     build = _build_of("numpy")
     assert build is not None
-    runner = _built(build, tape)
     needed = BACKENDS["llvm"][1]
-    if needed is not None and find_spec(needed) is None:
+    alone = needed is not None and find_spec(needed) is None
+    # A NumPy program of a long tape takes longer to make than it would save until it is replaced
+    runner = replayed(tape) if len(tape) > LONG and not alone else _built(build, tape)
+    if alone:
         return runner
 
     waiting = [tape]
@@ -196,6 +210,9 @@ class _Worker:
                     switch(build(tape))
             except Exception as error:
                 _say("native code could not be made", error, "the NumPy program goes on running")
+                second = _build_of("numpy")
+                if len(tape) > LONG and second is not None:
+                    switch(_built(second, tape))
 
     def _stop(self) -> None:
         """Drop what waits, at the interpreter's exit; what is being built is waited for briefly."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from autodiff.compiler.backends import Runner, optimized, start
+from autodiff.compiler.backends import LONG, Runner, optimized, start
 from autodiff.core.dispatch import Box, concrete
 from autodiff.tape.entries import Guard, Variable, same_path
 from autodiff.tape.ir import Tape
@@ -77,7 +77,8 @@ class Path:
             (_answer(guard), guard, given, place) for guard, given, place in self.guards
         ]
         flat = Tape(recorded.entries, recorded.inputs, outputs)
-        self.flat = flat.pruned()
+        # Of a long tape the passes alone leave out what nothing needs: twice takes too long
+        self.flat = flat if len(flat) > LONG else flat.pruned()
         self.tape = optimized(self.flat, options.reassociate)
         self.native: Any = None
         self.lock = threading.Lock()
