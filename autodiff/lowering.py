@@ -3,9 +3,9 @@
 Elementwise primitives are compiled by running their function on symbols; ``lower=`` gives another
 function of numbers where that one is not made of NumPy's elementary functions. Any other primitive
 gives a function of the `Lowering` at hand, which returns a form: a view (`Viewed`), elements at
-indices (`Gathered`), a reduction (`Reduced`), an output put together of inputs (`Pieces`), each
-element by itself (`Pointwise`), or NumPy's functions that it is composed of (`Composed`). What says
-nothing is called as it is.
+indices (`Gathered`), a reduction (`Reduced`), an output put together of inputs (`Pieces`), matrix
+products (`Multiplied`), each element by itself (`Pointwise`), or NumPy's functions that it is
+composed of (`Composed`). What says nothing is called as it is.
 
 Examples
 --------
@@ -28,6 +28,7 @@ from autodiff.ops.lowered import (
     Gathered,
     Indices,
     Lowering,
+    Multiplied,
     Piece,
     Pieces,
     Pointwise,
@@ -43,6 +44,7 @@ __all__ = [
     "Gathered",
     "Indices",
     "Lowering",
+    "Multiplied",
     "Piece",
     "Pieces",
     "Pointwise",

@@ -33,6 +33,7 @@ from autodiff.compiler.places import (
     without_ones,
 )
 from autodiff.core.spec import Shape
+from autodiff.ops import lowered
 from autodiff.ops.lowered import Form, Gathered, Indices, Pieces, Pointwise, Reduced, Viewed
 from autodiff.tape.entries import Constant, Entry
 from autodiff.tape.ir import Tape
@@ -102,15 +103,11 @@ class _Fusion(Operands):
             self.next_slot,
         )
 
-    # --- values -----------------------------------------------------------------------------------
-
     # --- operations -------------------------------------------------------------------------------
 
     def add(self, entry: Entry) -> None:
         form = form_of(entry) if self.is_lowered(entry) else None
         if form is not None and self.add_form(entry, form):
-            return
-        if entry.primitive.name == "matmul" and self.multiply(entry):
             return
         if isinstance(entry.primitive, Scan) and self.loop(entry, entry.primitive):
             return
@@ -182,6 +179,8 @@ class _Fusion(Operands):
             return self.gather(entry, form)
         if isinstance(form, Reduced):
             return self.reduce(entry, form)
+        if isinstance(form, lowered.Multiplied):
+            return self.multiply(entry)
         return isinstance(form, Pieces) and self.put_together(entry, form)
 
     def pointwise(self, entry: Entry, form: Pointwise) -> bool:
@@ -385,7 +384,7 @@ class _Fusion(Operands):
     def multiply(self, entry: Entry) -> bool:
         a, b = entry.inputs
         out = entry.outputs[0]
-        if out.spec.dtype.char not in "fd" or not (a.spec.size and b.spec.size):
+        if out.spec.dtype.char not in "fd":
             return False
         if a.spec.dtype != out.spec.dtype or b.spec.dtype != out.spec.dtype:
             return False

@@ -22,6 +22,7 @@ __all__ = [
     "Gathered",
     "Indices",
     "Lowering",
+    "Multiplied",
     "Piece",
     "Pieces",
     "Pointwise",
@@ -143,7 +144,11 @@ class Composed(NamedTuple):
     function: Callable[..., Any]
 
 
-Form = Pointwise | Viewed | Gathered | Reduced | Pieces | Composed
+class Multiplied(NamedTuple):
+    """Product of two stacks of matrices, with NumPy's rules for vectors and broadcasting."""
+
+
+Form = Pointwise | Viewed | Gathered | Reduced | Pieces | Multiplied | Composed
 
 
 def at_index(key: Any) -> Callable[[Any], Any]:

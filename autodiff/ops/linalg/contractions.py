@@ -15,6 +15,7 @@ from autodiff.core.spec import Spec, normalize_axes, spec_of
 from autodiff.ops.index import getitem, setitem
 from autodiff.ops.linalg.contracted import einsum_pattern, matmul_map, matmul_pattern
 from autodiff.ops.linalg.pairwise import einsum_as_products
+from autodiff.ops.lowered import Multiplied
 from autodiff.ops.operands import operand
 from autodiff.ops.protocol import UFUNCS, implements, refuse_keywords
 from autodiff.ops.reduce import sum as sum_over
@@ -129,6 +130,7 @@ _matrix_pairs = cases(
     sample=_matrix_pairs,
     local=matmul_map,
     pattern=matmul_pattern,
+    lower=lambda operation: Multiplied(),
 )
 def matmul(x: Any, y: Any) -> Any:
     """Matrix product, with NumPy's rules for vectors and stacks of matrices."""
