@@ -12,11 +12,17 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["PATIENT", "go_on", "slow_down"]
+__all__ = ["PATIENT", "go_on", "slow_down", "slowed_for"]
 
 PATIENT = 50_000
 """New objects after which the collector looks again, while it is slowed down."""
+
+
+_LARGE = 1_000
+"""Operations from which on collecting garbage takes longer than it is worth."""
 
 
 class _Pace:
@@ -66,3 +72,14 @@ def go_on() -> None:
         _Pace.holders -= 1
         if not _Pace.holders and gc.get_threshold() == _Pace.raised:
             gc.set_threshold(*_Pace.former)
+
+
+@contextmanager
+def slowed_for(operations: int) -> Iterator[None]:
+    """Let the collector wait longer while a program of so many operations is worked on."""
+    slows = operations >= _LARGE and slow_down()
+    try:
+        yield
+    finally:
+        if slows:
+            go_on()

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from autodiff.compiler import passes
-from autodiff.core.arrays import copied, has_memory, owns_memory
+from autodiff.compiler.replaying import Runner, replayed
 from autodiff.tape.ir import Tape
 
 __all__ = [
@@ -31,32 +31,7 @@ __all__ = [
     "start",
 ]
 
-Runner = Callable[..., tuple[Any, ...]]
 Build = Callable[[Tape], Runner]
-
-
-def replayed(tape: Tape) -> Runner:
-    """Runner that evaluates a tape operation by operation."""
-    slots = [output.slot for output in tape.outputs]
-    kept = {output.slot for output in tape.outputs} - {
-        variable.slot for entry in tape.entries for variable in entry.outputs
-    }
-
-    def run(*values: Any) -> tuple[Any, ...]:
-        memory = tape.replay(values)
-        given: set[int] = set()
-        return tuple([_fresh(memory[slot], slot in kept, given) for slot in slots])
-
-    return run
-
-
-def _fresh(value: Any, shared: bool, given: set[int]) -> Any:
-    """Array that nobody else sees the memory of."""
-    if has_memory(value):
-        if shared or id(value) in given or not owns_memory(value):
-            value = copied(value)
-        given.add(id(value))
-    return value
 
 
 BACKENDS: dict[str, tuple[str, str | None]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.scan.operation import Scan
 
-__all__ = ["decomposed", "form_of", "scan_body", "simplified"]
+__all__ = ["form_of", "prepared", "scan_body", "simplified"]
 
 
 def form_of(entry: Entry) -> Form | None:
@@ -38,44 +37,33 @@ def form_of(entry: Entry) -> Form | None:
     return None
 
 
-def decomposed(tape: Tape, is_known: Callable[[Entry], bool]) -> Tape:
-    """Put simpler operations in the place of those that are composed of them.
-
-    Parameters
-    ----------
-    tape : Tape
-    is_known : function of an entry
-        Whether there is code for it as it stands.
-
-    Returns
-    -------
-    Tape
-        The same one, if nothing is composed.
-    """
-    bodies: dict[Any, Tape | None] = {}
-
-    def rule(
-        entry: Entry, operands: tuple[int, ...], place: Place, builder: TapeBuilder
-    ) -> tuple[int, ...] | None:
-        if is_known(entry) or len(entry.outputs) != 1:
-            return None
-        key = entry.key()
-        if key not in bodies:
-            bodies[key] = _body(entry)
-        body = bodies[key]
-        return None if body is None else _copied(body, operands, builder)
-
-    composed = [entry for entry in tape.entries if not is_known(entry)]
-    return rewrite(tape, rule) if composed else tape
+def prepared(tape: Tape) -> Tape:
+    """Tape of simple operations, with what those have in common done once."""
+    return simplified(optimized(simplified(tape)))
 
 
 def simplified(tape: Tape) -> Tape:
     """Tape whose operations are not composed of others, as far as they can be taken apart."""
+    bodies: dict[Any, Tape | None] = {}
+
+    def body_of(entry: Entry) -> Tape | None:
+        if _is_simple(entry) or len(entry.outputs) != 1:
+            return None
+        key = entry.key()
+        if key not in bodies:
+            bodies[key] = _body(entry)
+        return bodies[key]
+
+    def rule(
+        entry: Entry, operands: tuple[int, ...], place: Place, builder: TapeBuilder
+    ) -> tuple[int, ...] | None:
+        body = body_of(entry)
+        return None if body is None else _copied(body, operands, builder)
+
     for _ in range(_ROUNDS):
-        changed = decomposed(tape, _is_simple)
-        if changed is tape:
+        if all(body_of(entry) is None for entry in tape.entries):
             break
-        tape = changed
+        tape = rewrite(tape, rule)
     return tape
 
 
@@ -100,7 +88,7 @@ def scan_body(entry: Entry, scan: Scan) -> Tape | None:
         return None
     wanted = [variable.spec for variable in entry.outputs[: scan.carries]]
     given = [output.spec for output in body.outputs[: scan.carries]]
-    return simplified(optimized(simplified(body))) if wanted == given else None
+    return prepared(body) if wanted == given else None
 
 
 def _body(entry: Entry) -> Tape | None:

@@ -82,11 +82,12 @@ class Compiled(Generic[P, R]):
         """Run the program for these arguments; record it where there is none."""
         if not keywords and not modes.open and not self._statics:
             form: list[Any] = []
+            arg: Any
             for arg in args:
                 kind = type(arg)
                 if kind is ARRAY:
-                    form.append(arg.shape)  # type: ignore[attr-defined]
-                    form.append(arg.dtype)  # type: ignore[attr-defined]
+                    form.append(arg.shape)
+                    form.append(arg.dtype)
                     form.append(layout(arg))
                 elif kind in SIMPLE:
                     form.append(kind)

@@ -24,7 +24,7 @@ from autodiff.compiler.groups import (
     Multiplied,
     Operandum,
 )
-from autodiff.compiler.operands import CODED, Operands
+from autodiff.compiler.operands import Operands
 from autodiff.compiler.places import (
     Place,
     aligned,
@@ -54,7 +54,7 @@ def fuse(
     Parameters
     ----------
     tape : Tape
-        Without operations that are composed of others (`forms.decomposed`).
+        Without operations that are composed of others (`forms.prepared`).
     supports : function of the name and dtype of a scalar operation
         Whether there is code for it.
     carries : sequence of int, optional
@@ -164,11 +164,8 @@ class _Fusion(Operands):
         """Whether loops can compute what an operation works on."""
         if len(entry.outputs) != 1 or entry.primitive.gives_tuple:
             return False
-        for operand in (*entry.inputs, *entry.outputs):
-            shape, dtype = operand.spec
-            if dtype.char not in CODED or 0 in shape or not dtype.isnative:
-                return False
-        return True
+        values = (*entry.inputs, *entry.outputs)
+        return all(self.can_copy(value.spec) and 0 not in value.spec.shape for value in values)
 
     def add_form(self, entry: Entry, form: Form) -> bool:
         if isinstance(form, Pointwise):

@@ -11,7 +11,7 @@ infinities and signs of zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -31,6 +31,7 @@ __all__ = [
     "Stage",
     "Step",
     "Store",
+    "readdressed",
 ]
 
 Role = Literal["input", "output", "constant", "temporary"]
@@ -245,6 +246,36 @@ class Loop(NamedTuple):
 
 
 Step = Nest | Product | Loop
+
+
+def readdressed(
+    step: Step, access: Callable[[Access], Access], matrix: Callable[[Matrix], Matrix]
+) -> Step:
+    """Step that works on other memory: with other accesses, and other matrices.
+
+    Every node and store is made anew, which is most of what there is to do for a long program: by
+    the classes themselves, because that takes half the time of replacing fields.
+    """
+    if isinstance(step, Product):
+        return step._replace(a=matrix(step.a), b=matrix(step.b), out=matrix(step.out))
+    if isinstance(step, Loop):
+        inside = [readdressed(inner, access, matrix) for inner in step.steps]
+        return step._replace(steps=tuple(inside))
+    stages = [
+        Stage(
+            stage.inner,
+            tuple(
+                [
+                    Node(n.op, n.args, n.dtype, access(n.detail)) if n.op == "load" else n
+                    for n in stage.nodes
+                ]
+            ),
+            tuple([Store(access(s.access), s.node, s.combine, s.args) for s in stage.stores]),
+            stage.reductions,
+        )
+        for stage in step.stages
+    ]
+    return Nest(step.outer, tuple(stages), step.title)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ _MANY = 64
 _NUMBERS_AND_TEXTS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 
-class Lifting:
+class Lifting(ABC):
     """What is looked at on the way from a function to all that it reads; see `outside`.
 
     Parameters
@@ -70,9 +71,9 @@ class Lifting:
         self._globals: dict[int, Globals] = {}
         self.generators: list[tuple[str, Any]] = []
 
+    @abstractmethod
     def lift(self, value: Any, expression: str, path: str) -> Any:
         """Return what stands for a value; `expression` reads it again, `path` names it."""
-        raise NotImplementedError
 
     def changes(self) -> list[str]:
         """Name what the function changed outside of itself: containers, attributes, variables."""

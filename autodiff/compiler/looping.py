@@ -15,7 +15,17 @@ from typing import NamedTuple
 
 from autodiff.compiler.emission import Sunk, crossing, filling, nest_of, product_of
 from autodiff.compiler.groups import Called, Fused, Looped, Multiplied, Work
-from autodiff.compiler.kernels import Access, Loop, Matrix, Nest, Node, Product, Stage, Step, Store
+from autodiff.compiler.kernels import (
+    Access,
+    Loop,
+    Matrix,
+    Nest,
+    Node,
+    Stage,
+    Step,
+    Store,
+    readdressed,
+)
 from autodiff.compiler.sinking import kept_and_sunk
 from autodiff.core.spec import Spec
 
@@ -155,28 +165,7 @@ def mapped(step: Step, change: Callable[[int], Moved]) -> Step:
         owner, base, advance = change(m.buffer)
         return m._replace(buffer=owner, offset=m.offset + base, advance=(*advance, *m.advance))
 
-    if isinstance(step, Product):
-        return step._replace(a=matrix(step.a), b=matrix(step.b), out=matrix(step.out))
-    if isinstance(step, Loop):
-        return step._replace(steps=tuple([mapped(inner, change) for inner in step.steps]))
-    return step._replace(
-        stages=tuple(
-            [
-                stage._replace(
-                    nodes=tuple(
-                        [
-                            Node(n.op, n.args, n.dtype, access(n.detail)) if n.op == "load" else n
-                            for n in stage.nodes
-                        ]
-                    ),
-                    stores=tuple(
-                        [Store(access(s.access), s.node, s.combine, s.args) for s in stage.stores]
-                    ),
-                )
-                for stage in step.stages
-            ]
-        )
-    )
+    return readdressed(step, access, matrix)
 
 
 def _element_by_element(source: int, target: int, spec: Spec, combine: str | None = None) -> Nest:

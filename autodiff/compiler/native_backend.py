@@ -11,17 +11,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autodiff.collecting import go_on, slow_down
-from autodiff.compiler.forms import simplified
+from autodiff.collecting import slowed_for
+from autodiff.compiler.forms import prepared
 from autodiff.compiler.fusion import fuse
 from autodiff.compiler.groups import Called, Fused, Group
 from autodiff.compiler.kernels import Kernels
 from autodiff.compiler.llvm import compile_kernels, supports
-from autodiff.compiler.passes import optimized
+from autodiff.compiler.memory import aligned_memory
 from autodiff.compiler.passes.rolling import rolled
 from autodiff.compiler.places import Place
 from autodiff.compiler.pools import LARGE, Pool, take
 from autodiff.compiler.pricing import KernelCost, kernel_costs
+from autodiff.compiler.replaying import Runner, replayed
 from autodiff.compiler.segments import Segment, segments_of
 from autodiff.core.arrays import scalar_form, zeros
 from autodiff.core.spec import Spec
@@ -37,9 +38,6 @@ WRITTEN_OUT = 256
 
 _MOST = 2000
 """Operations up to which a program is written out for the sake of loops that would be called."""
-
-_LARGE = 1000
-"""Operations from which collecting garbage takes longer than it is worth."""
 
 
 class Native(Protocol):
@@ -81,7 +79,7 @@ class NativeRunner:
         segments: list[Segment | Called],
         source: str,
         natives: list[Native],
-        run: Callable[..., tuple[Any, ...]],
+        run: Runner,
     ) -> None:
         self.tape = tape
         self.fused = fused
@@ -160,24 +158,20 @@ def built(
     compile_kernels : function of kernels and the numbers of inputs that are Python numbers
     supports : function of the name and dtype of a scalar operation
     """
-    patient = len(tape) >= _LARGE and slow_down()
-    try:
+    with slowed_for(len(tape)):
         return _built(tape, compile_kernels, supports)
-    finally:
-        if patient:
-            go_on()
 
 
 def _built(
     tape: Tape, compile_kernels: Compile, supports: Callable[[str, np.dtype[Any]], bool]
 ) -> NativeRunner:
     short = rolled(tape, least=WRITTEN_OUT)
-    fused = _fused(short, supports)
+    fused = fuse(prepared(short), supports)
     if len(short) < len(tape) < _MOST and any(
         isinstance(work, Called) and type(work.entry.primitive) is Scan for work in fused.work
     ):
         # A loop with calls in it runs in Python; written out, what is between them is native
-        fused = _fused(tape, supports)
+        fused = fuse(prepared(tape), supports)
     segments = segments_of(fused)
     natives: list[Native] = []
     for segment in segments:
@@ -188,11 +182,6 @@ def _built(
     namespace = dict(names)
     exec(compile(source, "<compiled program>", "exec"), namespace)
     return NativeRunner(tape, fused, segments, source, natives, namespace["run"])
-
-
-def _fused(tape: Tape, supports: Callable[[str, np.dtype[Any]], bool]) -> Fused:
-    # What operations are composed of has much in common: it is looked through once more
-    return fuse(simplified(optimized(simplified(tape))), supports)
 
 
 class Workspaces:
@@ -207,15 +196,11 @@ class Workspaces:
         try:
             return self.idle.pop()
         except IndexError:
-            memory = np.empty(self.size + 64, np.uint8)
-            start = -memory.__array_interface__["data"][0] % 64
-            return memory[start : start + self.size]
+            return aligned_memory(self.size)
 
 
 class _Writer:
     """Writes the Python code around native functions."""
-
-    backend = "llvm"
 
     def __init__(
         self,
@@ -250,7 +235,7 @@ class _Writer:
     def written(self) -> tuple[str, dict[str, Any]]:
         """Source, and what it names."""
         arguments = [f"v{variable.slot}" for variable in self.tape.inputs]
-        self.names["again"] = _again(self.tape)
+        self.names["again"] = replayed(self.tape)  # it raises what the eager program would
         for segment in self.segments:
             if isinstance(segment, Called):
                 self.call(segment)
@@ -270,7 +255,7 @@ class _Writer:
     def value(self, slot: int) -> str:
         """Value of an owner as native code takes it: compact, and a number where it has no axes."""
         if slot in self.fused.constants:
-            return self.name("c", _compact(self.fused.constants[slot]))
+            return self.name("c", np.ascontiguousarray(self.fused.constants[slot]))
         spec = self.fused.specs[slot]
         if slot not in self.ready:
             self.ready.add(slot)
@@ -292,7 +277,8 @@ class _Writer:
             for slot in segment.inputs
         ]
         constants = [
-            self.name("c", _compact(self.fused.constants[slot])) for slot in segment.constants
+            self.name("c", np.ascontiguousarray(self.fused.constants[slot]))
+            for slot in segment.constants
         ]
         for slot in segment.outputs:
             if slot not in self.boxed:
@@ -372,11 +358,6 @@ class _Writer:
         return text if spec.shape else f"scalar({text})"
 
 
-def _compact(value: Any) -> Any:
-    """Array of a constant, as native code reads it."""
-    return np.ascontiguousarray(value)
-
-
 def _view(owner: Any, shape: Any, offset: int, strides: Any, dtype: np.dtype[Any]) -> Any:
     """Part of an array by its elements' places."""
     flat = owner.reshape(-1)
@@ -391,13 +372,3 @@ def _settled(value: Any, spec: Spec, copy: bool = False) -> Any:
     shared = copy or getattr(value, "base", None) is not None
     array = np.array(value, order="C", copy=True) if shared else np.ascontiguousarray(value)
     return array.reshape(spec.shape)
-
-
-def _again(tape: Tape) -> Callable[..., tuple[Any, ...]]:
-    """Evaluate a tape as the eager program would, which raises what that would raise."""
-
-    def again(*values: Any) -> tuple[Any, ...]:
-        memory = tape.replay(values)
-        return tuple([memory[output.slot] for output in tape.outputs])
-
-    return again

@@ -75,11 +75,19 @@ class Operands(Joining):
 
     def copied(self, place: Place, spec: Spec) -> Place:
         """Place of a copy."""
+        return self._copy(Operandum(place, aligned(place, spec.shape), None, spec.dtype), spec)
+
+    def copied_operand(self, operand: Operand) -> Place:
+        """Place of a copy of an operand, in memory that is to be written over."""
+        return self._copy(self.operand(operand, operand.spec.shape), operand.spec, stores=True)
+
+    def _copy(self, source: Operandum, spec: Spec, *, stores: bool = False) -> Place:
         space = without_ones(spec.shape)
-        source = Operandum(place, aligned(place, spec.shape), None, spec.dtype)
         own = self.fresh(spec, 0)
-        member = Member(own.owner, None, None, (source,), spec.dtype, contiguous(space))
-        self.join(member, space)
+        strides = contiguous(space)
+        self.join(
+            Member(own.owner, None, None, (source,), spec.dtype, strides, stores=stores), space
+        )
         return own
 
     def compact(self, operand: Operand, lead: int) -> Place:
@@ -91,16 +99,6 @@ class Operands(Joining):
         if place.strides[lead:] == contiguous(inner):
             return place
         return self.copied(place, operand.spec)
-
-    def copied_operand(self, operand: Operand) -> Place:
-        """Place of a copy of an operand, in memory that is to be written over."""
-        space = without_ones(operand.spec.shape)
-        source = self.operand(operand, operand.spec.shape)
-        own = self.fresh(operand.spec, 0)
-        member = Member(own.owner, None, None, (source,), operand.spec.dtype, contiguous(space))
-        member.stores = True
-        self.join(member, space)
-        return own
 
     def can_copy(self, spec: Spec) -> bool:
         """Whether loops can copy values of a dtype."""

@@ -173,6 +173,7 @@ class Lifted(LiftingObjects):
         return self._watched(path, value, kept, lambda which: items_of(vars(which)))
 
     def _cells(self, value: FunctionType, one: FunctionType, var: str, path: str) -> None:
+        cells: tuple[CellType, ...] = one.__closure__ or ()
         for i, (name, cell) in enumerate(
             zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
         ):
@@ -181,7 +182,7 @@ class Lifted(LiftingObjects):
             except ValueError:
                 continue  # is filled later, by the function itself
             found = self.lift(content, f"{var}.__closure__[{i}].cell_contents", name)
-            target: CellType = (value if self.frozen else one).__closure__[i]  # type: ignore[index]
+            target = cell if self.frozen else cells[i]
             if not self.frozen:
                 target.cell_contents = found
             self.watched.add(f"{name}, a variable outside of it", target, content_of)

@@ -13,7 +13,7 @@ from typing import Any
 
 from autodiff.compiler.emission import Sunk
 from autodiff.compiler.groups import Called, Fused, Group, Looped, Multiplied, Work
-from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
+from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Role, Step
 from autodiff.compiler.looping import Moved, mapped, work_steps
 from autodiff.compiler.sinking import kept_and_sunk
 from autodiff.core.spec import Spec
@@ -33,8 +33,6 @@ class Segment:
     kernels : Kernels
     inputs, outputs, constants : list of int
         Owners, in the order of the call.
-    first : set of int
-        Outputs that no segment before it has written a part of.
     """
 
     kernels: Kernels
@@ -111,11 +109,12 @@ def _segment(
     places, size = _laid_out(steps, temporaries, fused.specs, written, used)
     buffers: list[Buffer] = []
     numbers: dict[int, int] = {}
-    for role, slots in (("input", inputs), ("constant", constants), ("output", outputs)):
+    roles: dict[Role, list[int]] = {"input": inputs, "constant": constants, "output": outputs}
+    for role, slots in roles.items():
         for place, slot in enumerate(slots):
             numbers[slot] = len(buffers)
             spec = fused.specs[slot]
-            buffers.append(Buffer(spec.dtype, spec.size, role, place))  # type: ignore[arg-type]
+            buffers.append(Buffer(spec.dtype, spec.size, role, place))
     for slot in temporaries:
         numbers[slot] = len(buffers)
         spec = fused.specs[slot]

@@ -13,13 +13,12 @@ from typing import NamedTuple
 from autodiff.compiler.kernels import (
     Access,
     Buffer,
+    Loop,
     Matrix,
     Nest,
-    Node,
-    Product,
     Stage,
     Step,
-    Store,
+    readdressed,
 )
 
 __all__ = ["Alike", "alike", "content"]
@@ -68,27 +67,8 @@ def alike(steps: Sequence[Step], buffers: Sequence[Buffer]) -> Alike:
 
     found: list[Step] = []
     for step in steps:
-        if isinstance(step, Product):
-            found.append(
-                step._replace(a=matrix(step.a), b=matrix(step.b), out=matrix(step.out), title="")
-            )
-            continue
-        assert isinstance(step, Nest)
-        stages = [
-            stage._replace(
-                nodes=tuple(
-                    [
-                        Node(n.op, n.args, n.dtype, access(n.detail)) if n.op == "load" else n
-                        for n in stage.nodes
-                    ]
-                ),
-                stores=tuple(
-                    [Store(access(s.access), s.node, s.combine, s.args) for s in stage.stores]
-                ),
-            )
-            for stage in step.stages
-        ]
-        found.append(Nest(step.outer, tuple(stages)))
+        assert not isinstance(step, Loop)
+        found.append(readdressed(step._replace(title=""), access, matrix))
     dtypes = [buffers[buffer].dtype for buffer, _ in begins]
     shared = [Buffer(dtype, 0, "temporary", 0) for dtype in dtypes]
     return Alike(tuple(found), tuple(shared), tuple(begins))

@@ -46,13 +46,13 @@ def _of_numpy() -> Blas | None:
         # A library's symbols are found through the module that links to it, where the system
         # looks through what a library itself loads
         library = ctypes.CDLL(str(module.__file__))
-        addresses = [
+        double, single = [
             ctypes.cast(getattr(library, name), ctypes.c_void_p).value
             for name in ("scipy_cblas_dgemm64_", "scipy_cblas_sgemm64_")
         ]
     except (ImportError, OSError, AttributeError):
         return None
-    return Blas("c64", *addresses) if all(addresses) else None  # type: ignore[arg-type]
+    return Blas("c64", double, single) if double and single else None
 
 
 def _of_scipy() -> Blas | None:

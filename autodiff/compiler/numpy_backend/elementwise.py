@@ -167,10 +167,11 @@ def layout_of(planner: Planner, operands: Sequence[Value], spec: Spec) -> Any:
     arrays = [planner.assumed(value) for value in operands if value.spec.shape]
     if all(compact(array) for array in arrays):
         return planner.prototype(spec)
+    flags: list[Any] = [*[["readonly"] for _ in arrays], ["writeonly", "allocate"]]
     made = np.nditer(
         [*arrays, None],
         ["zerosize_ok"],
-        [*[["readonly"] for _ in arrays], ["writeonly", "allocate"]],  # type: ignore[list-item]
+        flags,
         op_dtypes=[*[array.dtype for array in arrays], spec.dtype],
     ).operands[-1]
     return planner.prototype(spec, made.strides)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.compiler.memory import aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.blocks import form_groups, gathered
-from autodiff.compiler.numpy_backend.memory import aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.arrays import (
     copied,

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.compiler.memory import address, aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.allocation import allocate
 from autodiff.compiler.numpy_backend.elementwise import elementwise
 from autodiff.compiler.numpy_backend.handlers import HANDLERS
-from autodiff.compiler.numpy_backend.memory import address, aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.planner import Planner
 from autodiff.compiler.numpy_backend.scalars import ScalarProgram, scalar_program
 from autodiff.compiler.numpy_backend.source import Kernel, Source, write

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autodiff.compiler.numpy_backend.memory import address
+from autodiff.compiler.memory import address
 from autodiff.core.spec import Spec
 
 __all__ = ["Line", "Storage", "Value"]

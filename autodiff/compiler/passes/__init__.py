@@ -6,7 +6,7 @@ form in which tapes are rewritten in place, until nothing changes any more.
 
 from __future__ import annotations
 
-from autodiff.collecting import go_on, slow_down
+from autodiff.collecting import slowed_for
 from autodiff.compiler.passes.algebra import ALGEBRA
 from autodiff.compiler.passes.common import sharing_rule
 from autodiff.compiler.passes.dead import drop_dead
@@ -19,8 +19,6 @@ __all__ = ["optimized"]
 
 
 _EXACT = merged(ALGEBRA, SHAPES, SPREAD)
-_LARGE = 10_000
-"""Operations from which on the garbage collector, which would find nothing, is slowed down."""
 _ROUNDS = 6
 """Each round may uncover products for the next; what is left after these stays."""
 
@@ -57,12 +55,8 @@ def optimized(tape: Tape, *, reassociate: bool = False) -> Tape:
     >>> [entry.flops for entry in optimized(tape, reassociate=True)]
     [18, 18]
     """
-    patient = len(tape) >= _LARGE and slow_down()
-    try:
+    with slowed_for(len(tape)):
         return _rewritten(tape, reassociate)
-    finally:
-        if patient:
-            go_on()
 
 
 def _rewritten(tape: Tape, reassociate: bool) -> Tape:

@@ -198,10 +198,12 @@ class _Body:
     def varying(self, entry: Entry, j: int, sources: Any, spec: Spec) -> Any:
         """Mark of a constant that is another one in every step."""
         slots = [-1 - int(number) for number in sources]
-        values = [self.program.tape.slots[slot].value for slot in slots]  # type: ignore[union-attr]
-        constants = [self.program.tape.slots[slot] for slot in slots]
-        if any(isinstance(c.value, Box) or not c.known for c in constants):  # type: ignore[union-attr]
+        operands = [self.program.tape.slots[slot] for slot in slots]
+        constants = [operand for operand in operands if isinstance(operand, Constant)]
+        assert len(constants) == len(operands)
+        if any(isinstance(c.value, Box) or not c.known for c in constants):
             raise _NotALoop
+        values = [constant.value for constant in constants]
         weak = [type(value) in (bool, int, float, complex) for value in values]
         dtype = spec.dtype
         if any(weak):
