@@ -425,11 +425,12 @@ def test_a_scan_is_one_loop_whatever_its_length() -> None:
     assert len(steps) < 10
 
 
-@ad.multilinear(vjp_x=lambda g, y: g * y, vjp_y=lambda g, x: g * x, name="matmul")
-def scaled(x: Any, y: Any) -> Any:
-    return x * y
-
-
 @pytest.mark.parametrize("way", WITH)
 def test_a_primitive_of_a_known_name_is_another_one(way: str) -> None:
+    scaled = ad.Primitive(
+        lambda x, y: x * y,
+        "multilinear",
+        {"vjp_x": lambda g, y: g * y, "vjp_y": lambda g, x: g * x},
+        name="matmul",
+    )
     check(ad.record(lambda x, y: scaled(x, y) + 1.0)(drawn(3, 3), drawn(3, 3)), way)
