@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autodiff.core.arrays import ARRAY, holders, owns_memory
+from autodiff.core.arrays import ARRAY
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import holders, owns_memory
 
 __all__ = ["ENOUGH", "overwritable"]
 

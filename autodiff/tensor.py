@@ -15,8 +15,9 @@ import numpy as np
 
 from autodiff.conversions import refusal
 from autodiff.copying import deep_copy, reduced
-from autodiff.core.arrays import as_array, copied, protected, read_only, scalar_form
+from autodiff.core.arrays import as_array, as_numpy, as_value, copied, scalar_form
 from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
+from autodiff.core.memory import protected, read_only
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
@@ -128,12 +129,12 @@ class Tensor(Methods):
                 "data: only a variable's value can be replaced; this Tensor was computed. "
                 "Use tensor[...] = value, or a new variable"
             )
-        array = protected(as_array(concrete(value), self._value.dtype))
+        array = protected(as_array(concrete(value), self._value.dtype, self._value))
         if array.shape != self._value.shape:
             raise ValueError(
                 f"data: the variable has shape {self._value.shape}, the new value {array.shape}"
             )
-        self._value = array if array.ndim else scalar_form(array)
+        self._value = scalar_form(array)
         self._payload.assign(self._value)
         update_views(self)
 
@@ -163,7 +164,7 @@ class Tensor(Methods):
         if value is None:
             node.grad = None
             return
-        array = value if isinstance(value, Box) else as_array(value, node.spec.dtype)
+        array = value if isinstance(value, Box) else as_array(value, node.spec.dtype, self)
         if array.shape != node.spec.shape:
             raise ValueError(f"grad: shape {array.shape} for a Tensor {node.spec}")
         node.grad = array
@@ -220,9 +221,9 @@ class Tensor(Methods):
                     f"backward() needs a real scalar, this Tensor is {what}; reduce it (np.sum) or "
                     "pass gradient=..., a cotangent of its shape"
                 )
-            gradient = self.dtype.type(1)
+            gradient = as_value(1, self.dtype, self._value)
         else:
-            gradient = gradient if isinstance(gradient, Box) else as_array(gradient)
+            gradient = gradient if isinstance(gradient, Box) else as_array(gradient, like=self)
             if gradient.shape != self.shape:
                 raise ValueError(
                     f"backward(): gradient has shape {gradient.shape}, the Tensor {self.shape}"
@@ -306,12 +307,12 @@ class Tensor(Methods):
 
     def tolist(self) -> Any:
         """The numbers as nested lists."""
-        return as_array(self._interpreter.expose(self, ".tolist()")).tolist()
+        return as_numpy(self._interpreter.expose(self, ".tolist()")).tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if depends(self):
             raise refusal("array")
-        value = as_array(self._interpreter.expose(self, "np.asarray"), dtype)
+        value = as_numpy(self._interpreter.expose(self, "np.asarray"), dtype)
         return read_only(value) if copy is False else copied(value)
 
     def __bool__(self) -> bool:
@@ -350,7 +351,7 @@ class Tensor(Methods):
         return bool(np.any(np.equal(self, element)))
 
     def __repr__(self) -> str:
-        numbers = np.array2string(as_array(concrete(self)), separator=", ", prefix="Tensor(")
+        numbers = np.array2string(as_numpy(concrete(self)), separator=", ", prefix="Tensor(")
         extra = "" if self.dtype == np.float64 else f", dtype={self.dtype.name}"
         extra += f", name={self.name!r}" if self.name else ""
         where = "" if self._interpreter is ROOT else f" in {self._interpreter.transform}"

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from weakref import ref
 
-from autodiff.core.arrays import ARRAY, copied, memory_of, memory_order
+from autodiff.core.arrays import ARRAY, copied, is_foreign
 from autodiff.core.dispatch import Box, concrete
+from autodiff.core.memory import memory_of, memory_order, shares_memory
 from autodiff.core.primitive import Primitive
 
 __all__ = [
@@ -88,18 +89,13 @@ class View:
         shown = view._value
         if type(shown) is not ARRAY or view._interpreter.leading:
             shown = concrete(shown)
-            if type(shown) is not ARRAY or (shown.ndim and self._is_number(view, keywords)):
+            is_known = type(shown) is ARRAY or is_foreign(shown)
+            if not is_known or (shown.ndim and self._is_number(view, keywords)):
                 return view
         owner = base._value
         if type(owner) is not ARRAY:
             owner = concrete(owner)
-        memory = shown.base
-        if (
-            memory is not owner
-            and shown is not owner
-            and not self.copies
-            and (memory is None or memory_of(memory) is not memory_of(owner))
-        ):
+        if not self.copies and not _shares(shown, owner):
             return view
         # A view that nothing is differentiated through must not keep alive what was recorded
         holds = view._payload is not None or base._payload is None
@@ -111,7 +107,7 @@ class View:
         views.append(ref(view))
         if len(views) > views.most:
             views.drop_dead()
-        if views.detached and 2 * shown.nbytes <= owner.nbytes:
+        if views.detached and type(shown) is ARRAY and 2 * shown.nbytes <= owner.nbytes:
             _detach(view)
         return view
 
@@ -119,6 +115,16 @@ class View:
         """Whether an axis of numbers is one for each example of a batch, and no view of any."""
         place = self.place(keywords)
         return not view.shape and place is not None and Ellipsis not in place
+
+
+def _shares(shown: Any, owner: Any) -> bool:
+    """Whether an array shows the memory of another."""
+    if type(shown) is not ARRAY:
+        return shares_memory(shown, owner)
+    memory = shown.base
+    if memory is owner or shown is owner:
+        return True
+    return memory is not None and memory_of(memory) is memory_of(owner)
 
 
 class _Views(list[Any]):
@@ -180,7 +186,7 @@ def views_of(base: Any) -> Iterator[Any]:
 
 def is_memory(tensor: Any) -> bool:
     """Whether a Tensor is an array that can be written into, and no number."""
-    return bool(tensor.shape) or base_of(tensor) is not None
+    return bool(tensor.shape) or base_of(tensor) is not None or is_foreign(concrete(tensor))
 
 
 def overlap(

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_value, yielding
+from autodiff.core.arrays import as_value, is_foreign, updates_in_place
 from autodiff.core.dispatch import Box, concrete
+from autodiff.core.memory import yielding
 from autodiff.core.modes import modes
 from autodiff.core.spec import spec_of
 from autodiff.interpret.graph import Leaf
@@ -196,6 +197,8 @@ def _recording(view: Any) -> AbstractContextManager[None]:
 def _same_layout(box: Any, result: Any) -> bool:
     """Whether NumPy would make views of both alike: whether their strides are the same."""
     former, new = concrete(box), concrete(result)
+    if is_foreign(former) and not hasattr(former, "strides"):
+        return False
     return bool(getattr(former, "strides", ()) == getattr(new, "strides", ()))
 
 
@@ -215,7 +218,7 @@ def augmented(operate: Callable[[Any, Any], Any], symbol: str) -> Callable[[Any,
 
     def update(self: Any, other: Any) -> Any:
         result = operate(self, other)
-        if result is NotImplemented or not is_memory(self):
+        if result is NotImplemented or not is_memory(self) or not updates_in_place(concrete(self)):
             return result
         shape = self.shape
         own, spec = self.dtype, spec_of(result)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.core import arrays
+from autodiff.core import arrays, memory
 
 
 class Double:
@@ -31,6 +31,9 @@ class Double:
     @property
     def dtype(self) -> np.dtype[Any]:
         return self._array.dtype
+
+    def copy(self) -> Any:
+        return Double(self._array)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise TypeError("a Double does not become a NumPy array by itself")
@@ -182,7 +185,7 @@ class TestNewArrays:
         assert arrays.copied(2.0).shape == ()
 
     def test_copied_value(self):
-        x = arrays.freeze(np.ones(2))
+        x = memory.freeze(np.ones(2))
         copy = arrays.copied_value(x)
         assert copy.tolist() == [1, 1]
         assert copy.flags.writeable
@@ -190,7 +193,7 @@ class TestNewArrays:
         assert type(arrays.copied_value(2.0)) is np.float64
 
     def test_copied_is_writeable(self):
-        assert arrays.copied(arrays.freeze(np.ones(2))).flags.writeable
+        assert arrays.copied(memory.freeze(np.ones(2))).flags.writeable
 
     def test_scatter_add_counts_repeated_places(self):
         buffer = np.zeros((3, 2))
@@ -201,56 +204,59 @@ class TestNewArrays:
 class TestMemory:
     def test_freeze(self):
         x = np.ones(2)
-        assert arrays.writeable(x)
-        assert arrays.freeze(x) is x
-        assert not arrays.writeable(x)
+        assert memory.writeable(x)
+        assert memory.freeze(x) is x
+        assert not memory.writeable(x)
 
     def test_freeze_memory_reaches_the_owner(self):
         owner = np.ones(4)
         view = owner[1:].reshape(3, 1)
-        assert arrays.freeze_memory(view) is view
-        assert not arrays.writeable(view)
-        assert not arrays.writeable(owner)
-        assert arrays.frozen(view)
+        assert memory.freeze_memory(view) is view
+        assert not memory.writeable(view)
+        assert not memory.writeable(owner)
+        assert memory.frozen(view)
 
     def test_frozen_needs_all_that_is_viewed(self):
         owner = np.ones(4)
-        view = arrays.freeze(owner[1:])
-        assert not arrays.frozen(view)
-        arrays.freeze(owner)
-        assert arrays.frozen(view)
+        view = memory.freeze(owner[1:])
+        assert not memory.frozen(view)
+        memory.freeze(owner)
+        assert memory.frozen(view)
 
     def test_frozen_memory_of_others(self):
-        assert arrays.frozen(np.frombuffer(bytes(8)))
-        lent = arrays.freeze(np.frombuffer(bytearray(8)))
-        assert not arrays.frozen(lent)
+        assert memory.frozen(np.frombuffer(bytes(8)))
+        lent = memory.freeze(np.frombuffer(bytearray(8)))
+        assert not memory.frozen(lent)
 
     def test_read_only_is_a_view(self):
         x = np.ones(2)
-        seen = arrays.read_only(x)
+        seen = memory.read_only(x)
         assert np.shares_memory(seen, x)
-        assert not arrays.writeable(seen)
-        assert arrays.writeable(x)
-        assert arrays.read_only(2.0) == 2.0
+        assert not memory.writeable(seen)
+        assert memory.writeable(x)
+        assert memory.read_only(2.0) == 2.0
 
     def test_memory_of(self):
         owner = np.ones((4, 2))
-        assert arrays.memory_of(owner) is owner
-        assert arrays.memory_of(owner[1:].T[0]) is owner
+        assert memory.memory_of(owner) is owner
+        assert memory.memory_of(owner[1:].T[0]) is owner
 
     def test_protected_copies_once(self):
         x = np.ones(2)
-        kept = arrays.protected(x)
+        kept = memory.protected(x)
         x[0] = 5.0
         assert kept.tolist() == [1, 1]
-        assert arrays.frozen(kept)
-        assert arrays.protected(kept) is kept
+        assert memory.frozen(kept)
+        assert memory.protected(kept) is kept
 
-    def test_another_librarys_array_has_no_memory_here(self):
+    def test_of_another_librarys_array_nothing_is_known(self):
         x = Double([1.0, 2.0])
-        assert not arrays.has_memory(x)
-        assert arrays.read_only(x) is x
-        assert arrays.protected(x) is x
+        for kept in (memory.read_only(x), memory.protected(x)):  # nobody can freeze it
+            assert kept is not x
+            assert type(kept) is Double
+        assert memory.freeze(x) is x
+        assert memory.memory_of(x) is x
+        assert memory.writeable(x)
 
 
 class TestScaled:
@@ -258,7 +264,7 @@ class TestScaled:
     def test_over_the_cotangent(self, partial):
         g = np.array([1.0, 2.0])
         expected = g * partial
-        result = arrays.scaled(g, partial)
+        result = memory.scaled(g, partial)
         assert result is g
         assert result.tolist() == expected.tolist()
 
@@ -267,14 +273,14 @@ class TestScaled:
     )
     def test_another_form_makes_a_new_array(self, partial):
         g = np.array([1.0, 2.0], np.float64)
-        result = arrays.scaled(g, partial)
+        result = memory.scaled(g, partial)
         assert result is not g
         assert np.array_equal(result, np.array([1.0, 2.0]) * partial)
         assert g.tolist() == [1, 2]
 
     def test_partial_of_another_library(self):
         g = np.array([1.0, 2.0])
-        result = arrays.scaled(g, Double([3.0, 4.0]))
+        result = memory.scaled(g, Double([3.0, 4.0]))
         assert type(result) is Double
         assert numbers(result).tolist() == [3, 8]
         assert g.tolist() == [1, 2]
@@ -286,11 +292,11 @@ class TestOnlyHolder:
     def test_memory_of_its_own(self):
         owner = np.ones(4)
         view = owner[1:]
-        assert not arrays.only_holder(view, sys.maxsize // 2)
+        assert not memory.only_holder(view, sys.maxsize // 2)
 
     def test_read_only_memory(self):
-        x = arrays.freeze(np.ones(4))
-        assert not arrays.only_holder(x, sys.maxsize // 2)
+        x = memory.freeze(np.ones(4))
+        assert not memory.only_holder(x, sys.maxsize // 2)
 
 
 ONES = np.ones((2, 2))

@@ -28,7 +28,7 @@ DECLARATIONS = {
 }
 """Longer modules that are tables of declarations: one primitive after another, with its rules."""
 
-MOST_CODE = 2260
+MOST_CODE = 2420
 """Lines of code of what an interpreter of any kind rests on, and of the three that there are.
 
 The fast path of reverse mode does not count: it says again, for one and two inputs, what `reverse`
@@ -37,7 +37,7 @@ and `primitive` say for any number, because that is what nearly every operation 
 
 FAST_PATH = "interpret/fast.py"
 
-MOST_MODULES = 8
+MOST_MODULES = 9
 """That ``np.tanh(x @ W)`` and its backward sweep enter: as many as a reader follows in one go."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.core import arrays
+from autodiff.core import arrays, memory
 from autodiff.core.spec import Spec
 from autodiff.tape import constants as constants_module
 from autodiff.tape.builder import TapeBuilder
@@ -163,8 +163,8 @@ class TestConstants:
         assert len(compared) < 20 * 200
 
     def test_reverse_mode_keeps_one_copy_of_a_large_array(self):
-        c = np.arange(float(arrays.SHARED))
-        w = ad.Tensor(np.ones(arrays.SHARED))
+        c = np.arange(float(memory.SHARED))
+        w = ad.Tensor(np.ones(memory.SHARED))
         products = [w * c for _ in range(3)]
         kept = [product._payload.saved for product in products]
         copies = {id(value) for saved in kept for value in saved if arrays.has_memory(value)}
@@ -175,33 +175,33 @@ class TestConstants:
         np.testing.assert_array_equal(w.grad[6:9], [12.0, 6.0, 16.0])
 
     def test_the_copy_goes_with_the_tapes_that_keep_it(self):
-        c = np.arange(float(arrays.SHARED))
-        before = len(arrays._copies)
-        ad.grad(lambda x: np.sum(x * c))(np.ones(arrays.SHARED))
+        c = np.arange(float(memory.SHARED))
+        before = len(memory._copies)
+        ad.grad(lambda x: np.sum(x * c))(np.ones(memory.SHARED))
         gc.collect()
-        assert len(arrays._copies) <= before
+        assert len(memory._copies) <= before
 
     def test_memory_used_again_gives_no_former_copy(self):
-        size = arrays.SHARED // 8
+        size = memory.SHARED // 8
         buffer = np.zeros(size)
         views = [buffer, buffer.view("i8"), buffer.view(">f8"), buffer[::-1], buffer[: size // 2]]
-        copies = [arrays.protected(view) for view in views]
+        copies = [memory.protected(view) for view in views]
         buffer[:] = np.arange(size)
-        again = [arrays.protected(view) for view in views]
+        again = [memory.protected(view) for view in views]
         for view, copy_, renewed in zip(views, copies, again, strict=True):
             assert renewed.dtype == view.dtype
             assert not copy_.any()
             np.testing.assert_array_equal(renewed, view)
-        assert arrays.protected(buffer) is again[0]
+        assert memory.protected(buffer) is again[0]
         for value in range(50):
             fresh = np.full(size, float(value))
-            kept = arrays.protected(fresh)
+            kept = memory.protected(fresh)
             del fresh  # its memory is given to the next one
             assert (kept == value).all()
 
     def test_small_arrays_are_copied_without_a_look(self):
-        array = np.ones(arrays.SHARED // 8 - 1)
-        assert arrays.protected(array) is not arrays.protected(array)
+        array = np.ones(memory.SHARED // 8 - 1)
+        assert memory.protected(array) is not memory.protected(array)
 
 
 class TestSignature:

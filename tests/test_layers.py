@@ -40,7 +40,16 @@ CLIENTS = {"nn", "optim", "data", "bench", "cli"}
 `testing` is none: `ad.check_grads` is part of that API, so it is built on what is below it.
 """
 
-PUBLIC = {"core.arrays", "draw", "draw.looks", "neighbours", "ordering", "numpy", "scipy"}
+PUBLIC = {
+    "core.arrays",
+    "core.memory",
+    "draw",
+    "draw.looks",
+    "neighbours",
+    "ordering",
+    "numpy",
+    "scipy",
+}
 """What clients may use besides: packages with an API of their own, and the array seam."""
 
 PACKAGES = {"__init__", "__main__"}

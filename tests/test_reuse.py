@@ -15,8 +15,8 @@ from test_properties import programs, seeds
 
 import autodiff as ad
 from autodiff import tree
-from autodiff.core import arrays
-from autodiff.core.arrays import only_holder, scaled
+from autodiff.core import memory
+from autodiff.core.memory import only_holder, scaled
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret import sweep
@@ -59,10 +59,10 @@ def test_a_debugger_does_not_loosen_the_count() -> None:
     former = sys.gettrace()
     sys.settrace(look)
     try:
-        measured = arrays._own_references()
+        measured = memory._own_references()
     finally:
         sys.settrace(former)
-    assert measured <= arrays._OWN
+    assert measured <= memory._OWN
 
 
 @pytest.mark.parametrize(

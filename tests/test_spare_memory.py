@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff.core import arrays
-from autodiff.core.arrays import SHARED, SPARED, frozen, protected
+from autodiff.core import memory
+from autodiff.core.memory import SHARED, SPARED, frozen, protected
 
 SIZE = SHARED // 8
 
@@ -18,7 +18,7 @@ SIZE = SHARED // 8
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     kept: list[Any] = []
-    monkeypatch.setattr(arrays, "_spare", kept)
+    monkeypatch.setattr(memory, "_spare", kept)
     return kept
 
 
@@ -98,7 +98,7 @@ class TestBounds:
         assert sum(memory.nbytes for memory in nothing_kept) <= SPARED
 
     def test_what_counts_nothing_keeps_nothing(self, nothing_kept, monkeypatch):
-        monkeypatch.setattr(arrays, "_OWN", -(2**60))
+        monkeypatch.setattr(memory, "_OWN", -(2**60))
         first, second = protected(np.ones(SIZE)), protected(np.zeros(SIZE))
         assert not np.shares_memory(first, second)
         assert not nothing_kept

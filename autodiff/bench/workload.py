@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from autodiff.core.arrays import freeze, has_memory
+from autodiff.core.arrays import has_memory
+from autodiff.core.memory import freeze
 
 __all__ = ["FLOAT32", "FLOAT64", "GROUPS", "Case", "Workload", "make_inputs"]
 

@@ -24,8 +24,9 @@ from autodiff.compiler.results import Results, overlapping
 from autodiff.compiler.signatures import Statics, argument_names, leaf_key, orders
 from autodiff.compiler.tracing import Call, Trace, Unrecordable, trace
 from autodiff.compiler.variants import SIMPLE, Plan, Variant
-from autodiff.core.arrays import ARRAY, as_value, layout
+from autodiff.core.arrays import ARRAY, as_value
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import layout
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape

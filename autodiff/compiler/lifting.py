@@ -13,7 +13,8 @@ from autodiff.compiler.code import EVERYTHING
 from autodiff.compiler.levels import Level, Uses
 from autodiff.compiler.reading import Reading
 from autodiff.compiler.watching import Globals, Watched, items_of
-from autodiff.core.arrays import array_or_scalar, copied, has_memory, is_scalar, layout, read_only
+from autodiff.core.arrays import array_or_scalar, copied, has_memory, is_scalar
+from autodiff.core.memory import layout, read_only
 from autodiff.core.spec import spec_of
 
 __all__ = ["Lifting"]

@@ -20,8 +20,9 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.compiler.paths import Options, Path, Paths
-from autodiff.core.arrays import frozen, has_memory, ones, scalar_form
+from autodiff.core.arrays import has_memory, ones, scalar_form
 from autodiff.core.dispatch import Box, observer
+from autodiff.core.memory import frozen
 from autodiff.core.modes import modes
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import is_inexact, spec_of

@@ -46,9 +46,7 @@ from autodiff.compiler.levels import Level, Uses
 from autodiff.compiler.objects import LiftingObjects
 from autodiff.compiler.signatures import fits
 from autodiff.compiler.watching import content_of, items_of
-from autodiff.core.arrays import (
-    is_array,
-)
+from autodiff.core.arrays import is_array
 from autodiff.core.dispatch import Box
 from autodiff.numpy.creation import OVERRIDES
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import only_holder
+from autodiff.core.memory import only_holder
 
 __all__ = ["LARGE", "Pool", "take"]
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autodiff.core.arrays import has_memory, same_content
+from autodiff.core.arrays import has_memory
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import same_content
 from autodiff.errors import CompileError
 from autodiff.tape.constants import scalar_key
 

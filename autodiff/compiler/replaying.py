@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autodiff.core.arrays import copied, has_memory, owns_memory
+from autodiff.core.arrays import copied, has_memory
+from autodiff.core.memory import owns_memory
 from autodiff.tape.ir import Tape
 
 __all__ = ["Runner", "replayed"]

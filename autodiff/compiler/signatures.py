@@ -13,8 +13,9 @@ from types import FunctionType
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array, layout
+from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import layout
 from autodiff.transforms.closure import example
 
 __all__ = ["Statics", "argument_names", "fits", "is_input", "leaf_key", "orders"]

@@ -12,8 +12,9 @@ from autodiff.compiler.outside import Lifted, lifted
 from autodiff.compiler.recorder import Recorder
 from autodiff.compiler.results import Results, Written, fixed_value
 from autodiff.compiler.signatures import is_input
-from autodiff.core.arrays import is_number, is_scalar, read_only
+from autodiff.core.arrays import is_number, is_scalar
 from autodiff.core.dispatch import Box, open_scope
+from autodiff.core.memory import read_only
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import is_array
 from autodiff.core.dispatch import Box, innermost
+from autodiff.core.faults import FAULTS, explained
 from autodiff.core.registry import REGISTRY, restored
 from autodiff.core.rules import (
     Pullback,
@@ -19,7 +19,7 @@ from autodiff.core.rules import (
     compile_pullback,
     signature_of,
 )
-from autodiff.core.spec import Spec, spec_of
+from autodiff.core.spec import Spec
 from autodiff.errors import DeclarationError
 
 __all__ = ["Number", "Primitive", "RuleSource"]
@@ -395,7 +395,7 @@ class Primitive:
                     return x._interpreter.process_unary(self, x)
                 try:
                     return forward(x)
-                except (TypeError, ValueError, IndexError) as error:
+                except FAULTS as error:
                     raise self.explained(error, x) from error
 
             return call_unary
@@ -411,7 +411,7 @@ class Primitive:
                     x = np.result_type(x, y).type(x)
                 try:
                     return forward(x, y)
-                except (TypeError, ValueError, IndexError) as error:
+                except FAULTS as error:
                     raise self.explained(error, x, y) from error
 
             return call_binary
@@ -423,7 +423,7 @@ class Primitive:
             if interpreter is None:
                 try:
                     return forward(*inputs, **params)
-                except (TypeError, ValueError, IndexError) as error:
+                except FAULTS as error:
                     raise self.explained(error, *inputs) from error
             if len(inputs) < len(self.inputs) - self.variadic or (
                 len(inputs) > len(self.inputs) and not self.variadic
@@ -448,7 +448,8 @@ class Primitive:
         Returns
         -------
         Exception
-            Of the same class if it is a TypeError, ValueError or IndexError; else `error` itself.
+            Of the same class if it is one of `FAULTS`; else `error` itself. Where another library's
+        array cannot be computed with, a TypeError that names the library and the function.
 
         Examples
         --------
@@ -457,10 +458,7 @@ class Primitive:
         >>> ad.REGISTRY["add"].explained(ValueError("shapes differ"), np.ones(2), np.ones(3))
         ValueError('add(float64[2], float64[3]): shapes differ')
         """
-        if type(error) not in (TypeError, ValueError, IndexError):
-            return error
-        specs = ", ".join(str(spec_of(x)) if is_array(x) else repr(x) for x in inputs)
-        return type(error)(f"{self.name}({specs}): {str(error).strip()}")
+        return explained(error, self.name, inputs)
 
     def _refuse_boxed_params(self, params: Mapping[str, Any]) -> None:
         for name, value in params.items():

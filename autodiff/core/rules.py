@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autodiff.core import arrays
-from autodiff.core.arrays import scaled
+from autodiff.core.memory import scaled
 from autodiff.core.spec import spec_of
 from autodiff.errors import DeclarationError
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from autodiff.core.arrays import as_array, freeze, freeze_memory
+from autodiff.core.arrays import as_array
+from autodiff.core.memory import freeze, freeze_memory
 
 __all__ = ["Digits", "batches", "digits"]
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from autodiff import tree
+from autodiff.core.arrays import zeros_of
 from autodiff.core.dispatch import Box, Interpreter, open_scope
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.batch import Batch
-from autodiff.interpret.cotangents import cast, zeros
+from autodiff.interpret.cotangents import cast
 from autodiff.interpret.reverse import recorder
 from autodiff.interpret.sweep import sweep
 from autodiff.views import handed_out
@@ -100,7 +101,7 @@ def pull_back(
     found = []
     for boxed, value in zip(inputs, values, strict=True):
         leaf = reverse.unbox(boxed)[1]
-        found.append(reached[leaf] if leaf in reached else zeros(spec_of(value)))
+        found.append(reached[leaf] if leaf in reached else zeros_of(value))
     return found
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core import arrays
-from autodiff.core.dispatch import Box
+from autodiff.core import arrays, memory
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.parts import Erased, Scattered
 from autodiff.core.spec import Shape, Spec
 from autodiff.ops.elementwise import convert, equal, real, where
@@ -74,7 +74,7 @@ class Parts:
                 former = slots[position]
                 slots[position] = part.g if former is None else former + part.g
             return tuple(
-                _nothing(spec) if slot is None else slot
+                _nothing(spec, self.parts[0].g) if slot is None else slot
                 for slot, spec in zip(slots, specs, strict=True)
             )
         self._settle()
@@ -85,7 +85,7 @@ class Parts:
         whole, self.whole = self.whole, None
         if (
             type(whole) is not arrays.ARRAY
-            or not arrays.only_holder(whole, 1)
+            or not memory.only_holder(whole, 1)
             or any(isinstance(part.g, Box) or part.g.dtype != whole.dtype for part in self.parts)
         ):
             return whole + _gathered(self.parts)
@@ -111,21 +111,21 @@ def materialised(cotangent: Any) -> Any:
         return _gathered([cotangent])
     if isinstance(cotangent, Erased):
         g, cotangent.g = cotangent.g, None
-        with arrays.yielding([g] if arrays.only_holder(g, 1) else []):
-            return assign(g, arrays.zeros((), g.dtype), template=cotangent.template)
+        with memory.yielding([g] if memory.only_holder(g, 1) else []):
+            return assign(g, arrays.zeros((), g.dtype, g), template=cotangent.template)
     return cotangent
 
 
-def _nothing(spec: Spec) -> Any:
+def _nothing(spec: Spec, like: Any) -> Any:
     """Zero cotangent of an output that nothing uses; of a large one without its memory."""
-    if spec.nbytes < arrays.LARGE:
-        return zeros(spec)
+    if spec.nbytes < memory.LARGE or arrays.is_foreign(concrete(like)):
+        return zeros(spec, like)
     return arrays.repeated(spec.dtype.type(0), spec.shape)
 
 
-def zeros(spec: Spec) -> Any:
+def zeros(spec: Spec, like: Any = None) -> Any:
     """Zero cotangent of a spec."""
-    return arrays.zeros(spec.shape, spec.dtype)
+    return arrays.zeros(spec.shape, spec.dtype, like)
 
 
 def conform(cotangent: Any, shape: Shape, dtype: np.dtype[Any]) -> Any:

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.core.arrays import ARRAY, PLAIN, SCALARS, protected
+from autodiff.core.arrays import ARRAY, PLAIN, SCALARS
 from autodiff.core.dispatch import Interpreter
+from autodiff.core.faults import FAULTS
+from autodiff.core.memory import protected
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
@@ -54,7 +56,7 @@ class FastRecording(Interpreter):
             try:
                 forward = primitive.forward
                 out = forward(value)
-            except (TypeError, ValueError, IndexError) as error:
+            except FAULTS as error:
                 raise primitive.explained(error, value) from error
         node = Node()
         node.sequence = _next_sequence()
@@ -140,7 +142,7 @@ class FastRecording(Interpreter):
             try:
                 forward = primitive.forward
                 out = forward(x_value, y_value)
-            except (TypeError, ValueError, IndexError) as error:
+            except FAULTS as error:
                 raise primitive.explained(error, x_value, y_value) from error
         node = Node()
         node.sequence = _next_sequence()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, is_array, is_number
+from autodiff.core.arrays import as_array, is_array, is_number, zeros_of
 from autodiff.core.dispatch import Box, Interpreter
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
@@ -20,7 +20,7 @@ from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.boxed import pull_back
 from autodiff.interpret.call_sites import check_finite, source_line
-from autodiff.interpret.cotangents import cast, keep_zero, materialised, zeros
+from autodiff.interpret.cotangents import cast, keep_zero, materialised
 from autodiff.interpret.operands import as_input
 from autodiff.ops.shape import broadcast_to
 
@@ -84,7 +84,7 @@ class Forward(Interpreter):
             seeds = [
                 t
                 if t is not None or primitive.input_name(i) in primitive.constant
-                else zeros(spec_of(values[i]))
+                else zeros_of(values[i])
                 for i, t in enumerate(tangents)
             ]
             full = [v if t is None else t for v, t in zip(values, seeds, strict=True)]
@@ -129,7 +129,7 @@ class Forward(Interpreter):
         def cotangent(*gs: Any) -> tuple[Any]:
             return (materialised(rule({**names, "g": gs if several else gs[0]})),)
 
-        start = [zeros(spec_of(o)) for o in (out if several else (out,))]
+        start = [zeros_of(o) for o in (out if several else (out,))]
         parts = pull_back(self.box, cotangent, start, [tangent])
         return tuple(parts) if several else parts[0]
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import SCALARS, as_array, read_only
+from autodiff.core.arrays import SCALARS, as_array
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import read_only
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import RuleError

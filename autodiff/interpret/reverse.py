@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.core.arrays import protected
 from autodiff.core.dispatch import Box, observer
+from autodiff.core.memory import protected
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback

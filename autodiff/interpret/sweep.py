@@ -11,17 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import (
-    ARRAY,
-    LARGE,
-    as_array,
-    copied,
-    is_array,
-    is_number,
-    only_holder,
-    owned,
-)
+from autodiff.core.arrays import ARRAY, as_array, copied, is_array, is_number
 from autodiff.core.dispatch import Box, Interpreter, observer
+from autodiff.core.memory import LARGE, only_holder, owned
 from autodiff.core.modes import modes
 from autodiff.core.parts import Erased, Scattered
 from autodiff.core.rules import Pullback

@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 import autodiff as ad
-from autodiff.core.arrays import as_numpy, is_number, is_scalar, scalar_form
+from autodiff.core.arrays import as_array, as_numpy, is_number, is_scalar, scalar_form
 from autodiff.nn.module import named_leaves
 
 __all__ = ["load", "save"]
@@ -181,10 +181,10 @@ def _fitted(array: NDArray[Any], leaf: Any, name: str, source: Path) -> Any:
             "build `like` with the dtype that was saved, and convert afterwards"
         )
     if isinstance(leaf, ad.Tensor):
-        return ad.Tensor(array, name=leaf.name)
+        return ad.Tensor(as_array(array, like=leaf), name=leaf.name)
     if is_scalar(leaf):
         return scalar_form(array)
-    return array.item() if is_number(leaf) else array
+    return array.item() if is_number(leaf) else as_array(array, like=leaf)
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import autodiff as ad
-from autodiff.core.arrays import array_or_scalar, as_array, scalar_form
+from autodiff.core.arrays import array_or_scalar, as_array, is_foreign, scalar_form
 
 __all__ = ["accuracy", "binary_cross_entropy", "mean_squared_error", "softmax_cross_entropy"]
 
@@ -234,6 +234,36 @@ def _composed_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none"
     return np.mean(losses) if reduction == "mean" else np.sum(losses)
 
 
+def _foreign_own(values: Any, labels: Any) -> tuple[Any, Any]:
+    """Where each example's own class is, and its value: NaN for a label that is no class.
+
+    To refuse such a label by name would be to wait for a device to give it.
+    """
+    labels = as_array(labels, like=values)
+    is_own = np.equal(as_array(np.arange(values.shape[-1]), like=values), labels[..., None])
+    own = np.sum(np.where(is_own, values, 0.0), axis=-1, keepdims=True)
+    return is_own, np.where(np.any(is_own, axis=-1, keepdims=True), own, np.nan)
+
+
+def _foreign_excess(logits: Any, labels: Any) -> Any:
+    """`_softmax_excess` of another library's arrays, looking at no value."""
+    shares = np.exp(logits - np.max(logits, axis=-1, keepdims=True))
+    is_own, own = _foreign_own(shares, labels)
+    others = np.sum(np.where(is_own, 0.0, shares), axis=-1, keepdims=True)
+    return (np.where(is_own, -others, shares) / (others + own)).astype(logits.dtype)
+
+
+def _foreign_cross_entropy(logits: Any, labels: Any, reduction: str) -> Any:
+    """`_softmax_cross_entropy` of another library's arrays, looking at no value."""
+    shifted = logits - np.max(logits, axis=-1, keepdims=True)
+    _, own = _foreign_own(shifted, labels)
+    losses = np.log(np.sum(np.exp(shifted), axis=-1)) - own[..., 0].astype(logits.dtype)
+    return losses if reduction == "none" else _reductions[reduction](losses)
+
+
+_reductions: dict[str, Callable[[Any], Any]] = {"mean": np.mean, "sum": np.sum}
+
+
 @ad.primitive(
     name="softmax_excess",
     vjp_logits=_pull_excess,
@@ -247,6 +277,8 @@ def _composed_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none"
 )
 def _softmax_excess(logits: Any, labels: Any) -> Any:
     """softmax(logits) - onehot(labels): the derivative of each example's loss by its logits."""
+    if is_foreign(logits):
+        return _foreign_excess(logits, labels)
     largest = np.maximum.reduce(logits, axis=-1, keepdims=True)
     # In C order whatever the logits are in, so that rows are a view to write to
     result = np.subtract(logits, largest, order="C")
@@ -275,6 +307,8 @@ def _softmax_excess(logits: Any, labels: Any) -> Any:
 )
 def _softmax_cross_entropy(logits: Any, labels: Any, *, reduction: str = "none") -> Any:
     """log(sum(exp(logits))) - logits[label] of each example, or their sum or mean."""
+    if is_foreign(logits):
+        return _foreign_cross_entropy(logits, labels, reduction)
     classes = logits.shape[-1]
     flat = _checked_labels(labels, classes)
     shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 import autodiff as ad
-from autodiff.core.arrays import as_array, freeze, has_memory, is_array, writeable
+from autodiff.core.arrays import as_array, has_memory, is_array
+from autodiff.core.memory import freeze, writeable
 from autodiff.nn.ties import Holder, Tie, tie, untied
 
 __all__ = ["Module", "arrays", "named_leaves", "variables"]

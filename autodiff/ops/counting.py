@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, ones, protected
+from autodiff.core.arrays import as_array, ones
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import protected
 from autodiff.core.spec import spec_of
 from autodiff.ops.index import scatter
 from autodiff.ops.operands import operand, plain

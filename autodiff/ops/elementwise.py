@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, as_array, copied_value, empty, is_array, scalar_form
+from autodiff.core.arrays import (
+    ARRAY,
+    as_array,
+    copied_value,
+    empty,
+    is_array,
+    is_foreign,
+    scalar_form,
+)
 from autodiff.core.declare import elementwise, linear
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import spec_of
@@ -475,11 +483,25 @@ def imag(x: Any) -> Any:
     return np.imag(x) if type(x) is ARRAY and x.dtype.kind == "c" else copied_value(np.imag(x))
 
 
+def _foreign_complex(re: Any, im: Any) -> Any:
+    """Complex number of its parts by pairs of them in memory: 1j * im would mix the two."""
+    real_dtype = np.result_type(re, im)
+    if real_dtype.kind != "f" or real_dtype.itemsize < 4:
+        real_dtype = np.result_type(real_dtype, np.float32)
+    pair = np.stack(
+        np.broadcast_arrays(*[as_array(part, like=other) for part, other in ((re, im), (im, re))]),
+        -1,
+    ).astype(real_dtype)
+    return pair.view(np.result_type(real_dtype, np.complex64))[..., 0]
+
+
 @elementwise(d_re=1, d_im=lambda g: g * 1j, sample=reals(2), cost=0)
 def complex_of(re: Any, im: Any) -> Any:
     """Complex number of its parts, also where one is infinite, or a zero with a sign."""
     if np.iscomplexobj(re) or np.iscomplexobj(im):
         return re + 1j * im
+    if is_foreign(re) or is_foreign(im):
+        return _foreign_complex(re, im)
     shape = np.broadcast_shapes(np.shape(re), np.shape(im))
     parts = empty(shape, np.result_type(re, im, np.complex64), like=re)
     parts.real, parts.imag = re, im

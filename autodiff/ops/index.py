@@ -14,22 +14,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff.core.arrays import (
-    LARGE,
+    ARRAY,
     as_array,
     as_value,
     copied,
     empty,
-    freeze,
-    full,
     has_memory,
-    protected,
+    is_foreign,
     scalar_form,
     scatter_add,
-    updatable,
     zeros,
 )
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import LARGE, freeze, protected, updatable
 from autodiff.core.parts import Erased, Scattered, loop_over_batch
 from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.ops import structures
@@ -37,6 +35,7 @@ from autodiff.ops.descriptions import Description, Operation, Sums
 from autodiff.ops.lowered import Gathered, Indices, Lowering, Piece, Pieces, Viewed, at_index
 from autodiff.ops.samples import Sample, array
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, unbroadcast
+from autodiff.ops.writes import last_writes, write_in_order
 from autodiff.views import View, base_of
 
 Template = tuple[Any, ...]
@@ -288,29 +287,21 @@ def read_template(x: Any, template: Template) -> Any:
     return index(x, template=template)
 
 
-def _last_writes(shape: Shape, template: Template, arrays: Sequence[Any]) -> Any:
-    """Mask of the assigned values that stay: of several written to one place, the last."""
-    filled = _filled(template, arrays)
-    owner = full(shape, -1)
-    written = np.arange(owner[filled].size).reshape(owner[filled].shape)
-    owner[filled] = written
-    return owner[filled] == written
-
-
 def _kept_transpose(g: Any, v_spec: Spec, arrays: Any, template: Template) -> Any:
-    if has_memory(g) and g.nbytes >= LARGE and not arrays:
+    if type(g) is ARRAY and g.nbytes >= LARGE and not arrays:
         return Erased(g, template)
     return assign(g, zeros((), v_spec.dtype, like=g), *arrays, template=template)
 
 
 def _assigned_transpose(g: Any, x_spec: Spec, v_spec: Spec, arrays: Any, template: Template) -> Any:
     read = index(g, *arrays, template=template)
-    if has_memory(read) and read.base is not None and 2 * read.nbytes <= g.nbytes:
+    if type(read) is ARRAY and read.base is not None and 2 * read.nbytes <= g.nbytes:
         read = copied(read)  # a view would keep `g` from being erased in place
     if _has_arrays(template):
         if any(isinstance(a, Box) for a in arrays):
             raise TypeError("assign: the index arrays of an assignment must be plain arrays here")
-        read = np.where(_last_writes(x_spec.shape, template, arrays), read, 0.0)
+        stays = as_array(last_writes(x_spec.shape, _filled(template, arrays)), like=read)
+        read = np.where(stays, read, 0.0)
     lead = len(v_spec.shape) - len(read.shape)
     if lead > 0:
         return reshape(unbroadcast(read, shape=v_spec.shape[lead:]), shape=v_spec.shape)
@@ -364,7 +355,10 @@ def _assign_samples(rng: np.random.Generator) -> list[Sample]:
 def assign(x: Any, v: Any, *arrays: Any, template: Template) -> Any:
     """Copy of `x` with `v` written at an index; of values written to one place the last stays."""
     updated = updatable(x, np.result_type(x, v) if np.iscomplexobj(v) else None)
-    updated[_filled(template, arrays)] = v
+    if is_foreign(updated) and _has_arrays(template):
+        write_in_order(updated, _filled(template, arrays), v)
+    else:
+        updated[_filled(template, arrays)] = v
     return updated if updated.shape else scalar_form(updated)
 
 

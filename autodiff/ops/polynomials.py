@@ -182,8 +182,8 @@ def _characteristic(matrix: Any) -> Any:
 def _root_weights(p: Any, out: Any) -> Any:
     """Derivatives of the roots r (rows) in the coefficients (columns): -r^k / P'(r)."""
     count = spec_of(p).size
-    powers = reshape(out, shape=(count - 1, 1)) ** np.arange(count)[::-1]
-    slopes = powers[:, 1:] @ (p[:-1] * np.arange(count - 1, 0, -1))
+    powers = reshape(out, shape=(count - 1, 1)) ** as_array(np.arange(count)[::-1], like=out)
+    slopes = powers[:, 1:] @ (p[:-1] * as_array(np.arange(count - 1, 0, -1), like=p))
     return -powers / reshape(slopes, shape=(count - 1, 1))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, protected, zeros
+from autodiff.core.arrays import as_array, zeros
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import protected
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, scatter

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, full
+from autodiff.core.arrays import ARRAY, full, is_foreign, reduced
 from autodiff.core.declare import linear, primitive
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
@@ -28,9 +28,6 @@ NO_VALUE = np._NoValue
 
 # NumPy's type stubs know ``reduce`` only with a literal ``keepdims``.
 _add_reduce: Any = np.add.reduce
-_multiply_reduce: Any = np.multiply.reduce
-_maximum_reduce: Any = np.maximum.reduce
-_minimum_reduce: Any = np.minimum.reduce
 
 
 def kept_shape(shape: Shape, axis: Shape) -> Shape:
@@ -84,6 +81,8 @@ _reductions = (
 )
 def sum(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Sum over axes."""
+    if type(x) is not ARRAY and is_foreign(x):
+        return reduced(np.add, x, axis, keepdims)
     return _add_reduce(x, axis=axis, keepdims=keepdims)
 
 
@@ -142,7 +141,7 @@ def mean(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
 )
 def prod(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Product over axes; derivatives hold for any number of zeros."""
-    return _multiply_reduce(x, axis=axis, keepdims=keepdims)
+    return reduced(np.multiply, x, axis, keepdims)
 
 
 def _distinct(rng: np.random.Generator) -> list[Sample]:
@@ -176,7 +175,7 @@ def _extremum_rules() -> dict[str, Any]:
 )
 def max(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Largest value over axes; equal largest ones share the derivative evenly."""
-    return _maximum_reduce(x, axis=axis, keepdims=keepdims)
+    return reduced(np.maximum, x, axis, keepdims)
 
 
 @primitive(
@@ -187,7 +186,7 @@ def max(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
 )
 def min(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """Smallest value over axes; equal smallest ones share the derivative evenly."""
-    return _minimum_reduce(x, axis=axis, keepdims=keepdims)
+    return reduced(np.minimum, x, axis, keepdims)
 
 
 def _running(operation: Operation, position: int) -> Description:

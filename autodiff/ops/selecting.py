@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, has_memory, is_number, protected, zeros
+from autodiff.core.arrays import as_array, has_memory, is_number, zeros
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import protected
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.ops.index import Hole, Template, getitem, index, pick, setitem
 from autodiff.ops.operands import along, one_axis, operand, plain

@@ -9,9 +9,10 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from autodiff.core.arrays import SCALAR, as_array, memory_order, repeated
+from autodiff.core.arrays import SCALAR, as_array, reduced, repeated
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import concrete
+from autodiff.core.memory import memory_order, steps
 from autodiff.core.spec import Shape, axes_to_sum, spec_of
 from autodiff.ops import structures
 from autodiff.ops.lowered import Lowering, Piece, Pieces, Reduced, at_index
@@ -100,9 +101,9 @@ def unbroadcast(x: Any, *, shape: Shape) -> Any:
         return x
     lead = x.ndim - len(shape)
     if x.shape[lead:] == shape:  # a bias: the axes to sum are the first ones, and go
-        return np.add.reduce(x, axis=0 if lead == 1 else tuple(range(lead)))
+        return reduced(np.add, x, 0 if lead == 1 else tuple(range(lead)))
     axes = axes_to_sum(x.shape, shape)
-    return np.add.reduce(x, axis=axes, keepdims=True).reshape(shape)
+    return reduced(np.add, x, axes, True).reshape(shape)
 
 
 def _with_shape(x: Any) -> Any:
@@ -271,7 +272,7 @@ def axes_in_order(a: Any, order: str, function: str) -> Shape:
     if order == "C" or (order == "A" and not _is_fortran(a)):
         return axes
     if order == "K":
-        strides = _one_example(a).strides
+        strides = steps(_one_example(a))
         return tuple(sorted(axes, key=lambda axis: -abs(strides[axis])))
     if order not in ("F", "A"):
         raise ValueError(f"{function}: order must be 'C', 'F', 'A' or 'K', got {order!r}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, is_array
+from autodiff.core.arrays import ARRAY, is_array, is_foreign
 from autodiff.core.declare import elementwise
 from autodiff.core.spec import spec_of
 from autodiff.ops.samples import Sample, array, reals
@@ -44,6 +44,8 @@ def folded(x: Any) -> Any:
 def _mended(slope: Any, is_lost: Any, x: Any, accurate: Callable[[Any], Any]) -> Any:
     """Put the accurate slope in the places where digits are lost."""
     if type(slope) is not ARRAY:
+        if is_foreign(slope):  # to count would be to wait for it
+            return np.where(is_lost, accurate(x), slope)
         return accurate(x) if is_lost else slope
     count = np.count_nonzero(is_lost)
     if count * 16 > slope.size:  # picking elements one by one costs more than all of them

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import scalar_form
+from autodiff.core.arrays import reduced, scalar_form
 from autodiff.core.declare import primitive
 from autodiff.core.spec import Shape, normalize_axes, spec_of
 from autodiff.ops import structures
@@ -98,7 +98,7 @@ def _logsumexp(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     """log(sum(exp(x))) over axes."""
     shift = _finite_maximum(x, axis)
     with np.errstate(divide="ignore"):
-        result = np.log(np.add.reduce(np.exp(x - shift), axis=axis, keepdims=True)) + shift
+        result = np.log(reduced(np.add, np.exp(x - shift), axis, True)) + shift
     return result if keepdims else scalar_form(np.squeeze(result, axis))
 
 
@@ -117,7 +117,7 @@ def _logsumexp(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
 def _softmax(x: Any, *, axis: Shape) -> Any:
     """exp(x) / sum(exp(x)) over axes."""
     weights = np.exp(x - _finite_maximum(x, axis))
-    total = np.add.reduce(weights, axis=axis, keepdims=True)
+    total = reduced(np.add, weights, axis, True)
     return weights / np.where(np.equal(total, 0), 1.0, total)
 
 
@@ -137,7 +137,7 @@ def _log_softmax(x: Any, *, axis: Shape) -> Any:
     """Logarithm of softmax."""
     shifted = x - _finite_maximum(x, axis)
     with np.errstate(divide="ignore"):
-        total = np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
+        total = np.log(reduced(np.add, np.exp(shifted), axis, True))
     return shifted - np.where(np.isfinite(total), total, 0.0)
 
 

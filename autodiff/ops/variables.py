@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import copied, freeze, scalar_form
+from autodiff.core.arrays import copied, scalar_form
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import freeze
 from autodiff.core.spec import is_inexact
 from autodiff.ops.elementwise import convert
 

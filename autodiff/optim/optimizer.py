@@ -8,16 +8,8 @@ from typing import Any
 import numpy as np
 
 import autodiff as ad
-from autodiff.core.arrays import (
-    ARRAY,
-    as_value,
-    freeze,
-    has_memory,
-    memory_of,
-    scalar_form,
-    writeable,
-    zeros,
-)
+from autodiff.core.arrays import ARRAY, as_value, has_memory, scalar_form, zeros
+from autodiff.core.memory import freeze, memory_of, writeable
 from autodiff.optim.arithmetic import computing_dtype, dtype_of
 from autodiff.optim.hyperparameters import at_least_zero
 

@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.arrays import copied, memory_of, scalar_form, writeable
+from autodiff.core.arrays import copied, scalar_form
+from autodiff.core.memory import memory_of, writeable
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.cotangents import cast
 from autodiff.ordering.graph.jacobian_graph import JacobianGraph

@@ -11,16 +11,9 @@ import struct
 from collections.abc import Hashable
 from typing import Any
 
-from autodiff.core.arrays import (
-    has_memory,
-    is_number,
-    is_scalar,
-    memory_order,
-    protected,
-    same_content,
-    sampled,
-)
+from autodiff.core.arrays import has_memory, is_foreign, is_number, is_scalar
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import memory_order, protected, same_content, sampled
 from autodiff.views import snapshot
 
 __all__ = ["Interner"]
@@ -60,6 +53,13 @@ class Interner:
             if shown not in self._boxes:
                 self._boxes[shown] = snapshot(value)  # keeps alive what the key names
             return self._boxes[shown]
+        if is_foreign(value):
+            # To compare elements would be to wait for them, and anybody may write to it meanwhile
+            kept = self._own.get(id(value))
+            if kept is not value:
+                kept = protected(value)
+                self._own[id(kept)] = kept
+            return kept
         if has_memory(value):
             kept = self._own.get(id(value))
             if kept is not value:

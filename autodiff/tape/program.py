@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from autodiff.core.arrays import LARGE, as_value
+from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box
+from autodiff.core.faults import FAULTS
+from autodiff.core.memory import LARGE
 from autodiff.core.primitive import Primitive
 from autodiff.errors import TapeError
 from autodiff.tape.entries import Constant, Guard, same_path
@@ -138,7 +140,7 @@ class Program:
                 else:
                     operands, params = rest
                     out = function(*[memory[place] for place in operands], **params)
-            except (TypeError, ValueError, IndexError) as error:
+            except FAULTS as error:
                 if not plain:
                     raise
                 raise self._explained(error, number, memory) from error

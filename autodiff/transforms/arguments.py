@@ -14,12 +14,12 @@ from autodiff.core.arrays import (
     as_value,
     is_array,
     is_number,
-    protected,
     scalar_form,
+    zeros_of,
 )
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import protected
 from autodiff.core.spec import Spec, is_inexact, spec_of
-from autodiff.interpret.cotangents import zeros
 from autodiff.ops import elementwise as ew
 from autodiff.views import snapshot
 
@@ -236,7 +236,7 @@ def not_holomorphic(transform: str, inputs: Sequence[Spec], outputs: Sequence[Sp
 
 def zero_value(value: Any) -> Any:
     """Zero cotangent or tangent of a value, a scalar for a scalar."""
-    return scalar_form(zeros(spec_of(value)))
+    return scalar_form(zeros_of(value))
 
 
 def _seed_of(g: Any, out: Any, path: tree.LeafPath, transform: str) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import scalar_form
+from autodiff.core.arrays import as_value, zeros_of
 from autodiff.core.dispatch import innermost
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.primitive import Primitive
@@ -55,7 +55,7 @@ class _CallPullbacks(dict[tuple[bool, ...], "Pullback | None"]):
 
         def pull(g: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
             xs, outs = saved
-            return call.pull(active, _stood_for(xs), _stood_for(outs), g)
+            return call.pull(active, _stood_for(xs, g[0]), _stood_for(outs, g[0]), g)
 
         rules = tuple(f"{call.name}.backward ({name})" for name in call.paths)
         saves = (True,) * len(active)
@@ -70,10 +70,10 @@ def _kept(values: Values, positions: frozenset[int] | None) -> tuple[Any, ...]:
     return tuple(value if i in positions else spec_of(value) for i, value in enumerate(values))
 
 
-def _stood_for(kept: Values) -> list[Any]:
+def _stood_for(kept: Values, like: Any) -> list[Any]:
     """Zeros that take no memory, in the place of the values that were not kept."""
     return [
-        np.broadcast_to(zeros(Spec((), value.dtype)), value.shape)
+        np.broadcast_to(zeros(Spec((), value.dtype), like), value.shape)
         if isinstance(value, Spec)
         else value
         for value in kept
@@ -270,9 +270,7 @@ class Call(Primitive):
 
             def flat(*values: Any) -> tuple[Any, ...]:
                 found = self.pull(active, *_divided(values, (xs, outs, gs)))
-                return tuple(
-                    zeros(spec_of(values[i])) if found[i] is None else found[i] for i in chosen
-                )
+                return tuple(zeros_of(values[i]) if found[i] is None else found[i] for i in chosen)
 
             flags = [*batched, *[True] * (len(outs) + len(gs))]
             found = vectorized(flat, flags, size, True, *xs, *outs, *gs)
@@ -311,14 +309,17 @@ def _arbitrary(values: Values) -> list[Any]:
 
     Their numbers are not zero: a rule may iterate until it has converged.
     """
-    specs = map(spec_of, values)
-    return [_irregular(spec) if is_inexact(spec.dtype) else zeros(spec) for spec in specs]
+    return [
+        _irregular(value) if is_inexact(spec_of(value).dtype) else zeros_of(value)
+        for value in values
+    ]
 
 
-def _irregular(spec: Spec) -> Any:
-    """Array of different numbers between -1 and 1."""
+def _irregular(value: Any) -> Any:
+    """Array like another, of different numbers between -1 and 1."""
+    spec = spec_of(value)
     numbers = np.cos(np.arange(1.0, spec.size + 1.0)).reshape(spec.shape)
-    return scalar_form(numbers.astype(spec.dtype))
+    return as_value(numbers.astype(spec.dtype), like=value)
 
 
 def vjp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tuple[Any, ...]:
@@ -337,7 +338,7 @@ def jvp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tu
     pusher = Forward(Tensor)
     moving = map(pusher.make, _chosen(inputs, active), tangents)
     return tuple(
-        zeros(spec_of(out)) if tangent is None else tangent
+        zeros_of(out) if tangent is None else tangent
         for out, tangent in run(pusher, function, _substituted(inputs, active, moving))
     )
 

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from autodiff import tree
-from autodiff.core.arrays import is_array, protected, read_only, scalar_form, zeros
+from autodiff.core.arrays import is_array, scalar_form, zeros
 from autodiff.core.dispatch import Box, Interpreter, open_scope
+from autodiff.core.memory import protected, read_only
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec, is_inexact, spec_of

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_array, as_value, is_array, is_number, read_only
+from autodiff.core.arrays import as_array, as_value, is_array, is_number, zeros_of
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import read_only
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.batch import Batch
@@ -215,7 +216,7 @@ class CustomCall:
             [*self.paths, *[f"cotangent {i}" for i in range(len(gs))]],
             made_of=code_of(self.owner.f),
         )
-        outputs = [zeros(spec_of(g)) if i < self.visible else g for i, g in enumerate(gs)]
+        outputs = [zeros_of(g) if i < self.visible else g for i, g in enumerate(gs)]
         terms = iter(derived.call(*xs, *outputs))
         for i, flag in enumerate(active):
             if flag:
@@ -276,7 +277,7 @@ class CustomCall:
                     found[entry.position] = _checked(
                         f"{who}: {described}", leaf, spec_of(outs[entry.position])
                     )
-        return [zeros(spec_of(o)) if t is None else t for t, o in zip(found, outs, strict=True)]
+        return [zeros_of(o) if t is None else t for t, o in zip(found, outs, strict=True)]
 
     def _arguments(self, xs: Values) -> Any:
         leaves = list(self.closed.leaves)
@@ -287,14 +288,14 @@ class CustomCall:
     def _tangent_arguments(self, xs: Values, ts: Values) -> Any:
         """Tangents beside the arguments: zeros for constants, None for what is no float array."""
         leaves = [
-            zeros(spec_of(leaf))
+            zeros_of(leaf)
             if (is_array(leaf) or isinstance(leaf, (float, complex)))
             and is_inexact(spec_of(leaf).dtype)
             else None
             for leaf in self.closed.leaves
         ]
         for slot, x, t in zip(self.closed.slots, xs, ts, strict=False):
-            leaves[slot] = zeros(spec_of(x)) if t is None else t
+            leaves[slot] = zeros_of(x) if t is None else t
         return tree.unflatten(self.closed.structure, leaves)[0]
 
 

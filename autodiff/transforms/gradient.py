@@ -9,11 +9,11 @@ from typing import Any, Literal, NoReturn, overload
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import ones, owned, scalar_form
+from autodiff.core.arrays import as_value, ones, scalar_form, zeros_of
+from autodiff.core.memory import owned
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.boxed import run_flattened
-from autodiff.interpret.cotangents import zeros
-from autodiff.interpret.graph import Node
+from autodiff.interpret.graph import Leaf, Node
 from autodiff.interpret.reverse import recorder
 from autodiff.interpret.sweep import sweep
 from autodiff.tensor import Tensor
@@ -60,7 +60,7 @@ class Recorded:
                 path = tree.LeafPath(structure, i, f"argument {position}")
                 boxes.append(interpreter.variable(differentiable_leaf(value, path, transform)))
             self.trees.append(structure)
-        self.leaves: list[Node] = [box._payload for box in boxes]
+        self.leaves: list[Leaf] = [box._payload for box in boxes]
 
         def called(*leaves: Any) -> Any:
             arguments = list(args)
@@ -99,7 +99,7 @@ class Recorded:
             [
                 handed_out(owned(reached[leaf], given))
                 if leaf in reached
-                else scalar_form(zeros(leaf.spec))
+                else scalar_form(zeros_of(leaf.value))
                 for leaf in self.leaves
             ]
         )
@@ -231,7 +231,7 @@ def _scalar_seed(recorded: Recorded, f: Function, holomorphic: bool) -> Any:
             f"{transform}: {function_name(f)} returned a complex number; take its real part or "
             "modulus, or pass holomorphic=True for a complex-differentiable function"
         )
-    return spec.dtype.type(1) if is_inexact(spec.dtype) else np.float64(1)
+    return as_value(1, spec.dtype if is_inexact(spec.dtype) else np.float64, recorded.outs[0])
 
 
 _LEAF = tree.flatten(0.0)[1]
@@ -433,6 +433,6 @@ def elementwise_grad(f: Function, argnums: Argnums = 0) -> Function:
 def _elementwise_grad(f: Function, argnums: Argnums, /, *args: Any, **keywords: Any) -> Any:
     positions = positions_of(argnums, len(args), "elementwise_grad")
     recorded = Recorded(f, args, keywords, positions, False, "elementwise_grad")
-    seeds = [ones(spec.shape, spec.dtype) for spec in map(spec_of, recorded.outs)]
+    seeds = [ones(out.shape, out.dtype, out) for out in recorded.outs]
     gradients = recorded.pull(seeds, keep_tape=False)
     return gradients[0] if isinstance(argnums, (int, np.integer)) else tuple(gradients)

@@ -11,8 +11,9 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_value, protected
+from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box, set_name
+from autodiff.core.memory import protected
 from autodiff.core.spec import spec_of
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape

@@ -14,7 +14,7 @@ import numpy as np
 from autodiff.compiler.numpy_backend.allocation import allocate
 from autodiff.compiler.numpy_backend.threads import thread_count
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
-from autodiff.core.arrays import memory_order
+from autodiff.core.memory import memory_order
 from autodiff.core.spec import Spec
 
 __all__ = ["Group", "form_groups", "gathered", "is_cut"]

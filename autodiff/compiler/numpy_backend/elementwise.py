@@ -10,7 +10,8 @@ import numpy as np
 
 from autodiff.compiler.numpy_backend.planner import Planner, compact, plain_constant
 from autodiff.compiler.numpy_backend.values import Value
-from autodiff.core.arrays import as_array, freeze, is_array
+from autodiff.core.arrays import as_array, is_array
+from autodiff.core.memory import freeze
 from autodiff.core.spec import Spec
 from autodiff.tape.entries import Entry
 

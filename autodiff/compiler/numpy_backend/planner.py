@@ -13,15 +13,9 @@ import numpy as np
 from autodiff.compiler.memory import aligned_memory, laid_out
 from autodiff.compiler.numpy_backend.blocks import form_groups, gathered
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
-from autodiff.core.arrays import (
-    copied,
-    has_memory,
-    is_array,
-    is_number,
-    memory_order,
-    scalar_form,
-)
+from autodiff.core.arrays import copied, has_memory, is_array, is_number, scalar_form
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import memory_order
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import TapeError

@@ -12,7 +12,8 @@ from autodiff.compiler.numpy_backend.elementwise import apply_ufunc, layout_of
 from autodiff.compiler.numpy_backend.moving import is_compact
 from autodiff.compiler.numpy_backend.planner import Handler, Planner, compact
 from autodiff.compiler.numpy_backend.values import Value
-from autodiff.core.arrays import as_array, freeze
+from autodiff.core.arrays import as_array
+from autodiff.core.memory import freeze
 from autodiff.core.spec import Spec, axes_to_sum
 from autodiff.tape.entries import Entry
 

@@ -9,7 +9,7 @@ from autodiff.compiler.numpy_backend.blocks import Group, is_cut
 from autodiff.compiler.numpy_backend.planner import Planner, compact
 from autodiff.compiler.numpy_backend.threads import in_parts
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
-from autodiff.core.arrays import LARGE
+from autodiff.core.memory import LARGE
 
 __all__ = ["Kernel", "Source", "write"]
 

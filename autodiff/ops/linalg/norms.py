@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import is_foreign
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import Shape, Spec, spec_of
@@ -46,7 +47,7 @@ def _direction(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
     """conj(x) / |x|, and 0 where x is 0."""
     length = spread(out, x_spec, axis)
     known = concrete(length)
-    if not ((known >= _smallest_length(known.dtype)) & (known < np.inf)).all():
+    if is_foreign(known) or not ((known >= _smallest_length(known.dtype)) & (known < np.inf)).all():
         # Squares over- or underflow: those of multiples of x that have a largest element of 1 do
         # not. Any constant factor may be taken out of a direction.
         size = np.abs(ew.stop_gradient.call(x))

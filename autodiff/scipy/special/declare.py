@@ -79,7 +79,7 @@ def declare_with_order(
     name = name or function.__name__
 
     def forward(order: Any, x: Any) -> Any:
-        order, x = as_array(order), as_array(x)
+        order, x = as_value(order), as_array(x)
         if x.dtype.kind not in "fc":
             x = x.astype(np.float64)
         if isinstance(function, np.ufunc):

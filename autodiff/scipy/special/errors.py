@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.core.arrays import as_array, as_value
+from autodiff.core.arrays import as_array, as_value, is_foreign
 from autodiff.core.declare import elementwise
 from autodiff.core.spec import spec_of
 from autodiff.ops.samples import Sample, reals
@@ -55,7 +55,7 @@ def _scaled_tail_integral(x: Any, order: int) -> Any:
     What it integrates is positive. It is negligible beyond t = 7 + n, and beyond (40 + 8 n) / 2x.
     """
     reach = np.minimum(7.0 + order, (20.0 + 4.0 * order) / np.maximum(x, 1e-3))
-    position, weight = _nodes()
+    position, weight = (as_array(part, like=x) for part in _nodes())
     t = reach[..., None] * position
     values = np.exp(-t * (t + 2 * x[..., None])) * position**order
     factor = TWO_OVER_ROOT_PI / math.factorial(order)
@@ -81,7 +81,7 @@ def scaled_repeated_erfc(x: Any, *, order: int) -> Any:
     left = np.where(right, 0.0, wide)
     for n in range(1, order + 1):
         before, value = value, (before - 2 * left * value) / (2 * n)
-    if order and np.any(right):
+    if order and (is_foreign(x) or np.any(right)):
         value = np.where(right, _scaled_tail_integral(np.where(right, wide, 1.0), order), value)
     return as_value(value, x.dtype)
 

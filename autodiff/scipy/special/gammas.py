@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.core.arrays import as_array, zeros
+from autodiff.core.arrays import as_array, as_numpy, as_value, is_foreign, zeros
 from autodiff.core.dispatch import concrete
 from autodiff.ops.elementwise import stop_gradient
 from autodiff.ops.samples import reals
@@ -52,13 +52,23 @@ def _complex_hurwitz(s: Any, q: Any) -> Any:
     return total
 
 
+def _portable_polygamma(n: Any, x: Any) -> Any:
+    """The same by ufuncs, which other libraries have too (DLMF 5.15.1)."""
+    order = np.where(n == 0, 1, n)
+    factor = as_value((-1.0) ** (order + 1) * sc.factorial(order), x.dtype, x)
+    higher = factor * sc.zeta(as_value(order + 1.0, x.dtype, x), x)
+    return np.where(as_value(n == 0, like=x), sc.psi(x), higher).astype(x.dtype)
+
+
 def _polygamma_forward(n: Any, x: Any) -> Any:
     """``scipy.special.polygamma``; complex arguments too, which SciPy does not take."""
-    n, x = as_array(n), as_array(x)
+    n, x = as_numpy(n), as_array(x)
     if not np.all((n == np.floor(n)) & (n >= 0)):
         raise ValueError("polygamma: the order must be a nonnegative integer")
     if x.dtype.kind not in "fc":
         x = x.astype(np.float64)
+    if is_foreign(x):
+        return _portable_polygamma(n, x)
     if x.dtype.kind == "f":
         return as_array(sc.polygamma(n, x), x.dtype)
     order = np.where(n == 0, 1, n)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import zeros
+from autodiff.core.arrays import zeros_of
 from autodiff.core.modes import modes
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.boxed import run_batched
@@ -49,14 +49,14 @@ def forward(problem: Problem) -> Blocks:
     outputs = [spec_of(out) for out in outs]
     problem.check_complex(inputs, outputs)
     both = not problem.holomorphic and not any(spec.dtype.kind == "c" for spec in outputs)
-    seeds = Seeds(inputs, phases(inputs, both, 1j))
+    seeds = Seeds(inputs, phases(inputs, both, 1j), values)
     columns: list[list[Any]] = [[] for _ in outputs]
     if seeds.count and any(spec.size for spec in outputs):
         held, peak = tape_bytes(tape)
         result = seeds.count * sum(spec.nbytes for spec in outputs)
         size = problem.rows_per_chunk(seeds.count, peak, held, result)
         for chunk in seeds.chunks(size):
-            push_chunk(chunk, tape, inputs, outputs, columns)
+            push_chunk(chunk, tape, values, outputs, columns)
     joined = [concatenated(parts) for parts in columns]
     given: set[int] = set()
     joined = [None if part is None else owned_block(part, given) for part in joined]
@@ -65,7 +65,7 @@ def forward(problem: Problem) -> Blocks:
         row = []
         for j, inp in enumerate(inputs):
             if part is None or not is_inexact(out.dtype):
-                row.append(zero_block(inp, out))
+                row.append(zero_block(inp, out, values[j]))
                 continue
             block = seeds.of(j, part)
             axes = tuple(range(inp.ndim)), tuple(range(out.ndim, out.ndim + inp.ndim))
@@ -77,7 +77,7 @@ def forward(problem: Problem) -> Blocks:
 def push_chunk(
     chunk: Sequence[Any],
     tape: Tape,
-    inputs: Sequence[Spec],
+    inputs: Sequence[Any],
     outputs: Sequence[Spec],
     columns: list[list[Any]],
 ) -> None:
@@ -90,8 +90,7 @@ def push_chunk(
         return tree.leaves(tape.evaluate(*arguments))
 
     seeds = [
-        zeros(spec.shape, spec.dtype) if seed is None else seed
-        for seed, spec in zip(chunk, inputs, strict=True)
+        zeros_of(value) if seed is None else seed for seed, value in zip(chunk, inputs, strict=True)
     ]
     moving = [seed is not None for seed in chunk]
     # Where strong zeros stand in, NumPy need not warn of the 0/0 they replace.

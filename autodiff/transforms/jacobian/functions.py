@@ -70,7 +70,8 @@ def jacobian(
         predicted to be the fastest: elimination as a rule where values between inputs and outputs
         are small or operations elementwise, and the forward order where inputs are fewer than
         outputs by so much that evaluating `f` once more pays. Complex values, values of an outer
-        transform, hooks, ``strong_zero()`` and ``debug()`` need sweeps, in every order.
+        transform, arrays of another library than NumPy, hooks, ``strong_zero()`` and ``debug()``
+        need sweeps, in every order.
     structure : "dense" or "sparse"
         "dense": blocks are plain arrays. "sparse": the sparsity pattern is propagated through the
         recorded tape, columns or rows that do not meet are swept together, and the result is a

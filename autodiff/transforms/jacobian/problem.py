@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import copied, memory_of, scalar_form, writeable, zeros
+from autodiff.core.arrays import as_array, copied, scalar_form, zeros
 from autodiff.core.dispatch import Box
+from autodiff.core.memory import memory_of, writeable
 from autodiff.core.spec import Spec
 from autodiff.interpret.cotangents import cast
 from autodiff.tape.ir import Tape
@@ -128,8 +129,11 @@ class Seeds:
     conjugate in the reverse order), because both parts of the derivative are wanted.
     """
 
-    def __init__(self, specs: Sequence[Spec], phases: Sequence[tuple[complex, ...]]) -> None:
+    def __init__(
+        self, specs: Sequence[Spec], phases: Sequence[tuple[complex, ...]], likes: Sequence[Any]
+    ) -> None:
         self.specs = specs
+        self.likes = likes
         self.phases = phases
         self.starts: list[int] = []
         self.count = 0
@@ -150,11 +154,11 @@ class Seeds:
         last = min(stop, own + spec.size * len(phases))
         if first >= last:
             return None
-        seeds = zeros((stop - start, spec.size), spec.dtype)
+        seeds = np.zeros((stop - start, spec.size), spec.dtype)
         rows = np.arange(first, last)
         phase, column = np.divmod(rows - own, max(spec.size, 1))
         seeds[rows - start, column] = np.array(phases, spec.dtype)[phase]
-        return seeds.reshape((stop - start, *spec.shape))
+        return as_array(seeds.reshape((stop - start, *spec.shape)), like=self.likes[i])
 
     def of(self, i: int, rows: Any) -> Any:
         """Rows that belong to one array: its shape first, both parts put together."""
@@ -191,9 +195,9 @@ def concatenated(parts: Sequence[Any]) -> Any:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def zero_block(inp: Spec, out: Spec) -> Any:
-    """Block of an output that does not depend on an input."""
-    return scalar_form(zeros((*out.shape, *inp.shape), _block_dtype(inp, out)))
+def zero_block(inp: Spec, out: Spec, like: Any = None) -> Any:
+    """Block of an output that does not depend on an input; `like` the input."""
+    return scalar_form(zeros((*out.shape, *inp.shape), _block_dtype(inp, out), like))
 
 
 def finished(block: Any, inp: Spec, out: Spec) -> Any:

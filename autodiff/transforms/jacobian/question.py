@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
-from autodiff.core.arrays import SCALARS
+from autodiff.core.arrays import SCALARS, is_foreign
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.core.rules import Pullback
@@ -69,8 +69,8 @@ class Question:
     def needs_sweep(self) -> bool:
         """Whether the rules have to be applied as they are, to values as they come.
 
-        So it is with values of an outer transform, with complex inputs or outputs, and under
-        ``strong_zero`` or ``debug``.
+        So it is with values of an outer transform, with complex inputs or outputs, with arrays of
+        another library, and under ``strong_zero`` or ``debug``.
         """
         outs = self.recorded.outs
         return (
@@ -78,6 +78,7 @@ class Question:
             or self.problem.holomorphic
             or any(isinstance(out, Box) or spec_of(out).dtype.kind == "c" for out in outs)
             or any(leaf.spec.dtype.kind == "c" for leaf in self.recorded.leaves)
+            or any(is_foreign(out) for out in outs)
         )
 
     def release(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from autodiff.core.arrays import zeros
+from autodiff.core.arrays import zeros_of
 from autodiff.core.spec import spec_of
 from autodiff.interpret.boxed import run_batched
-from autodiff.interpret.graph import Node, nodes_behind
+from autodiff.interpret.graph import Leaf, Node, nodes_behind
 from autodiff.interpret.sweep import sweep
 from autodiff.tensor import Tensor
 from autodiff.transforms.gradient import Recorded
@@ -79,7 +79,7 @@ def reverse(
     nodes = [recorded.nodes[i] for i in swept]
     specs = [outputs[i] for i in swept]
     both = not problem.holomorphic and not any(spec.dtype.kind == "c" for spec in inputs)
-    seeds = Seeds(specs, phases(specs, both, -1j))
+    seeds = Seeds(specs, phases(specs, both, -1j), [recorded.outs[i] for i in swept])
     rows: list[Any] = [[] for _ in inputs]
     if seeds.count and any(spec.size for spec in inputs):
         measure = measure or measure_sweep(nodes)
@@ -93,9 +93,9 @@ def reverse(
     blocks = []
     for i, out in enumerate(outputs):
         row = []
-        for part, inp in zip(joined, inputs, strict=True):
+        for part, inp, leaf in zip(joined, inputs, recorded.leaves, strict=True):
             if part is None or i not in swept:
-                row.append(zero_block(inp, out))
+                row.append(zero_block(inp, out, leaf.value))
             else:
                 block = seeds.of(swept.index(i), part)
                 row.append(finished(block, inp, out))
@@ -104,7 +104,7 @@ def reverse(
 
 
 def pull_chunk(
-    chunk: Sequence[Any], nodes: Sequence[Node | None], leaves: Sequence[Node], rows: list[Any]
+    chunk: Sequence[Any], nodes: Sequence[Node | None], leaves: Sequence[Leaf], rows: list[Any]
 ) -> None:
     """Sweep one batch of cotangents; adds an array, batch axis first, to each leaf's list."""
     pairs = [
@@ -116,10 +116,7 @@ def pull_chunk(
     def pull(*seeds: Any) -> list[Any]:
         seeded = [(node, seed) for (node, _), seed in zip(pairs, seeds, strict=True)]
         reached = sweep(seeded, keep_tape=True)
-        return [
-            reached[leaf] if leaf in reached else zeros(leaf.spec.shape, leaf.spec.dtype)
-            for leaf in leaves
-        ]
+        return [reached[leaf] if leaf in reached else zeros_of(leaf.value) for leaf in leaves]
 
     size = next(len(seed) for seed in chunk if seed is not None)
     found = run_batched(Tensor, size, pull, [True] * len(pairs), [seed for _, seed in pairs])

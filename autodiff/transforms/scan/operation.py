@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, empty
+from autodiff.core.arrays import ARRAY, empty, zeros_of
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.core.parts import Shared
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.errors import TapeError
-from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.reverse import Reverse
 from autodiff.ops.shape import broadcast_to, moveaxis_
 from autodiff.transforms.call import Call
@@ -266,11 +265,11 @@ class Scan(Call):
                 made_of=(self.origin, on_the_way, seeded, kept),
             )
             total = [
-                zeros(spec_of(out)) if g is None else g
+                zeros_of(out) if g is None else g
                 for out, g in chosen(zip(outs, of_outputs, strict=False), flags)
             ]
             linking = [
-                zeros(spec_of(state)) if g is None else g
+                zeros_of(state) if g is None else g
                 for state, g in chosen(zip(states, of_states, strict=True), flags)
             ]
             stacked, summed = cut(
@@ -320,7 +319,7 @@ class Scan(Call):
                 made_of=(self.origin, flags, others),
             )
             starts = [
-                zeros(spec_of(value)) if t is None else t
+                zeros_of(value) if t is None else t
                 for value, t in chosen(zip(carries, of_carries, strict=True), moving)
             ]
             values = [
@@ -337,7 +336,7 @@ class Scan(Call):
         results = iter(found)
         states = flags[: self.carries] if self.kept else ()
         return tuple(
-            next(results) if flag else zeros(spec_of(out))
+            next(results) if flag else zeros_of(out)
             for out, flag in zip(outs, (*flags, *states), strict=True)
         )
 

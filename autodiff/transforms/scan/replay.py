@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import is_array
+from autodiff.core.arrays import as_numpy, is_array, is_foreign
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.core.spec import is_inexact
@@ -134,6 +134,8 @@ def alike(one: Sequence[Any], other: Sequence[Any]) -> bool:
 def _alike(one: Any, other: Any) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
+    if is_foreign(one):
+        one, other = as_numpy(one), as_numpy(other)
     if not is_inexact(one.dtype):
         return bool(np.array_equal(one, other))
     if one.dtype.itemsize == 0 or not one.size:

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.spec import spec_of
+from autodiff.core.arrays import zeros_of
 from autodiff.interpret.batch import Batch
 from autodiff.interpret.boxed import run, seed
-from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.forward import Forward
 from autodiff.interpret.reverse import Reverse
 from autodiff.interpret.sweep import sweep
@@ -110,7 +109,7 @@ class PullStep:
         for box, value, flag in zip(boxes, inputs, self.active, strict=True):
             if flag:
                 leaf = recorder.unbox(box)[1]
-                found.append(reached[leaf] if leaf in reached else zeros(spec_of(value)))
+                found.append(reached[leaf] if leaf in reached else zeros_of(value))
         if self.kept == "each":
             found[: own.carries] = [g + own_g for g, own_g in zip(found, row, strict=False)]
         elif self.kept == "some":
@@ -184,7 +183,7 @@ class PushStep:
         ]
         if surprising:
             raise Grown(self.name, self.owner, surprising)
-        found = [zeros(spec_of(out)) if t is None else t for out, t in chosen(outs, self.wanted)]
+        found = [zeros_of(out) if t is None else t for out, t in chosen(outs, self.wanted)]
         return (*[out for out, _ in outs[: inner.carries]], *found)
 
 

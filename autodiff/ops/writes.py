@@ -1,0 +1,43 @@
+"""Writing several values to one place: of them the last stays, as in NumPy.
+
+Other libraries write them in any order, so there only the last of each is written.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from autodiff.core.arrays import as_array, host_index
+from autodiff.core.spec import Shape
+
+__all__ = ["last_writes", "write_in_order"]
+
+
+def last_writes(shape: Shape, index: Any) -> Any:
+    """Mask of the values written at an index that stay."""
+    places = _places(shape, index)
+    owner = np.full(math.prod(shape), -1)
+    written = np.arange(places.size).reshape(places.shape)
+    owner[places] = written
+    return owner[places] == written
+
+
+def write_in_order(x: Any, index: Any, value: Any) -> None:
+    """Do ``x[index] = value`` for an array of a library that may write in any order."""
+    stays = last_writes(x.shape, index)
+    if stays.all():
+        x[index] = value
+        return
+    chosen = np.nonzero(stays)
+    flat = x.reshape(-1)
+    value = np.broadcast_to(as_array(value, like=x), stays.shape)
+    flat[_places(x.shape, index)[chosen]] = value[chosen]
+    x[...] = flat.reshape(x.shape)
+
+
+def _places(shape: Shape, index: Any) -> Any:
+    """Where the elements at an index are, counted in C order."""
+    return np.arange(math.prod(shape)).reshape(shape)[host_index(index)]
