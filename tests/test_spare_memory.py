@@ -76,8 +76,8 @@ class TestReuse:
         w = np.ones(SIZE)
         results = [ad.grad(lambda w: np.sum(w * w))(w), ad.vjp(lambda w: w, w)[0]]
         for result in results:
-            for memory in nothing_kept:
-                assert not (np.shares_memory(result, memory) and result.flags.writeable)
+            for kept in nothing_kept:
+                assert not (np.shares_memory(result, kept) and result.flags.writeable)
 
     def test_layouts_with_gaps_are_copied_as_before(self, nothing_kept):
         array = np.ones((SIZE, 4))[:, ::2]
