@@ -15,7 +15,7 @@ import numpy as np
 
 from autodiff.conversions import refusal
 from autodiff.copying import deep_copy, reduced
-from autodiff.core.arrays import as_array, as_numpy, as_value, copied, scalar_form
+from autodiff.core.arrays import as_array, as_numpy, copied, scalar_form, unit
 from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
 from autodiff.core.memory import protected, read_only
 from autodiff.core.primitive import Primitive
@@ -221,7 +221,7 @@ class Tensor(Methods):
                     f"backward() needs a real scalar, this Tensor is {what}; reduce it (np.sum) or "
                     "pass gradient=..., a cotangent of its shape"
                 )
-            gradient = as_value(1, self.dtype, self._value)
+            gradient = unit(self.dtype, self._value)
         else:
             gradient = gradient if isinstance(gradient, Box) else as_array(gradient, like=self)
             if gradient.shape != self.shape:
