@@ -305,10 +305,10 @@ class Batched(Program):
 
     def __init__(self, base: Program, flags: Flags, size: int) -> None:
         super().__init__(f"{base.name}.vmap", base.conjugate)
-        self.base, self.flags, self.size = base, flags, size
+        self.base, self.batched_inputs, self.size = base, flags, size
 
     def __call__(self, *xs: Any) -> tuple[Any, ...]:
-        axes = tuple(0 if flag else None for flag in self.flags)
+        axes = tuple(0 if flag else None for flag in self.batched_inputs)
         try:
             return tuple(ad.vmap(self.base, axes)(*xs))
         except Exception:
@@ -317,7 +317,9 @@ class Batched(Program):
             if not self.size:
                 raise
         rows = [
-            self.base(*[x[i] if flag else x for x, flag in zip(xs, self.flags, strict=True)])
+            self.base(
+                *[x[i] if flag else x for x, flag in zip(xs, self.batched_inputs, strict=True)]
+            )
             for i in range(self.size)
         ]
         return tuple(np.stack(parts) for parts in zip(*rows, strict=True))
@@ -325,7 +327,7 @@ class Batched(Program):
     def out_specs(self, inputs: Sequence[Spec]) -> tuple[Spec, ...]:
         single = [
             Spec(spec.shape[1:], spec.dtype) if flag else spec
-            for spec, flag in zip(inputs, self.flags, strict=True)
+            for spec, flag in zip(inputs, self.batched_inputs, strict=True)
         ]
         return tuple(
             Spec((self.size, *spec.shape), spec.dtype) for spec in self.base.out_specs(single)
