@@ -41,6 +41,7 @@ from autodiff.transforms.tangent import hvp, jvp, linearize
 if TYPE_CHECKING:
     from autodiff import bench as bench
     from autodiff import data as data
+    from autodiff import interop as interop
     from autodiff import lowering as lowering
     from autodiff import nn as nn
     from autodiff import numpy as numpy
@@ -117,6 +118,7 @@ __all__ = [
 _LAZY = (
     "bench",
     "data",
+    "interop",
     "nn",
     "numpy",
     "optim",

@@ -13,7 +13,7 @@ from opcode import opmap
 
 import numpy as np
 
-__all__ = ["KNOWN", "missing"]
+__all__ = ["KNOWN", "foreign_array", "missing"]
 
 _JACOBIAN = "ad.jacobian(f), which chooses the mode itself; or order={!r}"
 _ARRAYS = "autodiff.numpy.{0}, or np.{0} for plain arrays"
@@ -68,6 +68,8 @@ KNOWN: dict[str, dict[str, str]] = {
         "enable_grad": "leave ad.no_grad(), a context",
         "set_grad_enabled": "with ad.no_grad():",
         "inference_mode": "with ad.no_grad():",
+        "pure_callback": "ad.custom_vjp, whose function gets plain arrays",
+        "from_dlpack": "x.numpy(), or np.from_dlpack(x), an array; ad.interop for whole functions",
         "lax": "Python's for, while and if, ad.scan, and NumPy's functions",
         "cond": "Python's if, or np.where under vmap",
         "while_loop": "Python's while",
@@ -168,6 +170,40 @@ KNOWN: dict[str, dict[str, str]] = {
     },
 }
 """By module and missing name, what to write."""
+
+
+_ARRAYS_OF = {
+    "torch": ("PyTorch", "x.detach().cpu().numpy()", "torch"),
+    "jax": ("JAX", "np.asarray(x)", "jax"),
+    "jaxlib": ("JAX", "np.asarray(x)", "jax"),
+}
+
+
+def foreign_array(value: object) -> str | None:
+    """Say what to do with an array of another library; None for anything else.
+
+    Parameters
+    ----------
+    value : anything
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> foreign_array(1.0) is None
+    True
+    """
+    known = _ARRAYS_OF.get(type(value).__module__.partition(".")[0])
+    if known is None or not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        return None
+    library, numbers, name = known
+    return (
+        f"it is {library}'s: {numbers} has its numbers alone; ad.interop.{name}_function(f) makes "
+        f"a function one that {library} differentiates, ad.interop.from_{name}(g) makes one of "
+        f"{library}'s differentiable here"
+    )
 
 
 def missing(module: str, name: str, there: Iterable[str]) -> Exception:

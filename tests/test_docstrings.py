@@ -34,6 +34,7 @@ MODULES = {
     "nn": "autodiff.nn",
     "optim": "autodiff.optim",
     "data": "autodiff.data",
+    "interop": "autodiff.interop",
     "tree": "autodiff.tree",
     "ordering": "autodiff.ordering",
     "structure": "autodiff.structure",

@@ -29,12 +29,12 @@ ORDER = (
     ("draw", "flow"),
     ("ordering",),
     ("compiler",),
-    ("nn", "optim", "data", "testing", "bench", "cli"),
+    ("nn", "optim", "data", "interop", "testing", "bench", "cli"),
     ("loading",),
 )
 """Parts of the package from the lowest layer to the highest; within one they may use each other."""
 
-CLIENTS = {"nn", "optim", "data", "bench", "cli"}
+CLIENTS = {"nn", "optim", "data", "interop", "bench", "cli"}
 """Clients of the public API: they import the package itself, and one another.
 
 `testing` is none: `ad.check_grads` is part of that API, so it is built on what is below it.
