@@ -31,10 +31,10 @@ from autodiff.ops.elementwise_functions import (
     round_,
 )
 from autodiff.ops.linalg import contractions
-from autodiff.ops.methods import Methods
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
 from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.ops.variables import variable_value
+from autodiff.standard import Standard
 from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
 from autodiff.writing import augmented, update_views, write_item
@@ -70,7 +70,7 @@ def _reflected(call: Callable[[Any, Any], Any]) -> Any:
     return operate
 
 
-class Tensor(Methods):
+class Tensor(Standard):
     """An array whose operations are recorded, so that derivatives can be taken.
 
     Tensors are variables; arrays and numbers are constants. Any NumPy function, operator or method

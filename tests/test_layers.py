@@ -23,7 +23,7 @@ ORDER = (
     ("ops", "structure", "lowering"),
     ("interpret",),
     ("tape",),
-    ("conversions", "copying", "overwriting", "writing", "tensor"),
+    ("conversions", "copying", "overwriting", "writing", "standard", "tensor"),
     ("transforms",),
     ("numpy", "scipy"),
     ("draw", "flow"),
