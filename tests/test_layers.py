@@ -50,6 +50,7 @@ BY_STRING = {
     "autodiff": "the package exports parts that are loaded when first used",
     "autodiff.loading": "who answers what is asked later",
     "autodiff.compiler.backends": "the package of a backend, by the backend's name",
+    "autodiff.numpy.array_api": "extensions of the standard, loaded when first used",
     "autodiff.core.registry": "the module that a pickled primitive was declared in",
     "autodiff.bench.engines": "the module of an engine, by the engine's name",
     "autodiff.bench.lazy": "other libraries, where they are installed",

@@ -102,6 +102,8 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
         what = f"of type {type(leaf).__name__}"
     if isinstance(leaf, int) or is_array(leaf):
         remedy = "convert it to float (1.0 for 1, x.astype(float) for an array)"
+    elif callable(getattr(leaf, "to_dataset", None)):
+        remedy = "pass the array in it, .data, and make the DataArray inside the function"
     elif callable(getattr(leaf, "to_numpy", None)):
         remedy = "pass the array in it: .to_numpy() of the Series or DataFrame"
     else:
@@ -198,9 +200,12 @@ def returned_value(out: Any, path: str, transform: str) -> Any:
         return out
     if is_number(out):
         return as_value(out)
+    remedy = "has_aux=True for anything else beside them"
+    if callable(getattr(out, "to_dataset", None)):
+        remedy = "return the array in it, .data"
     raise TypeError(
         f"{transform}: {path} is a {type(out).__name__}; the function must return numbers, "
-        "arrays or Tensors, or containers of them (has_aux=True for anything else beside them)"
+        f"arrays or Tensors, or containers of them ({remedy})"
     )
 
 

@@ -196,6 +196,18 @@ def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any
     return count if isinstance(count, Box) or has_memory(count) else as_array(count)
 
 
+def _of_arrays_too(numpys: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def limits(type: Any, /) -> Any:
+        return numpys(type.dtype if isinstance(type, Box) or is_array(type) else type)
+
+    limits.__name__ = limits.__qualname__ = numpys.__name__
+    limits.__doc__ = f"``np.{numpys.__name__}``, of a dtype or of an array that has it."
+    return limits
+
+
+finfo = _of_arrays_too(numpy.finfo)
+iinfo = _of_arrays_too(numpy.iinfo)
+
 # --- the rest -------------------------------------------------------------------------------------
 
 _MAKERS = frozenset(
@@ -211,10 +223,14 @@ _FACTS = ("__array_api_version__", "__array_namespace_info__")
 
 def __getattr__(name: str) -> Any:
     """Look a name up in `autodiff.numpy` when it is first used, and keep it."""
+    missing = f"module {__name__!r} has no attribute {name!r}"
     if name in _OWN_MODULES:
-        return import_module(_OWN_MODULES[name])
-    if name.startswith("__") and name not in _FACTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            return import_module(_OWN_MODULES[name])
+        except ModuleNotFoundError as error:
+            raise AttributeError(f"{missing}: {error.name} is not installed") from error
+    if name.startswith("__") and name not in (*__all__, *_FACTS):
+        raise AttributeError(missing)
     value = getattr(numpy if name in _FACTS else autodiff.numpy, name)
     globals()[name] = value = making(value) if name in _MAKERS else value
     return value
