@@ -18,7 +18,6 @@ from autodiff.copying import deep_copy, reduced
 from autodiff.core.arrays import as_array, copied, protected, read_only, scalar_form
 from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
 from autodiff.core.primitive import Primitive
-from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
 from autodiff.interpret.graph import Leaf, Node, add_hook
 from autodiff.interpret.operands import NamedAxes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.core.arrays import array_or_scalar
+from autodiff.core.arrays import ARRAY, array_or_scalar
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 
@@ -25,12 +25,12 @@ def as_input(value: Any, primitive: Primitive) -> Any:
     """
     if isinstance(value, (float, int, complex, Box)):
         return value
-    array = array_or_scalar(value)
-    if array is not value and type(value).__module__.startswith("xarray."):
+    if type(value) is not ARRAY and type(value).__module__.startswith("xarray."):
         raise NamedAxes(
             f"{primitive.name}: a {type(value).__name__} of xarray goes by the names of its axes, "
             "which a Tensor has not; make a DataArray of the Tensor, or take the array, .data"
         )
+    array = array_or_scalar(value)
     if array.dtype.kind not in "fciub":
         raise TypeError(
             f"{primitive.name}: an input of type {type(value).__name__} has dtype {array.dtype}; "
