@@ -211,6 +211,11 @@ WITHOUT_TENSORS = {"nextafter"}
 CONSTANTS = {"e", "inf", "nan", "pi", "newaxis", "fft", "linalg"}
 
 
+newest = pytest.mark.skipif(
+    xp.VERSIONS[-1] < "2024.12", reason="this NumPy has an older version of the standard"
+)
+
+
 def part_of(namespace: Any, part: str) -> Any:
     return getattr(namespace, part) if part else namespace
 
@@ -241,6 +246,7 @@ def assert_same(result: Any, expected: Any) -> None:
         assert result == expected
 
 
+@newest
 @pytest.mark.parametrize(("part", "name"), EVERY, ids=lambda value: value or "main")
 def test_values_and_derivatives(part: str, name: str) -> None:
     call = TABLES[part][name]
@@ -274,6 +280,7 @@ def _parts(out: Any) -> list[Any]:
     return list(out) if isinstance(out, tuple) else [out]
 
 
+@newest
 def test_every_function_of_the_standard_is_tried() -> None:
     strict = pytest.importorskip("array_api_strict")
     for part, table in TABLES.items():
@@ -292,6 +299,7 @@ def test_every_function_of_the_standard_is_tried() -> None:
         assert named - functions - dtypes - CONSTANTS == set(), part
 
 
+@newest
 def test_every_keyword_of_the_standard_is_taken() -> None:
     strict = pytest.importorskip("array_api_strict")
     for part, table in TABLES.items():
