@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from autodiff.transforms.checkpoint import checkpoint
     from autodiff.transforms.custom import custom_jvp, custom_vjp
     from autodiff.transforms.jacobian.functions import hessian, jacobian
+    from autodiff.transforms.namespace import one_namespace
     from autodiff.transforms.scan.functions import scan
 
 __version__ = "0.1.0"
@@ -98,6 +99,7 @@ __all__ = [
     "multilinear",
     "name",
     "no_grad",
+    "one_namespace",
     "primitive",
     "record",
     "relu",
@@ -136,6 +138,7 @@ _LAZY_NAMES = {
     "custom_vjp": "autodiff.transforms.custom",
     "hessian": "autodiff.transforms.jacobian.functions",
     "jacobian": "autodiff.transforms.jacobian.functions",
+    "one_namespace": "autodiff.transforms.namespace",
     "report": "autodiff.flow",
     "scan": "autodiff.transforms.scan.functions",
 }

@@ -106,6 +106,8 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
         remedy = foreign
     elif isinstance(leaf, int) or is_array(leaf):
         remedy = "convert it to float (1.0 for 1, x.astype(float) for an array)"
+    elif callable(getattr(leaf, "to_dataset", None)):
+        remedy = "pass the array in it, .data, and make the DataArray inside the function"
     elif callable(getattr(leaf, "to_numpy", None)):
         remedy = "pass the array in it: .to_numpy() of the Series or DataFrame"
     else:
@@ -202,10 +204,14 @@ def returned_value(out: Any, path: str, transform: str) -> Any:
         return out
     if is_number(out):
         return as_value(out)
-    remedy = foreign_array(out) or (
-        "the function must return numbers, arrays or Tensors, or containers of them "
-        "(has_aux=True for anything else beside them)"
-    )
+    remedy = foreign_array(out)
+    if remedy is None:
+        beside = "has_aux=True for anything else beside them"
+        if callable(getattr(out, "to_dataset", None)):
+            beside = "return the array in it, .data"
+        remedy = (
+            f"the function must return numbers, arrays or Tensors, or containers of them ({beside})"
+        )
     raise TypeError(f"{transform}: {path} is a {type(out).__name__}; {remedy}")
 
 
