@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from typing import Any
 
@@ -219,6 +220,19 @@ class TestMemory:
         assert not arrays.frozen(view)
         arrays.freeze(owner)
         assert arrays.frozen(view)
+
+    def test_a_map_is_frozen_where_it_says_that_nobody_writes(self, tmp_path):
+        path = tmp_path / "numbers"
+        np.arange(4.0).tofile(path)
+        for kind, is_frozen in ((arrays.Mapped, True), (mmap.mmap, False)):
+            with path.open("rb") as file:
+                memory = kind(file.fileno(), 0, access=mmap.ACCESS_READ)
+            array = np.frombuffer(memory)
+            assert arrays.frozen(array) is is_frozen
+            assert arrays.frozen(array[1:].reshape(3, 1)) is is_frozen
+            assert (arrays.protected(array) is array) is is_frozen
+        changing = np.frombuffer(memoryview(bytearray(8)).toreadonly())
+        assert not arrays.frozen(changing)
 
     def test_frozen_memory_of_others(self):
         assert arrays.frozen(np.frombuffer(bytes(8)))

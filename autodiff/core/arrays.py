@@ -19,6 +19,7 @@ memory it shows, so an array that owns its memory and has no further reference i
 
 from __future__ import annotations
 
+import mmap
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,7 @@ __all__ = [
     "SCALAR",
     "SCALARS",
     "SHARED",
+    "Mapped",
     "array_or_scalar",
     "as_array",
     "as_numpy",
@@ -275,13 +277,20 @@ def read_only(value: Any) -> Any:
     return value
 
 
+class Mapped(mmap.mmap):
+    """Map of a file that nobody writes to any more, opened for reading: its arrays are frozen.
+
+    ``np.frombuffer`` shows its memory through a `memoryview`, whose ``obj`` it is.
+    """
+
+
 def frozen(array: Any) -> bool:
     """Whether nobody can write to the array's memory through it or through what it views."""
     while True:
         if array.flags.writeable:
             return False
         base: Any = array.base
-        if base is None or isinstance(base, bytes):
+        if base is None or isinstance(getattr(base, "obj", base), (bytes, Mapped)):
             return True
         if not isinstance(base, np.ndarray):
             return False
