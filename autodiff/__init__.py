@@ -24,6 +24,7 @@ from autodiff.errors import (
     NonDifferentiableError,
     NonFiniteError,
     RuleError,
+    ShardError,
     TapeError,
     TapeReleasedError,
 )
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from autodiff import numpy as numpy
     from autodiff import optim as optim
     from autodiff import ordering as ordering
+    from autodiff import parallel as parallel
     from autodiff import scipy as scipy
     from autodiff import structure as structure
     from autodiff import testing as testing
@@ -72,6 +74,7 @@ __all__ = [
     "Primitive",
     "RuleError",
     "Sample",
+    "ShardError",
     "Tape",
     "TapeError",
     "TapeReleasedError",
@@ -121,6 +124,7 @@ _LAZY = (
     "numpy",
     "optim",
     "ordering",
+    "parallel",
     "scipy",
     "structure",
     "testing",

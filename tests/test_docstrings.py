@@ -34,6 +34,7 @@ MODULES = {
     "nn": "autodiff.nn",
     "optim": "autodiff.optim",
     "data": "autodiff.data",
+    "parallel": "autodiff.parallel",
     "tree": "autodiff.tree",
     "ordering": "autodiff.ordering",
     "structure": "autodiff.structure",

@@ -29,19 +29,28 @@ ORDER = (
     ("draw", "flow"),
     ("ordering",),
     ("compiler",),
-    ("nn", "optim", "data", "testing", "bench", "cli"),
+    ("nn", "optim", "data", "parallel", "testing", "bench", "cli"),
     ("loading",),
 )
 """Parts of the package from the lowest layer to the highest; within one they may use each other."""
 
-CLIENTS = {"nn", "optim", "data", "bench", "cli"}
+CLIENTS = {"nn", "optim", "data", "parallel", "bench", "cli"}
 """Clients of the public API: they import the package itself, and one another.
 
 `testing` is none: `ad.check_grads` is part of that API, so it is built on what is below it.
 """
 
-PUBLIC = {"core.arrays", "draw", "draw.looks", "neighbours", "ordering", "numpy", "scipy"}
-"""What clients may use besides: packages with an API of their own, and the array seam."""
+PUBLIC = {
+    "core.arrays",
+    "core.modes",
+    "draw",
+    "draw.looks",
+    "neighbours",
+    "numpy",
+    "ordering",
+    "scipy",
+}
+"""What clients may use besides: packages with an API of their own, the array seam, the modes."""
 
 PACKAGES = {"__init__", "__main__"}
 """`autodiff` itself, which exports from every layer, and what runs it."""
