@@ -117,7 +117,7 @@ class _Run:
         children: set[Any] = set()
         while len(self.found) < len(self.rows):
             try:
-                while waiting and len(self.live) < self._window():
+                while waiting and self._may_submit():
                     self._submit(shared, waiting[0])
                     del waiting[0]
                 self._overdue(shared)
@@ -142,11 +142,10 @@ class _Run:
                 return self._another(broken, shared, waiting, children)
         return []
 
-    def _window(self) -> int:
-        """How many tasks may be under way: where they are timed, none that waits for a worker."""
-        if self.alone:
-            return 1
-        return (self.timeout and self.carrier.known_workers()) or len(self.rows)
+    def _may_submit(self) -> bool:
+        """Whether a task may be submitted: where they are timed, none waits for a worker."""
+        bound = 1 if self.alone else self.timeout and self.carrier.known_workers()
+        return not bound or len(self._timed()) < bound
 
     def _first_of(self, future: Future[Any]) -> list[int]:
         return self.live[future][1]
@@ -165,9 +164,9 @@ class _Run:
 
     def _patience(self) -> float | None:
         """Seconds until the next task is overdue."""
-        starts = [task.started for task in self._timed()]
-        if self.timeout is None or not starts:
+        if self.timeout is None:
             return None
+        starts = [task.started for task in self._timed()]
         return max(0.0, min(starts) + self.timeout - time.monotonic())
 
     def _overdue(self, shared: Loadable) -> None:
@@ -214,7 +213,9 @@ class _Run:
     ) -> list[Task]:
         """Tasks to run on another executor, where there may be one and they may be tried again."""
         under_way = self._timed()
-        self.live.clear()  # an executor that broke has let go of them
+        for future in self.live:
+            future.cancel()
+        self.live.clear()
         tasks = sorted([*under_way, *waiting], key=lambda task: task.numbers)
         numbers = [number for task in under_way or tasks[:1] for number in task.numbers]
         guilty = guilty_of(self.carrier.suspects(shared, numbers), children) or set(numbers)
