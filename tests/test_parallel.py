@@ -12,7 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 
 import numpy as np
 import pytest
@@ -928,6 +934,43 @@ def test_shards_of_a_dead_worker_are_tried_on_another_executor(tmp_path):
         with pytest.raises(ad.ShardError, match="shard 1 of 4") as caught:
             always(1.0, np.arange(12.0))
         assert caught.value.shard == 1
+
+
+class Fragile(Sized):
+    """Breaks when it has `tasks` of them, and says nothing of which one it was."""
+
+    def __init__(self, tasks):
+        super().__init__()
+        self.tasks, self.pending, self.most = tasks, [], 0
+        self.pool = ThreadPoolExecutor(1)
+
+    def submit(self, function, /, *args, **keywords):
+        if self.tasks:
+            future = Future()
+            self.pending.append(future)
+            if len(self.pending) == self.tasks:
+                for one in self.pending:
+                    one.set_exception(BrokenExecutor("one of them"))
+            return future
+        future = self.pool.submit(function, *args, **keywords)
+        self.pending.append(future)
+        self.most = max(self.most, sum(not one.done() for one in self.pending))
+        return future
+
+
+def test_after_a_break_shards_run_one_at_a_time(monkeypatch):
+    """So that it is known of each whether it is the one that breaks executors."""
+    monkeypatch.setattr(Fragile, "num_workers", 4)
+    executors = [Fragile(4), Fragile(0)]
+    left = iter(executors)
+    gradient = parallel.grad(total_of, lambda: next(left), in_axes=(None, 0), shards=4, retries=1)
+    assert gradient(1.0, np.arange(12.0)) == 66.0
+    assert executors[1].most == 1
+    assert len(executors[1].pending) == 4
+    always = (Fragile(4) for _ in itertools.count())
+    gradient = parallel.grad(total_of, lambda: next(always), in_axes=(None, 0), shards=4)
+    with pytest.raises(ad.ShardError, match=r"shard 0 .* or shard 1 .* or shard 2 .* or one of 1"):
+        gradient(1.0, np.arange(12.0))
 
 
 def test_lokys_own_function_gives_another_executor(tmp_path):
