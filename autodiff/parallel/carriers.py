@@ -292,7 +292,7 @@ _folders: dict[int, Path] = {}
 def _own_folder() -> Path:
     pid = os.getpid()
     if pid not in _folders:
-        folder = _folders[pid] = Path(tempfile.mkdtemp(prefix="autodiff-"))
+        folder = _folders[pid] = Path(tempfile.mkdtemp(prefix="autodiff-parallel-"))
         atexit.register(_removed, folder, pid)
     return _folders[pid]
 
