@@ -24,6 +24,7 @@ from autodiff.errors import (
     NonDifferentiableError,
     NonFiniteError,
     RuleError,
+    ShardError,
     TapeError,
     TapeReleasedError,
 )
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from autodiff import numpy as numpy
     from autodiff import optim as optim
     from autodiff import ordering as ordering
+    from autodiff import parallel as parallel
     from autodiff import scipy as scipy
     from autodiff import structure as structure
     from autodiff import testing as testing
@@ -74,6 +76,7 @@ __all__ = [
     "Primitive",
     "RuleError",
     "Sample",
+    "ShardError",
     "Tape",
     "TapeError",
     "TapeReleasedError",
@@ -125,6 +128,7 @@ _LAZY = (
     "numpy",
     "optim",
     "ordering",
+    "parallel",
     "scipy",
     "structure",
     "testing",

@@ -34,7 +34,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "jit": "ad.compile(f) runs f from an optimised tape",
         "make_jaxpr": "ad.record(f)(x), a Tape that also evaluates, prices and draws",
         "eval_shape": "ad.record(f)(x), whose outputs have a shape and a dtype",
-        "pmap": "ad.vmap(f)",
+        "pmap": "ad.parallel.vmap(f, executor), or ad.vmap(f)",
         "vectorize": "ad.vmap(f), or autodiff.numpy.vectorize",
         "remat": "ad.checkpoint(f)",
         "custom_gradient": "ad.custom_vjp",
@@ -153,7 +153,10 @@ KNOWN: dict[str, dict[str, str]] = {
         "BCELoss": "the function nn.binary_cross_entropy(logits, labels), of the logits",
         "BCEWithLogitsLoss": "the function nn.binary_cross_entropy(logits, labels)",
         "L1Loss": "np.mean(np.abs(predicted - target))",
-        "DataParallel": "there is one process",
+        **dict.fromkeys(
+            ("DataParallel", "DistributedDataParallel"),
+            "ad.parallel.value_and_grad(loss, executor, in_axes=(None, 0, 0))",
+        ),
     },
     "autodiff.optim": {
         "RMSprop": "optim.RMSProp",
@@ -167,6 +170,15 @@ KNOWN: dict[str, dict[str, str]] = {
         "lr_scheduler": "set optimizer.lr between steps",
         "apply_updates": "params, state = optimizer.update(gradients, state, params)",
         "chain": "write a subclass of optim.Optimizer",
+    },
+    "autodiff.parallel": {
+        "pmap": "parallel.vmap(f, executor)",
+        "pmean": 'parallel.allreduce(tree, comm, op="mean")',
+        "psum": "parallel.allreduce(tree, comm)",
+        "all_reduce": "parallel.allreduce(tree, comm)",
+        "hessian": "parallel.hvp(f, executor, primals, tangents, *batch, in_axes=...)",
+        "jvp": "parallel.map of a function that calls ad.jvp",
+        "DataParallel": "parallel.value_and_grad(loss, executor, in_axes=(None, 0, 0))",
     },
 }
 """By module and missing name, what to write."""

@@ -57,7 +57,7 @@ def documented_object(path):
 
 @pytest.mark.parametrize(
     "package",
-    [ad, ad.ordering, ad.nn, ad.optim, ad.data, ad.interop],
+    [ad, ad.ordering, ad.nn, ad.optim, ad.data, ad.interop, ad.parallel],
     ids=lambda package: package.__name__,
 )
 def test_every_public_name_has_an_entry_in_the_reference(package):

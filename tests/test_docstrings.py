@@ -35,6 +35,7 @@ MODULES = {
     "optim": "autodiff.optim",
     "data": "autodiff.data",
     "interop": "autodiff.interop",
+    "parallel": "autodiff.parallel",
     "tree": "autodiff.tree",
     "ordering": "autodiff.ordering",
     "structure": "autodiff.structure",

@@ -29,12 +29,12 @@ ORDER = (
     ("draw", "flow"),
     ("ordering",),
     ("compiler",),
-    ("nn", "optim", "data", "interop", "testing", "bench", "cli"),
+    ("nn", "optim", "data", "interop", "parallel", "testing", "bench", "cli"),
     ("loading",),
 )
 """Parts of the package from the lowest layer to the highest; within one they may use each other."""
 
-CLIENTS = {"nn", "optim", "data", "interop", "bench", "cli"}
+CLIENTS = {"nn", "optim", "data", "interop", "parallel", "bench", "cli"}
 """Clients of the public API: they import the package itself, and one another.
 
 `testing` is none: `ad.check_grads` is part of that API, so it is built on what is below it.
@@ -43,6 +43,7 @@ CLIENTS = {"nn", "optim", "data", "interop", "bench", "cli"}
 PUBLIC = {
     "core.arrays",
     "core.memory",
+    "core.modes",
     "draw",
     "draw.looks",
     "neighbours",
@@ -50,7 +51,7 @@ PUBLIC = {
     "numpy",
     "scipy",
 }
-"""What clients may use besides: packages with an API of their own, and the array seam."""
+"""What clients may use besides: packages with an API of their own, and the array seam, the modes."""
 
 PACKAGES = {"__init__", "__main__"}
 """`autodiff` itself, which exports from every layer, and what runs it."""
