@@ -17,7 +17,7 @@ import pytest
 import autodiff as ad
 
 ORDER = (
-    ("errors", "tree", "deferred", "neighbours", "collecting"),
+    ("errors", "tree", "deferred", "neighbours", "collecting", "chunked"),
     ("core",),
     ("views",),
     ("ops", "structure", "lowering"),
