@@ -4,12 +4,11 @@ A Dask array is a graph of tasks over chunks, and NumPy's functions on it make l
 nothing is computed until somebody asks. It differs from the arrays of a device in three things.
 
 - What Dask has no function for it computes, with a warning, and goes on with NumPy's numbers. An
-  array of more than fits in memory must not be fetched by surprise, so a primitive evaluates on
-  `Adapted` arrays (`adapted`), which refuse such functions by name, and what comes back from it is
-  looked at (`settled`).
-- Some of what NumPy does Dask does under other arguments, or not at all: reshaping across chunks,
-  indices with several arrays, sums by places. `INSTEAD`, `read`, `write` and `add_at` say it with
-  what Dask has. An index takes memory as NumPy's; nothing here makes an array of the size of `x`.
+  array of more than fits in memory must not be fetched by surprise, so primitives and rules are
+  given arrays of a type that refuses such functions by name (`adapted`), and what comes back from
+  them is looked at (`settled`).
+- Some of what NumPy does Dask does under other arguments, with other defaults, or not at all.
+  `INSTEAD` and `autodiff.chunked_index` say it with what Dask has.
 - Its arrays never change, so no two of them share memory, and a copy costs nothing.
 
 With `autodiff.core.arrays` and `autodiff.core.memory` it is the seam to array types; nothing here
@@ -19,11 +18,12 @@ imports Dask, which whoever has such an array has done.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from autodiff.chunked_index import add_at, dask_array, last_writes, read, reshaped, write
 
 __all__ = [
     "MET",
@@ -95,10 +95,6 @@ def unsuitable(value: Any) -> str:
     return ""
 
 
-def _dask() -> Any:
-    return sys.modules["dask.array"]
-
-
 # --- evaluation -------------------------------------------------------------------------------
 
 
@@ -128,7 +124,8 @@ class _Refusing:
         raise TypeError(CONVERTED)
 
     def __getitem__(self, index: Any) -> Any:
-        return adapted(read(_settled_array(self), index if isinstance(index, tuple) else (index,)))
+        entries = index if isinstance(index, tuple) else (index,)
+        return adapted(read(_settled_array(self), tuple(map(_settled_array, entries))))
 
 
 def _adapting(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -176,7 +173,26 @@ def adapted(value: Any) -> Any:
         known = plain.__module__ == "dask.array.core"
         _ADAPTED[plain] = _adapting_type(plain) if known else None
     kind: Any = _ADAPTED[plain]
-    return value if kind is None else kind(value.dask, value.name, value.chunks, meta=value)
+    if kind is None:
+        return value
+    if value.npartitions > 1:
+        _note(value)
+    return kind(value.dask, value.name, value.chunks, meta=value)
+
+
+_CHUNKS: dict[Shape, Any] = {}
+"""Chunks that arrays of a shape had last: what is made to meet them is best made in the same.
+
+In other chunks it would be cut and joined first, and those pieces, ready before anything else,
+would fill the memory.
+"""
+_MOST_NOTED = 1000
+
+
+def _note(value: Any) -> None:
+    if len(_CHUNKS) >= _MOST_NOTED:
+        _CHUNKS.clear()
+    _CHUNKS[value.shape] = value.chunks
 
 
 def evaluated(function: Callable[..., Any], inputs: Sequence[Any], params: Any) -> Any:
@@ -213,7 +229,7 @@ def _name_of(function: Any) -> str:
 
 def _has(function: Any) -> bool:
     """Whether Dask has a function of NumPy's; it looks them up by name, as here."""
-    module = _dask()
+    module = dask_array()
     handled = getattr(module.core, "_HANDLED_FUNCTIONS", {})
     for part in function.__module__.split(".")[1:]:
         module = getattr(module, part, None)
@@ -224,42 +240,65 @@ def _has(function: Any) -> bool:
 # --- the same under other arguments -----------------------------------------------------------
 
 
-def reshaped(x: Any, shape: Any) -> Any:
-    """``np.reshape``; where chunks neither merge nor split evenly, over one axis of all elements.
-
-    Dask rechunks for it: some chunks join, and none has to be larger than the axes that follow the
-    first.
-    """
-    x = _settled_array(x)
-    try:
-        return x.reshape(shape)
-    except NotImplementedError:
-        return x.reshape(-1).reshape(shape)
-
-
 def _count_nonzero(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return np.sum(np.not_equal(_settled_array(x), 0), axis=axis, keepdims=keepdims, dtype=np.intp)
 
 
 def _least_squares(a: Any, b: Any, rcond: Any = None) -> Any:
-    return _dask().linalg.lstsq(_settled_array(a), _settled_array(b))
+    return dask_array().linalg.lstsq(_settled_array(a), _settled_array(b))
 
 
 def _reduced_qr(a: Any, mode: str = "reduced") -> Any:
     if mode != "reduced":
-        raise TypeError(f"{LACKING} 'numpy.linalg.qr' of mode {mode!r}")
-    return _dask().linalg.qr(_settled_array(a))
+        raise NotImplementedError(f"only mode='reduced', not {mode!r}")
+    return dask_array().linalg.qr(_settled_array(a))
 
 
 def _reduced_svd(a: Any, full_matrices: bool = True, *options: bool) -> Any:
     if full_matrices and a.shape[-1] != a.shape[-2]:
-        raise TypeError(f"{LACKING} 'numpy.linalg.svd' of full matrices")
-    return _dask().linalg.svd(_settled_array(a))
+        raise NotImplementedError("full_matrices=False for a matrix that is not square")
+    return dask_array().linalg.svd(_settled_array(a))
+
+
+def _lower_cholesky(a: Any, *, upper: bool = False) -> Any:
+    return dask_array().linalg.cholesky(_settled_array(a), lower=not upper)
+
+
+def _spread(x: Any, shape: Any, subok: bool = False) -> Any:
+    x, shape = _settled_array(x), tuple(shape)
+    noted = _CHUNKS.get(shape)
+    if noted is not None:
+        lead = len(shape) - x.ndim
+        noted = (
+            *noted[:lead],
+            *[n if k == 1 else c for n, k, c in zip(noted[lead:], x.shape, x.chunks, strict=True)],
+        )
+    return dask_array().broadcast_to(x, shape, chunks=noted)
+
+
+def _padded(x: Any, widths: Any, **how: Any) -> Any:
+    """``np.pad``; what was one chunk along an axis stays one."""
+    whole = {axis: -1 for axis, chunks in enumerate(x.chunks) if len(chunks) == 1}
+    return dask_array().pad(_settled_array(x), widths, **how).rechunk(whole)
+
+
+def _making(name: str) -> Callable[..., Any]:
+    def made(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+        dims = (shape,) if isinstance(shape, int) else tuple(shape)
+        return getattr(dask_array(), name)(dims, dtype=dtype, chunks=_CHUNKS.get(dims, "auto"))
+
+    return made
 
 
 INSTEAD: dict[Any, Callable[..., Any]] = {
     np.size: lambda a, axis=None: math.prod(a.shape) if axis is None else a.shape[axis],
-    np.reshape: reshaped,
+    np.reshape: lambda a, shape: reshaped(_settled_array(a), shape),
+    np.broadcast_to: _spread,
+    np.pad: _padded,
+    np.zeros: _making("zeros"),
+    np.ones: _making("ones"),
+    np.empty: _making("empty"),
+    np.linalg.cholesky: _lower_cholesky,
     np.count_nonzero: _count_nonzero,
     np.linalg.lstsq: _least_squares,
     np.linalg.qr: _reduced_qr,
@@ -278,199 +317,4 @@ def _joined(re: Any, im: Any) -> Any:
 def complex_of(re: Any, im: Any) -> Any:
     """Complex numbers of their parts, chunk by chunk: 1j * im would mix the two."""
     dtype = np.result_type(re, im, np.complex64)
-    return _dask().apply_gufunc(_joined, "(),()->()", re, im, output_dtypes=dtype)
-
-
-# --- indices ----------------------------------------------------------------------------------
-
-
-def _is_basic(entry: Any) -> bool:
-    return entry is None or isinstance(entry, slice)
-
-
-class _Index:
-    """An index taken apart: slices of all axes, and places along those that arrays name.
-
-    What arrays index are some axes of the array that the slices leave; with those in front and
-    taken as one, an index is one row of places along the first axis.
-    """
-
-    def __init__(self, index: tuple[Any, ...], shape: Shape) -> None:
-        used = sum(entry is not None and entry is not Ellipsis for entry in index)
-        missing = (slice(None),) * (len(shape) - used)
-        if not any(entry is Ellipsis for entry in index):
-            index = (*index, Ellipsis)
-        entries: list[Any] = []
-        for entry in index:
-            entries += missing if entry is Ellipsis else [entry]
-        self.entries = entries
-        self.named = [i for i, entry in enumerate(entries) if not _is_basic(entry)]
-        """Axes that integers and arrays name, among those that the slices leave."""
-        self.slices = tuple([e if _is_basic(e) else slice(None) for e in entries])
-        kept = iter(shape)
-        lengths = [1 if e is None else _length(e, next(kept)) for e in entries]
-        others = [i for i in range(len(entries)) if i not in self.named]
-        self.order = (*self.named, *others)
-        self.named_lengths = tuple([lengths[i] for i in self.named])
-        self.rest = tuple([lengths[i] for i in others])
-        first, last = self.named[0], self.named[-1]
-        adjacent = self.named == list(range(first, last + 1))
-        self.lead = first if adjacent else 0
-        """How many axes of the result stand before those of the arrays."""
-        self.places, self.shape = self._flattened([entries[i] for i in self.named])
-
-    def _flattened(self, arrays: Sequence[Any]) -> tuple[Any, Shape]:
-        """Places along the named axes taken as one, and the shape that the arrays give them."""
-        places: Any = 0
-        for entry, length in zip(arrays, self.named_lengths, strict=True):
-            if not is_chunked(entry):
-                entry = np.asarray(entry)
-                if ((entry < -length) | (entry >= length)).any():
-                    raise IndexError(f"an index is out of bounds for an axis of length {length}")
-            places = places * length + np.where(entry < 0, entry + length, entry)
-        return reshaped(places, (-1,)), places.shape
-
-    @property
-    def count(self) -> int:
-        """How many places there are along the named axes taken as one."""
-        return math.prod(self.named_lengths)
-
-    def in_front(self, x: Any) -> Any:
-        """Part of an array that the slices leave, with the named axes in front, as one."""
-        part = np.transpose(x[self.slices], self.order)
-        return reshaped(part, (self.count, *self.rest))
-
-    def in_place(self, rows: Any) -> Any:
-        """Return what `in_front` has moved to where it was."""
-        return np.transpose(reshaped(rows, (*self.named_lengths, *self.rest)), _inverse(self.order))
-
-    @property
-    def _result_order(self) -> Shape:
-        """Where the axes of the result come from, with those of the arrays in front."""
-        ndim = len(self.shape)
-        rest = list(range(ndim, ndim + len(self.rest)))
-        return (*rest[: self.lead], *range(ndim), *rest[self.lead :])
-
-    def result(self, rows: Any) -> Any:
-        """Result of a read, from the rows that were read."""
-        return np.transpose(reshaped(rows, (*self.shape, *self.rest)), self._result_order)
-
-    def rows(self, value: Any) -> Any:
-        """Rows that a value of the result's shape, or one that broadcasts to it, stands for."""
-        full = (*self.shape, *self.rest)
-        spread = np.broadcast_to(value, tuple([full[i] for i in self._result_order]))
-        turned = np.transpose(spread, _inverse(self._result_order))
-        return reshaped(turned, (math.prod(self.shape), *self.rest))
-
-
-def _inverse(order: Sequence[int]) -> Shape:
-    return tuple(np.argsort(order).tolist())
-
-
-def _length(entry: Any, length: int) -> int:
-    """How long an axis is that a slice leaves of one; integers and arrays are for later."""
-    return len(range(*entry.indices(length))) if isinstance(entry, slice) else length
-
-
-def _has_arrays(index: tuple[Any, ...]) -> bool:
-    return any(hasattr(entry, "shape") for entry in index)
-
-
-def read(x: Any, index: tuple[Any, ...]) -> Any:
-    """``x[index]``."""
-    index = tuple(map(_settled_array, index))
-    arrays = [entry for entry in index if not _is_basic(entry) and entry is not Ellipsis]
-    if not _has_arrays(index) or (len(arrays) == 1 and arrays[0].ndim == 1):
-        return x[index]
-    parts = _Index(index, x.shape)
-    return parts.result(parts.in_front(x)[parts.places])
-
-
-def _without_new_axes(x: Any, index: tuple[Any, ...], value: Any) -> tuple[Any, Any]:
-    """Slices and integers without None, and the value without the axes that None stands for.
-
-    Dask's assignment knows no None.
-    """
-    used = sum(entry is not None and entry is not Ellipsis for entry in index)
-    if not any(entry is Ellipsis for entry in index):
-        index = (*index, Ellipsis)
-    shown: list[bool] = []  # for each axis of what is written to, whether x has it
-    for entry in index:
-        if entry is Ellipsis:
-            shown += [True] * (x.ndim - used)
-        elif _is_basic(entry):
-            shown.append(entry is not None)
-    lead = np.ndim(value) - len(shown)
-    if np.ndim(value):
-        drop = [i for i, is_own in enumerate(shown, lead) if i >= 0 and not is_own]
-        value = np.squeeze(value, (*range(lead), *drop))
-    return tuple([entry for entry in index if entry is not None]), value
-
-
-def write(x: Any, index: tuple[Any, ...], value: Any) -> None:
-    """``x[index] = value``: of values for one place the last stays. Reads an index of Dask's."""
-    if not _has_arrays(index):
-        index, value = _without_new_axes(x, index, value)
-        x[index] = value
-        return
-    parts = _Index(index, x.shape)
-    places, last = _last(np.asarray(parts.places))
-    updated = parts.in_front(x)
-    updated[places] = parts.rows(value)[last]
-    slices, updated = _without_new_axes(x, parts.slices, parts.in_place(updated))
-    x[slices] = updated
-
-
-def _last(places: Any) -> tuple[Any, Any]:
-    """Places without repetition, and where each stands for the last time."""
-    unique, first = np.unique(places[::-1], return_index=True)
-    return unique, places.size - 1 - first
-
-
-def last_writes(shape: Shape, index: tuple[Any, ...]) -> Any:
-    """Mask of the values written at an index that stay, to be broadcast with what is read there."""
-    parts = _Index(index, shape)
-    stays = np.zeros(math.prod(parts.shape), bool)
-    stays[_last(np.asarray(parts.places))[1]] = True
-    after = len(parts.rest) - parts.lead
-    return stays.reshape(*parts.shape, *(1,) * after)
-
-
-def _added(values: Any, places: Any, count: int) -> Any:
-    """Sum by place of one chunk of values."""
-    total = np.zeros((1, count, values.shape[1]), values.dtype)
-    np.add.at(total[0], places, values)
-    return total
-
-
-def add_at(x: Any, index: tuple[Any, ...], value: Any) -> None:
-    """Add at an index, once per occurrence; places may be Dask's too, and are not looked at.
-
-    Each chunk of values is summed by place, and the sums are added up in a tree: a chunk of values
-    makes an array as long as the axes that the index names.
-    """
-    if not _has_arrays(index):
-        slices, value = _without_new_axes(x, index, value)
-        x[slices] = x[slices] + value
-        return
-    da = _dask()
-    parts = _Index(index, x.shape)
-    values = da.asarray(parts.rows(value))
-    flat = reshaped(values, (values.shape[0], math.prod(parts.rest)))
-    places = da.asarray(parts.places).rechunk((flat.chunks[0],))
-    sums = da.blockwise(
-        _added,
-        "bnr",
-        flat,
-        "br",
-        places,
-        "b",
-        new_axes={"n": parts.count},
-        adjust_chunks={"b": 1},
-        dtype=flat.dtype,
-        meta=np.empty((0, 0, 0), flat.dtype),
-        count=parts.count,
-    ).sum(axis=0)
-    added = parts.in_place(reshaped(sums, (parts.count, *parts.rest)))
-    slices, added = _without_new_axes(x, parts.slices, added)
-    x[slices] = x[slices] + added
+    return dask_array().apply_gufunc(_joined, "(),()->()", re, im, output_dtypes=dtype)

@@ -17,7 +17,7 @@ import pytest
 import autodiff as ad
 
 ORDER = (
-    ("errors", "tree", "deferred", "neighbours", "collecting", "chunked"),
+    ("errors", "tree", "deferred", "neighbours", "collecting", "chunked", "chunked_index"),
     ("core",),
     ("views",),
     ("ops", "structure", "lowering"),

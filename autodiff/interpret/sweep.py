@@ -206,7 +206,8 @@ def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
     """Cotangents under a mode: where strong zeros stand in, NumPy need not warn of 0/0."""
     assert node.pullback is not None
     pull = node.pullback.pull
-    if is_chunked(g) and type(getattr(node.pullback, "primitive", None)) is Primitive:
+    first = g[0] if type(g) is tuple else g  # of several outputs
+    if is_chunked(first) and type(getattr(node.pullback, "primitive", None)) is Primitive:
         return _pulled_chunked(node, g, saved)
     if not modes.strong_zero:
         return pull(g, saved)
@@ -229,7 +230,7 @@ def _pulled_chunked(node: Node, g: Any, saved: tuple[Any, ...]) -> tuple[Any, ..
         if not str(error).startswith(REFUSALS):
             raise
         name = ", ".join(node.pullback.rule_names)
-        raise explained(error, name, (g,)) from error
+        raise explained(error, name, g if type(g) is tuple else (g,)) from error
 
 
 def _deliver(node: Node, g: Any, received: dict[Node, Any], heap: list[tuple[int, Node]]) -> None:
