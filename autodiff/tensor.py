@@ -13,9 +13,10 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from autodiff.chunked import MET
 from autodiff.conversions import refusal
 from autodiff.copying import deep_copy, reduced
-from autodiff.core.arrays import as_array, as_numpy, copied, scalar_form, unit
+from autodiff.core.arrays import as_array, as_numpy, copied, scalar_form, shown, unit
 from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
 from autodiff.core.memory import protected, read_only
 from autodiff.core.primitive import Primitive
@@ -306,7 +307,8 @@ class Tensor(Standard):
 
     def item(self, *index: Any) -> Any:
         """One element as a Python number."""
-        return as_array(self._interpreter.expose(self, ".item()")).item(*index)
+        array = as_array(self._interpreter.expose(self, ".item()"))
+        return (array if hasattr(array, "item") else as_numpy(array)).item(*index)
 
     def tolist(self) -> Any:
         """The numbers as nested lists."""
@@ -354,7 +356,7 @@ class Tensor(Standard):
         return bool(np.any(np.equal(self, element)))
 
     def __repr__(self) -> str:
-        numbers = np.array2string(as_numpy(concrete(self)), separator=", ", prefix="Tensor(")
+        numbers = shown(concrete(self), "Tensor(")
         extra = "" if self.dtype == np.float64 else f", dtype={self.dtype.name}"
         extra += f", name={self.name!r}" if self.name else ""
         where = "" if self._interpreter is ROOT else f" in {self._interpreter.transform}"
@@ -490,3 +492,4 @@ def make_root() -> Reverse:
 
 
 ROOT = Reverse(Tensor, level=0)
+MET.watchers.append(lambda: setattr(ROOT, "asks", True))

@@ -12,7 +12,7 @@ import autodiff
 
 ROOT = Path(autodiff.__file__).parent
 
-SEAM = {"core/arrays.py", "core/memory.py"}
+SEAM = {"core/arrays.py", "core/memory.py", "chunked.py", "chunked_index.py"}
 
 TYPES = frozenset({"ndarray", "generic"})
 CONVERSIONS = frozenset({"asarray", "asanyarray"})

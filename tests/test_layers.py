@@ -17,7 +17,7 @@ import pytest
 import autodiff as ad
 
 ORDER = (
-    ("errors", "tree", "deferred", "neighbours", "collecting"),
+    ("errors", "tree", "deferred", "neighbours", "collecting", "chunked", "chunked_index"),
     ("core",),
     ("views",),
     ("ops", "structure", "lowering"),
@@ -51,7 +51,7 @@ PUBLIC = {
     "numpy",
     "scipy",
 }
-"""What clients may use besides: packages with an API of their own, and the array seam, the modes."""
+"""What clients may use besides: packages with an API of their own, the array seam, the modes."""
 
 PACKAGES = {"__init__", "__main__"}
 """`autodiff` itself, which exports from every layer, and what runs it."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from autodiff.core.memory import LARGE
 
 import autodiff as ad
+from autodiff.core.memory import LARGE
 from autodiff.core.primitive import Primitive
 from autodiff.errors import TapeError
 from autodiff.tape.program import Program

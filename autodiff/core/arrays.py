@@ -24,6 +24,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from autodiff import chunked
 from autodiff.core.dispatch import Box, concrete
 
 __all__ = [
@@ -47,12 +48,14 @@ __all__ = [
     "is_scalar",
     "largest",
     "library_of",
+    "nowhere",
     "ones",
     "reduced",
     "refuse",
     "repeated",
     "scalar_form",
     "scatter_add",
+    "shown",
     "unit",
     "updates_in_place",
     "zeros",
@@ -91,6 +94,8 @@ def is_foreign(value: Any) -> bool:
             and getattr(kind, "__array_ufunc__", None) is not None
             and getattr(kind, "__array_function__", None) is not None
         )
+        if known:
+            chunked.meet(kind)
     return known
 
 
@@ -139,6 +144,10 @@ def refuse(value: Any) -> None:
         for kind in type(value).__mro__:
             if kind.__name__ in _REMEDIES and kind.__module__.startswith("numpy"):
                 raise TypeError(f"{kind.__name__}: {_REMEDIES[kind.__name__]}")
+    elif not isinstance(value, np.generic) and is_foreign(value) and chunked.is_chunked(value):
+        what = chunked.unsuitable(value)
+        if what:
+            raise TypeError(what)
 
 
 def as_array(value: Any, dtype: DTypeLike | None = None, like: Any = None) -> Any:
@@ -179,6 +188,8 @@ def as_numpy(value: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]
 
 def _numbers_of(array: Any) -> np.ndarray[Any, Any]:
     """Numbers of a foreign array: copied from a device, computed where they are not yet."""
+    if chunked.is_chunked(array):
+        return np.asarray(array)
     get = getattr(array, "get", None)  # CuPy's way, which converts nothing by itself
     if callable(get):
         return np.asarray(get())
@@ -186,6 +197,21 @@ def _numbers_of(array: Any) -> np.ndarray[Any, Any]:
         return np.asarray(array)
     except TypeError:
         return np.asarray(array.tolist(), array.dtype).reshape(array.shape)
+
+
+def nowhere(mask: Any) -> bool:
+    """Whether a mask is seen to be False everywhere; a foreign one is not looked at.
+
+    For shortcuts: a look at a device waits, a look at what is not computed yet computes it.
+    """
+    return not is_foreign(mask) and not np.any(mask)
+
+
+def shown(value: Any, prefix: str) -> str:
+    """Write an array's numbers as text; of an array that has none yet, what it says of itself."""
+    if chunked.is_chunked(value):
+        return repr(value)
+    return np.array2string(as_numpy(value), separator=", ", prefix=prefix)
 
 
 def scalar_form(array: Any) -> Any:
@@ -309,6 +335,9 @@ def scatter_add(buffer: Any, index: Any, values: Any) -> None:
     """Add into a buffer in place, once per occurrence of an index."""
     if not is_foreign(buffer):
         np.add.at(buffer, index, values)
+        return
+    if chunked.is_chunked(buffer):
+        chunked.add_at(buffer, index, values)
         return
     try:
         np.add.at(buffer, index, values)

@@ -94,6 +94,8 @@ class Interpreter:
     def __init__(self, box: type[Box], level: int | None = None) -> None:
         self.box = box
         self.level = _next_level() if level is None else level
+        self.asks = level != 0
+        """Whether a value below may be other than NumPy's: a box, or an array to be adapted."""
 
     def make(self, value: Any, payload: Any) -> Any:
         """Box a value at this level."""

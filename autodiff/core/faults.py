@@ -30,8 +30,10 @@ def explained(error: Exception, name: str, inputs: Sequence[Any]) -> Exception:
         return error
     specs = ", ".join(str(spec_of(x)) if is_array(x) else repr(x) for x in inputs)
     foreign = next((x for x in inputs if is_foreign(x)), None)
-    if foreign is None or isinstance(error, (ValueError, IndexError)):
+    if foreign is None:
         return type(error)(f"{name}({specs}): {str(error).strip()}")
+    if isinstance(error, (ValueError, IndexError)):
+        return type(error)(f"{name}({specs}): {library_of(foreign)}: {str(error).strip()}")
     return TypeError(f"{name}({specs}): {_lacking(library_of(foreign), error)}")
 
 

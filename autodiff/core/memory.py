@@ -24,6 +24,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import DTypeLike
 
+from autodiff.chunked import is_chunked
 from autodiff.core.arrays import ARRAY, copied, is_foreign, refuse
 
 __all__ = [
@@ -106,8 +107,10 @@ def shares_memory(view: Any, owner: Any) -> bool:
     if type(view) is not type(owner):
         return False
     if view is owner:
-        return True
+        return not is_chunked(view)
     base = getattr(view, "base", None)
+    if is_chunked(view):
+        return False
     if base is not None:
         return base is owner or base is getattr(owner, "base", None)
     if hasattr(view, "base") or not view.size:

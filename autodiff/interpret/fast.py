@@ -49,8 +49,8 @@ class FastRecording(Interpreter):
         if pullback is None or parent is None or modes.open:
             return self.process(primitive, (x,), _NO_PARAMS)
         value = x._value
-        # Where no box lies below, the function itself can be called.
-        if self.level and type(value) not in _PLAIN:
+        # Where NumPy's arrays lie below, the function itself can be called.
+        if self.asks and type(value) not in _PLAIN:
             out = primitive.call(value)
         else:
             try:
@@ -136,7 +136,7 @@ class FastRecording(Interpreter):
                     form = None
                 if pullback.saves[1]:
                     y_value = protected(y)
-        if self.level and not (type(x_value) in _PLAIN and type(y_value) in _PLAIN):
+        if self.asks and not (type(x_value) in _PLAIN and type(y_value) in _PLAIN):
             out = primitive.call(x_value, y_value)
         else:
             try:

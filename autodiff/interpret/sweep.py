@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.chunked import MET, REFUSALS, adapted, is_chunked, settled
 from autodiff.core.arrays import ARRAY, as_array, copied, is_array, is_number
 from autodiff.core.dispatch import Box, Interpreter, observer
+from autodiff.core.faults import explained
 from autodiff.core.memory import LARGE, only_holder, owned
 from autodiff.core.modes import modes
 from autodiff.core.parts import Erased, Scattered
+from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import spec_of
 from autodiff.errors import RuleError, TapeReleasedError
@@ -90,6 +93,8 @@ def _sweep(
     in_parts = reusing = shown = False
     for node, g in seeds:
         _deliver(node, g, received, heap)
+        if MET.any:
+            careful = careful or is_chunked(g)
     # The last node that got its first cotangent waits outside the heap: in a chain it is the next
     # one to go, and the heap stays empty.
     ready: Node | None = None
@@ -200,10 +205,32 @@ SWEEP = _sweep.__code__
 def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
     """Cotangents under a mode: where strong zeros stand in, NumPy need not warn of 0/0."""
     assert node.pullback is not None
+    pull = node.pullback.pull
+    first = g[0] if type(g) is tuple else g  # of several outputs
+    if is_chunked(first) and type(getattr(node.pullback, "primitive", None)) is Primitive:
+        return _pulled_chunked(node, g, saved)
     if not modes.strong_zero:
-        return node.pullback.pull(g, saved)
+        return pull(g, saved)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return node.pullback.pull(g, saved)
+        return pull(g, saved)
+
+
+def _pulled_chunked(node: Node, g: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Cotangents that nothing was computed for: a rule gets arrays that refuse it."""
+    assert node.pullback is not None
+    if any(isinstance(value, Box) for value in saved):
+        return node.pullback.pull(g, saved)  # an outer transform evaluates what the rule says
+    try:
+        pulled: tuple[Any, ...] = node.pullback.pull(adapted(g), adapted(saved))
+        for part in pulled:
+            if type(part) in _PARTS:
+                part.g = settled(part.g)
+        return settled(pulled)  # type: ignore[no-any-return]
+    except TypeError as error:
+        if not str(error).startswith(REFUSALS):
+            raise
+        name = ", ".join(node.pullback.rule_names)
+        raise explained(error, name, g if type(g) is tuple else (g,)) from error
 
 
 def _deliver(node: Node, g: Any, received: dict[Node, Any], heap: list[tuple[int, Node]]) -> None:

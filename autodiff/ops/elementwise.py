@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff import chunked
 from autodiff.core.arrays import (
     ARRAY,
     as_array,
@@ -500,6 +501,8 @@ def complex_of(re: Any, im: Any) -> Any:
     """Complex number of its parts, also where one is infinite, or a zero with a sign."""
     if np.iscomplexobj(re) or np.iscomplexobj(im):
         return re + 1j * im
+    if chunked.is_chunked(re) or chunked.is_chunked(im):
+        return chunked.complex_of(re, im)
     if is_foreign(re) or is_foreign(im):
         return _foreign_complex(re, im)
     shape = np.broadcast_shapes(np.shape(re), np.shape(im))

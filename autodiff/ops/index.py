@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.chunked import is_chunked
 from autodiff.core.arrays import (
     ARRAY,
     as_array,
@@ -26,7 +27,7 @@ from autodiff.core.arrays import (
     zeros,
 )
 from autodiff.core.declare import linear
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.memory import LARGE, freeze, protected, updatable
 from autodiff.core.parts import Erased, Scattered, loop_over_batch
 from autodiff.core.spec import Shape, Spec, spec_of
@@ -66,7 +67,7 @@ def _has_arrays(template: Template) -> bool:
 
 def add_at(buffer: Any, template: Template, g: Any) -> None:
     """Add into a buffer in place, once per occurrence of an index."""
-    if _has_arrays(template):
+    if _has_arrays(template) or is_chunked(buffer):
         scatter_add(buffer, template, g)
     else:
         buffer[template] += g
@@ -239,7 +240,7 @@ def scatter(*gs: Any, templates: tuple[Template, ...], shape: Shape, dtype: np.d
     """Zeros of a shape, with each array added at its index: the transpose of several reads."""
     buffer = zeros(shape, np.result_type(dtype, *{as_array(g).dtype for g in gs}), like=gs[0])
     for position, (g, template) in enumerate(zip(gs, templates, strict=True)):
-        if position == 0 and not _has_arrays(template):
+        if position == 0 and not (_has_arrays(template) or is_chunked(buffer)):
             buffer[template] = g  # nothing to add to yet
         else:
             add_at(buffer, template, g)
@@ -300,7 +301,9 @@ def _assigned_transpose(g: Any, x_spec: Spec, v_spec: Spec, arrays: Any, templat
     if _has_arrays(template):
         if any(isinstance(a, Box) for a in arrays):
             raise TypeError("assign: the index arrays of an assignment must be plain arrays here")
-        stays = as_array(last_writes(x_spec.shape, _filled(template, arrays)), like=read)
+        under = concrete(read)
+        stays = last_writes(x_spec.shape, _filled(template, arrays), under)
+        stays = as_array(stays, like=under)
         read = np.where(stays, read, 0.0)
     lead = len(v_spec.shape) - len(read.shape)
     if lead > 0:
@@ -355,7 +358,7 @@ def _assign_samples(rng: np.random.Generator) -> list[Sample]:
 def assign(x: Any, v: Any, *arrays: Any, template: Template) -> Any:
     """Copy of `x` with `v` written at an index; of values written to one place the last stays."""
     updated = updatable(x, np.result_type(x, v) if np.iscomplexobj(v) else None)
-    if is_foreign(updated) and _has_arrays(template):
+    if is_foreign(updated) and (_has_arrays(template) or is_chunked(updated)):
         write_in_order(updated, _filled(template, arrays), v)
     else:
         updated[_filled(template, arrays)] = v

@@ -10,14 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from autodiff import chunked
+from autodiff.chunked import is_chunked
 from autodiff.core.arrays import as_array, host_index
 from autodiff.core.spec import Shape
 
 __all__ = ["last_writes", "write_in_order"]
 
 
-def last_writes(shape: Shape, index: Any) -> Any:
-    """Mask of the values written at an index that stay."""
+def last_writes(shape: Shape, index: Any, like: Any = None) -> Any:
+    """Mask of the values written at an index that stay, to be broadcast with what is read there."""
+    if is_chunked(like):
+        return chunked.last_writes(shape, index)
     places = _places(shape, index)
     owner = np.full(math.prod(shape), -1)
     written = np.arange(places.size).reshape(places.shape)
@@ -27,6 +31,9 @@ def last_writes(shape: Shape, index: Any) -> Any:
 
 def write_in_order(x: Any, index: Any, value: Any) -> None:
     """Do ``x[index] = value`` for an array of a library that may write in any order."""
+    if is_chunked(x):
+        chunked.write(x, index, as_array(value, like=x))
+        return
     stays = last_writes(x.shape, index)
     if stays.all():
         x[index] = value

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from autodiff.chunked import MET
 from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box
 from autodiff.core.faults import FAULTS
@@ -121,7 +122,7 @@ class Program:
             step needs is not known.
         """
         memory = list(self._initial)
-        plain = self._is_plain
+        plain = self._is_plain and not MET.any
         for value, place in zip(values, self._inputs, strict=True):
             if isinstance(value, Box):
                 plain = False

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, largest
+from autodiff.core.arrays import as_array, largest, nowhere
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Shape, Spec, spec_of
@@ -83,7 +83,7 @@ def diagonal_of(x: Any) -> Any:
 
 def is_zero(cotangent: Any) -> bool:
     """Whether a cotangent is known to be zero: the sweep fills in those of unused outputs."""
-    return not isinstance(cotangent, Box) and not np.any(cotangent)
+    return not isinstance(cotangent, Box) and nowhere(cotangent)
 
 
 def _real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

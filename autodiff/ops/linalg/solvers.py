@@ -198,9 +198,10 @@ def _cofactors_vjp(g: Any, x: Any, out: Any) -> Any:
 )
 def cofactors(x: Any) -> Any:
     """Cofactors of square matrices, det(A) A^-T; finite and right for singular ones, too."""
+    size = np.linalg.det(x)
     inverse = _inverse_if_regular(x)
     if inverse is not None:
-        return np.linalg.det(x)[..., None, None] * inverse.swapaxes(-1, -2)
+        return size[..., None, None] * inverse.swapaxes(-1, -2)
     u, s, vh = np.linalg.svd(x)
     scale = (np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
     return scale * (u.conj() * _products_without(s, 1)[..., None, :]) @ vh.conj()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.core.arrays import as_array, as_numpy, as_value, is_foreign, zeros
+from autodiff.core.arrays import as_array, as_numpy, as_value, is_foreign, nowhere, zeros
 from autodiff.core.dispatch import concrete
 from autodiff.ops.elementwise import stop_gradient
 from autodiff.ops.samples import reals
@@ -131,7 +131,7 @@ def _poch_d_z(z: Any, m: Any, out: Any) -> Any:
     At z = -k it is (z + k) times poch(z, k) poch(z + k + 1, m - k - 1), and those are not 0.
     """
     at_pole = _is_pole(z)
-    if not np.any(concrete(at_pole)):
+    if nowhere(concrete(at_pole)):
         return out * (digamma(z + m) - digamma(z))
     is_finite = at_pole & _is_pole(z + m)
     is_zero = at_pole & ~is_finite

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.core.arrays import as_array, as_value, scalar_form
+from autodiff.core.arrays import as_array, as_value, nowhere, scalar_form
 from autodiff.core.declare import elementwise
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import is_inexact, spec_of
@@ -114,7 +114,7 @@ def _gamma_density_d_x(a: Any, x: Any, out: Any) -> Any:
     """p ((a - 1) / x - 1); at 0, where that is 0 times infinity, the difference of densities."""
     at_zero = np.equal(x, 0)
     inside = out * ((a - 1) / np.where(at_zero, 1.0, x) - 1)
-    if not np.any(concrete(at_zero)):
+    if nowhere(concrete(at_zero)):
         return inside
     lower = gamma_density.call(np.where(at_zero, a, 2.0) - 1, np.where(at_zero, x, 1.0))
     return np.where(at_zero, lower - out, inside)
@@ -177,7 +177,7 @@ def gamma_moment(a: Any, x: Any, *, order: int, upper: bool) -> Any:
     tail = np.where(at_end, 0.0, _gamma_tail_moment(safe_a, safe_x, order))
     is_lower = np.where(at_end, x == 0, safe_x < safe_a)
     is_wanted = is_lower == (not upper)
-    if not is_wanted.all():
+    if not nowhere(~is_wanted):
         tail = np.where(is_wanted, tail, _whole_gamma_moment(safe_a, order) - tail)
     return scalar_form(np.where(valid, tail, np.nan).astype(dtype))
 
@@ -274,7 +274,7 @@ def _beta_density_d_x(a: Any, b: Any, x: Any, out: Any) -> Any:
     at_end = np.equal(x, 0) | np.equal(x, 1)
     safe = np.where(at_end, 0.5, x)
     inside = out * ((a - 1) / safe - (b - 1) / (1 - safe))
-    if not np.any(concrete(at_end)):
+    if nowhere(concrete(at_end)):
         return inside
     a, b, x = np.where(at_end, a, 2.0), np.where(at_end, b, 2.0), np.where(at_end, x, 0.5)
     difference = beta_density.call(a - 1, b, x) - beta_density.call(a, b - 1, x)
@@ -375,7 +375,7 @@ def beta_moment(a: Any, b: Any, x: Any, *, m: int, n: int, upper: bool) -> Any:
     tail = _beta_tail_moment(np.where(is_lower, a, b), np.where(is_lower, b, a), odds, powers)
     tail = np.where(at_end, 0.0, tail)
     is_wanted = is_lower == (not upper)
-    if not is_wanted.all():
+    if not nowhere(~is_wanted):
         tail = np.where(is_wanted, tail, _whole_beta_moment(a, b, m, n) - tail)
     return scalar_form(np.where(valid, tail, np.nan).astype(dtype))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import PLAIN, as_value, has_memory, is_number
+from autodiff.core.arrays import ARRAY, PLAIN, as_value, copied, has_memory, is_number
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import TapeError
@@ -118,7 +118,7 @@ class Body:
             if boxed and (isinstance(value, Box) or is_inexact(spec_of(value).dtype)):
                 leaves.append(capture.own(value))
             else:
-                leaves.append(value.copy("K") if has_memory(value) else value)
+                leaves.append(_own_copy(value))
         carry = _built(self.carry, leaves[:carries])
         x = _built(self.xs, leaves[carries:])
         return self._taken_apart(self.f(carry, x), capture.below)
@@ -224,6 +224,13 @@ def _flattened(container: Any) -> tuple[list[Any], tree.PyTreeSpec]:
     if container is None:
         return [], _NONE
     return tree.flatten(container)
+
+
+def _own_copy(value: Any) -> Any:
+    """Value that the user's step may write into."""
+    if type(value) is ARRAY:
+        return value.copy("K")
+    return copied(value) if has_memory(value) else value
 
 
 def _built(structure: tree.PyTreeSpec, leaves: list[Any]) -> Any:

@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from autodiff import tree
+from autodiff.chunked import MET, is_chunked
 from autodiff.core.arrays import as_numpy, is_array, is_foreign
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
@@ -134,6 +135,8 @@ def alike(one: Sequence[Any], other: Sequence[Any]) -> bool:
 def _alike(one: Any, other: Any) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
+    if is_chunked(one):
+        return True  # to look would compute every step before it
     if is_foreign(one):
         one, other = as_numpy(one), as_numpy(other)
     if not is_inexact(one.dtype):
@@ -184,8 +187,11 @@ def straight_line(tape: Tape, boxed: bool = False) -> Callable[..., tuple[Any, .
         function: Any = entry.primitive.forward
         if boxed:
             function = getattr(entry.primitive, "shown_outputs", entry.primitive.call)
-        elif any(isinstance(o, Constant) and not is_array(o.value) for o in entry.inputs):
-            function = entry.primitive.call  # knows what Python's numbers are among arrays
+        elif MET.any or any(
+            isinstance(o, Constant) and not is_array(o.value) for o in entry.inputs
+        ):
+            # It knows what Python's numbers are among arrays, and what Dask's arrays need
+            function = entry.primitive.call
         if entry.params:
             function = functools.partial(function, **entry.params)
         space[f"f{entry.position}"] = function
