@@ -147,6 +147,8 @@ class StrictArray:
     ) -> Any:
         if function.__name__ in LACKING:
             return NotImplemented
+        if "device" in keywords or "initial" in keywords:
+            raise TypeError(f"{function.__name__}() got an unexpected keyword argument")
         if function is np.copyto:
             args[0]._numbers[...] = bare(args[1])
             return None

@@ -45,6 +45,7 @@ __all__ = [
     "is_foreign",
     "is_number",
     "is_scalar",
+    "largest",
     "library_of",
     "ones",
     "reduced",
@@ -200,29 +201,48 @@ def as_value(value: Any, dtype: DTypeLike | None = None, like: Any = None) -> An
     return scalar_form(as_array(value, dtype, like))
 
 
-def _maker(make: Callable[..., Any], what: str) -> Callable[..., Any]:
+def _maker(
+    make: Callable[..., Any], made_like: Callable[..., Any], what: str
+) -> Callable[..., Any]:
     def made(shape: Sequence[int], dtype: DTypeLike, like: Any = None) -> Any:
         if like is not None:
             other = _foreign_under(like)
             if other is not None:
-                return make(shape, dtype, like=other)
+                return made_like(other, shape, dtype)
         return make(shape, dtype)
 
     made.__doc__ = f"Array {what}, of the type of the array `like`."
     return made
 
 
-empty = _maker(np.empty, "whose elements are still to be written")
-zeros = _maker(np.zeros, "of zeros")
-ones = _maker(np.ones, "of ones")
+empty = _maker(
+    np.empty,
+    lambda other, *form: np.empty(*form, like=other),
+    "whose elements are still to be written",
+)
+zeros = _maker(np.zeros, lambda other, *form: np.zeros(*form, like=other), "of zeros")
+ones = _maker(np.ones, lambda other, *form: _filled(other, 1, *form), "of ones")
 
 
 def full(shape: Sequence[int], value: Any, dtype: DTypeLike | None = None, like: Any = None) -> Any:
     """Array of one value, of the type of the array `like`."""
     other = None if like is None else _foreign_under(like)
-    return (
-        np.full(shape, value, dtype) if other is None else np.full(shape, value, dtype, like=other)
-    )
+    if other is None:
+        return np.full(shape, value, dtype)
+    return _filled(other, value, shape, np.result_type(value) if dtype is None else dtype)
+
+
+def _filled(other: Any, value: Any, shape: Sequence[int], dtype: DTypeLike) -> Any:
+    """Array of one value: NumPy hands keywords to ``ones`` and ``full`` that others do not know."""
+    made = np.empty(shape, dtype, like=other)
+    made[...] = value
+    return made
+
+
+def largest(sizes: Any, axis: Any, keepdims: bool = False) -> Any:
+    """Largest of some sizes along axes, 0 of none; others do not know ``initial=``."""
+    none: dict[str, Any] = {} if all(sizes.shape) else {"initial": 0.0}
+    return np.max(sizes, axis=axis, keepdims=keepdims, **none)
 
 
 def zeros_of(value: Any) -> Any:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from autodiff.core.arrays import is_array, is_foreign, library_of
 from autodiff.core.spec import spec_of
 
@@ -33,9 +35,13 @@ def explained(error: Exception, name: str, inputs: Sequence[Any]) -> Exception:
     return TypeError(f"{name}({specs}): {_lacking(library_of(foreign), error)}")
 
 
+def _full_name(ufunc: str) -> str:
+    return f"numpy.{ufunc}" if hasattr(np, ufunc) else f"scipy.special.{ufunc}"
+
+
 def _lacking(library: str, error: Exception) -> str:
     lacked = _LACKED.search(str(error))
-    function = lacked and (lacked[1] or f"numpy.{lacked[2]}")
+    function = lacked and (lacked[1] or _full_name(lacked[2]))
     what = f"{library} has no {function}" if function else f"not for arrays of {library} ({error})"
     return (
         f"{what}; write it with functions that {library} has, declare a primitive that calls "

@@ -248,7 +248,9 @@ any = _discrete_reduction("any", np.any, truth("logical_or"))
 all = _discrete_reduction("all", np.all, truth("logical_and"))
 count_nonzero = _discrete_reduction(
     "count_nonzero",
-    np.count_nonzero,
+    lambda x, **params: (
+        np.sum(np.not_equal(x, 0), **params) if is_foreign(x) else np.count_nonzero(x, **params)
+    ),
     lambda operation: Composed(lambda x, **params: np.sum(np.not_equal(x, 0), **params)),
 )
 

@@ -81,6 +81,8 @@ def _slopes_of_tanh(rng: np.random.Generator) -> list[Sample]:
 
 
 def _slope_from_tanh(x: Any, t: Any) -> Any:
+    if is_foreign(t) and t.dtype.kind == "f":  # in few passes over memory; overflows to the right 0
+        return np.square(np.reciprocal(np.cosh(x)))
     slope = 1 - t * t
     size = np.abs(slope) if slope.dtype.kind == "c" else slope
     return _mended(slope, size < SATURATED, x, sech_squared)
@@ -135,6 +137,8 @@ def quarter_sech_squared(x: Any) -> Any:
 
 
 def _slope_from_sigmoid(x: Any, out: Any) -> Any:
+    if is_foreign(out) and out.dtype.kind == "f":
+        return np.square(0.5 / np.cosh(0.5 * x))
     slope = (1 - out) * out
     real = np.real(out) if slope.dtype.kind == "c" else out
     return _mended(slope, real > 1 - SATURATED, x, quarter_sech_squared)

@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ones, zeros
+from autodiff.core.arrays import largest, ones, zeros
 from autodiff.core.declare import primitive
 from autodiff.core.spec import Spec
 from autodiff.errors import NonDifferentiableError
@@ -208,7 +208,7 @@ def _guard(w: Any) -> Any:
 
 def _largest(w: Any) -> Any:
     """Largest modulus, shaped to broadcast with matrices."""
-    return np.max(np.abs(w), axis=-1, initial=0.0)[..., None, None]
+    return largest(np.abs(w), -1)[..., None, None]
 
 
 def _off_diagonal(x: Any, dtype: Any = None) -> Any:
@@ -242,14 +242,12 @@ def _anisotropy(m: Any, shares: Any) -> Any:
     unequal = np.abs(shares[..., None, :] - shares[..., :, None])
     eye = identity(modulus)
     pairs = (modulus + mT(modulus) + unequal) * (1 - eye)
-    return pairs + eye * (
-        _magnitude(m) + np.max(np.abs(shares), axis=-1, initial=0.0)[..., None, None]
-    )
+    return pairs + eye * (_magnitude(m) + largest(np.abs(shares), -1)[..., None, None])
 
 
 def _magnitude(m: Any) -> Any:
     """Largest modulus among a matrix's entries, as a 1 by 1 matrix: rounding is relative to it."""
-    return np.max(np.abs(ew.stop_gradient.call(m)), axis=(-2, -1), keepdims=True, initial=0.0)
+    return largest(np.abs(ew.stop_gradient.call(m)), (-2, -1), True)
 
 
 def _eigh_jvp(t: Any, out: Any, uplo: str) -> Any:
@@ -483,7 +481,9 @@ def svd(x: Any, *, full_matrices: bool = True, hermitian: bool = False) -> Any:
     Wan, Z.-Q. and Zhang, S.-X. (2019), "Automatic differentiation for complex valued SVD",
     arXiv:1909.02659; Giles (2008), section 3.2.
     """
-    return tuple(np.linalg.svd(x, full_matrices, True, hermitian))
+    if hermitian:  # few libraries know it
+        return tuple(np.linalg.svd(x, full_matrices, True, hermitian))
+    return tuple(np.linalg.svd(x, full_matrices))
 
 
 # --- NumPy's functions ----------------------------------------------------------------------------

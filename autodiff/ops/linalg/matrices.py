@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array
+from autodiff.core.arrays import as_array, largest
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Shape, Spec, spec_of
@@ -113,8 +113,8 @@ def divided(numerator: Any, gap: Any, size: Any, evidence: Any, tolerance: float
     """
     size, found = ew.stop_gradient.call(size), ew.stop_gradient.call(evidence)
     vanishing = np.abs(ew.stop_gradient.call(gap)) <= tolerance * size
-    largest = np.max(found, axis=(-2, -1), keepdims=True, initial=0.0)
-    negligible = found <= tolerance * largest
+    most = largest(found, (-2, -1), True)
+    negligible = found <= tolerance * most
     one = np.where(vanishing, np.nan, 1.0)
     quotient = numerator * (one / np.where(vanishing, 1.0, gap))
     return np.where(np.logical_and(vanishing, negligible), 0.0, quotient)

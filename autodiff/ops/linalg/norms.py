@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import is_foreign
+from autodiff.core.arrays import is_foreign, largest
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import Shape, Spec, spec_of
@@ -51,8 +51,8 @@ def _direction(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
         # Squares over- or underflow: those of multiples of x that have a largest element of 1 do
         # not. Any constant factor may be taken out of a direction.
         size = np.abs(ew.stop_gradient.call(x))
-        largest = np.max(size, axis=axis, keepdims=True, initial=0.0)
-        x = x / np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+        most = largest(size, axis, True)
+        x = x / np.where((most > 0) & np.isfinite(most), most, 1.0)
         length = euclidean_norm(x, axis=axis, keepdims=True)
     at_zero = np.equal(length, 0)
     return np.where(at_zero, 0.0, conj(x) / np.where(at_zero, 1.0, length))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, empty
+from autodiff.core.arrays import as_array, empty, is_foreign, largest
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import Spec, spec_of
@@ -131,6 +131,9 @@ def solve(a: Any, b: Any) -> Any:
 
     With a x = b: a dx = db - da x (Giles 2008, section 2.3.1).
     """
+    if is_foreign(a) or is_foreign(b):
+        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, b = (np.broadcast_to(x, (*stack, *x.shape[-2:])) for x in (a, b))
     return np.linalg.solve(a, b)
 
 
@@ -446,7 +449,7 @@ def lstsq_(a: Any, b: Any, rcond: float | None = None) -> Any:
     x = lstsq(a, columns, rcond=cutoff)
     s = np.linalg.svd(a, compute_uv=False)
     plain = as_array(concrete(s))
-    rank = _common_rank(plain > cutoff * np.max(plain, axis=-1, keepdims=True, initial=0.0))
+    rank = _common_rank(plain > cutoff * largest(plain, -1, True))
     if rank == n and m > n:
         gap = columns - a @ x
         residuals = sum_over(ew.real.call(gap * conj(gap)), axis=(0,))
