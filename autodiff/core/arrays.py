@@ -18,7 +18,7 @@ one: a rule that makes a constant names the array that the constant is to meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -38,6 +38,7 @@ __all__ = [
     "copied",
     "copied_value",
     "empty",
+    "foreign_among",
     "full",
     "has_memory",
     "host_index",
@@ -91,6 +92,15 @@ def is_foreign(value: Any) -> bool:
             and getattr(kind, "__array_function__", None) is not None
         )
     return known
+
+
+def foreign_among(values: Iterable[Any]) -> Any:
+    """Return the first array of another library among values, or under Tensors; None for none."""
+    for value in values:
+        found = _foreign_under(value)
+        if found is not None:
+            return found
+    return None
 
 
 def library_of(value: Any) -> str:
