@@ -178,7 +178,7 @@ def start_on(tape: Tape, backend: str, like: Any, given: Sequence[bool]) -> Runn
     except Exception as error:
         _say("kernels of CuPy could not be made", error, "its functions are called one by one")
     try:
-        return stepped(tape, like)
+        return stepped(tape)
     except Exception as error:
         _say("a program could not be made", error, "its operations run one by one")
         return replayed(tape)

@@ -90,14 +90,12 @@ def call_of(entry: Entry) -> Line:
     )
 
 
-def stepped(tape: Tape, like: Any) -> SteppedRunner:
+def stepped(tape: Tape) -> SteppedRunner:
     """Runner of a flat tape on arrays of another library, operation by operation.
 
     Parameters
     ----------
     tape : Tape
-    like : array
-        One of the arrays.
 
     Returns
     -------
@@ -113,7 +111,7 @@ def stepped(tape: Tape, like: Any) -> SteppedRunner:
     >>> import numpy as np
     >>> import autodiff as ad
     >>> x = np.ones(3)
-    >>> runner = stepped(ad.record(lambda x: np.sum(np.tanh(x) * x))(x), x)
+    >>> runner = stepped(ad.record(lambda x: np.sum(np.tanh(x) * x))(x))
     >>> runner(np.zeros(3))
     (np.float64(0.0),)
     >>> print(runner.source)
@@ -127,11 +125,22 @@ def stepped(tape: Tape, like: Any) -> SteppedRunner:
         return (own(v3, given),)
     <BLANKLINE>
     """
-    return written(tape, [call_of(entry) for entry in tape.entries], "numpy", like)
+    return written(tape, [call_of(entry) for entry in tape.entries], "numpy")
 
 
-def written(tape: Tape, lines: Sequence[Line], backend: str, like: Any) -> SteppedRunner:
-    """Write lines down as a function, and make it."""
+def written(
+    tape: Tape, lines: Sequence[Line], backend: str, moved: Mapping[int, Any] | None = None
+) -> SteppedRunner:
+    """Write lines down as a function, and make it.
+
+    Parameters
+    ----------
+    tape : Tape
+    lines : sequence of Line
+    backend : str
+    moved : mapping
+        Other values for constants, by slot.
+    """
     space: dict[str, Any] = {"own": owned, "copied": copied}
     computed = {slot for line in lines for slot in line.outputs}
     outputs = [output.slot for output in tape.outputs]
@@ -140,7 +149,7 @@ def written(tape: Tape, lines: Sequence[Line], backend: str, like: Any) -> Stepp
         if isinstance(operand, Constant) and operand.slot in read:
             if not operand.known:
                 raise TapeError(f"tape: a constant {operand.spec} has no value, only a shape")
-            space[f"v{operand.slot}"] = operand.value
+            space[f"v{operand.slot}"] = (moved or {}).get(operand.slot, operand.value)
     last: dict[int, int] = {}
     for number, line in enumerate(lines):
         for slot in (*line.inputs, *line.outputs):
