@@ -39,6 +39,8 @@ MOST_READ = 16
 """Arrays that a kernel reads: their shapes are arguments, for which there is not much room."""
 FEWEST_ROWS = 512
 """Results of a reduction from which on a kernel of ours keeps the device busy."""
+FAR = 64
+"""Steps that an operation goes back at most, to join a cluster."""
 AGAIN = 12
 """Operations that are rather computed again than kept."""
 _DEAR = frozenset({"power", "erf", "erfc", "hypot", "arctan2", "fmod"})
@@ -142,7 +144,8 @@ class Plan:
     # --- what operations are --------------------------------------------------------------------
 
     def _pointed(self, entry: Entry) -> Pointed | None:
-        if entry.primitive.kind != "elementwise" or len(entry.outputs) != 1:
+        primitive = entry.primitive
+        if (primitive.kind != "elementwise" and primitive.lower is None) or len(entry.outputs) != 1:
             return None
         output = entry.output
         if output.slot not in self.on_device or not output.spec.size:
@@ -176,7 +179,7 @@ class Plan:
 
     def _reduction(self, entry: Entry) -> Reduced | None:
         """Form of a reduction that computes what it reduces; None for any other operation."""
-        if entry.primitive.kind == "elementwise" or len(entry.inputs) != 1:
+        if len(entry.inputs) != 1:
             return None
         (operand,) = entry.inputs
         slot, spec = operand.slot, entry.output.spec
@@ -244,7 +247,8 @@ class Plan:
         """Number of the cluster that an operation joins."""
         large = self.sizes[found.slot] >= 1 << 20
         reads = set(found.read)
-        for number in range(1, len(self.steps)):
+        first = max([1, *[self._home.get(slot, self._ready.get(slot, 1)) for slot in reads]])
+        for number in range(max(first, len(self.steps) - FAR), len(self.steps)):
             cluster = self.steps[number]
             if not isinstance(cluster, Cluster) or cluster.shape != found.shape:
                 continue
@@ -261,8 +265,6 @@ class Plan:
             cluster.members.append(found.slot)
             cluster.read |= others
             return number
-        first = max([1, *[self._ready.get(slot, 1) for slot in reads]])
-        assert first <= len(self.steps)
         self.steps.append(Cluster(found.shape, [found.slot], set(reads)))
         return len(self.steps) - 1
 

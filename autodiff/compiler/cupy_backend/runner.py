@@ -17,6 +17,8 @@ from autodiff.tape.ir import Tape
 
 __all__ = ["build"]
 
+MOST = 20_000
+"""Operations of a tape for which kernels are looked for: finding them takes a second for 4,000."""
 MOST_MADE = 8
 """Arrays that one kernel makes."""
 FEWEST = 2
@@ -39,6 +41,8 @@ def build(tape: Tape, like: Any, given: Sequence[bool]) -> Callable[..., tuple[A
     -------
     SteppedRunner
     """
+    if len(tape) > MOST:
+        return stepped(tape)
     simple = prepared(tape)
     lines = _Lines(Plan(simple, given)).lines
     return _Tried(written(simple, lines, "cupy", _moved(simple, like)), tape)
