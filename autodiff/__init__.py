@@ -24,6 +24,7 @@ from autodiff.errors import (
     NonDifferentiableError,
     NonFiniteError,
     RuleError,
+    ShardError,
     TapeError,
     TapeReleasedError,
 )
@@ -41,11 +42,13 @@ from autodiff.transforms.tangent import hvp, jvp, linearize
 if TYPE_CHECKING:
     from autodiff import bench as bench
     from autodiff import data as data
+    from autodiff import interop as interop
     from autodiff import lowering as lowering
     from autodiff import nn as nn
     from autodiff import numpy as numpy
     from autodiff import optim as optim
     from autodiff import ordering as ordering
+    from autodiff import parallel as parallel
     from autodiff import scipy as scipy
     from autodiff import structure as structure
     from autodiff import testing as testing
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from autodiff.transforms.checkpoint import checkpoint
     from autodiff.transforms.custom import custom_jvp, custom_vjp
     from autodiff.transforms.jacobian.functions import hessian, jacobian
+    from autodiff.transforms.namespace import one_namespace
     from autodiff.transforms.scan.functions import scan
 
 __version__ = "0.1.0"
@@ -72,6 +76,7 @@ __all__ = [
     "Primitive",
     "RuleError",
     "Sample",
+    "ShardError",
     "Tape",
     "TapeError",
     "TapeReleasedError",
@@ -97,6 +102,7 @@ __all__ = [
     "multilinear",
     "name",
     "no_grad",
+    "one_namespace",
     "primitive",
     "record",
     "relu",
@@ -117,10 +123,12 @@ __all__ = [
 _LAZY = (
     "bench",
     "data",
+    "interop",
     "nn",
     "numpy",
     "optim",
     "ordering",
+    "parallel",
     "scipy",
     "structure",
     "testing",
@@ -134,6 +142,7 @@ _LAZY_NAMES = {
     "custom_vjp": "autodiff.transforms.custom",
     "hessian": "autodiff.transforms.jacobian.functions",
     "jacobian": "autodiff.transforms.jacobian.functions",
+    "one_namespace": "autodiff.transforms.namespace",
     "report": "autodiff.flow",
     "scan": "autodiff.transforms.scan.functions",
 }

@@ -42,7 +42,11 @@ _SOLVERS = (
     *(f"scipy.integrate.{name}" for name in ("RK", "BDF", "DOP", "LSODA", "Radau")),
 )
 _WRITES = {"numpy.ndarray.put", "numpy.ndarray.fill", "numpy.ndarray.itemset"}
-_FRAMES = {"pandas", "polars", "xarray"}
+_FRAMES = {
+    "pandas": ".to_numpy() of the Series or DataFrame",
+    "polars": ".to_numpy() of the Series or DataFrame",
+    "xarray": ".data of the DataArray",
+}
 _FOR_NUMBERS_ALONE = {"matplotlib", "seaborn", "plotly", "PIL", "json", "csv", "tqdm"}
 
 
@@ -119,8 +123,8 @@ def _way_of_library(frames: list[FrameType]) -> str:
     library = _module_of(frames[-1]).split(".")[0]
     if library in _FRAMES:
         return (
-            f"{name or library} has no derivative: take the arrays out first, with .to_numpy() of "
-            "the Series or DataFrame"
+            f"{name or library} has no derivative: take the arrays out first, with "
+            f"{_FRAMES[library]}"
         )
     called = name or f"what {library} does here"
     if library in _FOR_NUMBERS_ALONE:

@@ -11,12 +11,12 @@ __all__ = ["deep_copy", "reduced", "restored"]
 
 
 def deep_copy(tensor: Any) -> Any:
-    """Copy of a variable, which is a new variable, or of a constant.
+    """Copy of a variable, which is a new variable, of a constant, or of a transform's value.
 
     Raises
     ------
     TypeError
-        The Tensor was computed.
+        The Tensor was computed outside all transforms.
     """
     if isinstance(tensor._payload, Leaf):
         # What a transform is about stays differentiable; a variable's copy is one of its own
@@ -25,7 +25,10 @@ def deep_copy(tensor: Any) -> Any:
             scope.imperative is interpreter for scope in thread_state.open_transforms
         )
         return type(tensor)(tensor._value if own else tensor, name=tensor.name)
-    if tensor._payload is None:
+    if tensor._payload is None or any(
+        tensor._interpreter in (scope.interpreter, scope.imperative)
+        for scope in thread_state.open_transforms
+    ):
         return tensor.copy()
     raise _refused("deepcopy")
 

@@ -182,3 +182,31 @@ class DrawingError(AutodiffError, RuntimeError):
         ...
     autodiff.errors.DrawingError: draw: the picture would have ... nodes, more than 1000; ...
     """
+
+
+class ShardError(AutodiffError, RuntimeError):
+    """Of a computation in `autodiff.parallel`, one shard has no result; there is none at all then.
+
+    What went wrong there is its ``__cause__``. ``shard`` is the shard's number from 0, or the rank
+    in `parallel.allreduce`, and ``rows`` the range of rows that it has, where that is known.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> def total(w, x):
+    ...     if np.any(x > 2.0):
+    ...         raise ValueError("too large")
+    ...     return np.sum(w * x)
+    >>> with ThreadPoolExecutor(2) as pool:
+    ...     ad.parallel.grad(total, pool, in_axes=(None, 0))(1.0, np.arange(4.0))
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.ShardError: parallel.grad: shard 1 of 2 (rows 2 to 3): ValueError: too large
+    """
+
+    def __init__(self, message: str, shard: int | None = None, rows: range | None = None) -> None:
+        super().__init__(message)
+        self.shard = shard
+        self.rows = rows

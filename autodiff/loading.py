@@ -13,6 +13,7 @@ from typing import Any
 
 from autodiff.conversions import COUNTERPARTS
 from autodiff.deferred import Deferred
+from autodiff.standard import NAMESPACES
 from autodiff.tape.readers import READERS
 from autodiff.transforms.jacobian.tables import GIVEN, PRICES, RUNS, STRUCTURES
 
@@ -40,6 +41,7 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
         },
     ),
     (COUNTERPARTS, {"find": "autodiff.numpy.counterparts:counterpart"}),
+    (NAMESPACES, {"array_api": "autodiff.numpy.array_api:namespace"}),
     (PRICES, {"cross-country": "autodiff.ordering.execute:price"}),
     (RUNS, {"cross-country": "autodiff.ordering.execute:cross_country"}),
     (GIVEN, {"plan": "autodiff.ordering.execute:execute_plan"}),

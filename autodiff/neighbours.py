@@ -13,7 +13,7 @@ from opcode import opmap
 
 import numpy as np
 
-__all__ = ["KNOWN", "missing"]
+__all__ = ["KNOWN", "foreign_array", "missing"]
 
 _JACOBIAN = "ad.jacobian(f), which chooses the mode itself; or order={!r}"
 _ARRAYS = "autodiff.numpy.{0}, or np.{0} for plain arrays"
@@ -34,7 +34,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "jit": "ad.compile(f) runs f from an optimised tape",
         "make_jaxpr": "ad.record(f)(x), a Tape that also evaluates, prices and draws",
         "eval_shape": "ad.record(f)(x), whose outputs have a shape and a dtype",
-        "pmap": "ad.vmap(f)",
+        "pmap": "ad.parallel.vmap(f, executor), or ad.vmap(f)",
         "vectorize": "ad.vmap(f), or autodiff.numpy.vectorize",
         "remat": "ad.checkpoint(f)",
         "custom_gradient": "ad.custom_vjp",
@@ -68,6 +68,8 @@ KNOWN: dict[str, dict[str, str]] = {
         "enable_grad": "leave ad.no_grad(), a context",
         "set_grad_enabled": "with ad.no_grad():",
         "inference_mode": "with ad.no_grad():",
+        "pure_callback": "ad.custom_vjp, whose function gets plain arrays",
+        "from_dlpack": "x.numpy(), or np.from_dlpack(x), an array; ad.interop for whole functions",
         "lax": "Python's for, while and if, ad.scan, and NumPy's functions",
         "cond": "Python's if, or np.where under vmap",
         "while_loop": "Python's while",
@@ -151,7 +153,10 @@ KNOWN: dict[str, dict[str, str]] = {
         "BCELoss": "the function nn.binary_cross_entropy(logits, labels), of the logits",
         "BCEWithLogitsLoss": "the function nn.binary_cross_entropy(logits, labels)",
         "L1Loss": "np.mean(np.abs(predicted - target))",
-        "DataParallel": "there is one process",
+        **dict.fromkeys(
+            ("DataParallel", "DistributedDataParallel"),
+            "ad.parallel.value_and_grad(loss, executor, in_axes=(None, 0, 0))",
+        ),
     },
     "autodiff.optim": {
         "RMSprop": "optim.RMSProp",
@@ -166,8 +171,51 @@ KNOWN: dict[str, dict[str, str]] = {
         "apply_updates": "params, state = optimizer.update(gradients, state, params)",
         "chain": "write a subclass of optim.Optimizer",
     },
+    "autodiff.parallel": {
+        "pmap": "parallel.vmap(f, executor)",
+        "pmean": 'parallel.allreduce(tree, comm, op="mean")',
+        "psum": "parallel.allreduce(tree, comm)",
+        "all_reduce": "parallel.allreduce(tree, comm)",
+        "hessian": "parallel.hvp(f, executor, primals, tangents, *batch, in_axes=...)",
+        "jvp": "parallel.map of a function that calls ad.jvp",
+        "DataParallel": "parallel.value_and_grad(loss, executor, in_axes=(None, 0, 0))",
+    },
 }
 """By module and missing name, what to write."""
+
+
+_ARRAYS_OF = {
+    "torch": ("PyTorch", "x.detach().cpu().numpy()", "torch"),
+    "jax": ("JAX", "np.asarray(x)", "jax"),
+    "jaxlib": ("JAX", "np.asarray(x)", "jax"),
+}
+
+
+def foreign_array(value: object) -> str | None:
+    """Say what to do with an array of another library; None for anything else.
+
+    Parameters
+    ----------
+    value : anything
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> foreign_array(1.0) is None
+    True
+    """
+    known = _ARRAYS_OF.get(type(value).__module__.partition(".")[0])
+    if known is None or not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        return None
+    library, numbers, name = known
+    return (
+        f"it is {library}'s: {numbers} has its numbers alone; ad.interop.{name}_function(f) makes "
+        f"a function one that {library} differentiates, ad.interop.from_{name}(g) makes one of "
+        f"{library}'s differentiable here"
+    )
 
 
 def missing(module: str, name: str, there: Iterable[str]) -> Exception:

@@ -15,13 +15,13 @@ import numpy as np
 
 from autodiff.conversions import refusal
 from autodiff.copying import deep_copy, reduced
-from autodiff.core.arrays import as_array, as_numpy, as_value, copied, scalar_form
+from autodiff.core.arrays import as_array, as_numpy, copied, scalar_form, unit
 from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
 from autodiff.core.memory import protected, read_only
 from autodiff.core.primitive import Primitive
-from autodiff.core.spec import is_inexact
 from autodiff.errors import NonDifferentiableError
 from autodiff.interpret.graph import Leaf, Node, add_hook
+from autodiff.interpret.operands import NamedAxes
 from autodiff.interpret.reverse import Reverse, recorder
 from autodiff.ops import elementwise as ew
 from autodiff.ops import index as indexing
@@ -32,10 +32,10 @@ from autodiff.ops.elementwise_functions import (
     round_,
 )
 from autodiff.ops.linalg import contractions
-from autodiff.ops.methods import Methods
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
 from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.ops.variables import variable_value
+from autodiff.standard import Standard
 from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
 from autodiff.writing import augmented, update_views, write_item
@@ -57,7 +57,10 @@ def _binary(primitive: Primitive) -> Any:
     """Operator with a Tensor on the left: no need to look whether it is one."""
 
     def operate(self: Tensor, other: Any) -> Any:
-        return self._interpreter.process_binary(primitive, self, other)
+        try:
+            return self._interpreter.process_binary(primitive, self, other)
+        except NamedAxes:  # its own operator knows what to do
+            return NotImplemented
 
     return operate
 
@@ -71,7 +74,7 @@ def _reflected(call: Callable[[Any, Any], Any]) -> Any:
     return operate
 
 
-class Tensor(Methods):
+class Tensor(Standard):
     """An array whose operations are recorded, so that derivatives can be taken.
 
     Tensors are variables; arrays and numbers are constants. Any NumPy function, operator or method
@@ -221,7 +224,7 @@ class Tensor(Methods):
                     f"backward() needs a real scalar, this Tensor is {what}; reduce it (np.sum) or "
                     "pass gradient=..., a cotangent of its shape"
                 )
-            gradient = as_value(1, self.dtype, self._value)
+            gradient = unit(self.dtype, self._value)
         else:
             gradient = gradient if isinstance(gradient, Box) else as_array(gradient, like=self)
             if gradient.shape != self.shape:
@@ -433,17 +436,20 @@ class Tensor(Methods):
     # --- NumPy's protocols ------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
-        if method == "__call__" and not keywords:
-            primitive = UNARY_UFUNCS.get(ufunc)
-            if primitive is not None:
-                return self._interpreter.process_unary(primitive, self)
-            primitive = _OPERATORS.get(ufunc)
-            if primitive is not None:
-                return self._interpreter.process_binary(primitive, *inputs)
-            call = UFUNCS.get(ufunc)
-            if call is not None:
-                return call(*inputs)
-        return apply_ufunc_method(ufunc, method, inputs, keywords)
+        try:
+            if method == "__call__" and not keywords:
+                primitive = UNARY_UFUNCS.get(ufunc)
+                if primitive is not None:
+                    return self._interpreter.process_unary(primitive, self)
+                primitive = _OPERATORS.get(ufunc)
+                if primitive is not None:
+                    return self._interpreter.process_binary(primitive, *inputs)
+                call = UFUNCS.get(ufunc)
+                if call is not None:
+                    return call(*inputs)
+            return apply_ufunc_method(ufunc, method, inputs, keywords)
+        except NamedAxes:  # the other's `__array_ufunc__` is asked next
+            return NotImplemented
 
     def __array_function__(
         self,
@@ -468,12 +474,10 @@ class Tensor(Methods):
         return np.nonzero(self)
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
-        """Cast; to integers or booleans gives a plain array."""
+        """Cast; to integers or booleans, which have no derivative, as they are elsewhere."""
         target = np.dtype(dtype)
         if not copy and target == self.dtype:
             return self
-        if not is_inexact(target):
-            return as_array(self._interpreter.expose(self, ".astype()")).astype(target)
         return ew.convert.call(self, dtype=target)
 
 

@@ -130,7 +130,7 @@ class StrictArray:
     # --- NumPy's protocols --------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
-        if method != "__call__" or ufunc.__name__ in LACKING:
+        if method != "__call__" or ufunc.__name__ in LACKING or not all(map(_is_known, inputs)):
             return NotImplemented
         keywords = {k: v for k, v in keywords.items() if k != "out" or v != (None,)}
         out = keywords.pop("out", None)
@@ -191,6 +191,12 @@ class StrictArray:
 
     def fill(self, value: Any) -> None:
         self._numbers.fill(bare(value))
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a ufunc's input is for this library, if only to be refused."""
+    known = (StrictArray, np.ndarray, np.generic, bool, int, float, complex)
+    return isinstance(value, known)
 
 
 def _unwrapped(value: Any) -> Any:

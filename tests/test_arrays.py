@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from typing import Any
 
@@ -222,6 +223,19 @@ class TestMemory:
         assert not memory.frozen(view)
         memory.freeze(owner)
         assert memory.frozen(view)
+
+    def test_a_map_is_frozen_where_it_says_that_nobody_writes(self, tmp_path):
+        path = tmp_path / "numbers"
+        np.arange(4.0).tofile(path)
+        for kind, is_frozen in ((memory.Mapped, True), (mmap.mmap, False)):
+            with path.open("rb") as file:
+                mapped = kind(file.fileno(), 0, access=mmap.ACCESS_READ)
+            array = np.frombuffer(mapped)
+            assert memory.frozen(array) is is_frozen
+            assert memory.frozen(array[1:].reshape(3, 1)) is is_frozen
+            assert (memory.protected(array) is array) is is_frozen
+        changing = np.frombuffer(memoryview(bytearray(8)).toreadonly())
+        assert not memory.frozen(changing)
 
     def test_frozen_memory_of_others(self):
         assert memory.frozen(np.frombuffer(bytes(8)))

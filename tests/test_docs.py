@@ -56,7 +56,9 @@ def documented_object(path):
 
 
 @pytest.mark.parametrize(
-    "package", [ad, ad.ordering, ad.nn, ad.optim, ad.data], ids=lambda package: package.__name__
+    "package",
+    [ad, ad.ordering, ad.nn, ad.optim, ad.data, ad.interop, ad.parallel],
+    ids=lambda package: package.__name__,
 )
 def test_every_public_name_has_an_entry_in_the_reference(package):
     documented = [documented_object(path) for path, _ in entries()]

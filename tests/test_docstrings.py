@@ -34,6 +34,8 @@ MODULES = {
     "nn": "autodiff.nn",
     "optim": "autodiff.optim",
     "data": "autodiff.data",
+    "interop": "autodiff.interop",
+    "parallel": "autodiff.parallel",
     "tree": "autodiff.tree",
     "ordering": "autodiff.ordering",
     "structure": "autodiff.structure",

@@ -384,3 +384,36 @@ def test_imperative_training() -> None:
             w.grad = None
         runs.append(w.data)
     same(*runs)
+
+
+def test_model_made_like_an_array() -> None:
+    ours, theirs = (nn.MLP([4, 8, 3], seed=3, like=x) for x in (strict(DATA), None))
+    same([p.data for p in ours.parameters()], [p.data for p in theirs.parameters()])
+    histories = []
+    for model, convert in ((ours, strict), (theirs, np.array)):
+
+        def of_batch(m: Any, x: Any, labels: Any) -> Any:
+            return nn.softmax_cross_entropy(m(x), labels)
+
+        optimizer = optim.SGD(model, lr=0.1)
+        data = convert(DATA), convert(LABELS)
+        options: dict[str, Any] = {"optimizer": optimizer, "epochs": 2, "batch_size": 2}
+        histories.append(nn.fit(model, of_batch, data, progress=False, **options))
+    assert nn.accuracy(ours(strict(DATA)), strict(LABELS)) == nn.accuracy(theirs(DATA), LABELS)
+    for one, two in zip(*histories, strict=True):
+        assert one == pytest.approx(two)
+    same([p.data for p in ours.parameters()], [p.data for p in theirs.parameters()])
+
+
+LOSSES: dict[str, Any] = {
+    "mean_squared_error": lambda x, y: nn.mean_squared_error(x, y),
+    "binary_cross_entropy": lambda x, y: nn.binary_cross_entropy(x, y),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss(name: str) -> None:
+    x, target = RNG.normal(size=(5, 3)), RNG.uniform(0.1, 0.9, (5, 3))
+    with unseen():
+        found = ad.value_and_grad(LOSSES[name])(strict(x), strict(target))
+    same(found, ad.value_and_grad(LOSSES[name])(x, target))

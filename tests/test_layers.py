@@ -23,18 +23,18 @@ ORDER = (
     ("ops", "structure", "lowering"),
     ("interpret",),
     ("tape",),
-    ("conversions", "copying", "overwriting", "writing", "tensor"),
+    ("conversions", "copying", "overwriting", "writing", "standard", "tensor"),
     ("transforms",),
     ("numpy", "scipy"),
     ("draw", "flow"),
     ("ordering",),
     ("compiler",),
-    ("nn", "optim", "data", "testing", "bench", "cli"),
+    ("nn", "optim", "data", "interop", "parallel", "testing", "bench", "cli"),
     ("loading",),
 )
 """Parts of the package from the lowest layer to the highest; within one they may use each other."""
 
-CLIENTS = {"nn", "optim", "data", "bench", "cli"}
+CLIENTS = {"nn", "optim", "data", "interop", "parallel", "bench", "cli"}
 """Clients of the public API: they import the package itself, and one another.
 
 `testing` is none: `ad.check_grads` is part of that API, so it is built on what is below it.
@@ -43,6 +43,7 @@ CLIENTS = {"nn", "optim", "data", "bench", "cli"}
 PUBLIC = {
     "core.arrays",
     "core.memory",
+    "core.modes",
     "draw",
     "draw.looks",
     "neighbours",
@@ -50,7 +51,7 @@ PUBLIC = {
     "numpy",
     "scipy",
 }
-"""What clients may use besides: packages with an API of their own, and the array seam."""
+"""What clients may use besides: packages with an API of their own, and the array seam, the modes."""
 
 PACKAGES = {"__init__", "__main__"}
 """`autodiff` itself, which exports from every layer, and what runs it."""
@@ -59,6 +60,7 @@ BY_STRING = {
     "autodiff": "the package exports parts that are loaded when first used",
     "autodiff.loading": "who answers what is asked later",
     "autodiff.compiler.backends": "the package of a backend, by the backend's name",
+    "autodiff.numpy.array_api": "extensions of the standard, loaded when first used",
     "autodiff.core.registry": "the module that a pickled primitive was declared in",
     "autodiff.bench.engines": "the module of an engine, by the engine's name",
     "autodiff.bench.lazy": "other libraries, where they are installed",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff import nn, optim
+from autodiff import nn, optim, parallel
 from autodiff.neighbours import KNOWN
 
 X = np.array([1.0, 2.0])
@@ -156,14 +156,20 @@ def test_other_unknown_keywords() -> None:
 
 # --- names of other libraries ---------------------------------------------------------------------
 
-MODULES: dict[str, ModuleType] = {"autodiff": ad, "autodiff.nn": nn, "autodiff.optim": optim}
+MODULES: dict[str, ModuleType] = {
+    "autodiff": ad,
+    "autodiff.nn": nn,
+    "autodiff.optim": optim,
+    "autodiff.parallel": parallel,
+}
+ROOTS = {"ad": ad, "autodiff": ad, "nn": nn, "optim": optim, "parallel": parallel, "np": np}
 NAMES = [(module, name) for module, names in KNOWN.items() for name in names]
 
 
 def resolved(dotted: str) -> Any:
     """What a dotted name in a message stands for."""
     root, *parts = dotted.split(".")
-    found: Any = {"ad": ad, "autodiff": ad, "nn": nn, "optim": optim, "np": np, "scipy": None}[root]
+    found: Any = ROOTS.get(root)
     if root == "scipy":
         pytest.importorskip("scipy")
         found = importlib.import_module("scipy.optimize")
@@ -187,7 +193,9 @@ def test_names_of_other_libraries(module: str, name: str) -> None:
         exec(f"from {module} import {name}")
     for error in (missed.value, refused.value):
         assert str(error).endswith(f"module {module!r} has no attribute {name!r}; here: {way}")
-    for dotted in re.findall(r"\b(?:ad|autodiff|nn|optim|np|scipy)(?:\.[A-Za-z_]\w*)+", way):
+    for dotted in re.findall(
+        r"\b(?:ad|autodiff|nn|optim|parallel|np|scipy)(?:\.[A-Za-z_]\w*)+", way
+    ):
         resolved(dotted.rstrip("."))
 
 

@@ -61,7 +61,7 @@ for name, module in list(sys.modules.items()):
 print(json.dumps(found))
 """
 
-OPTIONAL = {"matplotlib", "scipy", "threadpoolctl"}
+OPTIONAL = {"jax", "matplotlib", "scipy", "threadpoolctl", "torch"}
 """What a module may need that is not installed: then it cannot be looked at here."""
 
 

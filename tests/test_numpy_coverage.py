@@ -793,10 +793,10 @@ def test_methods(name):
 
 
 WITHOUT_METHOD = {
-    *("base", "byteswap", "ctypes", "device", "dump", "dumps", "flags", "getfield"),
-    *("setfield", "setflags", "to_device", "tobytes", "tofile"),
+    *("base", "byteswap", "ctypes", "dump", "dumps", "flags", "getfield"),
+    *("setfield", "setflags", "tobytes", "tofile"),
 }
-"""Attributes of ndarray on memory, files and devices: Tensors are values."""
+"""Attributes of ndarray on memory and files: Tensors are values."""
 
 FORMER = {"itemset", "newbyteorder", "ptp", "tostring"}
 """Methods that stand in some versions of NumPy as errors alone, or are deprecated."""

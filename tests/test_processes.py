@@ -86,6 +86,7 @@ TRANSFORMED = {
     "checkpoint": lambda: ad.checkpoint(curve),
     "no_grad": lambda: ad.no_grad()(curve),
     "strong_zero": lambda: ad.strong_zero()(ad.grad(loss)),
+    "one_namespace": lambda: ad.one_namespace(curve),
     "debug": lambda: ad.debug()(curve),
     "linearize": lambda: ad.linearize(curve, X)[1],
     "custom_vjp": lambda: ad.custom_vjp(np.round, rounded_forward, rounded_backward),
@@ -236,6 +237,8 @@ def test_computed_tensors_say_what_to_write_instead():
 def test_copies_inside_a_transform_stay_differentiable():
     for way in (copy.copy, copy.deepcopy):
         assert np.array_equal(ad.grad(lambda x, way=way: np.sum(way(x) ** 2))(X), 2 * X)
+        ad.check_grads(lambda x, way=way: way(way(x) ** 2) * way(x), (X,), order=2)
+        assert np.array_equal(ad.vmap(lambda x, way=way: way(2 * way(x)))(X), 2 * X)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("autodiff", "benchmarks", "docs", "notebooks", "tests")
+FOLDERS = ("autodiff", "benchmarks", "docs", "examples", "notebooks", "tests")
 
 _IZE = (
     "canonical|capital|categor|character|custom|diagonal|discret|emphas|equal|factor|final|formal|"

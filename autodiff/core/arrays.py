@@ -54,6 +54,7 @@ __all__ = [
     "repeated",
     "scalar_form",
     "scatter_add",
+    "unit",
     "updates_in_place",
     "zeros",
     "zeros_of",
@@ -155,7 +156,7 @@ def as_array(value: Any, dtype: DTypeLike | None = None, like: Any = None) -> An
 
     A constant that NumPy made, an identity matrix say, becomes an array of the type of `like`.
     """
-    if type(value) is not ARRAY:
+    if type(value) not in PLAIN:
         refuse(value)
         if is_foreign(value):
             return value if dtype is None or value.dtype == dtype else value.astype(dtype)
@@ -172,14 +173,14 @@ def _foreign_under(like: Any) -> Any:
 
 def array_or_scalar(value: Any) -> Any:
     """Return an array or a scalar as it is; the array of anything else."""
-    if type(value) is not ARRAY:
+    if type(value) not in PLAIN:
         refuse(value)
     return value if is_array(value) else np.asarray(value)
 
 
 def as_numpy(value: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]:
     """NumPy array of the numbers of any array, for what only NumPy's arrays can do."""
-    if type(value) is not ARRAY:
+    if type(value) not in PLAIN:
         refuse(value)
         if is_foreign(value):
             value = _numbers_of(value)
@@ -209,6 +210,11 @@ def scalar_form(array: Any) -> Any:
 def as_value(value: Any, dtype: DTypeLike | None = None, like: Any = None) -> Any:
     """Array of a list or an array; of a number a scalar, where the library of `like` has any."""
     return scalar_form(as_array(value, dtype, like))
+
+
+def unit(dtype: np.dtype[Any], like: Any) -> Any:
+    """One as a value of the library of `like`, where a sweep starts from."""
+    return dtype.type(1) if type(like) in PLAIN else as_value(1, dtype, like)
 
 
 def _maker(

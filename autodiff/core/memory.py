@@ -13,6 +13,7 @@ is copied where somebody could write to it, and its memory is never used again.
 from __future__ import annotations
 
 import math
+import mmap
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from autodiff.core.arrays import ARRAY, copied, is_foreign, refuse
 __all__ = [
     "LARGE",
     "SHARED",
+    "Mapped",
     "freeze",
     "freeze_memory",
     "frozen",
@@ -142,13 +144,20 @@ def read_only(value: Any) -> Any:
     return copied(value) if is_foreign(value) else value
 
 
+class Mapped(mmap.mmap):
+    """Map of a file that nobody writes to any more, opened for reading: its arrays are frozen.
+
+    ``np.frombuffer`` shows its memory through a `memoryview`, whose ``obj`` it is.
+    """
+
+
 def frozen(array: Any) -> bool:
     """Whether nobody can write to the array's memory through it or through what it views."""
     while True:
         if array.flags.writeable:
             return False
         base: Any = array.base
-        if base is None or isinstance(base, bytes):
+        if base is None or isinstance(getattr(base, "obj", base), (bytes, Mapped)):
             return True
         if not isinstance(base, np.ndarray):
             return False

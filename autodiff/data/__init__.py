@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from autodiff.core.arrays import as_array
+from autodiff.core.arrays import as_array, is_foreign
 from autodiff.core.memory import freeze, freeze_memory
 
 __all__ = ["Digits", "batches", "digits"]
@@ -208,6 +208,8 @@ def _optdigits() -> NDArray[np.uint8]:
     return freeze(table)  # every later call shares it
 
 
-def _take(array: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+def _take(array: Any, rows: NDArray[np.intp]) -> Any:
     """Copy rows into an array that nobody can write to, not through its base either."""
+    if is_foreign(array):
+        return array[rows]
     return freeze_memory(np.take(array, rows, axis=0))

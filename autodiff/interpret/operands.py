@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.core.arrays import array_or_scalar
+from autodiff.core.arrays import ARRAY, array_or_scalar
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 
-__all__ = ["as_input"]
+__all__ = ["NamedAxes", "as_input"]
+
+
+class NamedAxes(TypeError):
+    """An operand goes by names of axes: it computes with Tensors, not they with it."""
 
 
 def as_input(value: Any, primitive: Primitive) -> Any:
@@ -17,10 +21,15 @@ def as_input(value: Any, primitive: Primitive) -> Any:
     Raises
     ------
     TypeError
-        The value is not numeric; names the primitive and the value's type.
+        The value is not numeric, or one of xarray's; names the primitive and the value's type.
     """
     if isinstance(value, (float, int, complex, Box)):
         return value
+    if type(value) is not ARRAY and type(value).__module__.startswith("xarray."):
+        raise NamedAxes(
+            f"{primitive.name}: a {type(value).__name__} of xarray goes by the names of its axes, "
+            "which a Tensor has not; make a DataArray of the Tensor, or take the array, .data"
+        )
     array = array_or_scalar(value)
     if array.dtype.kind not in "fciub":
         raise TypeError(

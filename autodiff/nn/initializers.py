@@ -157,9 +157,13 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def initial_weight(
-    init: str | Initializer, rng: np.random.Generator, shape: tuple[int, int], dtype: Any
-) -> NDArray[Any]:
-    """Draw a weight matrix.
+    init: str | Initializer,
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    dtype: Any,
+    like: Any = None,
+) -> Any:
+    """Draw a weight matrix, of the library of `like`: of one seed the same numbers in all.
 
     Raises
     ------
@@ -173,10 +177,10 @@ def initial_weight(
                 "or pass a function of (rng, shape)"
             )
         init = INITIALIZERS[init]
-    weight: NDArray[Any] = as_array(init(rng, shape))
+    weight = as_array(init(rng, shape))
     if weight.shape != shape:
         raise ValueError(
             f"the initializer {getattr(init, '__name__', init)!r} returned shape {weight.shape} "
             f"where {shape} (inputs, outputs) was asked for"
         )
-    return weight.astype(dtype)
+    return as_array(weight.astype(dtype), like=like)

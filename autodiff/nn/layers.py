@@ -48,6 +48,8 @@ class Linear(Module):
         Where the weight is drawn from; None draws other numbers each time.
     dtype : dtype
         float16, float32 or float64.
+    like : array, optional
+        Parameters are arrays of its library (CuPy's, say), with the numbers that NumPy draws.
 
     Attributes
     ----------
@@ -78,6 +80,7 @@ class Linear(Module):
         init: str | Initializer = "glorot_uniform",
         seed: Seed = None,
         dtype: DTypeLike = np.float64,
+        like: Any = None,
     ) -> None:
         shape = _length(inputs, "Linear: inputs"), _length(outputs, "Linear: outputs")
         element = np.dtype(dtype)
@@ -86,7 +89,7 @@ class Linear(Module):
                 f"Linear: dtype must be float16, float32 or float64, got {element}; pass "
                 "np.float32 or np.float64"
             )
-        weight = initial_weight(init, np.random.default_rng(seed), shape, element)
+        weight = initial_weight(init, np.random.default_rng(seed), shape, element, like)
         self.weight = ad.Tensor(weight)
         self.bias = ad.Tensor(zeros((shape[1],), element, like=weight)) if bias else None
 
@@ -201,6 +204,8 @@ class MLP(Module):
         Where the weights are drawn from; None draws other numbers each time.
     dtype : dtype
         float16, float32 or float64.
+    like : array, optional
+        Parameters are arrays of its library (CuPy's, say), with the numbers that NumPy draws.
 
     Attributes
     ----------
@@ -236,6 +241,7 @@ class MLP(Module):
         init: str | Initializer | None = None,
         seed: Seed = 0,
         dtype: DTypeLike = np.float64,
+        like: Any = None,
     ) -> None:
         lengths = [_length(size, f"MLP: sizes[{i}]") for i, size in enumerate(sizes)]
         if len(lengths) < 2:
@@ -249,7 +255,7 @@ class MLP(Module):
             init = "he_normal" if self.activation is ad.relu else "glorot_uniform"
         rng = np.random.default_rng(seed)
         self.layers = tuple(
-            Linear(inputs, outputs, bias, init, rng, dtype)
+            Linear(inputs, outputs, bias, init, rng, dtype, like)
             for inputs, outputs in itertools.pairwise(lengths)
         )
 

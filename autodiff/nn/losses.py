@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import autodiff as ad
-from autodiff.core.arrays import array_or_scalar, as_array, is_foreign, scalar_form
+from autodiff.core.arrays import array_or_scalar, as_array, as_numpy, is_foreign, scalar_form
 
 __all__ = ["accuracy", "binary_cross_entropy", "mean_squared_error", "softmax_cross_entropy"]
 
@@ -38,7 +38,7 @@ def _as_operands(prediction: Any, target: Any, loss: str, first: str, second: st
     prediction = _array(prediction)
     if not isinstance(target, ad.Tensor):
         wanted = prediction.dtype if prediction.dtype.kind in "fc" else None
-        target = as_array(target)
+        target = as_array(target, like=prediction)
         if target.dtype.kind not in "fciub":
             raise TypeError(f"{loss}: {second} has dtype {target.dtype}; give numbers")
         if target.dtype.kind != "c":
@@ -348,7 +348,8 @@ def softmax_cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> 
     TypeError
         Labels are not integers.
     ValueError
-        Shapes do not fit, a label is out of range, or `reduction` is unknown.
+        Shapes do not fit, a label is out of range (with logits of another library than NumPy the
+        loss is NaN instead: to look would be to wait for a device), or `reduction` is unknown.
 
     Examples
     --------
@@ -435,8 +436,8 @@ def binary_cross_entropy(logits: Any, targets: Any, reduction: str = "mean") -> 
     Raises
     ------
     ValueError
-        Shapes differ, a target is outside [0, 1] (if the targets are no Tensor), or `reduction` is
-        unknown.
+        Shapes differ, a target is outside [0, 1] (if the targets are no Tensor; on a device the
+        loss is NaN instead), or `reduction` is unknown.
     TypeError
         Targets are not numeric.
 
@@ -448,7 +449,9 @@ def binary_cross_entropy(logits: Any, targets: Any, reduction: str = "mean") -> 
     np.float64(0.0)
     """
     logits, targets = _as_operands(logits, targets, "binary_cross_entropy", "logits", "targets")
-    if not isinstance(targets, ad.Tensor):
+    if is_foreign(targets):  # NaN for what is refused below: to look would be to wait
+        targets = np.where((targets >= 0) & (targets <= 1), targets, np.nan)
+    elif not isinstance(targets, ad.Tensor):
         outside = ~((targets >= 0) & (targets <= 1))
         if outside.any():
             raise ValueError(
@@ -484,11 +487,11 @@ def accuracy(logits: Any, labels: Any) -> float:
     >>> nn.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     0.5
     """
-    labels = as_array(labels)
     chosen = np.argmax(logits, axis=-1)
+    labels = as_array(labels, like=chosen)
     if chosen.shape != labels.shape:
         raise ValueError(
             f"accuracy: logits of shape {np.shape(logits)} need labels of shape {chosen.shape}, "
             f"got {labels.shape}"
         )
-    return float(np.mean(chosen == labels))
+    return float(as_numpy(np.mean(chosen == labels)))

@@ -23,7 +23,7 @@ __all__ = ["OVERRIDES", "array", "asarray", "full", "full_like", "vectorize"]
 def _cast(x: Any, dtype: Any) -> Any:
     if dtype is None or np.dtype(dtype) == spec_of(x).dtype:
         return x
-    if not is_inexact(np.dtype(dtype)):
+    if is_inexact(spec_of(x).dtype) and not is_inexact(np.dtype(dtype)):
         raise TypeError(
             f"array: dtype {np.dtype(dtype)} cannot carry a derivative; cast the numbers "
             "(tensor.data) if a constant is meant"

@@ -20,6 +20,7 @@ from autodiff.core.arrays import (
 from autodiff.core.dispatch import Box
 from autodiff.core.memory import protected
 from autodiff.core.spec import Spec, is_inexact, spec_of
+from autodiff.neighbours import foreign_array
 from autodiff.ops import elementwise as ew
 from autodiff.views import snapshot
 
@@ -100,8 +101,13 @@ def differentiable_leaf(leaf: Any, path: str | tree.LeafPath, transform: str) ->
         return as_value(leaf)
     else:
         what = f"of type {type(leaf).__name__}"
-    if isinstance(leaf, int) or is_array(leaf):
+    foreign = foreign_array(leaf)
+    if foreign is not None:
+        remedy = foreign
+    elif isinstance(leaf, int) or is_array(leaf):
         remedy = "convert it to float (1.0 for 1, x.astype(float) for an array)"
+    elif callable(getattr(leaf, "to_dataset", None)):
+        remedy = "pass the array in it, .data, and make the DataArray inside the function"
     elif callable(getattr(leaf, "to_numpy", None)):
         remedy = "pass the array in it: .to_numpy() of the Series or DataFrame"
     else:
@@ -198,10 +204,15 @@ def returned_value(out: Any, path: str, transform: str) -> Any:
         return out
     if is_number(out):
         return as_value(out)
-    raise TypeError(
-        f"{transform}: {path} is a {type(out).__name__}; the function must return numbers, "
-        "arrays or Tensors, or containers of them (has_aux=True for anything else beside them)"
-    )
+    remedy = foreign_array(out)
+    if remedy is None:
+        beside = "has_aux=True for anything else beside them"
+        if callable(getattr(out, "to_dataset", None)):
+            beside = "return the array in it, .data"
+        remedy = (
+            f"the function must return numbers, arrays or Tensors, or containers of them ({beside})"
+        )
+    raise TypeError(f"{transform}: {path} is a {type(out).__name__}; {remedy}")
 
 
 def checked_pair(out: Any, transform: str) -> tuple[Any, Any]:
@@ -244,7 +255,8 @@ def _seed_of(g: Any, out: Any, path: tree.LeafPath, transform: str) -> Any:
     spec = spec_of(out)
     if not (isinstance(g, Box) or is_array(g)):
         if not (is_number(g) or isinstance(g, (list, tuple))):
-            raise TypeError(f"{transform}: {path} is a {type(g).__name__}; give an array")
+            remedy = foreign_array(g) or "give an array"
+            raise TypeError(f"{transform}: {path} is a {type(g).__name__}; {remedy}")
         g = as_value(g)
     g = g if isinstance(g, Box) else array_or_scalar(g)
     if g.shape != spec.shape:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn, overload
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_value, ones, scalar_form, zeros_of
+from autodiff.core.arrays import ones, scalar_form, unit, zeros_of
 from autodiff.core.memory import owned
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.boxed import run_flattened
@@ -231,7 +231,8 @@ def _scalar_seed(recorded: Recorded, f: Function, holomorphic: bool) -> Any:
             f"{transform}: {function_name(f)} returned a complex number; take its real part or "
             "modulus, or pass holomorphic=True for a complex-differentiable function"
         )
-    return as_value(1, spec.dtype if is_inexact(spec.dtype) else np.float64, recorded.outs[0])
+    dtype = spec.dtype if is_inexact(spec.dtype) else np.dtype(np.float64)
+    return unit(dtype, recorded.outs[0])
 
 
 _LEAF = tree.flatten(0.0)[1]

@@ -15,6 +15,7 @@ from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box, set_name
 from autodiff.core.memory import protected
 from autodiff.core.spec import spec_of
+from autodiff.neighbours import foreign_array
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage
@@ -75,6 +76,11 @@ def _record(f: Function, /, *xs: Any, **keywords: Any) -> Tape:
     names = arguments
     if structure.num_nodes > len(xs) + 1 or len(leaves) != len(xs):
         names = [_short(path, arguments) for path in tree.paths(structure, "")]
+    for value, argument in zip(leaves, names, strict=True):
+        if hasattr(value, "dtype") and not isinstance(value.dtype, np.dtype):
+            remedy = foreign_array(value)
+            if remedy is not None:
+                raise TypeError(f"record: {argument} is a {type(value).__name__}; {remedy}")
     values = [
         snapshot(protected(value)) if hasattr(value, "shape") else as_value(value)
         for value in leaves
