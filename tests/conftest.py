@@ -8,12 +8,18 @@ import tempfile
 # wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import hypothesis
 import pytest
 
-# The same examples in each run; how long one takes decides nothing.
-hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
-hypothesis.settings.load_profile("repeatable")
+try:
+    import hypothesis
+except ModuleNotFoundError:  # the tests on a device run without it
+    pass
+else:
+    # The same examples in each run; how long one takes decides nothing.
+    hypothesis.settings.register_profile(
+        "repeatable", derandomize=True, deadline=None, database=None
+    )
+    hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:

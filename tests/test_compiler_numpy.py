@@ -537,6 +537,30 @@ def test_blocks_need_less_memory():
     np.testing.assert_allclose(program(x)[0], eager(flat(tape), [x])[0], rtol=1e-14)
 
 
+def test_no_thread_writes_into_the_rows_of_another(monkeypatch):
+    """Memory of elements of another size has its rows elsewhere."""
+    monkeypatch.setattr(blocks, "thread_count", lambda: 3)
+    monkeypatch.setattr(blocks, "LARGEST", 1)
+    monkeypatch.setattr(blocks, "BLOCK", 240)
+    x = np.linspace(-3.0, 3.0, 300).astype(np.float32)
+    tape = ad.record(ad.grad(lambda x: np.sum(np.tanh(x) * np.exp(-x * x))))(x)
+    (group,) = runner.Planner(flat(tape), runner.HANDLERS, runner.elementwise).groups
+    assert group.threads == 3
+    assert len({storage.spec.dtype.itemsize for storage in group.inner}) > 1
+    for number, one in enumerate(group.inner):
+        for other in group.inner[:number]:
+            ours, theirs = [
+                [
+                    (s.offset + s.spec.nbytes * t // 3, s.offset + s.spec.nbytes * (t + 1) // 3)
+                    for t in range(3)
+                ]
+                for s in (one, other)
+            ]
+            for t, (begin, end) in enumerate(ours):
+                for u, (start, stop) in enumerate(theirs):
+                    assert t == u or end <= start or stop <= begin
+
+
 def test_blocks_in_threads_treat_errors_as_the_caller_does(tiny_blocks):
     x = np.zeros((9, 4))
     program = build(flat(record(lambda x: np.exp(1.0 / (x * 2.0) + x) * x, x + 1.0)))

@@ -10,7 +10,7 @@ import atexit
 import queue
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,6 +18,9 @@ from typing import Any
 
 from autodiff.compiler import passes
 from autodiff.compiler.replaying import Runner, replayed
+from autodiff.compiler.stepping import stepped
+from autodiff.core.arrays import library_of
+from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape
 
 __all__ = [
@@ -25,10 +28,12 @@ __all__ = [
     "LONG",
     "Runner",
     "check_backend",
+    "chosen",
     "finish",
     "optimized",
     "replayed",
     "start",
+    "start_on",
 ]
 
 Build = Callable[[Tape], Runner]
@@ -37,8 +42,14 @@ Build = Callable[[Tape], Runner]
 BACKENDS: dict[str, tuple[str, str | None]] = {
     "numpy": ("autodiff.compiler.numpy_backend", None),
     "llvm": ("autodiff.compiler.native_backend", "llvmlite"),
+    "cupy": ("autodiff.compiler.cupy_backend", "cupy"),
 }
 """By name: the package whose ``build`` makes a runner, and what has to be installed for it."""
+
+_INSTALLED_BY = {
+    "llvm": 'python -m pip install "autodiff[compile]"',
+    "cupy": "python -m pip install cupy-cuda13x, or as its documentation says for your system",
+}
 
 
 def check_backend(name: str) -> None:
@@ -60,7 +71,7 @@ def check_backend(name: str) -> None:
     if needed is not None and find_spec(needed) is None:
         raise ModuleNotFoundError(
             f"compile: backend={name!r} needs {needed}, which is not installed: "
-            'python -m pip install "autodiff[compile]"; backend="numpy" needs nothing',
+            f'{_INSTALLED_BY[name]}; backend="numpy" needs nothing',
             name=needed,
         )
     if _build_of(name) is None:
@@ -109,6 +120,66 @@ def _built(build: Build, tape: Tape) -> Runner:
         if second is not None and second is not build:
             _say("native code could not be made", error, "a NumPy program runs instead")
             return _built(second, tape)
+        _say("a program could not be made", error, "its operations run one by one")
+        return replayed(tape)
+
+
+def chosen(backend: str, like: Any) -> str:
+    """Backend for a program on NumPy's arrays, or on such as `like`.
+
+    Parameters
+    ----------
+    backend : str
+        What was asked for.
+    like : array or None
+        An array of another library; None where all are NumPy's.
+
+    Raises
+    ------
+    CompileError
+        The backend is for other arrays.
+    """
+    if like is None:
+        if backend == "cupy":
+            raise CompileError(
+                "compile: backend='cupy' is for arrays of CuPy, and these are NumPy's; pass "
+                'cupy.asarray(x), or leave the choice to backend="auto"'
+            )
+        return backend
+    library = library_of(like)
+    if backend == "llvm" or (backend == "cupy" and library != "cupy"):
+        what = "NumPy" if backend == "llvm" else "CuPy"
+        raise CompileError(
+            f"compile: backend={backend!r} is for arrays of {what}, and these are of {library}; "
+            'backend="auto" runs what there is for them'
+        )
+    return "cupy" if backend == "auto" and library == "cupy" else backend
+
+
+def start_on(tape: Tape, backend: str, like: Any, given: Sequence[bool]) -> Runner:
+    """Return a runner for a tape on arrays of another library.
+
+    Parameters
+    ----------
+    tape : Tape
+        Flat.
+    backend : str
+        As `chosen`.
+    like : array
+        One of the arrays.
+    given : sequence of bool
+        Which of the inputs are such arrays, and no numbers.
+    """
+    try:
+        if backend == "cupy":
+            build = import_module(BACKENDS[backend][0]).build
+            made: Runner = build(tape, like, given)
+            return made
+    except Exception as error:
+        _say("kernels of CuPy could not be made", error, "its functions are called one by one")
+    try:
+        return stepped(tape)
+    except Exception as error:
         _say("a program could not be made", error, "its operations run one by one")
         return replayed(tape)
 

@@ -440,8 +440,9 @@ def compile(
     f : callable on containers of arrays
         Recorded once for each form of its arguments (structure, shapes, dtypes), and once more
         where it goes another way (``if x > 0``). Left out, `compile` is a decorator with options.
-    backend : {"auto", "numpy", "llvm"}
-        ``"auto"`` runs NumPy until native code is ready, where `llvmlite` is installed.
+    backend : {"auto", "numpy", "llvm", "cupy"}
+        ``"auto"`` runs NumPy until native code is ready, where `llvmlite` is installed; on arrays
+        of CuPy it makes kernels of CuPy. ``"llvm"`` is for NumPy's arrays, ``"cupy"`` for CuPy's.
     static_argnames : str or sequence of str
         Arguments whose values make programs of their own.
     reassociate : bool
@@ -462,7 +463,7 @@ def compile(
         The backend needs a package that is not installed.
     CompileError
         When it is called: `f` draws random numbers, changes what is outside, or returns objects
-        that are no containers.
+        that are no containers; or the backend is for arrays of another library.
 
     Notes
     -----

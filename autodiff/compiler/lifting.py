@@ -13,7 +13,7 @@ from autodiff.compiler.code import EVERYTHING
 from autodiff.compiler.levels import Level, Uses
 from autodiff.compiler.reading import Reading
 from autodiff.compiler.watching import Globals, Watched, items_of
-from autodiff.core.arrays import array_or_scalar, copied, has_memory, is_scalar
+from autodiff.core.arrays import array_or_scalar, copied, foreign_among, has_memory, is_scalar
 from autodiff.core.memory import layout, read_only
 from autodiff.core.spec import spec_of
 
@@ -109,6 +109,9 @@ class Lifting(ABC):
             f"isinstance({var}, Box) and {var}.shape == {self.reading.constant(spec.shape)} "
             f"and {var}.dtype == {self.reading.constant(spec.dtype)}"
         )
+        foreign = foreign_among((value,))
+        held = self.reading.constant(type(foreign))
+        self.reading.demand(f"type({self.reading.constant(foreign_among)}(({var},))) is {held}")
         if self.frozen:
             return self.reading.same(value, var)
         self.tensors[path] = value

@@ -20,7 +20,7 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.compiler.paths import Options, Path, Paths
-from autodiff.core.arrays import has_memory, ones, scalar_form
+from autodiff.core.arrays import foreign_among, has_memory, ones, scalar_form
 from autodiff.core.dispatch import Box, observer
 from autodiff.core.memory import frozen
 from autodiff.core.modes import modes
@@ -151,13 +151,21 @@ class Stored(Native):
     """
 
     def __init__(
-        self, native: Native, active: tuple[bool, ...], forward: Tape, needed: list[int], back: Tape
+        self,
+        native: Native,
+        active: tuple[bool, ...],
+        forward: Tape,
+        needed: list[int],
+        back: Tape,
+        xs: Values,
     ) -> None:
         super().__init__(native.name, native.path)
         name, options = native.name, native.path.options
         self.count = len(native.path.flat.outputs)
-        self.first = Path(name, options, forward, [], None)
-        self.second = Path(f"{name}.vjp", options, back, [], None)
+        self.first = Path(name, options, forward, [], None, xs)
+        # What it is given is of the type of what the first one was given
+        behind = [foreign_among(xs)] * len(back.inputs)
+        self.second = Path(f"{name}.vjp", options, back, [], None, behind)
         general = self.pullbacks[active]
         assert general is not None
         kept = [native.path.flat.outputs[i].spec.dtype for i in range(native.path.results)]
@@ -205,7 +213,8 @@ def _stored(native: Native, active: tuple[bool, ...], xs: Values) -> Stored | No
     shown = [example(value) for value in xs]
     count = len(shown)
     outputs = path.flat.outputs
-    seeds = [scalar_form(ones(output.spec.shape, output.spec.dtype)) for output in outputs]
+    like = foreign_among(shown)
+    seeds = [scalar_form(ones(output.spec.shape, output.spec.dtype, like)) for output in outputs]
     seeds = seeds[: path.results]
     both = functools.partial(_both_passes, native.replayed, active)
     structure = tree.flatten((*shown, *seeds))[1]
@@ -239,7 +248,7 @@ def _stored(native: Native, active: tuple[bool, ...], xs: Values) -> Stored | No
     back = tape.subtape(
         gradients, (*residuals, *[tape.inputs[i] for i in needed], *tape.inputs[count:])
     )
-    return Stored(native, active, forward, needed, back)
+    return Stored(native, active, forward, needed, back, shown)
 
 
 def _both_passes(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tuple[Any, ...]:
@@ -257,7 +266,7 @@ def _both_passes(function: FlatFunction, active: tuple[bool, ...], *values: Any)
     leaves = [recorder.unbox(box)[1] for box, flag in zip(boxes, active, strict=True) if flag]
     return (
         *[out for out, _ in outs],
-        *[reached[leaf] if leaf in reached else zeros(leaf.spec) for leaf in leaves],
+        *[reached[leaf] if leaf in reached else zeros(leaf.spec, values[0]) for leaf in leaves],
     )
 
 

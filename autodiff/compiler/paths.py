@@ -11,13 +11,14 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from autodiff.compiler.backends import LONG, Runner, optimized, start
+from autodiff.compiler.backends import LONG, Runner, chosen, optimized, start, start_on
+from autodiff.core.arrays import foreign_among
 from autodiff.core.dispatch import Box, concrete
-from autodiff.tape.entries import Guard, Variable, same_path
+from autodiff.tape.entries import Constant, Guard, Variable, same_path
 from autodiff.tape.ir import Tape
 
 __all__ = ["MOST_PATHS", "Options", "Path", "Paths", "batched"]
@@ -52,7 +53,13 @@ class Path:
     """
 
     def __init__(
-        self, name: str, options: Options, recorded: Tape, captured: list[Any], beside: Any
+        self,
+        name: str,
+        options: Options,
+        recorded: Tape,
+        captured: list[Any],
+        beside: Any,
+        values: Values = (),
     ) -> None:
         self.name = name
         self.recorded = recorded
@@ -83,7 +90,14 @@ class Path:
         self.native: Any = None
         self.lock = threading.Lock()
         self.runner: Runner = _not_built
-        first = start(self.tape, options.backend, self._switch)
+        like = foreign_among((*values, *self.captured, *_constants(self.tape)))
+        if like is None:
+            backend = chosen(options.backend, None)
+            first = start(self.tape, backend, self._switch)
+        else:
+            backend = chosen(options.backend, like)
+            given = [foreign_among((value,)) is not None for value in (*values, *self.captured)]
+            first = start_on(self.tape, backend, like, given)
         with self.lock:
             if self.runner is _not_built:  # else the better one was there at once
                 self.runner = first
@@ -160,6 +174,10 @@ class Path:
                 break
             seen.append(concrete(value))
         return seen
+
+
+def _constants(tape: Tape) -> Iterator[Any]:
+    return (o.value for o in tape.slots if isinstance(o, Constant) and o.known)
 
 
 def _answer(guard: Guard) -> bool | None:
@@ -240,7 +258,7 @@ class Paths:
                 if len(self.known) >= MOST_PATHS:
                     self._warn()
                     return None
-                path = Path(self.name, self.options, *record(values))
+                path = Path(self.name, self.options, *record(values), values)
                 if path.guards and batched(values):
                     return None
                 self.known.append(path)

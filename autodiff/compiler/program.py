@@ -68,14 +68,14 @@ class Program:
 
     @property
     def backend(self) -> str:
-        """``"llvm"`` or ``"numpy"``: what runs at the moment."""
+        """``"llvm"``, ``"cupy"`` or ``"numpy"``: what runs at the moment."""
         return str(getattr(self._path.runner, "backend", "numpy"))
 
     @property
     def kernels(self) -> tuple[Any, ...]:
         """What runs one after the other, each saying what is fused into it.
 
-        Of native code a `KernelCost` each; of a NumPy program its lines.
+        Of native code a `KernelCost` each; of any other program its lines.
         """
         found: tuple[Any, ...] = tuple(getattr(self._path.runner, "kernels", ()))
         return found
@@ -95,7 +95,7 @@ class Program:
 
     @property
     def source(self) -> str:
-        """The generated Python code, and after it the LLVM code of native functions."""
+        """The generated Python code, and after it that of kernels: LLVM's, or C++ for CuPy."""
         return str(getattr(self._path.runner, "source", ""))
 
     @property

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.signatures import fits
-from autodiff.core.arrays import ARRAY, as_value, is_array, is_number
+from autodiff.core.arrays import ARRAY, as_value, is_array, is_foreign, is_number
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
@@ -38,7 +38,10 @@ _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 class Traced(Tensor):
-    """A Tensor of a recorder, which stands for an array: to the program it is one."""
+    """A Tensor of a recorder, which stands for an array: to the program it is one.
+
+    Not for an array of another library: its own code asks the same, to hand over what is none.
+    """
 
     __slots__ = ()
 
@@ -52,6 +55,8 @@ class Traced(Tensor):
     __class__ = property(_seen_as)
 
     def _stands_for(self) -> type:
+        if is_foreign(concrete(self)):
+            return type(self)
         return ARRAY if self.shape else self.dtype.type
 
     def __repr__(self) -> str:

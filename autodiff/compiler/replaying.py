@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autodiff.core.arrays import copied, has_memory
-from autodiff.core.memory import owns_memory
+from autodiff.core.arrays import copied, has_memory, is_foreign
+from autodiff.core.memory import owned, owns_memory
 from autodiff.tape.ir import Tape
 
 __all__ = ["Runner", "replayed"]
@@ -32,6 +32,8 @@ def replayed(tape: Tape) -> Runner:
 
 def _fresh(value: Any, shared: bool, given: set[int]) -> Any:
     """Array that nobody else sees the memory of."""
+    if is_foreign(value):
+        return copied(value) if shared else owned(value, given)
     if has_memory(value):
         if shared or id(value) in given or not owns_memory(value):
             value = copied(value)

@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array
+from autodiff.core.arrays import ARRAY, array_or_scalar, has_memory, is_array, is_foreign
 from autodiff.core.dispatch import Box
 from autodiff.core.memory import layout
 from autodiff.transforms.closure import example
@@ -42,8 +42,10 @@ def leaf_key(leaf: Any) -> Any:
     if kind is float or kind is complex or (kind is int and fits(leaf)):
         return kind
     if isinstance(leaf, Box):
-        shape = leaf.shape
-        return (shape, leaf.dtype, layout(example(leaf))) if shape else leaf.dtype.type
+        shape, shown = leaf.shape, example(leaf)
+        if is_foreign(shown):
+            return type(shown), shape, leaf.dtype
+        return (shape, leaf.dtype, layout(shown)) if shape else leaf.dtype.type
     if kind is bool or kind is str or kind is bytes or kind is int:
         return kind, leaf
     if is_array(leaf):

@@ -13,7 +13,7 @@ from autodiff.compiler.levels import Level
 from autodiff.compiler.paths import Options, Path, Paths
 from autodiff.compiler.reading import Read
 from autodiff.compiler.tracing import Trace
-from autodiff.core.arrays import ARRAY, SCALARS
+from autodiff.core.arrays import ARRAY, SCALARS, is_foreign
 
 __all__ = ["SIMPLE", "Plan", "Variant"]
 
@@ -43,7 +43,9 @@ class Variant:
         """Find out whether calls like this one can go straight to the runner."""
         given = (*[leaves[i] for i in self.inputs], *outside)
         kinds = {*_CONVERTED, *SCALARS, ARRAY}
-        plain = all(type(value) in kinds for value in given) and not self.on_tensors
+        plain = not self.on_tensors and all(
+            type(value) in kinds or is_foreign(value) for value in given
+        )
         self.every = self.inputs == list(range(len(leaves)))
         if plain and not path.captured and not path.beside.written:
             rows = [(i, _CONVERTED.get(type(value))) for i, value in enumerate(given)]

@@ -18,7 +18,7 @@ one: a rule that makes a constant names the array that the constant is to meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -39,6 +39,7 @@ __all__ = [
     "copied",
     "copied_value",
     "empty",
+    "foreign_among",
     "full",
     "has_memory",
     "host_index",
@@ -97,6 +98,15 @@ def is_foreign(value: Any) -> bool:
         if known:
             chunked.meet(kind)
     return known
+
+
+def foreign_among(values: Iterable[Any]) -> Any:
+    """Return the first array of another library among values, or under Tensors; None for none."""
+    for value in values:
+        found = _foreign_under(value)
+        if found is not None:
+            return found
+    return None
 
 
 def library_of(value: Any) -> str:

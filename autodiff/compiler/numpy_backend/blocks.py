@@ -156,10 +156,26 @@ def form_groups(lines: Sequence[Line]) -> list[Group]:
                 value.prototype = value.storages[0].prototype
         group.inner = list(inner)
         if inner:
-            nbytes = allocate(group.inner)
+            nbytes = _allocated(group.inner)
             spec = Spec((nbytes,), np.dtype(np.uint8))
             group.memory = Storage("static", spec, begin=group.start, end=last)
     return groups
+
+
+def _allocated(inner: Sequence[Storage]) -> int:
+    """Give the memory of blocks its places; returns the bytes of all.
+
+    Each thread has its rows of every memory. So only memory of one size of elements may lie in one
+    place: the rows of a mask end before those of floats do, and would be another thread's.
+    """
+    nbytes = 0
+    for size in sorted({storage.spec.dtype.itemsize for storage in inner}):
+        alike = [storage for storage in inner if storage.spec.dtype.itemsize == size]
+        more = allocate(alike)
+        for storage in alike:
+            storage.offset += nbytes
+        nbytes += more
+    return nbytes
 
 
 def _groups(lines: Sequence[Line]) -> Iterator[Group]:

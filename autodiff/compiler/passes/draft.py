@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from autodiff.core.arrays import is_foreign
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec, spec_of
@@ -122,7 +123,8 @@ class Draft:
     makers : list of Operation or None
         What computes a value; None for inputs and constants.
     values : dict of int to value
-        Of the constants whose value is known, and is no box of an outer transform.
+        Of the constants whose value is known, and is no box of an outer transform. Arrays of
+        other libraries are left out: to look at them would be to wait for them.
     numbers : dict of int to number or None
         Of constant arrays, what `numbers.one_number` has found.
     changed : bool
@@ -140,7 +142,9 @@ class Draft:
         for slot, operand in enumerate(tape.slots):
             if type(operand) is Constant:
                 self._constants[slot] = operand
-                if operand.known and not isinstance(operand.value, Box):
+                if operand.known and not (
+                    isinstance(operand.value, Box) or is_foreign(operand.value)
+                ):
                     self.values[slot] = operand.value
         self.names: dict[int, str] = {v.slot: v.name for v in tape.variables if v.name is not None}
         self.outputs = [output.slot for output in tape.outputs]
