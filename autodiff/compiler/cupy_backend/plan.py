@@ -137,6 +137,7 @@ class Plan:
                 reduced.append((entry, form))
         self.reductions = {entry.position: form for entry, form in reduced}
         inside = {entry.inputs[0].slot for entry, _ in reduced}
+        inside = {slot for slot in inside if self._uses[slot] == 1}
         for entry in tape.entries:
             if entry.output.slot not in inside:
                 self._place(entry)
@@ -183,7 +184,9 @@ class Plan:
             return None
         (operand,) = entry.inputs
         slot, spec = operand.slot, entry.output.spec
-        if slot not in self.pointed or self._uses[slot] != 1 or spec.size < FEWEST_ROWS:
+        if slot not in self.pointed or spec.size < FEWEST_ROWS:
+            return None
+        if self._uses[slot] > 1 and not self.is_computed_again(slot):
             return None
         form = form_of(entry)
         if not isinstance(form, Reduced) or not form.axes:
