@@ -18,7 +18,7 @@ one: a rule that makes a constant names the array that the constant is to meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -38,6 +38,7 @@ __all__ = [
     "copied",
     "copied_value",
     "empty",
+    "foreign_among",
     "full",
     "has_memory",
     "host_index",
@@ -158,6 +159,20 @@ def _foreign_under(like: Any) -> Any:
     """Array of another library that a value is, or that lies under a Tensor; None for NumPy's."""
     like = concrete(like)
     return like if type(like) not in PLAIN and is_foreign(like) else None
+
+
+def foreign_among(values: Iterable[Any]) -> Any:
+    """First array of another library among values, Tensors over such, and lists of them; or None.
+
+    It is what the numbers and lists beside it are made like.
+    """
+    for value in values:
+        if type(value) not in PLAIN:
+            nested = isinstance(value, (list, tuple))
+            found = foreign_among(value) if nested else _foreign_under(value)
+            if found is not None:
+                return found
+    return None
 
 
 def array_or_scalar(value: Any) -> Any:

@@ -14,7 +14,7 @@ from autodiff.core.declare import multilinear
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.linalg.contracted import convolution_pattern
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operands
 from autodiff.ops.samples import cases
 
 __all__ = ["convolve", "correlate", "fftconvolve"]
@@ -67,7 +67,7 @@ def convolve_nd(x: Any, y: Any, *, mode: str, method: str = "direct") -> Any:
 
 
 def _pair(function: str, in1: Any, in2: Any) -> tuple[Any, Any]:
-    in1, in2 = operand(in1), operand(in2)
+    in1, in2 = operands(in1, in2)
     first, second = spec_of(in1).shape, spec_of(in2).shape
     if len(first) != len(second):
         raise ValueError(

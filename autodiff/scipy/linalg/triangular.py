@@ -12,7 +12,7 @@ from autodiff.core.spec import Spec, spec_of
 from autodiff.ops import structures
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import as_matrices, require_square, stack_size
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operands
 from autodiff.ops.samples import Sample
 from autodiff.ops.shape import unbroadcast
 from autodiff.scipy.linalg.inputs import columns_of, first_column, refuse_half, require_finite
@@ -151,7 +151,8 @@ def solve_triangular(
     >>> solve_triangular(np.array([[2.0, 0.0], [1.0, 4.0]]), np.array([2.0, 9.0]), lower=True)
     array([1., 2.])
     """
-    a = as_matrices("solve_triangular", operand(a))
+    a, b = operands(a, b)
+    a = as_matrices("solve_triangular", a)
     require_square("solve_triangular", a)
     mode = {0: 0, "N": 0, 1: 1, "T": 1, 2: 2, "C": 2}.get(trans)
     if mode is None:
