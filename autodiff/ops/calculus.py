@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_numpy, full, is_number
+from autodiff.core.arrays import as_numpy, foreign_among, full, is_foreign, is_number
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
@@ -121,13 +121,14 @@ def _bend(end: Any, inner: Any, next_inner: Any, step: Any, next_step: Any) -> A
 @implements(np.gradient)
 def gradient_(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """``np.gradient``; the coordinates carry a derivative too."""
-    f, *given = operands(f, *varargs)
+    like = foreign_among([f, *varargs])
+    f = operand(f, like)
     if edge_order not in (1, 2):
         raise ValueError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
     axes = normalize_axes(axis, spec_of(f).ndim, "gradient")
     if axis is not None and not isinstance(axis, (int, np.integer)):
         axes = tuple(one_axis(i, f, "gradient") for i in axis)
-    given = given or [1.0]
+    given = [v if is_number(v) else operand(v, like) for v in varargs] or [1.0]
     if len(given) == 1 and (spec_of(given[0]).ndim == 0 or len(axes) == 1):
         given = given * len(axes)
     if len(given) != len(axes):
@@ -142,7 +143,7 @@ def gradient_(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
                     f"of length {length}"
                 )
             spacing = diff_(spacing)
-        elif not isinstance(spacing, Box) and not is_number(spacing):
+        elif not isinstance(spacing, Box) and not is_foreign(spacing):
             spacing = as_numpy(spacing).item()
         slopes.append(_as_type(_slope(f, spacing, position, edge_order), f))
     return slopes[0] if len(slopes) == 1 else tuple(slopes)

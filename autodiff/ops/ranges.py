@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, foreign_among, is_number
+from autodiff.core.arrays import as_array, foreign_among, is_foreign, is_number
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
 from autodiff.ops.elementwise import floor
@@ -116,7 +116,8 @@ def geomspace_(
 ) -> Any:
     """``np.geomspace``."""
     start, stop = (end * 1.0 for end in operands(start, stop))
-    if np.any(concrete(start) == 0) or np.any(concrete(stop) == 0):
+    known = [end for end in map(concrete, (start, stop)) if not is_foreign(end)]
+    if any(np.any(end == 0) for end in known):
         raise ValueError("geomspace: a geometric sequence cannot include zero")
     ratio = stop / start
     shares = _shares(num, endpoint, spec_of(ratio).ndim, "geomspace")

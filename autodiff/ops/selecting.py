@@ -101,13 +101,15 @@ def extract_(condition: Any, arr: Any) -> Any:
 @implements(np.choose)
 def choose_(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     """``np.choose``."""
-    places, *options = operands(a, *choices)
+    choices = list(choices)
+    places = operand(a)
     if spec_of(places).dtype.kind not in "iub":
         raise TypeError(f"choose: the selector must hold integers, got {spec_of(places)}")
     if mode == "raise" and not isinstance(places, Box):
-        wrong = (places < 0) | (places >= len(options))
+        wrong = (places < 0) | (places >= len(choices))
         if np.any(wrong):
-            raise ValueError(f"choose: a selector is outside 0..{len(options) - 1}")
+            raise ValueError(f"choose: a selector is outside 0..{len(choices) - 1}")
+    places, *options = operands(a, *choices)
     places = _within(places, len(options), mode, "choose")
     shape = np.broadcast_shapes(spec_of(places).shape, *[spec_of(x).shape for x in options])
     result = broadcast_to(options[0], shape=shape)

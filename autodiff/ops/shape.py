@@ -9,7 +9,15 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from autodiff.core.arrays import SCALAR, as_array, as_value, foreign_among, reduced, repeated
+from autodiff.core.arrays import (
+    SCALAR,
+    as_array,
+    as_value,
+    foreign_among,
+    has_memory,
+    reduced,
+    repeated,
+)
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.memory import memory_order, steps
@@ -407,7 +415,9 @@ def concatenate_(
     items = _joinable(arrays, "concatenate")
     if axis is None:
         like = foreign_among(items)
-        arrays = [x if isinstance(x, Box) else as_value(x, like=like) for x in items]
+        arrays = [
+            x if isinstance(x, Box) or has_memory(x) else as_value(x, like=like) for x in items
+        ]
         return concatenate(*map(ravel_, arrays), axis=0)
     ndim = spec_of(items[0]).ndim
     if ndim == 0:

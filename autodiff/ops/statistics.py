@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, full, scalar_form
+from autodiff.core.arrays import as_array, full, has_memory, is_foreign, scalar_form
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.operands import operand, operands, plain
@@ -111,7 +111,8 @@ def cov_(
     weights: Any = None
     if fweights is not None:
         counts = plain(fweights, "the fweights of np.cov")
-        weights = as_array(counts, np.float64, like=x)
+        is_numpys = has_memory(fweights) and not is_foreign(fweights)
+        weights = as_array(counts, np.float64, like=None if is_numpys else x)
     if aweights is not None:
         aweights = others[-1]
         weights = aweights if weights is None else weights * aweights

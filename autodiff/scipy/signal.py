@@ -9,7 +9,7 @@ import numpy as np
 import scipy.fft as sf
 import scipy.signal
 
-from autodiff.core.arrays import as_array, empty, zeros
+from autodiff.core.arrays import as_array, empty, is_foreign, zeros
 from autodiff.core.declare import multilinear
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
@@ -59,11 +59,30 @@ def convolve_nd(x: Any, y: Any, *, mode: str, method: str = "direct") -> Any:
 
     For "valid" `x` is the longer one in every axis.
     """
+    if is_foreign(x) or is_foreign(y):
+        return _by_transforms(x, y, mode)
     wanted = np.result_type(x, y)
     if wanted == np.float16:
         # SciPy's direct sums have no half precision.
         x, y = x.astype(np.float32), y.astype(np.float32)
     return as_array(scipy_signal.convolve(x, y, mode, method), wanted)
+
+
+def _by_transforms(x: Any, y: Any, mode: Any) -> Any:
+    """Convolve arrays of another library: NumPy's namespace has sums over one axis alone."""
+    if x.ndim == 1:
+        return np.convolve(x, y, mode)
+    wanted = np.result_type(x.dtype, y.dtype)
+    forward, inverse = (
+        (np.fft.fftn, np.fft.ifftn) if wanted.kind == "c" else (np.fft.rfftn, np.fft.irfftn)
+    )
+    axes = tuple(range(x.ndim))
+    lengths = tuple(m + n - 1 for m, n in zip(x.shape, y.shape, strict=True))
+    full = inverse(forward(x, lengths, axes) * forward(y, lengths, axes), lengths, axes)
+    if mode == "valid":
+        places = zip(x.shape, y.shape, strict=True)
+        full = full[tuple(slice(n - 1, m) for m, n in places)]
+    return (np.rint(full) if wanted.kind in "iub" else full).astype(wanted)
 
 
 def _pair(function: str, in1: Any, in2: Any) -> tuple[Any, Any]:

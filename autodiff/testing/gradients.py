@@ -75,7 +75,8 @@ def check_grads(
     For complex inputs the gradient of a real-valued f of z = x + iy is df/dx - i df/dy, and a
     cotangent g pairs with a tangent t as Re(sum(g t)). Inputs of up to 40 real numbers are checked
     entry by entry; of larger ones random projections of each leaf are, and where one is wrong its
-    worst entry is found by bisection.
+    worst entry is found by bisection. Arrays of another library are read, and `f` is given arrays
+    of that library again: differences are compared in NumPy's.
 
     Examples
     --------

@@ -218,9 +218,7 @@ def _forward(problem: Problem, plan: Compression, entries: _Entries, value: Any)
         entries.read(start, columns[0][0], problem.transform)
 
 
-def _reverse(
-    problem: Problem, plan: Compression, entries: _Entries, out: Spec, value: Any
-) -> None:
+def _reverse(problem: Problem, plan: Compression, entries: _Entries, out: Spec, value: Any) -> None:
     recorded = problem.record()
     nodes = recorded.nodes
     measure = measure_sweep(nodes)
