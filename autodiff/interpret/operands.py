@@ -26,7 +26,8 @@ def as_input(value: Any, primitive: Primitive, inputs: tuple[Any, ...] = ()) -> 
         like = foreign_among(inputs) if primitive.variadic else None
         return value if like is None else as_array(value, like=like)
     if isinstance(value, (list, tuple)):
-        array = as_array(value, like=foreign_among(inputs))
+        others = [other for other in inputs if not isinstance(other, (list, tuple))]
+        array = as_array(value, like=foreign_among(others))
     else:
         array = array_or_scalar(value)
     if array.dtype.kind not in "fciub":
