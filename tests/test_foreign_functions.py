@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from strict import StrictArray, numbers, strict
 
 import autodiff as ad
 from autodiff import tree
-from autodiff.scipy import linalg, signal, special, stats
+
+HAS_SCIPY = find_spec("scipy") is not None
+if HAS_SCIPY:
+    from autodiff.scipy import linalg, signal, special, stats
 
 
 class _Numpy:
@@ -224,7 +228,7 @@ for _module in (test_numpy_coverage, test_numpy_functions):
         CALLS[_name] = (_call, on_strict(_call, vars(_module)), _x)
 for _name, (_call, _x) in BESIDE_LISTS.items():
     CALLS[f"{_name} beside lists"] = (_call, _call, _x)
-for _name, (_call, _x) in OF_SCIPY.items():
+for _name, (_call, _x) in OF_SCIPY.items() if HAS_SCIPY else ():
     CALLS[f"{_name} of SciPy"] = (_call, _call, _x)
 
 
@@ -319,10 +323,12 @@ MIXED: dict[str, tuple[Any, Any]] = {
     "where": (lambda x: np.where(V > 0, x, 0.0), V),
     "select": (lambda x: np.select([V > 0], [x]), V),
     "assignment": (_written(lambda x: _set(x, slice(None), V)), V),
-    "norm": (lambda x: stats.norm.logpdf(x, V), P),
-    "solve": (lambda x: linalg.solve(x, V[:3]), S),
 }
 """Calls with an array of NumPy's, which nobody takes to the library's memory unasked."""
+
+if HAS_SCIPY:
+    MIXED["norm"] = (lambda x: stats.norm.logpdf(x, V), P)
+    MIXED["solve"] = (lambda x: linalg.solve(x, V[:3]), S)
 
 
 @pytest.mark.parametrize("name", MIXED)
@@ -344,6 +350,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
 """Calls that need LAPACK's Schur and banded routines, or series, which are SciPy's alone."""
 
 
+@pytest.mark.skipif(not HAS_SCIPY, reason="SciPy is not installed")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_scipys_alone_says_so(name: str) -> None:
     call, x, primitive = REFUSED[name]
