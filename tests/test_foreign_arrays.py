@@ -21,7 +21,6 @@ from autodiff.core.spec import is_inexact, spec_of
 OF_SCIPY_ALONE = {
     "banded_solve",
     "beta_moment",
-    "convolve_nd",
     "expm",
     "gamma_moment",
     "logm",
@@ -31,7 +30,6 @@ OF_SCIPY_ALONE = {
     "spherical_kn",
     "spherical_yn",
     "sqrtm",
-    "triangular_solve",
 }
 """Primitives whose function is SciPy's, for NumPy's arrays alone."""
 

@@ -141,7 +141,7 @@ class Recorder(Stage):
         if any(type(value) is int and not fits(value) for value in inputs):
             inputs = _without_large(inputs)
         if numbers:
-            inputs = tuple([as_input(value, primitive) for value in inputs])
+            inputs = tuple([as_input(value, primitive, inputs) for value in inputs])
             given, inputs = inputs, self._promoted(primitive, inputs, params)
         try:
             out = super().process(primitive, inputs, params)

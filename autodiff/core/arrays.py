@@ -180,6 +180,20 @@ def _foreign_under(like: Any) -> Any:
     return like if type(like) not in PLAIN and is_foreign(like) else None
 
 
+def foreign_among(values: Iterable[Any]) -> Any:
+    """First array of another library among values, Tensors over such, and lists of them; or None.
+
+    It is what the numbers and lists beside it are made like.
+    """
+    for value in values:
+        if type(value) not in PLAIN:
+            nested = isinstance(value, (list, tuple))
+            found = foreign_among(value) if nested else _foreign_under(value)
+            if found is not None:
+                return found
+    return None
+
+
 def array_or_scalar(value: Any) -> Any:
     """Return an array or a scalar as it is; the array of anything else."""
     if type(value) not in PLAIN:

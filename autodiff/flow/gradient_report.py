@@ -292,7 +292,7 @@ def _measured(value: Any, node: Node | None, parameters: Sequence[Parameter]) ->
     names = ", ".join(p.name for p in parameters)
     if not parameters:
         raise ValueError("report: params holds no parameters")
-    trace = None if node is None else Trace(node)
+    trace = None if node is None else Trace(node, value)
     if trace is None or not any(trace.holds(p.node) for p in parameters):
         raise ValueError(
             f"report: the loss depends on none of the parameters ({names}); pass the Tensors that "
@@ -310,7 +310,7 @@ def _measured(value: Any, node: Node | None, parameters: Sequence[Parameter]) ->
             "known of the activations; report before backward(), or pass keep_tape=True to it"
         )
     return Report(
-        float(value),
+        float(as_numpy(value)),
         [measure_parameter(parameter, trace) for parameter in parameters],
         measure_activations(parameters, trace),
         notes,

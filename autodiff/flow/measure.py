@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autodiff.core.arrays import as_numpy, ones, zeros
+from autodiff.core.arrays import as_numpy, foreign_among, ones, zeros
 from autodiff.core.dispatch import concrete
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Shape
@@ -257,7 +257,7 @@ def _measure(node: Node, name: str, trace: Trace) -> ActivationFlow:
     kind = ACTIVATIONS[pullback.primitive.name]
     shape = node.spec.shape
     slope = np.abs(_slope(node, pullback)).reshape(-1, shape[-1])
-    output = _output(node, pullback)
+    output = as_numpy(_output(node, pullback))
     cotangent = trace.cotangent(node)
     g = 0.0 if cotangent is None else cotangent
     return ActivationFlow(
@@ -280,9 +280,10 @@ def _slope(node: Node, pullback: Pullback) -> NDArray[Any]:
     """Local partial: what a cotangent of ones becomes."""
     position = next(i for i, parent in enumerate(node.parents) if isinstance(parent, Node))
     assert node.saved is not None
-    seed = ones(node.spec.shape, node.spec.dtype)
+    saved = tuple(map(concrete, node.saved))
+    seed = ones(node.spec.shape, node.spec.dtype, like=foreign_among(saved))
     with np.errstate(all="ignore"):
-        pulled = pullback.pull(seed, tuple(map(concrete, node.saved)))[position]
+        pulled = pullback.pull(seed, saved)[position]
     return np.broadcast_to(as_numpy(concrete(pulled)), node.spec.shape)
 
 

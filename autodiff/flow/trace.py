@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import concrete
 from autodiff.interpret.graph import Leaf, Node, nodes_behind
 from autodiff.interpret.sweep import sweep
@@ -22,10 +23,10 @@ class Trace:
         Whether a backward sweep has released saved values, so that there are no cotangents.
     """
 
-    def __init__(self, loss: Node) -> None:
+    def __init__(self, loss: Node, value: Any) -> None:
         self.nodes = tuple(nodes_behind([loss]))
         self.released = any(node.saved is None for node in self.nodes)
-        self._cotangents = {} if self.released else _cotangents(self.nodes, loss)
+        self._cotangents = {} if self.released else _cotangents(self.nodes, loss, value)
         self._first_use: dict[Node, int] = {}
         for node in self.nodes:
             for parent in node.parents:
@@ -47,7 +48,7 @@ class Trace:
         return self._first_use.get(node, node.sequence)
 
 
-def _cotangents(nodes: tuple[Node, ...], loss: Node) -> dict[Node, Any]:
+def _cotangents(nodes: tuple[Node, ...], loss: Node, value: Any) -> dict[Node, Any]:
     """Sweep a copy of the graph, which shares the saved values and nothing that a sweep changes.
 
     No ``grad`` is touched, no value released and no hook called.
@@ -55,7 +56,7 @@ def _cotangents(nodes: tuple[Node, ...], loss: Node) -> dict[Node, Any]:
     copies: dict[Any, Node] = {}
     for node in nodes:
         copies[node] = _copy(node, copies)
-    seed = loss.spec.dtype.type(1)
+    seed = as_value(loss.spec.dtype.type(1), like=value)
     leaves = sweep([(copies[loss], seed)], keep_tape=True, keep_grads=True)
     found: dict[Node, Any] = {}
     for node, copy in copies.items():

@@ -60,7 +60,7 @@ class Batch(Interpreter):
         batched: list[bool] = []
         for value in inputs:
             own = isinstance(value, Box) and value._interpreter is self
-            values.append(value._value if own else as_input(value, primitive))
+            values.append(value._value if own else as_input(value, primitive, inputs))
             batched.append(own)
         if primitive.kind == "elementwise":
             out = primitive.call(*_aligned(values, batched), **params)

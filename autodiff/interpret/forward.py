@@ -46,7 +46,7 @@ class Forward(Interpreter):
                     tangent = value._payload
                 value = value._value
             else:
-                value = as_input(value, primitive)
+                value = as_input(value, primitive, inputs)
             values.append(value)
             tangents.append(tangent)
         out = primitive.call(*values, **params)

@@ -46,7 +46,7 @@ class Reverse(FastRecording):
                 parent = value._payload
                 value = value._value
             else:
-                value = as_input(value, primitive)
+                value = as_input(value, primitive, inputs)
             is_active = parent is not None and not (
                 constant and primitive.input_name(len(values)) in constant
             )

@@ -11,7 +11,7 @@ from autodiff.ops import elementwise as ew
 from autodiff.ops import rearrange
 from autodiff.ops.linalg.contractions import matmul, outer_, tensordot_
 from autodiff.ops.linalg.matrices import as_matrices, conj
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operands
 from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import sum as sum_over
 from autodiff.ops.shape import matrix_transpose_, moveaxis_
@@ -55,7 +55,7 @@ def trace_(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
 @implements(np.linalg.vecdot)
 def vecdot_(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """``np.linalg.vecdot``: sum of conj(x1) x2 along an axis."""
-    x1, x2 = operand(x1), operand(x2)
+    x1, x2 = operands(x1, x2)
     (first,) = normalize_axes(axis, len(x1.shape), "vecdot")
     (second,) = normalize_axes(axis, len(x2.shape), "vecdot")
     x1, x2 = moveaxis_(x1, first, -1), moveaxis_(x2, second, -1)
@@ -70,7 +70,7 @@ def vecdot_(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
 @implements(np.linalg.cross)
 def cross_(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """``np.linalg.cross``: of vectors of length 3."""
-    x1, x2 = operand(x1), operand(x2)
+    x1, x2 = operands(x1, x2)
     (first,) = normalize_axes(axis, len(x1.shape), "cross")
     (second,) = normalize_axes(axis, len(x2.shape), "cross")
     x1, x2 = moveaxis_(x1, first, -1), moveaxis_(x2, second, -1)

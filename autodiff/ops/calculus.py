@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import full
+from autodiff.core.arrays import as_numpy, foreign_among, full, is_foreign, is_number
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem
-from autodiff.ops.operands import along, existing, one_axis, operand
+from autodiff.ops.operands import along, existing, one_axis, operand, operands
 from autodiff.ops.others import running_products
 from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import cumsum_, sum_
@@ -31,7 +31,7 @@ NO_VALUE = np._NoValue
 
 def _end_piece(value: Any, like: Any, axis: int) -> Any:
     """Array to put at an end: a number stands for one slice of it."""
-    value = operand(value)
+    value = operands(value, like)[0]
     if spec_of(value).ndim:
         return value
     shape = spec_of(like).shape
@@ -72,11 +72,12 @@ def _as_type(x: Any, like: Any) -> Any:
 @implements(np.ediff1d)
 def ediff1d_(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """``np.ediff1d``."""
-    parts = [diff_(ravel_(operand(ary)))]
+    given = [end for end in (to_begin, to_end) if end is not None]
+    ary, *ends = map(ravel_, operands(ary, *given))
+    inner = diff_(ary)
+    parts = [inner, *[_as_type(end, inner) for end in ends]]
     if to_begin is not None:
-        parts.insert(0, _as_type(ravel_(operand(to_begin)), parts[0]))
-    if to_end is not None:
-        parts.append(_as_type(ravel_(operand(to_end)), parts[-1]))
+        parts[:2] = parts[1::-1]
     return concatenate(*parts, axis=0)
 
 
@@ -120,13 +121,14 @@ def _bend(end: Any, inner: Any, next_inner: Any, step: Any, next_step: Any) -> A
 @implements(np.gradient)
 def gradient_(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """``np.gradient``; the coordinates carry a derivative too."""
-    f = operand(f)
+    like = foreign_among([f, *varargs])
+    f = operand(f, like)
     if edge_order not in (1, 2):
         raise ValueError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
     axes = normalize_axes(axis, spec_of(f).ndim, "gradient")
     if axis is not None and not isinstance(axis, (int, np.integer)):
         axes = tuple(one_axis(i, f, "gradient") for i in axis)
-    given = [operand(v) for v in varargs] or [operand(1.0)]
+    given = [v if is_number(v) else operand(v, like) for v in varargs] or [1.0]
     if len(given) == 1 and (spec_of(given[0]).ndim == 0 or len(axes) == 1):
         given = given * len(axes)
     if len(given) != len(axes):
@@ -141,8 +143,8 @@ def gradient_(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
                     f"of length {length}"
                 )
             spacing = diff_(spacing)
-        elif not isinstance(spacing, Box):
-            spacing = spacing.item()
+        elif not isinstance(spacing, Box) and not is_foreign(spacing):
+            spacing = as_numpy(spacing).item()
         slopes.append(_as_type(_slope(f, spacing, position, edge_order), f))
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 
@@ -204,11 +206,10 @@ cumulative_prod_ = implements(*existing("cumulative_prod"))(
 @implements(np.trapezoid)
 def trapezoid_(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """``np.trapezoid``; the coordinates carry a derivative too."""
-    y = operand(y)
+    y, x = operands(y, x) if x is not None else (operand(y), None)
     position = one_axis(axis, y, "trapezoid")
     steps: Any = dx
     if x is not None:
-        x = operand(x)
         if spec_of(x).ndim == 1:
             steps = reshape(
                 diff_(x), shape=(-1 + spec_of(x).size, *(1,) * (spec_of(y).ndim - position - 1))
@@ -231,7 +232,7 @@ def interp_(
     x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
 ) -> Any:
     """``np.interp``; at a knot the derivative is that of the interval on its right."""
-    x, xp, fp = operand(x), operand(xp), operand(fp)
+    x, xp, fp = operands(x, xp, fp)
     if spec_of(xp).ndim != 1 or spec_of(xp).shape != spec_of(fp).shape:
         raise ValueError(
             f"interp: xp and fp must have one axis of one length, got shapes {spec_of(xp).shape} "

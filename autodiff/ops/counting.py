@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, ones
+from autodiff.core.arrays import as_array, foreign_among, ones
 from autodiff.core.dispatch import Box
 from autodiff.core.memory import protected
 from autodiff.core.spec import spec_of
@@ -22,10 +22,10 @@ from autodiff.ops.shape import ravel_, reshape
 def bincount_(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """``np.bincount``."""
     places = plain(x, "the places of np.bincount")
-    if weights is None:
-        return np.bincount(places, None, minlength)
     counts = np.bincount(places, None, minlength)
-    weights = operand(weights)
+    if weights is None:
+        return as_array(counts, like=foreign_among([x]))
+    weights = operand(weights, foreign_among([x]))
     if spec_of(weights).shape != places.shape:
         raise ValueError(
             f"bincount: weights of shape {spec_of(weights).shape} for places of shape "
@@ -48,12 +48,12 @@ def _gathered(weights: Any, places: Any, shape: tuple[int, ...]) -> Any:
 def _edges(a: Any, numbers: Any, bins: Any, range: Any, weights: Any) -> Any:
     """Edges of the bins; where they span the data they follow its smallest and largest number."""
     if isinstance(bins, Box) or np.ndim(bins):
-        return operand(bins)
+        return operand(bins, foreign_among([a, weights]))
     if isinstance(bins, str) and weights is not None:
         raise TypeError(f"histogram: bins={bins!r} is not defined with weights; give a number")
     edges = np.histogram_bin_edges(numbers, bins, range)
     if not isinstance(a, Box) or range is not None or not numbers.size:
-        return edges
+        return as_array(edges, like=foreign_among([a, weights]))
     low, high = float(numbers.min()), float(numbers.max())
     if low == high:
         return linspace_(ravel_(a)[0] - 0.5, ravel_(a)[0] + 0.5, edges.size)
@@ -76,14 +76,14 @@ def histogram_(
     Counts are steps of the data and linear in the weights; edges that span the data move with its
     smallest and largest number.
     """
-    a = operand(a)
+    a = operand(a, foreign_among([weights, bins]))
     numbers = np.ravel(plain(a, "np.histogram"))
     edges = _edges(a, numbers, bins, range, weights)
     fixed = plain(edges, "np.histogram")
     if weights is None:
-        counts: Any = np.histogram(numbers, fixed)[0]
+        counts: Any = as_array(np.histogram(numbers, fixed)[0], like=a)
     else:
-        weights = operand(weights)
+        weights = operand(weights, foreign_among([a]))
         if spec_of(weights).shape != spec_of(a).shape:
             raise ValueError(
                 f"histogram: weights of shape {spec_of(weights).shape} for data of shape "
@@ -110,9 +110,12 @@ def histogramdd_(
 ) -> tuple[Any, Any]:
     """``np.histogramdd``: linear in the weights; the edges are plain."""
     points = _columns(sample)
-    _, edges = np.histogramdd(points, bins, range)
+    like = foreign_among([sample, weights, bins])
+    bins = _plain_bins(bins)
+    counts, edges = np.histogramdd(points, bins, range, density)
+    shown = tuple([as_array(edge, like=like) for edge in edges])
     if weights is None:
-        return np.histogramdd(points, bins, range, density)
+        return as_array(counts, like=like), shown
     places, inside = [], ones((len(points),), bool)
     for column, edge in zip(points.T, edges, strict=True):
         place, within = _places(column, edge)
@@ -121,15 +124,23 @@ def histogramdd_(
     shape = tuple(edge.size - 1 for edge in edges)
     chosen = np.flatnonzero(inside)
     flat = np.ravel_multi_index([place[chosen] for place in places], shape)
-    wide = _widened(ravel_(operand(weights)))
+    wide = _widened(ravel_(operand(weights, like)))
     counts = _gathered(wide[chosen], flat, (int(np.prod(shape)),))
     counts = reshape(counts, shape=shape)
     if density:
         total = sum_(counts)
         for i, edge in enumerate(edges):
-            counts = counts / np.diff(edge).reshape([-1 if k == i else 1 for k in _dims(shape)])
+            widths = np.diff(edge).reshape([-1 if k == i else 1 for k in _dims(shape)])
+            counts = counts / as_array(widths, like=like)
         counts = counts / total
-    return counts, edges
+    return counts, shown
+
+
+def _plain_bins(bins: Any) -> Any:
+    """Numbers of bins, or edges in memory that NumPy sees."""
+    if isinstance(bins, (list, tuple)):
+        return [plain(part, "np.histogramdd") if np.ndim(part) else part for part in bins]
+    return plain(bins, "np.histogramdd") if isinstance(bins, Box) or np.ndim(bins) else bins
 
 
 def _dims(shape: tuple[int, ...]) -> list[int]:
@@ -154,7 +165,8 @@ def histogram2d_(
     weights: Any = None,
 ) -> tuple[Any, Any, Any]:
     """``np.histogram2d``: linear in the weights; the edges are plain."""
-    if np.ndim(bins) and len(bins) not in (1, 2):
+    pair = isinstance(bins, (list, tuple)) and len(bins) in (1, 2)
+    if not pair and np.ndim(bins) and len(bins) not in (1, 2):
         bins = [as_array(bins)] * 2
     counts, edges = histogramdd_([x, y], bins, range, density, weights)
     return counts, edges[0], edges[1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from autodiff.core.spec import spec_of
 from autodiff.ops.index import parse_key, pick
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operands
 from autodiff.ops.shape import flattened, ravel_
 
 __all__ = ["Flat"]
@@ -56,7 +56,7 @@ class Flat:
         if arrays:
             raise IndexError("flat: an index that is a Tensor is not supported; use .item()")
         places = np.arange(size)[template]
-        elements = ravel_(operand(values))
+        elements = ravel_(operands(values, self.base)[0])
         if places.size and not spec_of(elements).size:
             raise ValueError("flat: there is no element to write")
         np.put(self.base, places, elements)

@@ -17,6 +17,7 @@ from autodiff.chunked import is_chunked
 from autodiff.core.arrays import (
     ARRAY,
     as_array,
+    as_numpy,
     as_value,
     copied,
     empty,
@@ -408,7 +409,7 @@ def parse_key(key: Any, shape: Shape, function: str) -> tuple[Template, list[Any
                 _check_mask(values, template, shape, function)
                 template.extend(values.nonzero())
             elif values.ndim == 0 and values.dtype.kind != "b":
-                template.append(int(values))
+                template.append(int(as_numpy(values)))
             else:
                 template.append(protected(values))
     return tuple(template), arrays
@@ -474,7 +475,7 @@ def assignment(x: Any, key: Any, value: Any) -> tuple[Template, list[Any], Any]:
     """Check what is to be written where: the template, its index arrays, and the value."""
     template, arrays = parse_key(key, spec_of(x).shape, "assign")
     if not isinstance(value, Box):
-        value = as_value(value)
+        value = as_value(value, like=x if isinstance(value, (list, tuple)) else None)
     if spec_of(value).dtype.kind == "c" and spec_of(x).dtype.kind != "c":
         raise TypeError("assign: a complex value cannot be written into a real Tensor")
     return template, arrays, value

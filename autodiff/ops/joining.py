@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array
+from autodiff.core.arrays import as_array, foreign_among
 from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem
-from autodiff.ops.operands import along, existing, one_axis, operand
+from autodiff.ops.operands import along, existing, one_axis, operand, operands
 from autodiff.ops.protocol import implements
 from autodiff.ops.shape import (
     broadcasted,
@@ -33,7 +33,7 @@ def _at_least(ndim: int, higher: Any) -> Any:
 
     def function(*arys: Any) -> Any:
         results = []
-        for ary in map(operand, arys):
+        for ary in operands(*arys):
             shape = spec_of(ary).shape
             results.append(ary if len(shape) >= ndim else reshaped(ary, shape=higher(shape)))
         return results[0] if len(results) == 1 else tuple(results)
@@ -62,13 +62,13 @@ def _cast(dtype: Any, casting: Any) -> dict[str, Any]:
 @implements(np.vstack)
 def vstack_(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """``np.vstack``."""
-    return concatenate_([atleast_2d_(x) for x in tup], 0, **_cast(dtype, casting))
+    return concatenate_([atleast_2d_(x) for x in operands(*tup)], 0, **_cast(dtype, casting))
 
 
 @implements(np.hstack)
 def hstack_(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """``np.hstack``."""
-    arrays = [atleast_1d_(x) for x in tup]
+    arrays = [atleast_1d_(x) for x in operands(*tup)]
     axis = 0 if arrays and spec_of(arrays[0]).ndim == 1 else 1
     return concatenate_(arrays, axis, **_cast(dtype, casting))
 
@@ -76,13 +76,13 @@ def hstack_(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
 @implements(np.dstack)
 def dstack_(tup: Any) -> Any:
     """``np.dstack``."""
-    return concatenate_([atleast_3d_(x) for x in tup], 2)
+    return concatenate_([atleast_3d_(x) for x in operands(*tup)], 2)
 
 
 @implements(np.column_stack)
 def column_stack_(tup: Any) -> Any:
     """``np.column_stack``."""
-    arrays = map(operand, tup)
+    arrays = operands(*tup)
     return concatenate_(
         [x if spec_of(x).ndim > 1 else transpose_(atleast_2d_(x)) for x in arrays], 1
     )
@@ -92,7 +92,7 @@ def column_stack_(tup: Any) -> Any:
 def block_(arrays: Any) -> Any:
     """``np.block``."""
     depth, ndim = _block_depth(arrays, "arrays")
-    return _assembled(arrays, depth, max(depth, ndim))
+    return _assembled(arrays, depth, max(depth, ndim), foreign_among([arrays]))
 
 
 def _block_depth(arrays: Any, where: str) -> tuple[int, int]:
@@ -109,11 +109,11 @@ def _block_depth(arrays: Any, where: str) -> tuple[int, int]:
     return inner[0][0] + 1, max(ndim for _, ndim in inner)
 
 
-def _assembled(arrays: Any, depth: int, ndim: int) -> Any:
+def _assembled(arrays: Any, depth: int, ndim: int, like: Any) -> Any:
     if depth == 0:
         shape = spec_of(arrays).shape
-        return reshape(operand(arrays), shape=(1,) * (ndim - len(shape)) + shape)
-    return concatenate_([_assembled(item, depth - 1, ndim) for item in arrays], axis=-depth)
+        return reshape(operand(arrays, like), shape=(1,) * (ndim - len(shape)) + shape)
+    return concatenate_([_assembled(item, depth - 1, ndim, like) for item in arrays], axis=-depth)
 
 
 # --- cutting apart --------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def unstack_(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
 @implements(np.broadcast_arrays)
 def broadcast_arrays_(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     """``np.broadcast_arrays``."""
-    arrays = list(map(operand, args))
+    arrays = operands(*args)
     shape = np.broadcast_shapes(*[spec_of(x).shape for x in arrays])
     if all(spec_of(x).shape == shape for x in arrays):
         return tuple(arrays)
@@ -196,7 +196,7 @@ def meshgrid_(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str =
     """``np.meshgrid``: views of the vectors if `copy` is False."""
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
-    arrays = list(map(operand, xi))
+    arrays = operands(*xi)
     count = len(arrays)
     grids = [
         reshaped(x, shape=tuple(spec_of(x).size if i == k else 1 for i in range(count)))

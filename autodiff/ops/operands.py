@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY, array_or_scalar, as_array
+from autodiff.core.arrays import (
+    ARRAY,
+    array_or_scalar,
+    as_array,
+    as_numpy,
+    foreign_among,
+    has_memory,
+)
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.shape import stack_
 
-__all__ = ["along", "existing", "holds_box", "one_axis", "operand", "plain"]
+__all__ = [
+    "along",
+    "existing",
+    "holds_box",
+    "one_axis",
+    "operand",
+    "operands",
+    "plain",
+]
 
 
 def existing(*names: str) -> tuple[Any, ...]:
@@ -27,20 +43,40 @@ def holds_box(value: Any) -> bool:
     return isinstance(value, Box)
 
 
-def operand(value: Any) -> Any:
-    """Array or Tensor of what NumPy takes for an array; lists that hold Tensors are stacked."""
+def operand(value: Any, like: Any = None) -> Any:
+    """Array or Tensor of what NumPy takes for an array; lists that hold Tensors are stacked.
+
+    Numbers and lists become arrays of the type of `like`; an array stays what it is.
+    """
     if isinstance(value, (Box, ARRAY)):
         return value
-    if isinstance(value, (list, tuple)) and holds_box(value):
-        return stack_([operand(item) for item in value])
+    if isinstance(value, (list, tuple)):
+        met = foreign_among(value)
+        if met is not None or holds_box(value):
+            like = like if met is None else met
+            return stack_([operand(item, like) for item in value])
+    if like is not None and not has_memory(value):
+        return as_array(value, like=like)
     return array_or_scalar(value)
 
 
+def operands(*values: Any) -> Sequence[Any]:
+    """Arrays or Tensors of values that meet: numbers and lists take the type of the arrays."""
+    for value in values:
+        if not isinstance(value, (Box, ARRAY)):
+            like = foreign_among(values)
+            return [operand(value, like) for value in values]
+    return values
+
+
 def plain(value: Any, reader: str) -> Any:
-    """Array of numbers under a value; `reader` is named if a transform has no numbers to give."""
+    """NumPy array of the numbers under a value, for what follows from the numbers.
+
+    A shape, an index, a branch. `reader` is named if a transform has no numbers to give.
+    """
     if isinstance(value, Box):
-        return value._interpreter.expose(value, reader)
-    return as_array(value)
+        value = value._interpreter.expose(value, reader)
+    return as_numpy(value)
 
 
 def one_axis(axis: Any, value: Any, function: str) -> int:

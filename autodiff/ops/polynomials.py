@@ -15,7 +15,7 @@ from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem
 from autodiff.ops.joining import atleast_1d_
 from autodiff.ops.linalg.products import convolve_
-from autodiff.ops.operands import operand, plain
+from autodiff.ops.operands import operand, operands, plain
 from autodiff.ops.protocol import implements
 from autodiff.ops.samples import Sample, array
 from autodiff.ops.shape import concatenate, concatenate_, pad_zeros, reshape
@@ -27,7 +27,7 @@ def _padded(p: Any, length: int) -> Any:
 
 
 def _sum(a1: Any, a2: Any, combine: Any) -> Any:
-    a1, a2 = atleast_1d_(operand(a1)), atleast_1d_(operand(a2))
+    a1, a2 = map(atleast_1d_, operands(a1, a2))
     length = max(spec_of(a1).size, spec_of(a2).size)
     return combine(_padded(a1, length), _padded(a2, length))
 
@@ -47,7 +47,8 @@ def polysub_(a1: Any, a2: Any) -> Any:
 @implements(np.polymul)
 def polymul_(a1: Any, a2: Any) -> Any:
     """``np.polymul``."""
-    return convolve_(_trimmed(atleast_1d_(operand(a1))), _trimmed(atleast_1d_(operand(a2))))
+    a1, a2 = map(atleast_1d_, operands(a1, a2))
+    return convolve_(_trimmed(a1), _trimmed(a2))
 
 
 def _trimmed(p: Any) -> Any:
@@ -60,8 +61,7 @@ def _trimmed(p: Any) -> Any:
 @implements(np.polydiv)
 def polydiv_(u: Any, v: Any) -> tuple[Any, Any]:
     """``np.polydiv``: quotient and remainder."""
-    u = atleast_1d_(operand(u)) + 0.0
-    v = atleast_1d_(operand(v)) + 0.0
+    u, v = (atleast_1d_(p) + 0.0 for p in operands(u, v))
     steps = spec_of(u).size - spec_of(v).size + 1
     if steps < 1:
         return zeros((1,), np.result_type(spec_of(u).dtype, spec_of(v).dtype), like=u), u
@@ -84,7 +84,7 @@ def polydiv_(u: Any, v: Any) -> tuple[Any, Any]:
 @implements(np.polyval)
 def polyval_(p: Any, x: Any) -> Any:
     """``np.polyval``, by Horner's rule."""
-    p, x = operand(p), operand(x)
+    p, x = operands(p, x)
     value: Any = np.zeros_like(x)
     for i in range(spec_of(p).size):
         value = value * x + getitem(p, i)
@@ -96,7 +96,7 @@ def polyder_(p: Any, m: int = 1) -> Any:
     """``np.polyder``."""
     p = operand(p)
     for _ in range(_order(m, "polyder")):
-        powers = np.arange(spec_of(p).size - 1, 0, -1)
+        powers = as_array(np.arange(spec_of(p).size - 1, 0, -1), like=p)
         p = getitem(p, slice(None, -1)) * powers
     return p
 
@@ -105,14 +105,14 @@ def polyder_(p: Any, m: int = 1) -> Any:
 def polyint_(p: Any, m: int = 1, k: Any = None) -> Any:
     """``np.polyint``; the constants of integration carry a derivative too."""
     order = _order(m, "polyint")
-    p = operand(p)
-    constants = atleast_1d_(operand(0.0 if k is None else k))
+    p, constants = operands(p, 0.0 if k is None else k)
+    constants = atleast_1d_(constants)
     if spec_of(constants).size == 1 and order > 1:
         constants = constants * ones((order,), np.float64, like=constants)
     if spec_of(constants).size < order:
         raise ValueError(f"polyint: {order} integrations need 1 or {order} constants")
     for i in range(order):
-        powers = np.arange(spec_of(p).size, 0, -1)
+        powers = as_array(np.arange(spec_of(p).size, 0, -1), like=p)
         p = concatenate(p / powers, getitem(constants, slice(i, i + 1)), axis=0)
     return p
 
@@ -132,7 +132,7 @@ def vander_(x: Any, N: int | None = None, increasing: bool = False) -> Any:
         raise ValueError(f"vander: needs an array with one axis, got shape {spec_of(x).shape}")
     count = spec_of(x).size if N is None else operator.index(N)
     powers = np.arange(count) if increasing else np.arange(count)[::-1]
-    return reshape(x, shape=(spec_of(x).size, 1)) ** powers
+    return reshape(x, shape=(spec_of(x).size, 1)) ** as_array(powers, like=x)
 
 
 @implements(np.poly)
@@ -239,7 +239,7 @@ def polyfit_(
     Returns what NumPy returns: with `full` also residuals, rank, singular values and `rcond`;
     with `cov` also the covariance.
     """
-    x, y = operand(x) + 0.0, operand(y) + 0.0
+    x, y, *given = (value + 0.0 for value in operands(x, y, *([] if w is None else [w])))
     order = _order(deg, "polyfit")
     count = spec_of(x).size
     if spec_of(x).ndim != 1 or spec_of(y).ndim not in (1, 2) or spec_of(y).shape[0] != count:
@@ -249,8 +249,8 @@ def polyfit_(
         )
     rcond = count * float(np.finfo(spec_of(x).dtype).eps) if rcond is None else rcond
     left, right = vander_(x, order + 1), y
-    if w is not None:
-        weights = reshape(operand(w) + 0.0, shape=(count, 1))
+    if given:
+        weights = reshape(given[0], shape=(count, 1))
         left = left * weights
         right = right * (weights if spec_of(y).ndim == 2 else weights[:, 0])
     scale = np.sqrt(np.sum(left * left, axis=0))

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, is_number
+from autodiff.core.arrays import as_array, foreign_among, is_foreign, is_number
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
 from autodiff.ops.elementwise import floor
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operand, operands
 from autodiff.ops.protocol import implements
 from autodiff.ops.shape import moveaxis_, reshape
 
 __all__ = ["geomspace_", "linspace_", "logspace_"]
 
 
-def _number(x: Any) -> Any:
+def _number(x: Any, like: Any) -> Any:
     """Inexact array or Tensor; a Python number stays one, so that it widens nothing."""
-    return x * 1.0 if is_number(x) else operand(x) * 1.0
+    return x * 1.0 if is_number(x) else operand(x, like) * 1.0
 
 
 def _shares(num: Any, endpoint: bool, ndim: int, function: str) -> Any:
@@ -33,18 +33,25 @@ def _shares(num: Any, endpoint: bool, ndim: int, function: str) -> Any:
     return shares.reshape(-1, *(1,) * ndim)
 
 
-def _between(start: Any, stop: Any, num: Any, endpoint: bool, function: str) -> tuple[Any, Any]:
+def _between(
+    start: Any, stop: Any, num: Any, endpoint: bool, function: str, like: Any
+) -> tuple[Any, Any]:
     """Numbers along the first axis, and the difference of the ends."""
-    start, stop = _number(start), _number(stop)
+    start, stop = _number(start, like), _number(stop, like)
     width = stop - start
     shares = _shares(num, endpoint, spec_of(width).ndim, function)
-    shares = as_array(shares, np.finfo(spec_of(width).dtype).dtype, like=width)
+    shares = as_array(shares, np.finfo(spec_of(width).dtype).dtype, like=like)
     spaced = start + shares * width
     if endpoint and shares.size > 1:
         # NumPy's last number is the end itself, not the start plus the rounded difference.
-        last = (np.arange(shares.size) == shares.size - 1).reshape(shares.shape)
-        spaced = np.where(last, stop, spaced)
+        spaced = _ending(spaced, stop, shares.shape)
     return spaced, width
+
+
+def _ending(spaced: Any, stop: Any, shape: tuple[int, ...]) -> Any:
+    """Numbers of which the last is the end itself."""
+    last = (np.arange(shape[0]) == shape[0] - 1).reshape(shape)
+    return np.where(as_array(last, like=spaced), stop, spaced)
 
 
 def _finished(spaced: Any, dtype: Any, axis: int) -> Any:
@@ -68,7 +75,8 @@ def linspace_(
     device: Any = None,
 ) -> Any:
     """``np.linspace``."""
-    spaced, width = _between(start, stop, num, endpoint, "linspace")
+    like = foreign_among([start, stop])
+    spaced, width = _between(start, stop, num, endpoint, "linspace", like)
     result = _finished(spaced, dtype, axis)
     if not retstep:
         return result
@@ -87,13 +95,13 @@ def logspace_(
     axis: int = 0,
 ) -> Any:
     """``np.logspace``; the base carries a derivative too."""
-    base = _number(base)
-    ends = [_number(end) for end in (start, stop)]
+    like = foreign_among([start, stop, base])
+    base, *ends = (_number(value, like) for value in (base, start, stop))
     rank = max(spec_of(base).ndim, *(spec_of(end).ndim for end in ends))
     if spec_of(base).ndim:
-        ends = [_padded(end, rank) for end in ends]
+        ends = [_padded(operand(end, like), rank) for end in ends]
     start, stop = ends
-    spaced, _ = _between(start, stop, num, endpoint, "logspace")
+    spaced, _ = _between(start, stop, num, endpoint, "logspace", like)
     return _finished(base**spaced, dtype, axis)
 
 
@@ -107,13 +115,13 @@ def geomspace_(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Any:
     """``np.geomspace``."""
-    start, stop = operand(start) * 1.0, operand(stop) * 1.0
-    if np.any(concrete(start) == 0) or np.any(concrete(stop) == 0):
+    start, stop = (end * 1.0 for end in operands(start, stop))
+    known = [end for end in map(concrete, (start, stop)) if not is_foreign(end)]
+    if any(np.any(end == 0) for end in known):
         raise ValueError("geomspace: a geometric sequence cannot include zero")
     ratio = stop / start
     shares = _shares(num, endpoint, spec_of(ratio).ndim, "geomspace")
-    spaced = start * ratio**shares
+    spaced = start * ratio ** as_array(shares, like=ratio)
     if endpoint and shares.size > 1:
-        last = (np.arange(shares.size) == shares.size - 1).reshape(shares.shape)
-        spaced = np.where(last, stop, spaced)
+        spaced = _ending(spaced, stop, shares.shape)
     return _finished(spaced, dtype, axis)

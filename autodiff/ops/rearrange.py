@@ -15,7 +15,7 @@ from autodiff.core.memory import protected
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, scatter
-from autodiff.ops.operands import along, one_axis, operand, plain
+from autodiff.ops.operands import along, one_axis, operand, operands, plain
 from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import sum_
 from autodiff.ops.shape import (
@@ -245,7 +245,7 @@ def _matrix_shape(m: Any, function: str) -> tuple[int, int]:
 @implements(np.append)
 def append_(arr: Any, values: Any, axis: int | None = None) -> Any:
     """``np.append``."""
-    return concatenate_((operand(arr), operand(values)), axis=axis)
+    return concatenate_(operands(arr, values), axis=axis)
 
 
 @implements(np.delete)
@@ -263,7 +263,7 @@ def delete_(arr: Any, obj: Any, axis: int | None = None) -> Any:
 @implements(np.insert)
 def insert_(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """``np.insert``."""
-    arr, values = operand(arr), operand(values)
+    arr, values = operands(arr, values)
     if axis is None:
         arr, axis = ravel_(arr), 0
     position = one_axis(axis, arr, "insert")

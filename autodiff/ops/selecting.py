@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, has_memory, is_number, zeros
+from autodiff.core.arrays import as_array, foreign_among, has_memory, is_foreign, is_number, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.memory import protected
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.ops.index import Hole, Template, getitem, index, pick, setitem
-from autodiff.ops.operands import along, one_axis, operand, plain
+from autodiff.ops.operands import along, one_axis, operand, operands, plain
 from autodiff.ops.protocol import implements, refuse_keywords
 from autodiff.ops.shape import broadcast_to, moveaxis_, ordered, ravel_, reshape
 
@@ -101,14 +101,15 @@ def extract_(condition: Any, arr: Any) -> Any:
 @implements(np.choose)
 def choose_(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     """``np.choose``."""
-    options = [operand(choice) for choice in choices]
+    choices = list(choices)
     places = operand(a)
     if spec_of(places).dtype.kind not in "iub":
         raise TypeError(f"choose: the selector must hold integers, got {spec_of(places)}")
     if mode == "raise" and not isinstance(places, Box):
-        wrong = (places < 0) | (places >= len(options))
+        wrong = (places < 0) | (places >= len(choices))
         if np.any(wrong):
-            raise ValueError(f"choose: a selector is outside 0..{len(options) - 1}")
+            raise ValueError(f"choose: a selector is outside 0..{len(choices) - 1}")
+    places, *options = operands(a, *choices)
     places = _within(places, len(options), mode, "choose")
     shape = np.broadcast_shapes(spec_of(places).shape, *[spec_of(x).shape for x in options])
     result = broadcast_to(options[0], shape=shape)
@@ -121,13 +122,15 @@ def choose_(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
 def select_(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     """``np.select``: the first condition that holds decides."""
     conditions = list(condlist)
-    choices = [x if is_number(x) else operand(x) for x in choicelist]
+    like = foreign_among([*conditions, *choicelist, default])
+    conditions = [operand(condition, like) for condition in conditions]
+    choices = [x if is_number(x) else operand(x, like) for x in choicelist]
     if len(conditions) != len(choices) or not conditions:
         raise ValueError(
             f"select: {len(conditions)} conditions for {len(choices)} choices; give equally many, "
             "at least one"
         )
-    result = default
+    result = default if is_number(default) else operand(default, like)
     for condition, choice in zip(conditions[::-1], choices[::-1], strict=True):
         if spec_of(condition).dtype.kind != "b":
             raise TypeError(f"select: a condition must be boolean, got {spec_of(condition)}")
@@ -137,7 +140,7 @@ def select_(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 def _masks(condlist: Any, shape: tuple[int, ...]) -> list[Any]:
     """Conditions of ``np.piecewise``: one condition need not be in a list."""
-    if isinstance(condlist, Box):
+    if isinstance(condlist, Box) or is_foreign(condlist):
         condlist = plain(condlist, "the conditions of np.piecewise")
     single = np.ndim(condlist) == 0 if not isinstance(condlist, (list, tuple)) else False
     if not single:
@@ -167,7 +170,7 @@ def piecewise_(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> A
     result = zeros(spec.shape, spec.dtype, like=x)
     for mask, function in zip(masks, functions, strict=True):
         if not callable(function):
-            result = np.where(mask, function, result)
+            result = np.where(as_array(mask, like=x), function, result)
         elif np.any(mask):
             values = function(getitem(x, mask) if spec.ndim else x, *args, **kw)
             result = setitem(result, mask if spec.ndim else (), values)
@@ -192,7 +195,7 @@ def unique_(
         plain(ar, "np.unique"), True, return_inverse, return_counts, axis, equal_nan=equal_nan
     )
     values = take_(ar, first, axis)
-    results = (values, *([first] if return_index else []), *rest)
+    results = (values, *[as_array(x, like=ar) for x in ([first] if return_index else []) + rest])
     return results if len(results) > 1 else values
 
 
@@ -235,7 +238,7 @@ def put_(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     target = target_of(a, "put")
     spec = spec_of(target)
     places = np.ravel(_within(plain(ind, "np.put"), spec.size, mode, "put"))
-    values = np.resize(ravel_(operand(v)), places.size)
+    values = np.resize(ravel_(operands(v, target)[0]), places.size)
     target[...] = reshape(setitem(ravel_(target), places, values), shape=spec.shape)
 
 
@@ -256,7 +259,8 @@ def putmask_(a: Any, mask: Any, values: Any) -> None:
     """``np.putmask`` into a Tensor."""
     target = target_of(a, "putmask")
     shape = spec_of(target).shape
-    _write_where(target, plain(mask, "np.putmask").astype(bool), np.resize(operand(values), shape))
+    chosen = as_array(plain(mask, "np.putmask"), bool, like=target)
+    _write_where(target, chosen, np.resize(operands(values, target)[0], shape))
 
 
 @implements(np.copyto)
@@ -264,7 +268,7 @@ def copyto_(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -
     """``np.copyto`` into a Tensor."""
     refuse_keywords("copyto", {}, casting=None if casting == "same_kind" else casting)
     target = target_of(dst, "copyto")
-    _write_where(target, where, operand(src))
+    _write_where(target, *operands(where, src, target)[:2])
 
 
 @implements(np.fill_diagonal)

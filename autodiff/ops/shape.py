@@ -9,9 +9,17 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from autodiff.core.arrays import SCALAR, as_array, reduced, repeated
+from autodiff.core.arrays import (
+    SCALAR,
+    as_array,
+    as_value,
+    foreign_among,
+    has_memory,
+    reduced,
+    repeated,
+)
 from autodiff.core.declare import linear
-from autodiff.core.dispatch import concrete
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.memory import memory_order, steps
 from autodiff.core.spec import Shape, axes_to_sum, spec_of
 from autodiff.ops import structures
@@ -406,7 +414,11 @@ def concatenate_(
     refuse_keywords("concatenate", remedy, dtype=dtype, casting=casting)
     items = _joinable(arrays, "concatenate")
     if axis is None:
-        return concatenate(*[ravel_(item) for item in items], axis=0)
+        like = foreign_among(items)
+        arrays = [
+            x if isinstance(x, Box) or has_memory(x) else as_value(x, like=like) for x in items
+        ]
+        return concatenate(*map(ravel_, arrays), axis=0)
     ndim = spec_of(items[0]).ndim
     if ndim == 0:
         raise ValueError("concatenate: zero-dimensional arrays cannot be concatenated; use stack")

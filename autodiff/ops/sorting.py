@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array
+from autodiff.core.arrays import as_array, as_numpy
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem
-from autodiff.ops.operands import along, one_axis, operand
+from autodiff.ops.operands import along, one_axis, operand, operands
 from autodiff.ops.protocol import implements, refuse_keywords
 from autodiff.ops.samples import Sample, cases
 from autodiff.ops.selecting import take_along_axis_
@@ -121,8 +121,8 @@ def argpartition_(
 @implements(np.searchsorted)
 def searchsorted_(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     """``np.searchsorted``: a plain array of places."""
-    a = operand(a)
-    return searchsorted(a if sorter is None else getitem(a, sorter), operand(v), side=side)
+    a, v = operands(a, v)
+    return searchsorted(a if sorter is None else getitem(a, sorter), v, side=side)
 
 
 # --- sorted values --------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def _quantile(
     As in NumPy, a Python number as `q` keeps the precision of the data, an array widens it.
     """
     widened = not isinstance(q, (int, float))
-    q = as_array(q, np.float64)
+    q = as_numpy(q, np.float64)
     if np.any((q < 0) | (q > 1)):
         raise ValueError(f"{name}: quantiles must lie in [0, 1] (percentiles in [0, 100])")
     rows, axes, kept = _rows(a, axis, name)
@@ -209,16 +209,18 @@ def _quantile(
     if skip_nan:
         # NaNs are sorted to the end: a table of the positions among the first 0, 1, ... numbers.
         table = np.stack([_positions(max(n, 1), q, method).ravel() for n in range(length + 1)])
-        count = np.sum(~np.isnan(rows), axis=-1)
-        lower = getitem(np.floor(table).astype(int), operand(count))
-        fraction = getitem(table - np.floor(table), operand(count))
+        count = np.sum(~np.isnan(rows), axis=-1, keepdims=True)
+        below = np.floor(table)
+        place = (..., 0, slice(None))
+        lower = getitem(getitem(as_array(below, int, like=rows), count), place)
+        fraction = getitem(getitem(as_array(table - below, like=rows), count), place)
         upper = np.minimum(lower + 1, length - 1)
         low = take_along_axis_(rows, lower, -1)
         high = np.where(np.equal(fraction, 0), low, take_along_axis_(rows, upper, -1))
     else:
         flat = _positions(length, q, method).ravel()
         start = np.floor(flat).astype(int)
-        fraction = flat - start
+        fraction = as_array(flat - start, like=rows)
         low = getitem(rows, (Ellipsis, start))
         high = getitem(rows, (Ellipsis, np.minimum(start + 1, length - 1)))
     if not widened or method in _WITHOUT_MIXING:
@@ -248,7 +250,7 @@ def _quantile_function(name: str, scale: float, skip_nan: bool) -> Any:
         refuse_keywords(name, remedy, weights=weights, interpolation=interpolation)
         if isinstance(q, Box):
             raise TypeError(f"{name}: q is a Tensor; it has no derivative, pass tensor.data")
-        share = q / scale if isinstance(q, (int, float)) else as_array(q, np.float64) / scale
+        share = q / scale if isinstance(q, (int, float)) else as_numpy(q, np.float64) / scale
         keep = keepdims is not np._NoValue and bool(keepdims)
         return _quantile(name, a, share, axis, method, keep, skip_nan)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import full, scalar_form
+from autodiff.core.arrays import as_array, full, has_memory, is_foreign, scalar_form
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
-from autodiff.ops.operands import operand, plain
+from autodiff.ops.operands import operand, operands, plain
 from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import all_, cumsum_, max_, mean_, min_, prod_, sum_, var_
 from autodiff.ops.shape import broadcast_to, concatenate_, reshape, transpose_
@@ -37,14 +37,14 @@ def average_(
     keepdims: Any = NO_VALUE,
 ) -> Any:
     """``np.average``; the weights carry a derivative too."""
-    a = operand(a)
+    a, weights = operands(a, weights) if weights is not None else (operand(a), None)
     spec = spec_of(a)
     if weights is None:
         average = mean_(a, axis, keepdims=keepdims)
         count = spec.size / max(spec_of(average).size, 1)
         total = full(spec_of(average).shape, count, like=average)
         return (average, scalar_form(total)) if returned else average
-    weights = _weights_like(a, operand(weights), axis)
+    weights = _weights_like(a, weights, axis)
     total = sum_(weights, axis, keepdims=keepdims)
     average = sum_(a * weights, axis, keepdims=keepdims) / total
     if not returned:
@@ -75,7 +75,6 @@ def _weights_like(a: Any, weights: Any, axis: Axis) -> Any:
 
 def _variables(x: Any, rowvar: bool, function: str) -> Any:
     """Array with a variable per row."""
-    x = operand(x)
     ndim = spec_of(x).ndim
     if ndim > 2:
         raise ValueError(f"{function}: needs at most 2 axes, got shape {spec_of(x).shape}")
@@ -99,9 +98,11 @@ def cov_(
     """``np.cov``; `aweights` carry a derivative too."""
     if ddof is not None and ddof != int(ddof):
         raise ValueError(f"cov: ddof must be an integer, got {ddof}")
+    given = [value for value in (m, y, aweights) if value is not None]
+    m, *others = operands(*given)
     x = _variables(m, rowvar, "cov")
     if y is not None:
-        x = concatenate_([x, _variables(y, rowvar, "cov")], 0)
+        x = concatenate_([x, _variables(others[0], rowvar, "cov")], 0)
     kept = np.result_type(spec_of(x).dtype, np.float64) if dtype is None else np.dtype(dtype)
     if spec_of(x).dtype != kept:
         x = convert(x, dtype=kept)
@@ -109,9 +110,12 @@ def cov_(
     count = spec_of(x).shape[1]
     weights: Any = None
     if fweights is not None:
-        weights = plain(fweights, "the fweights of np.cov").astype(float)
+        counts = plain(fweights, "the fweights of np.cov")
+        is_numpys = has_memory(fweights) and not is_foreign(fweights)
+        weights = as_array(counts, np.float64, like=None if is_numpys else x)
     if aweights is not None:
-        weights = operand(aweights) if weights is None else weights * operand(aweights)
+        aweights = others[-1]
+        weights = aweights if weights is None else weights * aweights
     if weights is None:
         total: Any = count
         center = mean_(x, 1, keepdims=True)
@@ -121,7 +125,7 @@ def cov_(
             raise ValueError(f"cov: weights of shape {spec_of(weights).shape}, not ({count},)")
         total = sum_(weights)
         center = sum_(x * weights, 1, keepdims=True) / total
-        spread = total if aweights is None else sum_(weights * operand(aweights)) / total
+        spread = total if aweights is None else sum_(weights * aweights) / total
         factor = total - ddof * (1 if aweights is None else spread)
     deviation = x - center
     weighted = deviation if weights is None else deviation * weights

@@ -13,7 +13,7 @@ from autodiff.errors import NonDifferentiableError
 from autodiff.ops.calculus import cumprod_
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem, setitem
-from autodiff.ops.operands import along, one_axis, operand, plain
+from autodiff.ops.operands import along, one_axis, operand, operands, plain
 from autodiff.ops.out import store
 from autodiff.ops.protocol import REDUCTIONS, UFUNCS, refuse_keywords
 from autodiff.ops.reduce import NO_VALUE, cumsum_
@@ -54,7 +54,7 @@ def apply_ufunc_method(
     if method == "at":
         return _at(ufunc, name, inputs)
     if method == "outer":
-        x, y = map(operand, inputs)
+        x, y = operands(*inputs)
         column = reshape(x, shape=spec_of(x).shape + (1,) * spec_of(y).ndim)
         return _call(ufunc, f"{name}.outer", (column, y), keywords)
     if ufunc.nin != 2:

@@ -9,12 +9,12 @@ import numpy as np
 import scipy.fft as sf
 import scipy.signal
 
-from autodiff.core.arrays import as_array, empty, zeros
+from autodiff.core.arrays import as_array, empty, is_foreign, zeros
 from autodiff.core.declare import multilinear
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.linalg.contracted import convolution_pattern
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operands
 from autodiff.ops.samples import cases
 
 __all__ = ["convolve", "correlate", "fftconvolve"]
@@ -59,6 +59,8 @@ def convolve_nd(x: Any, y: Any, *, mode: str, method: str = "direct") -> Any:
 
     For "valid" `x` is the longer one in every axis.
     """
+    if is_foreign(x) or is_foreign(y):
+        return _by_transforms(x, y, mode)
     wanted = np.result_type(x, y)
     if wanted == np.float16:
         # SciPy's direct sums have no half precision.
@@ -66,8 +68,25 @@ def convolve_nd(x: Any, y: Any, *, mode: str, method: str = "direct") -> Any:
     return as_array(scipy_signal.convolve(x, y, mode, method), wanted)
 
 
+def _by_transforms(x: Any, y: Any, mode: Any) -> Any:
+    """Convolve arrays of another library: NumPy's namespace has sums over one axis alone."""
+    if x.ndim == 1:
+        return np.convolve(x, y, mode)
+    wanted = np.result_type(x.dtype, y.dtype)
+    forward, inverse = (
+        (np.fft.fftn, np.fft.ifftn) if wanted.kind == "c" else (np.fft.rfftn, np.fft.irfftn)
+    )
+    axes = tuple(range(x.ndim))
+    lengths = tuple(m + n - 1 for m, n in zip(x.shape, y.shape, strict=True))
+    full = inverse(forward(x, lengths, axes) * forward(y, lengths, axes), lengths, axes)
+    if mode == "valid":
+        places = zip(x.shape, y.shape, strict=True)
+        full = full[tuple(slice(n - 1, m) for m, n in places)]
+    return (np.rint(full) if wanted.kind in "iub" else full).astype(wanted)
+
+
 def _pair(function: str, in1: Any, in2: Any) -> tuple[Any, Any]:
-    in1, in2 = operand(in1), operand(in2)
+    in1, in2 = operands(in1, in2)
     first, second = spec_of(in1).shape, spec_of(in2).shape
     if len(first) != len(second):
         raise ValueError(

@@ -66,7 +66,7 @@ class Stage(Interpreter):
                 values.append(value._value)
                 operands.append(value._payload)
             else:
-                value, slot = self.operand(as_input(value, primitive))
+                value, slot = self.operand(as_input(value, primitive, inputs))
                 values.append(value)
                 operands.append(slot)
         out = primitive.call(*values, **params)

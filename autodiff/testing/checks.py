@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import as_array, scalar_form
+from autodiff.core.arrays import as_numpy
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import is_inexact
 from autodiff.testing.differences import Differences, Direction, Mismatch, Settings, random_like
@@ -49,14 +49,10 @@ class Check:
         tangent_out: Vector | None = None
         gradients: list[Vector] | None = None
         if "forward" in modes:
-            derived["forward"] = lambda *xs: jvp(
-                point.function, xs, tree.unflatten(point.structure, tangents)
-            )[1]
+            derived["forward"] = lambda *xs: jvp(point.function, xs, point.inputs(tangents))[1]
             tangent_out = self.check_forward(directions, tangents)
         if "reverse" in modes:
-            derived["reverse"] = lambda *xs: vjp(point.function, *xs)[1](
-                tree.unflatten(point.out_structure, cotangents)
-            )
+            derived["reverse"] = lambda *xs: vjp(point.function, *xs)[1](point.outputs(cotangents))
             gradients = self.check_reverse(directions, cotangents)
         if tangent_out is not None and gradients is not None:
             self.check_inner_product(tangents, cotangents, tangent_out, gradients)
@@ -70,7 +66,7 @@ class Check:
             primal, tangent = jvp(
                 point.function,
                 point.arguments(point.leaves),
-                tree.unflatten(point.structure, [scalar_form(v) for v in vectors]),
+                point.inputs(vectors),
             )
             self.compare_value("forward", tree.leaves(primal))
             outs = [
@@ -95,8 +91,8 @@ class Check:
         point = self.point
         outs, pullback = vjp(point.function, *point.arguments(point.leaves))
         self.compare_value("reverse", tree.leaves(outs))
-        pulled = pullback(tree.unflatten(point.out_structure, [scalar_form(g) for g in cotangents]))
-        gradients = [as_array(concrete(leaf)) for leaf in tree.leaves(pulled)]
+        pulled = pullback(point.outputs(cotangents))
+        gradients = [as_numpy(concrete(leaf)) for leaf in tree.leaves(pulled)]
         for gradient, path in zip(gradients, point.paths, strict=True):
             bad = ~np.isfinite(gradient)
             if bad.any():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import copied
+from autodiff.core.arrays import as_numpy, copied
 from autodiff.core.dispatch import concrete
 from autodiff.testing.checks import Check
 from autodiff.testing.differences import Settings
@@ -75,7 +75,8 @@ def check_grads(
     For complex inputs the gradient of a real-valued f of z = x + iy is df/dx - i df/dy, and a
     cotangent g pairs with a tangent t as Re(sum(g t)). Inputs of up to 40 real numbers are checked
     entry by entry; of larger ones random projections of each leaf are, and where one is wrong its
-    worst entry is found by bisection.
+    worst entry is found by bisection. Arrays of another library are read, and `f` is given arrays
+    of that library again: differences are compared in NumPy's.
 
     Examples
     --------
@@ -99,7 +100,8 @@ def check_grads(
         raise ValueError(f"check_grads: modes are 'forward' and 'reverse', got {modes!r}")
     values, structure = differentiable_leaves(tuple(args), "args", "check_grads")
     paths = tree.paths(structure, "args")
-    leaves = [copied(concrete(value)) for value in values]
+    kinds = [concrete(value) for value in values]
+    leaves = [copied(as_numpy(kind)) for kind in kinds]
     if not leaves:
         raise TypeError("check_grads: args holds nothing to differentiate with respect to")
     if holomorphic and any(leaf.dtype.kind != "c" for leaf in leaves):
@@ -110,7 +112,7 @@ def check_grads(
     with np.errstate(all="ignore"):
         while pending:
             function, taken = pending.pop(0)
-            check = Check(Point(function, leaves, structure, paths, taken), settings)
+            check = Check(Point(function, leaves, kinds, structure, paths, taken), settings)
             derived = check.run(modes, holomorphic and not taken)
             if len(taken) + 1 < order:
                 pending += [(derived[mode], (mode, *taken)) for mode in modes]

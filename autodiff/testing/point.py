@@ -1,4 +1,8 @@
-"""A function at a point: its inputs, its outputs as one vector, and the names of their entries."""
+"""A function at a point: its inputs, its outputs as one vector, and the names of their entries.
+
+Differences are taken and compared in NumPy's arrays; the function is given arrays of the types that
+its arguments have, and its derivatives cotangents of the types of its outputs.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodiff import tree
-from autodiff.core.arrays import as_array, copied, scalar_form
+from autodiff.core.arrays import as_numpy, as_value, copied
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import is_inexact, spec_of
 
@@ -25,7 +29,9 @@ class Point:
     ----------
     function : callable
     leaves : list of array
-        Its inputs, flat.
+        The numbers of its inputs, flat.
+    kinds : list of array
+        Its inputs, for the types that they have.
     structure : PyTreeSpec
         Of the arguments.
     paths : list of str
@@ -38,17 +44,20 @@ class Point:
         self,
         function: Callable[..., Any],
         leaves: list[Vector],
+        kinds: list[Any],
         structure: tree.PyTreeSpec,
         paths: list[str],
         taken: tuple[str, ...],
     ) -> None:
         self.function = function
         self.leaves = leaves
+        self.kinds = kinds
         self.structure = structure
         self.paths = paths
         self.taken = taken
         outs, self.out_structure = tree.flatten(self.call(leaves))
-        self.outs: list[Vector] = [as_array(concrete(out)) for out in outs]
+        self.out_kinds = [concrete(out) for out in outs]
+        self.outs: list[Vector] = [as_numpy(out) for out in self.out_kinds]
         self.out_paths = tree.paths(self.out_structure, "out")
         self.center = self.flat(self.outs)
         kinds = [v.dtype for v in (*leaves, *self.outs) if is_inexact(v.dtype)]
@@ -64,9 +73,18 @@ class Point:
 
     def arguments(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
         """Arguments for the function, of copies: it may write to what it is given."""
-        copies = [scalar_form(copied(leaf)) for leaf in leaves]
-        arguments: tuple[Any, ...] = tree.unflatten(self.structure, copies)
+        return self.inputs([copied(leaf) for leaf in leaves])
+
+    def inputs(self, vectors: Sequence[Vector]) -> tuple[Any, ...]:
+        """Numbers for the inputs, tangents say, as what the function takes."""
+        values = [as_value(v, like=kind) for v, kind in zip(vectors, self.kinds, strict=True)]
+        arguments: tuple[Any, ...] = tree.unflatten(self.structure, values)
         return arguments
+
+    def outputs(self, vectors: Sequence[Vector]) -> Any:
+        """Numbers for the outputs, cotangents say, as what the function returns."""
+        values = [as_value(v, like=kind) for v, kind in zip(vectors, self.out_kinds, strict=True)]
+        return tree.unflatten(self.out_structure, values)
 
     def call(self, leaves: Sequence[Any]) -> Any:
         """What the function returns there."""
@@ -75,12 +93,12 @@ class Point:
     def evaluate(self, leaves: Sequence[Any]) -> Vector:
         """All outputs as one vector."""
         outs = tree.leaves(self.call(leaves))
-        return self.flat([as_array(concrete(out)) for out in outs])
+        return self.flat(outs)
 
     @staticmethod
     def flat(outs: Sequence[Any]) -> Vector:
         """Join outputs that carry a derivative into one float64 or complex128 vector."""
-        parts = [as_array(concrete(o)).ravel() for o in outs if is_inexact(spec_of(o).dtype)]
+        parts = [as_numpy(concrete(o)).ravel() for o in outs if is_inexact(spec_of(o).dtype)]
         joined = np.concatenate([np.zeros(0), *parts])
         return joined.astype(complex if joined.dtype.kind == "c" else float)
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import ARRAY
+from autodiff.core.arrays import ARRAY, foreign_among
 from autodiff.core.declare import multilinear
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, normalize_axes, spec_of
 from autodiff.ops.index import getitem, setitem
 from autodiff.ops.linalg.contracted import einsum_pattern, matmul_map, matmul_pattern
 from autodiff.ops.linalg.pairwise import einsum_as_products
 from autodiff.ops.lowered import Multiplied
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operand, operands
 from autodiff.ops.protocol import UFUNCS, implements, refuse_keywords
 from autodiff.ops.reduce import sum as sum_over
 from autodiff.ops.samples import cases
@@ -287,7 +288,7 @@ def einsum_(
     if not isinstance(operands[0], str):
         operands = _from_sublists(operands)
     subscripts, *xs = operands
-    xs = [operand(x) for x in xs]
+    xs = [x if isinstance(x, (Box, ARRAY)) else operand(x, foreign_among(xs)) for x in xs]
     terms, output = _explicit(subscripts, [len(x.shape) for x in xs])
     if len(xs) == 1 and set(terms[0]) == set(output):
         if len(terms[0]) == len(output):
@@ -360,6 +361,7 @@ def inner_(a: Any, b: Any, /) -> Any:
 @implements(np.outer)
 def outer_(a: Any, b: Any, out: Any = None) -> Any:
     """``np.outer``."""
+    a, b = operands(a, b)
     column = reshape(a, shape=(spec_of(a).size, 1))
     return column * reshape(b, shape=(1, spec_of(b).size))
 
@@ -381,6 +383,7 @@ def _contracted(axes: Any, a_ndim: int, b_ndim: int) -> tuple[list[int], list[in
 @implements(np.tensordot)
 def tensordot_(a: Any, b: Any, axes: Any = 2) -> Any:
     """``np.tensordot``, as one matrix product."""
+    a, b = operands(a, b)
     a_shape, b_shape = spec_of(a).shape, spec_of(b).shape
     a_axes, b_axes = _contracted(axes, len(a_shape), len(b_shape))
     if [a_shape[i] for i in a_axes] != [b_shape[i] for i in b_axes]:

@@ -12,7 +12,7 @@ from autodiff.core.spec import spec_of
 from autodiff.ops.index import getitem
 from autodiff.ops.linalg.contracted import convolution_pattern
 from autodiff.ops.linalg.contractions import matmul
-from autodiff.ops.operands import existing, one_axis, operand
+from autodiff.ops.operands import existing, one_axis, operands
 from autodiff.ops.protocol import UFUNCS, implements
 from autodiff.ops.reduce import sum_
 from autodiff.ops.samples import cases
@@ -24,12 +24,13 @@ from autodiff.ops.shape import broadcast_to, moveaxis_, ordered, ravel_, reshape
 @implements(np.vdot)
 def vdot_(a: Any, b: Any, /) -> Any:
     """``np.vdot``: the first vector is conjugated."""
-    return matmul.call(np.conjugate(ravel_(operand(a))), ravel_(operand(b)))
+    a, b = operands(a, b)
+    return matmul.call(np.conjugate(ravel_(a)), ravel_(b))
 
 
 def vecdot_(x1: Any, x2: Any, axis: int = -1, keepdims: bool = False) -> Any:
     """``np.vecdot``: the first vectors are conjugated."""
-    x1, x2 = moveaxis_(x1, axis, -1), moveaxis_(x2, axis, -1)
+    x1, x2 = (moveaxis_(x, axis, -1) for x in operands(x1, x2))
     rank = max(spec_of(x1).ndim, spec_of(x2).ndim)
     product = sum_(np.conjugate(x1) * x2, axis=-1)
     if not keepdims:
@@ -40,14 +41,16 @@ def vecdot_(x1: Any, x2: Any, axis: int = -1, keepdims: bool = False) -> Any:
 
 def matvec_(x1: Any, x2: Any) -> Any:
     """``np.matvec``."""
-    column = reshape(operand(x2), shape=(*spec_of(x2).shape, 1))
+    x1, x2 = operands(x1, x2)
+    column = reshape(x2, shape=(*spec_of(x2).shape, 1))
     return getitem(matmul.call(x1, column), (..., 0))
 
 
 def vecmat_(x1: Any, x2: Any) -> Any:
     """``np.vecmat``: the vectors are conjugated."""
+    x1, x2 = operands(x1, x2)
     shape = spec_of(x1).shape
-    row = reshape(np.conjugate(operand(x1)), shape=(*shape[:-1], 1, shape[-1]))
+    row = reshape(np.conjugate(x1), shape=(*shape[:-1], 1, shape[-1]))
     return getitem(matmul.call(row, x2), (..., 0, slice(None)))
 
 
@@ -59,7 +62,7 @@ UFUNCS.update(dict.fromkeys(existing("vecmat"), vecmat_))
 @implements(np.kron)
 def kron_(a: Any, b: Any) -> Any:
     """``np.kron``."""
-    a, b = operand(a), operand(b)
+    a, b = operands(a, b)
     rank = max(spec_of(a).ndim, spec_of(b).ndim)
     left = (1,) * (rank - spec_of(a).ndim) + spec_of(a).shape
     right = (1,) * (rank - spec_of(b).ndim) + spec_of(b).shape
@@ -83,7 +86,7 @@ def cross_(
     """
     if axis is not None:
         axisa = axisb = axisc = axis
-    a, b = operand(a), operand(b)
+    a, b = operands(a, b)
     a = moveaxis_(a, one_axis(axisa, a, "cross"), -1)
     b = moveaxis_(b, one_axis(axisb, b, "cross"), -1)
     lengths = spec_of(a).shape[-1], spec_of(b).shape[-1]
@@ -147,7 +150,7 @@ def convolve(x: Any, y: Any, *, mode: Any) -> Any:
 
 def _convolved(a: Any, v: Any, mode: Any, mirrored: bool, function: str) -> Any:
     """Convolve; `mirrored` counts the places of mode "same" from the other end."""
-    a, v = np.atleast_1d(operand(a)), np.atleast_1d(operand(v))
+    a, v = map(np.atleast_1d, operands(a, v))
     if spec_of(a).ndim != 1 or spec_of(v).ndim != 1:
         raise ValueError(
             f"{function}: needs arrays with one axis, got shapes {spec_of(a).shape} and "
@@ -175,6 +178,7 @@ def convolve_(a: Any, v: Any, mode: str = "full") -> Any:
 @implements(np.correlate)
 def correlate_(a: Any, v: Any, mode: str = "valid") -> Any:
     """``np.correlate``: the second array is conjugated."""
-    v = np.conjugate(operand(v))
+    a, v = operands(a, v)
+    v = np.conjugate(v)
     mirrored = spec_of(a).size < spec_of(v).size
     return _convolved(a, getitem(v, slice(None, None, -1)), mode, mirrored, "correlate")

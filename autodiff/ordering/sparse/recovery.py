@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from autodiff import tree
+from autodiff.core.arrays import as_array, as_numpy
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, spec_of
 from autodiff.ordering.patterns import Integers, Pattern, sparsity_pattern
@@ -200,22 +201,24 @@ class _Entries:
         stop = start + len(swept)
         first, last = np.searchsorted(self.sweep, (start, stop))
         own = self.order[first:last]
-        flat = swept.reshape(len(swept), -1)
+        flat = as_numpy(swept).reshape(len(swept), -1)
         self.values[own] = flat[self.sweep[first:last] - start, self.place[own]]
 
 
-def _forward(problem: Problem, plan: Compression, entries: _Entries, inp: Spec) -> None:
+def _forward(problem: Problem, plan: Compression, entries: _Entries, value: Any) -> None:
+    inp = spec_of(value)
     outs, _, tape, _ = problem.linearize()
     outputs = [spec_of(out) for out in outs]
     held, peak = tape_bytes(tape)
     size = problem.rows_per_chunk(plan.sweeps, peak, held, entries.values.nbytes)
     for start, seeds in plan.chunks(size, inp.dtype):
         columns: list[list[Any]] = [[]]
-        push_chunk([seeds.reshape(len(seeds), *inp.shape)], tape, [inp], outputs, columns)
+        tangents = as_array(seeds.reshape(len(seeds), *inp.shape), like=value)
+        push_chunk([tangents], tape, [inp], outputs, columns)
         entries.read(start, columns[0][0], problem.transform)
 
 
-def _reverse(problem: Problem, plan: Compression, entries: _Entries, out: Spec) -> None:
+def _reverse(problem: Problem, plan: Compression, entries: _Entries, out: Spec, value: Any) -> None:
     recorded = problem.record()
     nodes = recorded.nodes
     measure = measure_sweep(nodes)
@@ -223,7 +226,8 @@ def _reverse(problem: Problem, plan: Compression, entries: _Entries, out: Spec) 
     size = problem.rows_per_chunk(plan.sweeps, measure.seed_bytes, measure.held_bytes, result)
     for start, seeds in plan.chunks(size, out.dtype):
         rows: list[Any] = [[]]
-        pull_chunk([seeds.reshape(len(seeds), *out.shape)], nodes, recorded.leaves, rows)
+        cotangents = as_array(seeds.reshape(len(seeds), *out.shape), like=value)
+        pull_chunk([cotangents], nodes, recorded.leaves, rows)
         entries.read(start, rows[0][0], problem.transform)
 
 
@@ -371,9 +375,9 @@ def _sparse_jacobian(
         latest[:] = [(pattern, plan)]
     entries = _Entries(plan, inp.dtype)
     if plan.sweeps and plan.direction == "forward":
-        _forward(problem, plan, entries, inp)
+        _forward(problem, plan, entries, value)
     elif plan.sweeps:
-        _reverse(problem, plan, entries, out)
+        _reverse(problem, plan, entries, out, value)
     indices, indptr = _index_arrays(pattern)
     parts = (entries.values, indices, indptr)
     library = _import_scipy(transform)

@@ -12,7 +12,7 @@ from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.ops import structures
 from autodiff.ops.linalg.matrices import as_matrices
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operands
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import columns_of, first_column, refuse_half, require_finite
 
@@ -98,7 +98,8 @@ def solve_banded(
     array([1., 2.])
     """
     lower, upper = map(int, l_and_u)
-    ab = as_matrices("solve_banded", operand(ab))
+    ab, b = operands(ab, b)
+    ab = as_matrices("solve_banded", ab)
     shape = spec_of(ab).shape
     if len(shape) != 2 or shape[0] != lower + upper + 1:
         raise ValueError(

@@ -8,7 +8,7 @@ import numpy as np
 
 from autodiff.core.spec import spec_of
 from autodiff.ops.linalg.matrices import as_matrices
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operand, operands
 from autodiff.scipy.linalg.inputs import columns_of, first_column, floating, square
 
 __all__ = ["det", "inv", "norm", "pinv", "solve"]
@@ -38,6 +38,7 @@ def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 def solve(a: Any, b: Any) -> Any:
     """Solve a x = b; `b` has shape (n,) or (..., n, k)."""
+    a, b = operands(a, b)
     a = square("solve", a)
     columns, is_vector = columns_of("solve", b, spec_of(a).shape[-1])
     x = np.linalg.solve(a, columns)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.spec import spec_of
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operands
 
 __all__ = ["block_diag"]
 
@@ -29,7 +29,7 @@ def block_diag(*arrs: Any) -> Any:
     """
     if not arrs:
         return np.zeros((1, 0))
-    blocks = [operand(block) for block in arrs]
+    blocks = operands(*arrs)
     for position, block in enumerate(blocks):
         if spec_of(block).ndim > 2:
             raise ValueError(

@@ -13,7 +13,7 @@ from autodiff.core.spec import spec_of
 from autodiff.ops import structures
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import as_matrices, require_square, stack_size
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operands
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import refuse_half
 
@@ -80,7 +80,7 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     array([[1., 2.],
            [3., 4.]])
     """
-    a, b, q = (as_matrices("solve_sylvester", operand(x)) for x in (a, b, q))
+    a, b, q = (as_matrices("solve_sylvester", x) for x in operands(a, b, q))
     require_square("solve_sylvester", a)
     require_square("solve_sylvester", b)
     shapes = spec_of(a).shape, spec_of(b).shape

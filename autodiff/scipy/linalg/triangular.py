@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from autodiff.core.arrays import as_array, is_foreign
 from autodiff.core.declare import primitive
 from autodiff.core.spec import Spec, spec_of
 from autodiff.ops import structures
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import as_matrices, require_square, stack_size
-from autodiff.ops.operands import operand
+from autodiff.ops.linalg.solvers import solve
+from autodiff.ops.operands import operands
 from autodiff.ops.samples import Sample
 from autodiff.ops.shape import unbroadcast
 from autodiff.scipy.linalg.inputs import columns_of, first_column, refuse_half, require_finite
@@ -102,6 +104,8 @@ def triangular_solve(a: Any, b: Any, *, lower: bool, transposed: bool, unit_diag
     Stacks broadcast. The other triangle of `a`, and a unit diagonal, are not read.
     """
     refuse_half("solve_triangular", a, b)
+    if is_foreign(a) or is_foreign(b):
+        return _by_a_general_solver(a, b, lower, transposed, unit_diagonal)
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     out = np.empty((*stack, *b.shape[-2:]), np.result_type(a, b))
     full_a = np.broadcast_to(a, (*stack, *a.shape[-2:]))
@@ -116,6 +120,17 @@ def triangular_solve(a: Any, b: Any, *, lower: bool, transposed: bool, unit_diag
             check_finite=False,
         )
     return out
+
+
+def _by_a_general_solver(a: Any, b: Any, lower: bool, transposed: bool, unit_diagonal: bool) -> Any:
+    """Solve with arrays of another library: NumPy's namespace has no solver for triangles."""
+    side = a.shape[-1]
+    strictly = np.tri(side, k=-1, dtype=bool)
+    read = as_array(strictly if lower else strictly.T, like=a)
+    diagonal = as_array(np.eye(side, dtype=bool), like=a)
+    known = np.where(diagonal, 1.0, a) if unit_diagonal else a
+    triangle = np.where(read | diagonal, known, 0.0)
+    return solve(mT(triangle) if transposed else triangle, b)
 
 
 def solve_triangular(
@@ -151,7 +166,8 @@ def solve_triangular(
     >>> solve_triangular(np.array([[2.0, 0.0], [1.0, 4.0]]), np.array([2.0, 9.0]), lower=True)
     array([1., 2.])
     """
-    a = as_matrices("solve_triangular", operand(a))
+    a, b = operands(a, b)
+    a = as_matrices("solve_triangular", a)
     require_square("solve_triangular", a)
     mode = {0: 0, "N": 0, 1: 1, "T": 1, 2: 2, "C": 2}.get(trans)
     if mode is None:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-from autodiff.core.arrays import has_memory, scalar_form
+from autodiff.core.arrays import as_value, has_memory, scalar_form
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import spec_of
 from autodiff.ops import elementwise as ew
 from autodiff.ops import ufuncs
+from autodiff.ops.operands import operand, operands
 from autodiff.ops.protocol import UFUNCS, UNARY_UFUNCS
 from autodiff.ops.samples import reals
 from autodiff.ops.slopes import slope_of_sigmoid
@@ -191,9 +192,9 @@ def logsumexp(
     """
     if b is None and not return_sign:
         return _logsumexp(a, axis=axis, keepdims=keepdims)
-    factors = 1.0 if b is None else b
+    a, factors = (operand(a), 1.0) if b is None else operands(a, b)
     # A factor of 0 takes its exponential out of the sum, however large; its derivative stays.
-    unused = np.equal(factors, 0)
+    unused = as_value(False, like=a) if b is None else np.equal(factors, 0)
     largest = np.max(ew.stop_gradient(np.where(unused, -np.inf, a)), axis=axis, keepdims=True)
     exponents = a - np.where(np.isfinite(largest), largest, 0.0)
     ceiling = float(np.log(np.finfo(spec_of(exponents).dtype).max)) - 1.0

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import foreign_among
 from autodiff.ops.operands import operand
 from autodiff.scipy.special.declare import refuse_derivative
 from autodiff.scipy.special.exponentials import xlogy
@@ -34,13 +35,14 @@ class Poisson:
 
     def _bound(self, method: str, k: Any, args: Any, keywords: Any) -> tuple[Any, Any]:
         """Count less the location, and the mean (NaN where it is negative)."""
-        (mu,), (loc,) = bind(self.name, ("mu",), args, keywords, {"loc": 0})
+        k = operand(k, foreign_among([k, *args, *keywords.values()]))
+        k, (mu,), (loc,) = bind(self.name, ("mu",), k, args, keywords, {"loc": 0})
         refuse_derivative(f"stats.poisson.{method}", k=k, loc=loc)
         return k - loc, undefined_unless(np.greater_equal(mu, 0), mu)
 
     def logpmf(self, k: Any, *args: Any, **keywords: Any) -> Any:
         """Logarithm of the probability of the count k; -inf if k is not a count."""
-        count, mu = self._bound("logpmf", operand(k), args, keywords)
+        count, mu = self._bound("logpmf", k, args, keywords)
         is_count = np.logical_and(np.greater_equal(count, 0), np.equal(count, np.floor(count)))
         safe = np.where(is_count, count, 0.0)
         return np.where(is_count, xlogy(safe, mu) - mu - gammaln(safe + 1), -np.inf)
@@ -68,7 +70,7 @@ class Poisson:
     def _tail(
         self, method: str, function: Any, below: float, k: Any, args: Any, keywords: Any
     ) -> Any:
-        count, mu = self._bound(method, operand(k), args, keywords)
+        count, mu = self._bound(method, k, args, keywords)
         is_count = np.greater_equal(count, 0)
         safe = np.where(is_count, np.floor(count), 0.0)
         return np.where(is_count, function(safe + 1, mu), below + 0.0 * mu)
@@ -76,7 +78,7 @@ class Poisson:
     def _log_tail(
         self, method: str, function: Any, below: float, k: Any, args: Any, keywords: Any
     ) -> Any:
-        count, mu = self._bound(method, operand(k), args, keywords)
+        count, mu = self._bound(method, k, args, keywords)
         is_count = np.greater_equal(count, 0)
         safe = np.where(is_count, np.floor(count), 0.0)
         return np.where(is_count, logarithm(function(safe + 1, mu)), below + 0.0 * mu)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import foreign_among, has_memory, is_number
+from autodiff.core.dispatch import Box
 from autodiff.ops.operands import operand
 
 __all__ = ["Continuous", "as_argument", "bind", "logarithm", "undefined_unless"]
@@ -15,9 +18,14 @@ Shapes = tuple[Any, ...]
 
 
 def bind(
-    name: str, shapes: tuple[str, ...], args: Shapes, keywords: dict[str, Any], rest: dict[str, Any]
-) -> tuple[list[Any], list[Any]]:
-    """Sort arguments as SciPy does: shape parameters, then those of `rest`, which have defaults.
+    name: str,
+    shapes: tuple[str, ...],
+    x: Any,
+    args: Shapes,
+    keywords: dict[str, Any],
+    rest: dict[str, Any],
+) -> tuple[Any, list[Any], list[Any]]:
+    """Sort arguments as SciPy does: `x`, shape parameters, and those of `rest`, with defaults.
 
     Raises
     ------
@@ -25,8 +33,9 @@ def bind(
         An argument is missing, given twice, or not one of the function's.
     """
     names = (*shapes, *rest)
-    args = tuple(map(as_argument, args))
-    keywords = {key: as_argument(value) for key, value in keywords.items()}
+    like = foreign_among([x, *args, *keywords.values()])
+    args = tuple([as_argument(value, like) for value in args])
+    keywords = {key: as_argument(value, like) for key, value in keywords.items()}
     if len(args) > len(names):
         raise TypeError(f"{name}: takes {', '.join(names)}; got {len(args)} arguments")
     values = dict(zip(names, args, strict=False))
@@ -39,12 +48,13 @@ def bind(
     missing = [key for key in shapes if key not in values]
     if missing:
         raise TypeError(f"{name}: shape parameter {missing[0]!r} is missing")
-    return [values[key] for key in shapes], [values.get(key, rest[key]) for key in rest]
+    others = [values.get(key, rest[key]) for key in rest]
+    return as_argument(x, like), [values[key] for key in shapes], others
 
 
-def as_argument(value: Any) -> Any:
+def as_argument(value: Any, like: Any = None) -> Any:
     """Lists become arrays; Python numbers stay what they are, and so widen nothing."""
-    return operand(value) if isinstance(value, (list, tuple)) else value
+    return operand(value, like) if isinstance(value, (list, tuple)) else value
 
 
 def logarithm(probability: Any) -> Any:
@@ -55,6 +65,8 @@ def logarithm(probability: Any) -> Any:
 
 def undefined_unless(condition: Any, value: Any) -> Any:
     """`value`, and NaN where the condition does not hold: SciPy's answer to a wrong parameter."""
+    if is_number(value) and not isinstance(condition, Box) and not has_memory(condition):
+        return value if condition else math.nan
     return np.where(condition, value, np.nan)
 
 
@@ -103,13 +115,15 @@ class Continuous:
     def __repr__(self) -> str:
         return f"autodiff.scipy.stats.{self.name}"
 
-    def _bound(self, args: Shapes, keywords: dict[str, Any]) -> tuple[list[Any], Any, Any]:
-        """Shape parameters (NaN where they, or the scale, are not valid), location and scale."""
-        values, (loc, scale) = bind(
-            self.name, self.shapes, args, keywords, {"loc": 0.0, "scale": 1.0}
+    def _bound(
+        self, x: Any, args: Shapes, keywords: dict[str, Any]
+    ) -> tuple[Any, list[Any], Any, Any]:
+        """`x`, shape parameters (NaN where they, or the scale, are not valid), location, scale."""
+        x, values, (loc, scale) = bind(
+            self.name, self.shapes, x, args, keywords, {"loc": 0.0, "scale": 1.0}
         )
         values = [undefined_unless(np.greater(value, 0), value) for value in values]
-        return values, loc, undefined_unless(np.greater(scale, 0), scale)
+        return x, values, loc, undefined_unless(np.greater(scale, 0), scale)
 
     def _inside(
         self, function: Callable[..., Any], z: Any, values: list[Any], below: float, above: float
@@ -127,8 +141,8 @@ class Continuous:
 
     def logpdf(self, x: Any, *args: Any, **keywords: Any) -> Any:
         """Logarithm of the density; -inf outside the support."""
-        values, loc, scale = self._bound(args, keywords)
-        z = (as_argument(x) - loc) / scale
+        x, values, loc, scale = self._bound(x, args, keywords)
+        z = (x - loc) / scale
         return self._inside(self._logpdf, z, values, -np.inf, -np.inf) - np.log(scale)
 
     def pdf(self, x: Any, *args: Any, **keywords: Any) -> Any:
@@ -144,8 +158,8 @@ class Continuous:
         below: float,
         above: float,
     ) -> Any:
-        values, loc, scale = self._bound(args, keywords)
-        return self._inside(function, (as_argument(x) - loc) / scale, values, below, above)
+        x, values, loc, scale = self._bound(x, args, keywords)
+        return self._inside(function, (x - loc) / scale, values, below, above)
 
     def cdf(self, x: Any, *args: Any, **keywords: Any) -> Any:
         """Distribution function, the probability of values up to x."""
@@ -191,5 +205,5 @@ class Continuous:
                 f"stats.{self.name}.{method} is not differentiable here; scipy.stats.{self.name}."
                 f"{method} takes plain numbers"
             )
-        values, loc, scale = self._bound(args, keywords)
-        return loc + scale * function(as_argument(q), *values)
+        q, values, loc, scale = self._bound(q, args, keywords)
+        return loc + scale * function(q, *values)

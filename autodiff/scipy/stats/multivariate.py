@@ -13,7 +13,7 @@ import numpy as np
 from autodiff.core.arrays import ones, zeros
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import spec_of
-from autodiff.ops.operands import operand
+from autodiff.ops.operands import operands
 from autodiff.scipy.linalg import solve_triangular
 from autodiff.scipy.special.errors import LOG_ROOT_TWO_PI
 from autodiff.scipy.special.exponentials import xlogy
@@ -66,9 +66,10 @@ class MultivariateNormal:
                 "multivariate_normal: allow_singular=True has no derivative here; add a small "
                 "multiple of the identity to cov"
             )
-        x, cov = operand(x), operand(cov)
+        given = [x, cov] if mean is None else [x, cov, mean]
+        x, cov, *means = operands(*given)
         n = self._dimension(x, mean, cov)
-        mean = zeros((n,), np.float64, like=x) if mean is None else operand(mean)
+        mean = zeros((n,), np.float64, like=x) if mean is None else means[0]
         shape = spec_of(x).shape
         if n == 1 and (not shape or shape[-1] != 1):
             x = np.reshape(x, (*shape, 1))
@@ -138,7 +139,7 @@ class Dirichlet:
         >>> ad.grad(dirichlet.logpdf, argnums=1)(np.array([0.25, 0.75]), np.array([1.0, 1.0]))
         array([-0.38629436,  0.71231793])
         """
-        x, alpha = operand(x), operand(alpha)
+        x, alpha = operands(x, alpha)
         shape, shares = spec_of(alpha).shape, spec_of(x).shape
         if len(shape) != 1:
             raise ValueError(f"dirichlet: alpha must be a vector, got shape {shape}")

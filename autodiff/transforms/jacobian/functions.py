@@ -75,8 +75,8 @@ def jacobian(
     structure : "dense" or "sparse"
         "dense": blocks are plain arrays. "sparse": the sparsity pattern is propagated through the
         recorded tape, columns or rows that do not meet are swept together, and the result is a
-        SciPy sparse array; for a real array to a real array, with `order` "auto", "forward" or
-        "reverse".
+        SciPy sparse array (read, if the sweeps run on a device); for a real array to a real array,
+        with `order` "auto", "forward" or "reverse".
     holomorphic : bool
         `f` is complex-differentiable, from complex to complex.
     chunk_bytes : int, optional
