@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import full
+from autodiff.core.arrays import as_array, full
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
@@ -231,7 +231,9 @@ def interp_(
     x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
 ) -> Any:
     """``np.interp``; at a knot the derivative is that of the interval on its right."""
-    x, xp, fp = operand(x), operand(xp), operand(fp)
+    x = operand(x)
+    # Points are read where x lies, so they are of its library
+    xp, fp = [p if isinstance(p, Box) else as_array(p, like=x) for p in map(operand, (xp, fp))]
     if spec_of(xp).ndim != 1 or spec_of(xp).shape != spec_of(fp).shape:
         raise ValueError(
             f"interp: xp and fp must have one axis of one length, got shapes {spec_of(xp).shape} "
