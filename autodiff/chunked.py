@@ -282,6 +282,11 @@ def _padded(x: Any, widths: Any, **how: Any) -> Any:
     return dask_array().pad(_settled_array(x), widths, **how).rechunk(whole)
 
 
+def _places(a: Any, v: Any, side: str = "left") -> Any:
+    da = dask_array()
+    return da.searchsorted(*[da.asarray(_settled_array(x)) for x in (a, v)], side=side)
+
+
 def _making(name: str) -> Callable[..., Any]:
     def made(shape: Any, dtype: Any = float, order: str = "C") -> Any:
         dims = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -295,6 +300,7 @@ INSTEAD: dict[Any, Callable[..., Any]] = {
     np.reshape: lambda a, shape: reshaped(_settled_array(a), shape),
     np.broadcast_to: _spread,
     np.pad: _padded,
+    np.searchsorted: _places,
     np.zeros: _making("zeros"),
     np.ones: _making("ones"),
     np.empty: _making("empty"),

@@ -362,6 +362,19 @@ def test_indices_of_dask_are_not_looked_at() -> None:
     same(found, ad.value_and_grad(function)(POINT, TABLE))
 
 
+def test_a_mask_of_dask_is_counted() -> None:
+    positive = lazy() > 0
+
+    def function(x: Any, mask: Any) -> Any:
+        u = x * 2.0
+        u[mask] += 1.0
+        return np.sum(u**3) + np.sum(x[mask] ** 2)
+
+    same(ad.grad(function)(lazy(), positive), ad.grad(function)(POINT, POINT > 0))
+    with unseen(), pytest.raises(ComputedError):
+        ad.Tensor(lazy())[positive]
+
+
 def test_an_index_out_of_bounds_is_refused() -> None:
     with pytest.raises(IndexError, match=r"index\(float64\[6,4\].*dask: .*length 6"):
         ad.Tensor(lazy())[np.array([[6]])]
@@ -371,6 +384,34 @@ def test_an_index_out_of_bounds_is_refused() -> None:
 def test_reshape(shape: tuple[int, ...]) -> None:
     def function(x: Any) -> Any:
         return np.sum(np.cumsum(x.reshape(shape), axis=0) ** 2)
+
+    with unseen():
+        found = ad.value_and_grad(function)(lazy())
+    same(found, ad.value_and_grad(function)(POINT))
+
+
+FUNCTIONS: dict[str, Any] = {
+    "zeros_like": lambda w: np.zeros_like(w) + w,
+    "full_like": lambda w: np.full_like(w, 2.0) * w,
+    "interp": lambda w: np.interp(w[0], [-1.0, 0.0, 1.0], [0.0, 1.0, 4.0]),
+    "polyval": lambda w: np.polyval([1.0, 2.0, 3.0], w),
+    "norm": lambda w: np.linalg.norm(w, np.inf, axis=0),
+    "cov": lambda w: np.cov(w.T),
+    "take_along_axis": lambda w: np.take_along_axis(w, TABLE.repeat(3, 0) % 4, axis=1),
+    "tile": lambda w: np.tile(w, (2, 1)),
+    "insert": lambda w: np.insert(w, 1, 0.0, axis=0),
+    "block": lambda w: np.block([[w, w]]),
+    "bincount": lambda w: np.bincount([0, 1, 1, 2], w[0]),
+    "windows": lambda w: np.lib.stride_tricks.sliding_window_view(w[:, 0], 3),
+    "nanmean": lambda w: np.nanmean(w, axis=0),
+    "where": lambda w: np.where(w > 0, w, -(w**2)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_of_numpy(name: str) -> None:
+    def function(w: Any) -> Any:
+        return np.sum(np.sin(FUNCTIONS[name](w)))
 
     with unseen():
         found = ad.value_and_grad(function)(lazy())

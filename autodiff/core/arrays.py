@@ -100,15 +100,6 @@ def is_foreign(value: Any) -> bool:
     return known
 
 
-def foreign_among(values: Iterable[Any]) -> Any:
-    """Return the first array of another library among values, or under Tensors; None for none."""
-    for value in values:
-        found = _foreign_under(value)
-        if found is not None:
-            return found
-    return None
-
-
 def library_of(value: Any) -> str:
     """Name of the library that a value's type comes from, as one imports it."""
     return type(value).__module__.partition(".")[0]

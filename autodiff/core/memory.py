@@ -104,13 +104,11 @@ def memory_of(array: Any) -> Any:
 
 def shares_memory(view: Any, owner: Any) -> bool:
     """Whether a foreign array shows memory of another, so that a write into it changes both."""
-    if type(view) is not type(owner):
+    if type(view) is not type(owner) or is_chunked(view):
         return False
     if view is owner:
-        return not is_chunked(view)
+        return True
     base = getattr(view, "base", None)
-    if is_chunked(view):
-        return False
     if base is not None:
         return base is owner or base is getattr(owner, "base", None)
     if hasattr(view, "base") or not view.size:

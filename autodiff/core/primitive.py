@@ -328,6 +328,7 @@ class Primitive:
         --------
         >>> import numpy as np
         >>> import autodiff as ad
+        >>> from autodiff.core.spec import spec_of
         >>> spec = spec_of(np.ones((2, 3)))
         >>> ad.sigmoid.cost((spec,), spec, {})
         60

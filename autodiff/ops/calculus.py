@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_numpy, foreign_among, full, is_foreign, is_number
+from autodiff.core.arrays import as_array, as_numpy, foreign_among, full, is_foreign, is_number
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
@@ -233,6 +233,8 @@ def interp_(
 ) -> Any:
     """``np.interp``; at a knot the derivative is that of the interval on its right."""
     x, xp, fp = operands(x, xp, fp)
+    # Points are read where x lies, so they are of its library
+    xp, fp = [p if isinstance(p, Box) else as_array(p, like=x) for p in (xp, fp)]
     if spec_of(xp).ndim != 1 or spec_of(xp).shape != spec_of(fp).shape:
         raise ValueError(
             f"interp: xp and fp must have one axis of one length, got shapes {spec_of(xp).shape} "

@@ -278,7 +278,7 @@ def _made_like(a: Any, make: Callable[[Any], Any], order: str, shape: Any, name:
     if len(dims) != len(own):
         return make(dims)
     axes = axes_in_order(a, order, name)
-    return make([dims[axis] for axis in axes]).transpose(np.argsort(axes))
+    return make([dims[axis] for axis in axes]).transpose(np.argsort(axes).tolist())
 
 
 def _filled_like(name: str, make: Callable[..., Any]) -> Callable[..., Any]:

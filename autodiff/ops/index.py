@@ -407,7 +407,9 @@ def parse_key(key: Any, shape: Shape, function: str) -> tuple[Template, list[Any
             _check_index_dtype(values.dtype, entry, function)
             if values.dtype.kind == "b" and values.ndim:
                 _check_mask(values, template, shape, function)
-                template.extend(values.nonzero())
+                # How many there are is the shape of the result: of what is lazy it is computed
+                known = as_numpy(values) if is_chunked(values) else values
+                template.extend(known.nonzero())
             elif values.ndim == 0 and values.dtype.kind != "b":
                 template.append(int(as_numpy(values)))
             else:

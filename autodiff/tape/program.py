@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from autodiff.chunked import MET
+from autodiff.chunked import MET, is_chunked
 from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box
 from autodiff.core.faults import FAULTS
@@ -122,11 +122,13 @@ class Program:
             step needs is not known.
         """
         memory = list(self._initial)
-        plain = self._is_plain and not MET.any
+        plain = self._is_plain
         for value, place in zip(values, self._inputs, strict=True):
             if isinstance(value, Box):
                 plain = False
             memory[place] = value if hasattr(value, "shape") else as_value(value)
+        if MET.any and plain:
+            plain = not any(map(is_chunked, memory))
         for guard in self._given:
             _check(guard, memory[self._places[guard.variable.slot]])
         for number, (function, first, second, rest, result, after) in enumerate(
