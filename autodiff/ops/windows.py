@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from autodiff.core.arrays import zeros
+from autodiff.core.arrays import is_foreign, zeros
 from autodiff.core.declare import linear
 from autodiff.core.spec import Shape, normalize_axes, spec_of
 from autodiff.errors import NonDifferentiableError
@@ -53,7 +53,11 @@ def _next_axes(axis: tuple[int, ...]) -> tuple[int, ...]:
 )
 def windows(x: Any, *, window: Shape, axis: tuple[int, ...]) -> Any:
     """Windows over axes (non-negative): each element as often as a window shows it."""
-    return sliding_window_view(x, window, axis)
+    if not is_foreign(x):
+        return sliding_window_view(x, window, axis)
+    for length, each in zip(window, axis, strict=True):  # some take no axis twice
+        x = sliding_window_view(x, length, each)
+    return x
 
 
 def _added_pieces(operation: Lowering) -> Pieces:

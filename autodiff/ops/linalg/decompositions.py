@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import largest, ones, zeros
+from autodiff.core.arrays import is_foreign, largest, ones, zeros
 from autodiff.core.declare import primitive
 from autodiff.core.spec import Spec
 from autodiff.errors import NonDifferentiableError
@@ -481,7 +481,7 @@ def svd(x: Any, *, full_matrices: bool = True, hermitian: bool = False) -> Any:
     Wan, Z.-Q. and Zhang, S.-X. (2019), "Automatic differentiation for complex valued SVD",
     arXiv:1909.02659; Giles (2008), section 3.2.
     """
-    if hermitian:  # few libraries know it
+    if hermitian and not is_foreign(x):  # it saves time, and few libraries know it
         return tuple(np.linalg.svd(x, full_matrices, True, hermitian))
     return tuple(np.linalg.svd(x, full_matrices))
 
