@@ -102,6 +102,7 @@ OF_SCIPY_ALONE = {
 """Primitives whose function makes NumPy's arrays of what it gets."""
 
 NEEDS_CHUNKS = {
+    "convolve_nd": "single chunk|dask has no numpy.convolve",
     "cholesky": "chunks must be a square matrix|Dimension must be 2",
     "dft": "single chunk",
     "inv": "chunks must be a square matrix|Dimension must be 2",
@@ -112,6 +113,7 @@ NEEDS_CHUNKS = {
     "real_dft": "single chunk",
     "solve": "chunks must be a square matrix|Dimension must be 2|b must be 1 or 2 dimensional",
     "svd": "tall-and-skinny|full_matrices=False|must be 2D",
+    "triangular_solve": "chunks must be a square matrix|Dimension must be 2",
 }
 """Primitives for which Dask wants other chunks than these, or no stacks, and what it says."""
 

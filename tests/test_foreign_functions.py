@@ -313,7 +313,6 @@ MIXED: dict[str, tuple[Any, Any]] = {
     "append": (lambda x: np.append(x, V), V),
     "insert": (lambda x: np.insert(x, 0, V[:1]), V),
     "stack": (lambda x: np.stack([x, V]), V),
-    "interp": (lambda x: np.interp(x, np.arange(4.0), V), V),
     "average": (lambda x: np.average(x, weights=V), V),
     "cov": (lambda x: np.cov(x, fweights=np.array([1, 2, 1, 1])), V),
     "polyadd": (lambda x: np.polyadd(V, x), V),
