@@ -481,9 +481,10 @@ def svd(x: Any, *, full_matrices: bool = True, hermitian: bool = False) -> Any:
     Wan, Z.-Q. and Zhang, S.-X. (2019), "Automatic differentiation for complex valued SVD",
     arXiv:1909.02659; Giles (2008), section 3.2.
     """
-    if hermitian and not is_foreign(x):  # it saves time, and few libraries know it
+    if hermitian and not is_foreign(x):
         return tuple(np.linalg.svd(x, full_matrices, True, hermitian))
-    return tuple(np.linalg.svd(x, full_matrices))
+    # Few libraries know the keyword, which says that one triangle is all there is to read
+    return tuple(np.linalg.svd(_hermitian_lower(x) if hermitian else x, full_matrices))
 
 
 # --- NumPy's functions ----------------------------------------------------------------------------
