@@ -481,10 +481,22 @@ def svd(x: Any, *, full_matrices: bool = True, hermitian: bool = False) -> Any:
     Wan, Z.-Q. and Zhang, S.-X. (2019), "Automatic differentiation for complex valued SVD",
     arXiv:1909.02659; Giles (2008), section 3.2.
     """
-    if hermitian and not is_foreign(x):
-        return tuple(np.linalg.svd(x, full_matrices, True, hermitian))
-    # Few libraries know the keyword, which says that one triangle is all there is to read
-    return tuple(np.linalg.svd(_hermitian_lower(x) if hermitian else x, full_matrices))
+    if not hermitian:
+        return tuple(np.linalg.svd(x, full_matrices))
+    if is_foreign(x):  # few libraries know the keyword
+        return _svd_of_eigh(x)
+    return tuple(np.linalg.svd(x, full_matrices, True, hermitian))
+
+
+def _svd_of_eigh(x: Any) -> tuple[Any, Any, Any]:
+    """Singular values of a Hermitian matrix are the sizes of its eigenvalues."""
+    w, v = np.linalg.eigh(x)
+    sizes = np.abs(w)
+    order = np.argsort(-sizes, axis=-1)[..., None, :]
+    u = np.take_along_axis(v, order, axis=-1)
+    signs = np.take_along_axis(np.sign(w)[..., None, :], order, axis=-1)
+    s = np.take_along_axis(sizes[..., None, :], order, axis=-1)[..., 0, :]
+    return u, s, mT(conj(u * signs))
 
 
 # --- NumPy's functions ----------------------------------------------------------------------------
