@@ -112,7 +112,7 @@ NEEDS_CHUNKS = {
     "qr": "tall-and-skinny|only mode='reduced'",
     "real_dft": "single chunk",
     "solve": "chunks must be a square matrix|Dimension must be 2|b must be 1 or 2 dimensional",
-    "svd": "tall-and-skinny|full_matrices=False|must be 2D",
+    "svd": "tall-and-skinny|full_matrices=False|must be 2D|dask has no numpy.linalg.eigh",
     "triangular_solve": "chunks must be a square matrix|Dimension must be 2",
 }
 """Primitives for which Dask wants other chunks than these, or no stacks, and what it says."""
