@@ -415,3 +415,37 @@ def test_loss(name: str) -> None:
     with unseen():
         found = ad.value_and_grad(LOSSES[name])(strict(x), strict(target))
     same(found, ad.value_and_grad(LOSSES[name])(x, target))
+
+
+def _with_a_rule_that_skips(x: Any) -> Any:
+    @ad.custom_vjp
+    def scaled(w: Any, factor: Any) -> Any:
+        return w * factor
+
+    scaled.def_vjp(lambda w, factor: (w * factor, factor), lambda factor, g: (g * factor, None))
+    return ad.grad(lambda w, factor: np.sum(scaled(w, factor)), argnums=(0, 1))(x, x)
+
+
+def test_a_rule_that_gives_no_cotangent() -> None:
+    same(_with_a_rule_that_skips(strict(POINT)), _with_a_rule_that_skips(POINT))
+
+
+def test_gradients_on_a_tape() -> None:
+    def function(x: Any) -> Any:
+        return np.sum(np.tanh(x) * x)
+
+    found, wanted = [
+        list(ad.record(function)(x).gradients().values()) for x in (strict(POINT), POINT)
+    ]
+    same(found, wanted)
+
+
+NOTHING: dict[str, Any] = {
+    "vmap": lambda x: ad.vmap(np.linalg.inv)(np.stack([np.outer(x, x)])[:0]),
+    "scan": lambda x: ad.scan(lambda c, row: (c + row, c * row), x, np.stack([x])[:0]),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_of_no_examples(name: str) -> None:
+    same(NOTHING[name](strict(POINT)), NOTHING[name](POINT))

@@ -18,6 +18,7 @@ one: a rule that makes a constant names the array that the constant is to meet.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeGuard, TypeVar
 
@@ -42,7 +43,6 @@ __all__ = [
     "foreign_among",
     "full",
     "has_memory",
-    "host_index",
     "is_array",
     "is_foreign",
     "is_number",
@@ -50,7 +50,9 @@ __all__ = [
     "largest",
     "library_of",
     "nowhere",
+    "occurrences",
     "ones",
+    "places_at",
     "reduced",
     "refuse",
     "repeated",
@@ -360,29 +362,32 @@ def scatter_add(buffer: Any, index: Any, values: Any) -> None:
         _add_by_occurrence(buffer, index, values)
 
 
-def host_index(index: Any) -> Any:
-    """Index of NumPy's own arrays: those of another library are read, which waits for them."""
+def places_at(shape: Sequence[int], index: Any) -> Any:
+    """Where the elements at an index are, counted in C order: NumPy's array.
+
+    Index arrays of another library are read, which waits for them.
+    """
     entries = index if isinstance(index, tuple) else (index,)
-    return tuple([as_numpy(entry) if is_foreign(entry) else entry for entry in entries])
+    read = tuple([as_numpy(entry) if is_foreign(entry) else entry for entry in entries])
+    return np.arange(math.prod(shape)).reshape(shape)[read]
+
+
+def occurrences(places: Any) -> Any:
+    """For each of some places, how often it occurred before."""
+    order = np.argsort(places, axis=None, kind="stable")
+    ordered = places.ravel()[order]
+    rank = np.empty(places.size, int)
+    rank[order] = np.arange(places.size) - np.searchsorted(ordered, ordered)
+    return rank.reshape(places.shape)
 
 
 def _add_by_occurrence(buffer: Any, index: Any, values: Any) -> None:
-    """Add at an index, each time at places that occur once."""
-    index = host_index(index)
-    places = np.arange(buffer.size).reshape(buffer.shape)[index]
-    if all(not has_memory(entry) for entry in (index if isinstance(index, tuple) else (index,))):
-        buffer[index] = buffer[index] + values
-        return
-    places = places.ravel()
-    order = np.argsort(places, kind="stable")
-    first = np.searchsorted(places[order], places[order])
-    occurrence = np.empty(places.size, int)
-    occurrence[order] = np.arange(places.size) - first
+    """Add at an index that holds arrays, each time at places that occur once."""
+    places = places_at(buffer.shape, index).ravel()
+    turns = occurrences(places)
     flat = buffer.reshape(-1)
-    added = (
-        np.broadcast_to(values, np.shape(places)) if np.shape(values) == () else values.reshape(-1)
-    )
-    for turn in range(int(occurrence.max(initial=-1)) + 1):
-        chosen = np.flatnonzero(occurrence == turn)
+    added = np.broadcast_to(values, places.shape) if values.shape == () else values.reshape(-1)
+    for turn in range(int(turns.max(initial=-1)) + 1):
+        chosen = np.flatnonzero(turns == turn)
         flat[places[chosen]] = flat[places[chosen]] + added[chosen]
     buffer[...] = flat.reshape(buffer.shape)

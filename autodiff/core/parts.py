@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import empty, ones, zeros
+from autodiff.core.arrays import empty, foreign_among, ones, zeros
 from autodiff.core.spec import Shape, spec_of
 
 __all__ = ["Erased", "Scattered", "Shared", "loop_over_batch", "stand_in"]
@@ -75,20 +75,20 @@ def _of_no_examples(
 ) -> Any:
     """Empty result, of the shape and dtype that the function gives for a stand-in."""
     examples = [
-        stand_in(x.shape[1:], x.dtype) if flag else x
+        stand_in(x.shape[1:], x.dtype, x) if flag else x
         for x, flag in zip(inputs, batched, strict=True)
     ]
     with np.errstate(all="ignore"):
         out = function(*examples)
     specs = [spec_of(part) for part in (out if isinstance(out, tuple) else (out,))]
-    parts = tuple(empty((0, *spec.shape), spec.dtype) for spec in specs)
+    parts = tuple(empty((0, *spec.shape), spec.dtype, foreign_among(inputs)) for spec in specs)
     return parts if isinstance(out, tuple) else parts[0]
 
 
-def stand_in(shape: Shape, dtype: np.dtype[Any]) -> Any:
+def stand_in(shape: Shape, dtype: np.dtype[Any], like: Any = None) -> Any:
     """Array that few functions refuse: indices of 0, numbers of 1, matrices that are regular."""
     if dtype.kind not in "fc":
-        return zeros(shape, dtype)
-    numbers = ones(shape, dtype)
+        return zeros(shape, dtype, like)
+    numbers = ones(shape, dtype, like)
     is_square = len(shape) > 1 and shape[-1] == shape[-2]
-    return numbers + np.diag(shape[-1] * ones(shape[-1:], dtype)) if is_square else numbers
+    return numbers + np.diag(shape[-1] * ones(shape[-1:], dtype, like)) if is_square else numbers

@@ -453,7 +453,7 @@ class Primitive:
         -------
         Exception
             Of the same class if it is one of `FAULTS`; else `error` itself. Where another library's
-        array cannot be computed with, a TypeError that names the library and the function.
+            array cannot be computed with, a TypeError that names the library and the function.
 
         Examples
         --------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.core.arrays import as_value
+from autodiff.core.arrays import unit
 from autodiff.core.dispatch import concrete
 from autodiff.interpret.graph import Leaf, Node, nodes_behind
 from autodiff.interpret.sweep import sweep
@@ -56,7 +56,7 @@ def _cotangents(nodes: tuple[Node, ...], loss: Node, value: Any) -> dict[Node, A
     copies: dict[Any, Node] = {}
     for node in nodes:
         copies[node] = _copy(node, copies)
-    seed = as_value(loss.spec.dtype.type(1), like=value)
+    seed = unit(loss.spec.dtype, value)
     leaves = sweep([(copies[loss], seed)], keep_tape=True, keep_grads=True)
     found: dict[Node, Any] = {}
     for node, copy in copies.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import empty, full, scatter_add, zeros
+from autodiff.core.arrays import full, occurrences, places_at, scatter_add, zeros
 from autodiff.core.spec import spec_of
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops.calculus import cumprod_
@@ -221,7 +221,7 @@ def _at(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...]) -> None:
             "accumulate"
         )
     # Each hit of a place is a slot of its own: the slots are written, then summed over hits.
-    rank = _occurrence(hits.shape, indices)
+    rank = occurrences(places_at(shape, indices))
     slots = zeros((int(hits.max()), *shape), spec_of(target).dtype, like=target)
     key = indices if isinstance(indices, tuple) else (indices,)
     slots = setitem(slots, (rank, *_spelled(key, shape)), others[0])
@@ -230,16 +230,4 @@ def _at(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...]) -> None:
 
 def _spelled(key: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
     """The same places by one integer array per axis."""
-    flat = np.arange(int(np.prod(shape))).reshape(shape)[key]
-    return np.unravel_index(flat, shape)
-
-
-def _occurrence(shape: tuple[int, ...], key: Any) -> Any:
-    """For each indexed place, how often it occurred before."""
-    flat = np.arange(int(np.prod(shape))).reshape(shape)[key]
-    order = np.argsort(flat, axis=None, kind="stable")
-    ordered = flat.ravel()[order]
-    first = np.searchsorted(ordered, ordered, side="left")
-    rank = empty((flat.size,), int)
-    rank[order] = np.arange(flat.size) - first
-    return rank.reshape(flat.shape)
+    return np.unravel_index(places_at(shape, key), shape)

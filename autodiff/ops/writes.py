@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import chunked
-from autodiff.chunked import is_chunked
-from autodiff.core.arrays import as_array, host_index
+from autodiff.core.arrays import as_array, places_at
 from autodiff.core.spec import Shape
 
 __all__ = ["last_writes", "write_in_order"]
@@ -20,9 +19,9 @@ __all__ = ["last_writes", "write_in_order"]
 
 def last_writes(shape: Shape, index: Any, like: Any = None) -> Any:
     """Mask of the values written at an index that stay, to be broadcast with what is read there."""
-    if is_chunked(like):
+    if chunked.is_chunked(like):
         return chunked.last_writes(shape, index)
-    places = _places(shape, index)
+    places = places_at(shape, index)
     owner = np.full(math.prod(shape), -1)
     written = np.arange(places.size).reshape(places.shape)
     owner[places] = written
@@ -31,7 +30,7 @@ def last_writes(shape: Shape, index: Any, like: Any = None) -> Any:
 
 def write_in_order(x: Any, index: Any, value: Any) -> None:
     """Do ``x[index] = value`` for an array of a library that may write in any order."""
-    if is_chunked(x):
+    if chunked.is_chunked(x):
         chunked.write(x, index, as_array(value, like=x))
         return
     stays = last_writes(x.shape, index)
@@ -41,10 +40,5 @@ def write_in_order(x: Any, index: Any, value: Any) -> None:
     chosen = np.nonzero(stays)
     flat = x.reshape(-1)
     value = np.broadcast_to(as_array(value, like=x), stays.shape)
-    flat[_places(x.shape, index)[chosen]] = value[chosen]
+    flat[places_at(x.shape, index)[chosen]] = value[chosen]
     x[...] = flat.reshape(x.shape)
-
-
-def _places(shape: Shape, index: Any) -> Any:
-    """Where the elements at an index are, counted in C order."""
-    return np.arange(math.prod(shape)).reshape(shape)[host_index(index)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_value, ones, scalar_form
+from autodiff.core.arrays import as_value, unit
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import is_inexact
 from autodiff.interpret.graph import Node
@@ -94,7 +94,7 @@ def gradients_of(tape: Tape) -> dict[Variable, Any]:
         node = result._payload if isinstance(result, Box) else None
         if node is None:
             return {}
-        leaves = sweep([(node, scalar_form(ones((), output.spec.dtype)))], keep_grads=True)
+        leaves = sweep([(node, unit(output.spec.dtype, concrete(result)))], keep_grads=True)
     gradients: dict[Variable, Any] = {}
     for variable in tape.variables:
         box = memory[variable.slot]

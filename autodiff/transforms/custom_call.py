@@ -18,10 +18,10 @@ from autodiff import tree
 from autodiff.core.arrays import as_array, as_value, is_array, is_number, zeros_of
 from autodiff.core.dispatch import Box
 from autodiff.core.memory import read_only
-from autodiff.core.spec import Spec, is_inexact, spec_of
+from autodiff.core.spec import is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.batch import Batch
-from autodiff.interpret.cotangents import cast, zeros
+from autodiff.interpret.cotangents import cast
 from autodiff.transforms.arguments import Function, code_of
 from autodiff.transforms.call import Call, vjp_of
 from autodiff.transforms.closure import (
@@ -249,7 +249,7 @@ class CustomCall:
         for position, slot in enumerate(self.closed.slots):
             if slot < self.positional and active[position]:
                 what = f"{who}: cotangent of {self.paths[position]}"
-                found[position] = _checked(what, by_leaf[slot], spec_of(xs[position]))
+                found[position] = _checked(what, by_leaf[slot], xs[position])
         return found
 
     def _push(self, xs: Values, ts: Values, outs: Values) -> Sequence[Any]:
@@ -275,7 +275,7 @@ class CustomCall:
                 if isinstance(entry, Output) and is_inexact(spec_of(outs[entry.position]).dtype):
                     described = name if what == "output" else f"tangent of {name}"
                     found[entry.position] = _checked(
-                        f"{who}: {described}", leaf, spec_of(outs[entry.position])
+                        f"{who}: {described}", leaf, outs[entry.position]
                     )
         return [zeros_of(o) if t is None else t for t, o in zip(found, outs, strict=True)]
 
@@ -341,10 +341,11 @@ def _with_arrays(returned: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
-def _checked(what: str, value: Any, spec: Spec) -> Any:
-    """Give a cotangent or tangent its dtype; refuse one of another shape or kind."""
+def _checked(what: str, value: Any, primal: Any) -> Any:
+    """Give a cotangent or tangent its primal's dtype; refuse one of another shape or kind."""
     if value is None:
-        return zeros(spec)
+        return zeros_of(primal)
+    spec = spec_of(primal)
     if not is_operand(value):
         if not is_number(value):
             raise RuleError(f"{what} is a {type(value).__name__}, wanted an array of {spec}")

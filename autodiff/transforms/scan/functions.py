@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.core.arrays import array_or_scalar, as_value, is_number, zeros
+from autodiff.core.arrays import array_or_scalar, as_value, foreign_among, is_number, zeros
 from autodiff.core.dispatch import Box
 from autodiff.core.parts import stand_in
 from autodiff.core.spec import spec_of
@@ -310,8 +310,7 @@ def _checked_checkpoint(checkpoint: Any) -> Checkpoint:
 
 def _of_no_steps(body: Body, carries: Sequence[Any], rows: Sequence[Any]) -> tuple[Any, Any]:
     """Give the carry as it is, and empty arrays of what the function would collect."""
-    specs = [spec_of(row) for row in rows]
-    slices = [stand_in(spec.shape[1:], spec.dtype) for spec in specs]
+    slices = [stand_in(row.shape[1:], row.dtype, row) for row in rows]
     try:
         with np.errstate(all="ignore"):
             body.discover(*map(example, carries), *slices)
@@ -322,5 +321,6 @@ def _of_no_steps(body: Body, carries: Sequence[Any], rows: Sequence[Any]) -> tup
         ) from error
     assert body.y is not None
     structure, collected = body.y
-    ys = [zeros((0, *spec.shape), spec.dtype) for spec in collected]
+    like = foreign_among([*carries, *rows])
+    ys = [zeros((0, *spec.shape), spec.dtype, like) for spec in collected]
     return tree.unflatten(body.carry, carries), tree.unflatten(structure, ys)
