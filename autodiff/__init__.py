@@ -17,6 +17,7 @@ from autodiff.core.registry import REGISTRY
 from autodiff.errors import (
     AutodiffError,
     CompileError,
+    ConvergenceWarning,
     DeclarationError,
     DrawingError,
     EscapedTensorError,
@@ -25,6 +26,8 @@ from autodiff.errors import (
     NonFiniteError,
     RuleError,
     ShardError,
+    SingularSystemError,
+    SolverError,
     TapeError,
     TapeReleasedError,
 )
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from autodiff.testing import check_grads
     from autodiff.transforms.checkpoint import checkpoint
     from autodiff.transforms.custom import custom_jvp, custom_vjp
+    from autodiff.transforms.implicit.functions import fixed_point, root
     from autodiff.transforms.jacobian.functions import hessian, jacobian
     from autodiff.transforms.namespace import one_namespace
     from autodiff.transforms.scan.functions import scan
@@ -67,6 +71,7 @@ __all__ = [
     "REGISTRY",
     "AutodiffError",
     "CompileError",
+    "ConvergenceWarning",
     "DeclarationError",
     "DrawingError",
     "EscapedTensorError",
@@ -77,6 +82,8 @@ __all__ = [
     "RuleError",
     "Sample",
     "ShardError",
+    "SingularSystemError",
+    "SolverError",
     "Tape",
     "TapeError",
     "TapeReleasedError",
@@ -89,6 +96,7 @@ __all__ = [
     "debug",
     "elementwise",
     "elementwise_grad",
+    "fixed_point",
     "grad",
     "hessian",
     "hvp",
@@ -107,6 +115,7 @@ __all__ = [
     "record",
     "relu",
     "report",
+    "root",
     "scan",
     "sigmoid",
     "softmax",
@@ -144,6 +153,8 @@ _LAZY_NAMES = {
     "jacobian": "autodiff.transforms.jacobian.functions",
     "one_namespace": "autodiff.transforms.namespace",
     "report": "autodiff.flow",
+    "fixed_point": "autodiff.transforms.implicit.functions",
+    "root": "autodiff.transforms.implicit.functions",
     "scan": "autodiff.transforms.scan.functions",
 }
 

@@ -6,6 +6,8 @@ classes here are subclasses that name situations only this library knows.
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class AutodiffError(Exception):
     """Base of every exception class that this library defines.
@@ -147,6 +149,55 @@ class NonFiniteError(AutodiffError, FloatingPointError):
     Traceback (most recent call last):
         ...
     autodiff.errors.NonFiniteError: forward of log gave -inf at index () of shape () ...
+    """
+
+
+class SingularSystemError(AutodiffError, np.linalg.LinAlgError):
+    """A derivative by the implicit function theorem does not exist: its linear system is singular.
+
+    At the solution the residual's Jacobian by the unknowns has no inverse: a double root, an
+    optimum that is no isolated one, constraints that depend on one another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> double_root = ad.root(lambda x, p: (x - p) ** 2, lambda p: p)
+    >>> ad.grad(double_root)(1.0)
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.SingularSystemError: root(<lambda>): the residual's Jacobian by x is ...
+    """
+
+
+class SolverError(AutodiffError, RuntimeError):
+    """A solver did not converge, and ``on_failure="raise"`` was asked for.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> raise ad.SolverError("minimize: did not converge: the maximum number of iterations")
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.SolverError: minimize: did not converge: ...
+    """
+
+
+class ConvergenceWarning(UserWarning):
+    """A solver did not converge, so values are not the solution's, and derivatives neither.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> halfway = ad.root(lambda x, p: x * x - p, lambda p: 0.75 * np.sqrt(p))
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error")
+    ...     ad.grad(halfway)(4.0)
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.ConvergenceWarning: root(<lambda>): the solver's result is no solution: ...
     """
 
 

@@ -98,6 +98,8 @@ class Call(Primitive):
     kept_inputs, kept_outputs : positions that `pull_rule` looks at the values of; None: all.
     loops : bool
         Whether a function that cannot take batches is evaluated example by example.
+    takes_batches : bool
+        Whether to try a batch at all: compiled code of others says in its own ways that it cannot.
     body : callable, optional
         What to record as `held_tape`; by default `function`.
     differentiated : callable, optional
@@ -128,6 +130,7 @@ class Call(Primitive):
         kept_outputs: frozenset[int] | None = None,
         flops: int = 0,
         loops: bool = False,
+        takes_batches: bool = True,
         body: FlatFunction | None = None,
         differentiated: FlatFunction | None = None,
         made_of: Hashable = None,
@@ -155,6 +158,7 @@ class Call(Primitive):
         self.kept_outputs = frozenset() if recomputes else kept_outputs
         self.flops = flops
         self.loops = loops
+        self.takes_batches = takes_batches
         self.held_tape: Tape | None = None
         self.whole_tape: Tape | None = None
         self.body = function if body is None else body
@@ -248,6 +252,8 @@ class Call(Primitive):
         size = next(len(x) for x, flag in zip(inputs, batched, strict=True) if flag)
         function, differentiated = (
             functools.partial(vectorized, own, tuple(batched), size, self.loops)
+            if self.takes_batches
+            else functools.partial(_one_by_one, own, tuple(batched))
             for own in (self.function, self.differentiated)
         )
         call = Call(
@@ -259,6 +265,7 @@ class Call(Primitive):
             kept_inputs=self.kept_inputs,
             kept_outputs=self.kept_outputs,
             flops=size * self.flops,
+            takes_batches=self.takes_batches,
             differentiated=differentiated,
             made_of=self.made_of,
         )
@@ -354,6 +361,11 @@ def vectorized(
         # of the function itself shows again below.
         if not loops or size == 0:
             raise
+    return _one_by_one(function, batched, *values)
+
+
+def _one_by_one(function: FlatFunction, batched: Sequence[bool], *values: Any) -> tuple[Any, ...]:
+    """Evaluate a function on one example after the other."""
     stacked: tuple[Any, ...] = loop_over_batch(function, batched, values)
     return stacked
 

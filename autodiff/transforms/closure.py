@@ -30,6 +30,7 @@ __all__ = [
     "Closed",
     "Input",
     "Output",
+    "Plainly",
     "Result",
     "example",
     "is_differentiated",
@@ -99,6 +100,20 @@ class Capture(Interpreter):
             for part in outs
         )
         return boxes if isinstance(out, tuple) else boxes[0]
+
+
+class Plainly(Capture):
+    """A `Capture` of code that needs plain arrays: what it computes of them is plain again.
+
+    A solver calls the user's functions and gives what they return to compiled code. Boxes that
+    evaluations are given (batches) stay boxes.
+    """
+
+    transform = "a solver"
+
+    def own(self, value: Any) -> Any:
+        """Value as the code gets it."""
+        return super().own(value) if isinstance(value, Box) else value
 
 
 def example(box: Any) -> Any:
@@ -209,18 +224,31 @@ class Closed:
     args, keywords : the arguments; arrays among them are protected from later changes.
     boxed : bool
         Whether the function gets Tensors also where the values are plain arrays.
+    plain : bool
+        Whether it computes plain arrays of Tensors from outside too, as a solver must.
+    slots : numbers of the leaves of the arguments that are inputs; by default the Tensors
     """
 
     result: Result
     """What the first evaluation gave; its arrays are held until `evaluate` has used them."""
 
     def __init__(
-        self, name: str, args: tuple[Any, ...], keywords: Mapping[str, Any], *, boxed: bool
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+        *,
+        boxed: bool,
+        plain: bool = False,
+        slots: Sequence[int] | None = None,
     ) -> None:
         self.name = name
         self.boxed = boxed
+        self.kind = Plainly if plain else Capture
         leaves, self.structure = tree.flatten((args, dict(keywords)))
-        self.slots = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Box)]
+        if slots is None:
+            slots = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Box)]
+        self.slots = list(slots)
         self.boxes = [leaves[i] for i in self.slots]
         self.leaves = [None if isinstance(leaf, Box) else protected(leaf) for leaf in leaves]
         self.outside: list[Box] = []
@@ -287,7 +315,7 @@ class Closed:
     def _evaluated(
         self, values: Values, substitutes: dict[int, Any], unknown: Callable[[Box], Any]
     ) -> Result:
-        capture = Capture(substitutes, unknown)
+        capture = self.kind(substitutes, unknown)
         with capture.opened():
             leaves = list(self.leaves)
             places = {id(leaf): leaf for leaf in leaves if is_operand(leaf)}

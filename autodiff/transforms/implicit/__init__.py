@@ -1,0 +1,1 @@
+"""Derivatives of solutions, by the equations that they solve."""
