@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,10 +37,11 @@ def root(
         code, loops until convergence. What it starts from has no influence on the derivative.
     has_aux : bool
         The solver returns ``(x, aux)``, and so does the new function; aux has no derivative.
-    linear : {"auto", "dense", "iterative"} or function of ``(product, b)``
-        How the linear systems are solved: with the Jacobian as a matrix, with products alone
-        (SciPy's GMRES), or by a function that returns w with ``product(w) = b``. "auto" makes the
-        matrix of up to 256 unknowns, and of more where iterating does not converge.
+    linear : {"auto", "dense", "sparse", "iterative"} or function of ``(product, b)``
+        How the linear systems are solved: with the Jacobian as a matrix; as a sparse matrix; with
+        products alone (SciPy's GMRES); or by a function that returns w with ``product(w) = b``.
+        "auto" makes the matrix of up to 256 unknowns; of more it takes the sparse one if there are
+        many zeros, iterates if not, and makes the matrix where that does not converge.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def fixed_point(
         Returns `x`, perhaps by calling `f` until nothing changes.
     has_aux : bool
         The solver returns ``(x, aux)``, and so does the new function; aux has no derivative.
-    linear : {"auto", "dense", "iterative"} or function of ``(product, b)``
+    linear : {"auto", "dense", "sparse", "iterative"} or function of ``(product, b)``
         As for `root`.
 
     Returns
@@ -140,9 +140,9 @@ def _check_solver(solver: Any, transform: str) -> None:
 
 
 def _check_linear(linear: Any, transform: str) -> None:
-    if not callable(linear) and linear not in ("auto", "dense", "iterative"):
+    if not callable(linear) and linear not in ("auto", "dense", "sparse", "iterative"):
         raise ValueError(
-            f"{transform}: linear must be 'auto', 'dense', 'iterative', or a function of "
+            f"{transform}: linear must be 'auto', 'dense', 'sparse', 'iterative', or a function of "
             f"(product, b), got {linear!r}"
         )
 
@@ -158,15 +158,19 @@ def _root(
 ) -> Any:
     name = f"{'fixed_point' if fixed else 'root'}({function_name(f)})"
 
-    def solve(*given: Any) -> tuple[Any, Any]:
+    def solve(*given: Any) -> tuple[Any, Any, tuple[()]]:
         found = solver(*given)
         if not has_aux:
-            return found, None
+            return found, None, ()
         if not isinstance(found, tuple) or len(found) != 2:
             raise TypeError(f"{name}: has_aux=True needs the solver to return a pair (x, aux)")
-        return found
+        return *found, ()
 
-    residual: Callable[..., Any] = _step_of(f, name) if fixed else f
+    equation = _step_of(f, name) if fixed else f
+
+    def residual(x: Any, marks: Any, *given: Any) -> Any:
+        return equation(x, *given)
+
     solution = Solution(
         name, solve, residual, params, linear=linear, checks=True, made_of=code_of(f)
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.arrays import as_value, is_number
+from autodiff.core.arrays import as_value, is_number, zeros_of
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.boxed import pull_back
 from autodiff.tensor import Tensor
@@ -33,9 +33,10 @@ class Solution:
     name : str
         For messages and tapes.
     solver : callable
-        Returns the solution, a container of numbers and arrays, and what else there is to say; of
-        that, integers and booleans are the examples' own in a batch.
-    residual : callable
+        Returns the solution, a container of numbers and arrays; what else there is to say, of which
+        integers and booleans are the examples' own in a batch; and marks, a container of arrays of
+        integers that say which equations hold (those of the constraints that are active).
+    residual : function of the solution, the marks and the arguments
         Returns as many numbers as the solution has.
     args : tuple of containers of arrays
     unknowns : str
@@ -54,7 +55,7 @@ class Solution:
     def __init__(
         self,
         name: str,
-        solver: Callable[..., tuple[Any, Any]],
+        solver: Callable[..., tuple[Any, Any, Any]],
         residual: Callable[..., Any],
         args: tuple[Any, ...],
         *,
@@ -88,10 +89,14 @@ class Solution:
         self.inputs: list[Any] = self.solving.inputs()
         if not self.inputs and not thorough:
             return
-        slots = [*range(self.count), *[self.count + slot for slot in self.solving.slots]]
+        marks, places = self.result.trees[2]
+        self.marks = [entry.position for entry in places if isinstance(entry, Output)]
+        known = self.count + len(self.marks)
+        slots = [*range(known), *[known + slot for slot in self.solving.slots]]
         found = tree.unflatten(structure, leaves)
+        chosen = tree.unflatten(marks, [self.result.arrays[place] for place in self.marks])
         self.equation = Closed(
-            f"{name}: the residual", (found, *args), {}, boxed=False, slots=slots
+            f"{name}: the residual", (found, chosen, *args), {}, boxed=False, slots=slots
         )
         residuals = self.equation.discover(lambda *given: (residual(*given),))
         self.equation.known = None
@@ -159,47 +164,54 @@ class Solution:
 
     def residual(self, unknown: Any, *values: Any) -> Any:
         """Residual as a vector, of the unknowns as a vector."""
-        given = [values[i] for i in self.equation_inputs]
-        return self.residuals.joined(self.equation(*self.vectors.parted(unknown), *given))
+        marks, inputs = values[: len(self.marks)], values[len(self.marks) :]
+        given = [inputs[i] for i in self.equation_inputs]
+        return self.residuals.joined(self.equation(*self.vectors.parted(unknown), *marks, *given))
 
     def _pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> list[Any]:
-        unknown = self.vectors.joined(outs[: self.count])
+        unknown, values = self._at_solution(xs, outs)
         (g,) = pull_back(Tensor, self.vectors.parted, [unknown], gs[: self.count])
-        w = System(self, transposed=True).solve(g, unknown, *xs)
+        w = System(self, transposed=True).solve(g, unknown, *values)
+        residual = self._residual_of(active, unknown, values)
         moving = [x for x, flag in zip(xs, active, strict=True) if flag]
-        at = functools.partial(self._at, unknown, xs, active)
-        pulled = iter(pull_back(Tensor, at, moving, [-w]))
+        pulled = iter(pull_back(Tensor, residual, moving, [-w]))
         return [next(pulled) if flag else None for flag in active]
 
     def _push(self, xs: Values, ts: Values, outs: Values) -> list[Any]:
-        unknown = self.vectors.joined(outs[: self.count])
-        active = tuple(t is not None for t in ts)
+        unknown, values = self._at_solution(xs, outs)
+        active = [t is not None for t in ts]
+        residual = self._residual_of(active, unknown, values)
         moving = [x for x, flag in zip(xs, active, strict=True) if flag]
         tangents = [t for t in ts if t is not None]
-        at = functools.partial(self._at, unknown, xs, active)
-        (change,) = jvp_of(at, (True,) * len(moving), *moving, *tangents)
-        moved = System(self, transposed=False).solve(-change, unknown, *xs)
-        return [*self.vectors.parted(moved), *[None] * (len(outs) - self.count)]
+        (change,) = jvp_of(residual, (True,) * len(moving), *moving, *tangents)
+        moved = System(self, transposed=False).solve(-change, unknown, *values)
+        return [*self.vectors.parted(moved), *map(zeros_of, outs[self.count :])]
 
-    def _at(
-        self, unknown: Any, values: Values, active: Sequence[bool], *moving: Any
-    ) -> tuple[Any, ...]:
-        """Residual as a function of those values that are marked."""
-        following = iter(moving)
-        return (
-            self.residual(
-                unknown,
-                *[
-                    next(following) if flag else value
-                    for value, flag in zip(values, active, strict=True)
-                ],
-            ),
-        )
+    def _at_solution(self, xs: Values, outs: Values) -> tuple[Any, list[Any]]:
+        """Unknowns as a vector, and what the residual takes besides."""
+        marks = [outs[place] for place in self.marks]
+        return self.vectors.joined(outs[: self.count]), [*marks, *xs]
+
+    def _residual_of(
+        self, active: Sequence[bool], unknown: Any, values: Values
+    ) -> Callable[..., tuple[Any, ...]]:
+        """Residual as a function of those inputs that are marked."""
+        flags = [*[False] * len(self.marks), *active]
+
+        def residual(*moving: Any) -> tuple[Any, ...]:
+            following = iter(moving)
+            given = [
+                next(following) if flag else value
+                for value, flag in zip(values, flags, strict=True)
+            ]
+            return (self.residual(unknown, *given),)
+
+        return residual
 
 
-def _found(name: str, solver: Callable[..., Any], *args: Any) -> tuple[Any, Any]:
+def _found(name: str, solver: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
     """Solution with arrays in the place of Python's numbers, which solvers often return."""
-    found, beside = solver(*args)
+    found, beside, marks = solver(*args)
 
     def array(leaf: Any) -> Any:
         value = as_value(leaf) if is_number(leaf) else leaf
@@ -207,7 +219,7 @@ def _found(name: str, solver: Callable[..., Any], *args: Any) -> tuple[Any, Any]
             return value.astype(float)
         return value
 
-    return tree.map_leaves(array, found), tree.map_leaves(_counted, beside)
+    return tree.map_leaves(array, found), tree.map_leaves(_counted, beside), marks
 
 
 def _counted(leaf: Any) -> Any:

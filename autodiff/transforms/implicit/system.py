@@ -17,18 +17,21 @@ from autodiff.interpret.boxed import pull_back
 from autodiff.tensor import Tensor
 from autodiff.transforms.call import Call, jvp_of, vectorized
 from autodiff.transforms.gradient import vjp
+from autodiff.transforms.jacobian.functions import jacobian
 from autodiff.transforms.tangent import linearize
 
 __all__ = ["Equation", "LinearSolver", "System", "solve_system"]
 
 Values = Sequence[Any]
 LinearSolver = str | Callable[[Callable[[Any], Any], Any], Any]
-"""How systems are solved: "auto", "dense", "iterative", or a function of a product and a vector."""
+"""How systems are solved: a name, or a function of a product and a vector."""
 
 SMALL = 256
 """Unknowns up to which the matrix is made: a product with it costs as much as a small network."""
 LARGEST = 6000
 """Unknowns up to which the matrix is made where iterating does not converge."""
+DENSE_FROM = 0.2
+"""Part of the elements from which a matrix is not treated as sparse."""
 FAR = 1e-3
 """Newton step, relative to the unknowns, above which they are no solution."""
 
@@ -137,9 +140,13 @@ def solve_system(system: System, b: Any, unknown: Any, values: Values) -> Any:
     if callable(way):
         _require_arrays(plain)
         return as_array(way(_prepared(system, unknown, values), b))
-    iterates = way == "iterative" or (way == "auto" and equation.size > SMALL)
-    if iterates and find_spec("scipy") is not None:
+    large = way == "auto" and equation.size > SMALL
+    if find_spec("scipy") is not None and (large or way in ("iterative", "sparse")):
         _require_arrays(plain)
+        if way != "iterative":
+            found = _sparse(system, b, unknown, values, required=way == "sparse")
+            if found is not None:
+                return found
         found, error = _iterated(system, b, unknown, values)
         if error <= _tolerance(b) or (way == "iterative" or equation.size > LARGEST):
             if error > 1e-6:
@@ -175,6 +182,26 @@ def _prepared(system: System, unknown: Any, values: Values) -> Callable[[Any], A
 
 def _only(residual: Callable[..., Any], values: Values, unknown: Any) -> Any:
     return residual(unknown, *values)
+
+
+def _sparse(system: System, b: Any, unknown: Any, values: Values, *, required: bool) -> Any:
+    """Solution by a factorisation of the sparse matrix; None where it is not sparse."""
+    import scipy.sparse.linalg as solvers
+
+    residual = functools.partial(_only, system.equation.residual, values)
+    try:
+        matrix = jacobian(residual, structure="sparse")(unknown)
+    except Exception:  # A residual may be what no pattern is known of, in many ways
+        if required:
+            raise
+        return None
+    if matrix.nnz > DENSE_FROM * matrix.shape[0] ** 2 and not required:
+        return None
+    matrix = (matrix.T if system.transposed else matrix).tocsc()
+    try:
+        return solvers.splu(matrix).solve(b)
+    except RuntimeError:
+        raise _singular(system.equation, 0.0) from None
 
 
 def _iterated(system: System, b: Any, unknown: Any, values: Values) -> tuple[Any, float]:
