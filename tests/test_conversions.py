@@ -207,7 +207,7 @@ CASES = {
     **{
         f"scipy.optimize.{name}": Case(
             lambda a, name=name: getattr(optimize, name)(lambda x: x * x - a, 0.0, 9.0),
-            f"call scipy.optimize.{name} on plain numbers, {SOLVER}",
+            f"write autodiff.scipy.optimize.{name} for",
             root,
             S,
         )
@@ -215,25 +215,25 @@ CASES = {
     },
     "scipy.optimize.root_scalar": Case(
         lambda a: optimize.root_scalar(lambda x: x * x - a, bracket=(0.0, 9.0)),
-        f"call scipy.optimize.root_scalar on plain numbers, {SOLVER}",
+        "write autodiff.scipy.optimize.root_scalar for",
         root,
         S,
     ),
     "scipy.optimize.minimize_scalar": Case(
         lambda a: optimize.minimize_scalar(lambda x: (x * x - a) ** 2),
-        f"call scipy.optimize.minimize_scalar on plain numbers, {SOLVER}",
+        "write autodiff.scipy.optimize.minimize_scalar for",
         root,
         S,
     ),
     "scipy.optimize.minimize": Case(
         lambda a: optimize.minimize(lambda x: (x[0] ** 2 - a) ** 2, 1.0),
-        f"call scipy.optimize.minimize on plain numbers, {SOLVER}",
+        "write autodiff.scipy.optimize.minimize for",
         root,
         S,
     ),
     "scipy.optimize.least_squares": Case(
         lambda a: optimize.least_squares(lambda x: x * x - a, 1.0),
-        f"call scipy.optimize.least_squares on plain numbers, {SOLVER}",
+        "write autodiff.scipy.optimize.least_squares for",
         root,
         S,
     ),

@@ -34,6 +34,7 @@ _OTHER_NAMES = {
 
 _SCIPYS = {
     "scipy.linalg": "scipy/linalg/__init__.py",
+    "scipy.optimize": "scipy/optimize/__init__.py",
     "scipy.signal": "scipy/signal.py",
     "scipy.special": "scipy/special/__init__.py",
     "scipy.stats": "scipy/stats/__init__.py",
@@ -60,7 +61,7 @@ def counterpart(name: str) -> str | None:
     Examples
     --------
     >>> counterpart("math.sin"), counterpart("numpy.array"), counterpart("scipy.optimize.brentq")
-    ('np.sin', 'autodiff.numpy.array', None)
+    ('np.sin', 'autodiff.numpy.array', 'autodiff.scipy.optimize.brentq')
     """
     module, _, function = name.rpartition(".")
     if module == "numpy":

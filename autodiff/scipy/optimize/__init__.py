@@ -5,13 +5,46 @@ from the equation that holds there: a residual that is zero, a gradient that van
 conditions of Karush, Kuhn and Tucker where there are bounds and constraints.
 """
 
+from scipy.optimize import OptimizeResult
+
 from autodiff.scipy.optimize.constraints import Bounds, LinearConstraint, NonlinearConstraint
+from autodiff.scipy.optimize.fitting import curve_fit, least_squares, nnls
 from autodiff.scipy.optimize.minimization import minimize, minimize_scalar
+from autodiff.scipy.optimize.refused import linear_sum_assignment, linprog, milp
+from autodiff.scipy.optimize.roots import fixed_point, fsolve, root
+from autodiff.scipy.optimize.scalar_roots import (
+    RootResults,
+    bisect,
+    brenth,
+    brentq,
+    newton,
+    ridder,
+    root_scalar,
+    toms748,
+)
 
 __all__ = [
     "Bounds",
     "LinearConstraint",
     "NonlinearConstraint",
+    "OptimizeResult",
+    "RootResults",
+    "bisect",
+    "brenth",
+    "brentq",
+    "curve_fit",
+    "fixed_point",
+    "fsolve",
+    "least_squares",
+    "linear_sum_assignment",
+    "linprog",
+    "milp",
     "minimize",
     "minimize_scalar",
+    "newton",
+    "nnls",
+    "ridder",
+    "root",
+    "root_scalar",
+    "toms748",
 ]

@@ -13,8 +13,7 @@ from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import spec_of
 from autodiff.ops.operands import operand
-from autodiff.scipy.optimize.objective import jacobian_of
-from autodiff.scipy.optimize.points import Point
+from autodiff.scipy.optimize.objective import Point, jacobian_of
 from autodiff.transforms.closure import is_operand
 from autodiff.transforms.jacobian.functions import hessian, jacobian
 
@@ -157,7 +156,7 @@ class Constraint:
             second = self.given.hess
             is_default = second is None or isinstance(second, so.BFGS)
             options["hess"] = (
-                (lambda v, m: hessian(lambda u: np.asarray(m) @ values(u))(v))
+                (lambda v, m: hessian(lambda u: as_array(m) @ values(u))(v))
                 if is_default
                 else second
             )

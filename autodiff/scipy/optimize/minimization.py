@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import scipy.optimize as so
 
+from autodiff.core.arrays import as_value
 from autodiff.scipy.optimize.active import WEAK, active_set
 from autodiff.scipy.optimize.constraints import Constraint, limits_of, parsed
-from autodiff.scipy.optimize.objective import Objective, jacobian_of, progress_bar
+from autodiff.scipy.optimize.objective import Objective, Point, jacobian_of, progress_bar, scalar_of
 from autodiff.scipy.optimize.outcome import Attempt, Found, Result, solved
-from autodiff.scipy.optimize.points import Point, scalar_of
 from autodiff.transforms.closure import example
 from autodiff.transforms.gradient import grad
 from autodiff.transforms.implicit.system import LinearSolver
@@ -372,7 +372,7 @@ def minimize_scalar(
             elif limits[1] - raw.x < reach and slope < -WEAK * (1 + abs(slope)):
                 place = 1
         failure = "" if raw.success else str(raw.get("message", "no minimum was found"))
-        return Found(raw.x, raw, failure, np.asarray(place) if limits is not None else ())
+        return Found(raw.x, raw, failure, as_value(place) if limits is not None else ())
 
     def residual(x: Any, place: Any, args: Any, limits: Any) -> Any:
         slope = grad(value_of)(x, *args)
