@@ -185,6 +185,56 @@ def test_precision_and_empty_systems():
     assert linalg.splu(A).solve(np.zeros((N, 0))).shape == (N, 0)
 
 
+KRYLOV = {
+    "cg": DENSE @ DENSE.T,
+    "minres": DENSE + DENSE.T,
+    "gmres": DENSE,
+    "bicgstab": DENSE,
+}
+
+
+@pytest.mark.parametrize("name", KRYLOV)
+def test_krylov_solvers(name):
+    dense = KRYLOV[name]
+    A = sparse.csr_array(dense)
+    ours, theirs = getattr(linalg, name), getattr(sl, name)
+    keywords = {"rtol": 1e-13}
+    for given in ({}, keywords, {"x0": np.ones(N)}, {"M": sparse.eye_array(N, format="csr")}):
+        plain = {k: v.toscipy() if k == "M" else v for k, v in given.items()}
+        x, info = ours(A, B, **given)
+        wanted, other = theirs(A.toscipy(), B, **plain)
+        np.testing.assert_array_equal(x, wanted)
+        assert info == other
+    exact = ad.grad(lambda A, b: np.sum(linalg.spsolve(A, b) ** 3), argnums=(0, 1))(A, B)
+    found = ad.grad(lambda A, b: np.sum(ours(A, b, **keywords)[0] ** 3), argnums=(0, 1))(A, B)
+    np.testing.assert_allclose(found[0].data, exact[0].data, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(found[1], exact[1], rtol=1e-9, atol=1e-10)
+    second = [
+        ad.hvp(lambda A, solve=solve: np.sum(solve(A, B) ** 3), (A,), (A,)).data
+        for solve in (linalg.spsolve, lambda A, b: ours(A, b, **keywords)[0])
+    ]
+    np.testing.assert_allclose(second[1], second[0], rtol=1e-8, atol=1e-9)
+    scale = sparse.diags_array(1.0 / np.diag(dense), format="csr")
+    g = ad.grad(lambda b: np.sum(ours(A, b, M=None if name == "minres" else scale, rtol=1e-13)[0]))(
+        B
+    )
+    np.testing.assert_allclose(g, np.linalg.solve(dense.T, np.ones(N)), rtol=1e-9)
+    rows = np.stack([B, 2.0 * B])
+    many = ad.vmap(lambda b: ours(A, b, **keywords)[0])(rows)
+    np.testing.assert_allclose(many, np.linalg.solve(dense, rows.T).T, rtol=1e-9)
+
+
+def test_a_derivative_without_convergence_warns():
+    A = sparse.csr_array(DENSE @ DENSE.T)
+    info = linalg.cg(A, B, maxiter=1, rtol=1e-13)[1]
+    assert info == 1
+    with pytest.warns(RuntimeWarning, match="cg: no convergence"):
+        ad.grad(lambda b: np.sum(linalg.cg(A, b, maxiter=1, rtol=1e-13)[0]))(B)
+    seen = []
+    ad.grad(lambda b: np.sum(linalg.cg(A, b, rtol=1e-10, callback=seen.append)[0]))(B)
+    assert seen
+
+
 NORMS = [None, "fro", 1, -1, np.inf, -np.inf]
 
 
@@ -226,6 +276,11 @@ REFUSED = {
         np.linalg.LinAlgError,
         "singular",
     ),
+    "dense Tensor": (lambda: linalg.spsolve(ad.Tensor(DENSE), B), TypeError, "csr_array"),
+    "operator": (lambda: linalg.cg(sl.aslinearoperator(DENSE), B), TypeError, "LinearOperator"),
+    "x0": (lambda: linalg.cg(DENSE, B, x0=ad.Tensor(B)), TypeError, "x0"),
+    "M": (lambda: linalg.cg(DENSE, B, M=ad.Tensor(DENSE)), TypeError, "M is a Tensor"),
+    "columns": (lambda: linalg.gmres(DENSE, COLUMNS), ValueError, "one right-hand side"),
     "ord": (lambda: linalg.norm(DENSE, 2), ValueError, "ord 2"),
     "ord of rows": (lambda: linalg.norm(DENSE, 7, 0), ValueError, "ord 7"),
 }

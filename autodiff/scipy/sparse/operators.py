@@ -285,6 +285,12 @@ def issparse(x: Any) -> bool:
 
 def as_sparse(x: Any, format: str | None = None) -> SparseArray:
     """Sparse array of this module, of one of SciPy's or of a dense matrix."""
+    if isinstance(x, Box):
+        raise TypeError(
+            "a dense Tensor where a sparse matrix is needed: csr_array(x) makes one, with "
+            "derivatives by the elements that are not zero alone; np.linalg.solve and the like "
+            "have them by all"
+        )
     if not isinstance(x, Operators):
         own = getattr(x, "format", None)
         x = CLASSES[own if own in CLASSES else "csr"](x)

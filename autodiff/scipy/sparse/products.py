@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from autodiff.core.arrays import zeros
+from autodiff.core.arrays import is_foreign, library_of, zeros
 from autodiff.core.declare import multilinear
 from autodiff.core.parts import loop_over_batch
 from autodiff.ops.descriptions import Description, Operation, Pairs
@@ -28,6 +28,14 @@ scipy_sparse: Any = scipy.sparse
 
 _BLOCK = 1 << 22
 """Most numbers that a sampled product of matrices gathers at a time."""
+
+
+def _check(*values: Any) -> None:
+    """Refuse what SciPy's sparse products do not compute with: half precision, other libraries."""
+    for value in values:
+        if is_foreign(value):
+            raise TypeError(f"a sparse product takes NumPy's arrays, not {library_of(value)}'s")
+    refuse_half("sparse product", *values)
 
 
 def columns_together(function: Any, x: Any) -> Any:
@@ -85,7 +93,7 @@ def _matmul_pattern(operation: Operation, position: int) -> Description:
 )
 def sparse_matmul(data: Any, x: Any, *, form: Pattern) -> Any:
     """Product of a sparse matrix, given by its values, with a vector or matrix."""
-    refuse_half("sparse product", data, x)
+    _check(data, x)
     return form.array(data) @ x
 
 
@@ -124,6 +132,7 @@ def _sampled_pattern(operation: Operation, position: int) -> Description:
 )
 def sampled_matmul(y: Any, x: Any, *, form: Pattern) -> Any:
     """Entries of ``y x^T`` at the places of a pattern, for two vectors or two matrices."""
+    _check(y, x)
     rows, columns = form.rows, form.columns
     if y.ndim == 1:
         return y[rows] * x[columns]
@@ -173,6 +182,6 @@ def _product_pattern(operation: Operation, position: int) -> Description:
 )
 def entry_products(a: Any, b: Any, *, plan: Products) -> Any:
     """Entries of the product of two sparse matrices from theirs: sums of products, listed once."""
-    refuse_half("sparse product", a, b)
+    _check(a, b)
     o, p, q = plan.indices
     return _summed(a[p] * b[q], o, plan.sizes[0])

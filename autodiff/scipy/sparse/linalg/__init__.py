@@ -3,7 +3,7 @@
 Source of the rules: Giles, M. (2008), "An extended collection of matrix derivative results for
 forward and reverse mode algorithmic differentiation", Oxford University Computing Laboratory,
 report 08/01, section 2.3.1. A factor is made once and serves the solution, its cotangents and its
-tangents.
+tangents; iterative solvers solve once more, with the transposed matrix.
 
 >>> import numpy as np
 >>> import autodiff as ad
@@ -13,6 +13,7 @@ tangents.
 array([-0.25  , -0.0625])
 """
 
+from autodiff.scipy.sparse.linalg.iterative import bicgstab, cg, gmres, minres
 from autodiff.scipy.sparse.linalg.norms import norm
 from autodiff.scipy.sparse.linalg.solves import (
     SuperLU,
@@ -24,7 +25,11 @@ from autodiff.scipy.sparse.linalg.solves import (
 
 __all__ = [
     "SuperLU",
+    "bicgstab",
+    "cg",
     "factorized",
+    "gmres",
+    "minres",
     "norm",
     "splu",
     "spsolve",

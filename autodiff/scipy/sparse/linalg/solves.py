@@ -19,6 +19,7 @@ from autodiff.core.dispatch import Box
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import spec_of
+from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.operands import operand
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import refuse_half
@@ -52,6 +53,20 @@ def _solve_samples(rng: np.random.Generator) -> list[Sample]:
     return samples
 
 
+def _solve_pattern(operation: Operation, position: int) -> Description:
+    """Each solution depends on all of the matrix, and on its own right-hand side."""
+    count = operation.inputs[position].size
+    size = operation.out.size
+    width = operation.out.shape[1] if operation.out.ndim > 1 else 1
+
+    def places() -> tuple[Any, Any]:
+        results, elements = (part.ravel() for part in np.indices((size, count)))
+        own = results % width == elements % width if position else np.ones(len(results), bool)
+        return results[own], elements[own]
+
+    return Pairs(places, size * count // width if position else size * count)
+
+
 @primitive(
     vjp_data=lambda g, data, out, form, settings: (
         -sampled_matmul(
@@ -69,6 +84,7 @@ def _solve_samples(rng: np.random.Generator) -> list[Sample]:
     cost=lambda data_spec, b_spec: 20 * data_spec.size + 10 * b_spec.size,
     label="A⁻¹b",
     sample=_solve_samples,
+    pattern=_solve_pattern,
 )
 def sparse_solve(
     data: Any, b: Any, *, form: Pattern, settings: Settings = (), function: str = "spsolve"
