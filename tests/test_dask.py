@@ -82,11 +82,16 @@ NO_FUNCTION = {
     "pinv": "dask has no numpy.linalg.pinv",
     "polynomial_roots": "dask has no numpy.roots",
     "slogdet": "dask has no numpy.linalg.slogdet",
+    "entry_products": "a sparse product takes NumPy's arrays",
+    "sampled_matmul": "a sparse product takes NumPy's arrays",
+    "sparse_matmul": "a sparse product takes NumPy's arrays",
 }
 """Primitives whose function Dask does not have, and what is said."""
 
 OF_SCIPY_ALONE = {
     "banded_solve",
+    "krylov_solve",
+    "sparse_solve",
     "convolve_nd",
     "expm",
     "logm",

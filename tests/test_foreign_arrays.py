@@ -20,6 +20,11 @@ from autodiff.core.spec import is_inexact, spec_of
 
 OF_SCIPY_ALONE = {
     "banded_solve",
+    "entry_products",
+    "krylov_solve",
+    "sampled_matmul",
+    "sparse_matmul",
+    "sparse_solve",
     "beta_moment",
     "expm",
     "gamma_moment",

@@ -36,6 +36,8 @@ _SCIPYS = {
     "scipy.linalg": "scipy/linalg/__init__.py",
     "scipy.optimize": "scipy/optimize/__init__.py",
     "scipy.signal": "scipy/signal.py",
+    "scipy.sparse": "scipy/sparse/__init__.py",
+    "scipy.sparse.linalg": "scipy/sparse/linalg/__init__.py",
     "scipy.special": "scipy/special/__init__.py",
     "scipy.stats": "scipy/stats/__init__.py",
 }
@@ -82,8 +84,12 @@ def _is_in_scipy(name: str) -> bool:
     """Whether `autodiff.scipy` has a function of this name, or a distribution this method."""
     package, _, rest = name.removeprefix("scipy.").partition(".")
     function, _, method = rest.partition(".")
+    if (package, function) == ("sparse", "linalg"):
+        return method in _names_of("scipy.sparse.linalg")
     if function not in _names_of(f"scipy.{package}"):
         return False
+    if package == "sparse":
+        return not method
     return not method or method in _METHODS.get(function, _METHODS_OF_OTHERS)
 
 
