@@ -127,6 +127,7 @@ def page() -> str:
                 autodiff.scipy.stats,
                 autodiff.scipy.linalg,
                 autodiff.scipy.signal,
+                *(getattr(autodiff.scipy, name) for name in sorted(autodiff.scipy.LAZY)),
             )
         ),
         "\n## Primitives\n",

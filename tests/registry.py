@@ -19,6 +19,9 @@ with contextlib.suppress(ModuleNotFoundError):
     # Its primitives enter the registry with it; it needs SciPy, which is optional.
     import autodiff.scipy
 
+    for _name in autodiff.scipy.LAZY:  # packages that are loaded when first used
+        getattr(autodiff.scipy, _name)
+
 EXAMPLES = 3
 """Batch size of the tests of vmap."""
 

@@ -1,16 +1,19 @@
-"""SciPy's names on arrays and Tensors: `special`, `stats`, `linalg` and `signal`.
+"""SciPy's names on arrays and Tensors: `special`, `stats`, `linalg`, `signal`, and others.
 
 Needs SciPy, the extra ``scipy`` of this package; ``import autodiff`` alone does not import it.
 Importing this package also teaches SciPy's own ufuncs about Tensors: afterwards
 ``scipy.special.erf(tensor)`` is the same as ``autodiff.scipy.special.erf(tensor)``. The functions
-of ``scipy.linalg``, ``scipy.signal`` and ``scipy.stats`` are no ufuncs, so NumPy's protocols do not
-reach them: they must be called from here.
+of SciPy's other packages are no ufuncs, so NumPy's protocols do not reach them: they must be called
+from here. Packages that are not listed in the import below are loaded when first used.
 
 >>> import autodiff as ad
 >>> from autodiff.scipy import special
 >>> ad.grad(special.ndtr)(0.0)
 np.float64(0.3989422804014327)
 """
+
+from importlib import import_module
+from types import ModuleType
 
 try:
     import scipy
@@ -22,6 +25,19 @@ except ModuleNotFoundError as error:
 
 from autodiff.scipy import linalg, signal, special, stats
 
-__all__ = ["linalg", "signal", "special", "stats"]
+LAZY = ("interpolate",)
+"""Packages that are loaded when first used."""
+
+__all__ = ["interpolate", "linalg", "signal", "special", "stats"]
 
 del scipy
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in LAZY:
+        return import_module(f"autodiff.scipy.{name}")
+    raise AttributeError(f"module 'autodiff.scipy' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LAZY})
