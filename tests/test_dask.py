@@ -87,6 +87,8 @@ NO_FUNCTION = {
 
 OF_SCIPY_ALONE = {
     "banded_solve",
+    "filtered",
+    "filtered_along",
     "convolve_nd",
     "expm",
     "logm",

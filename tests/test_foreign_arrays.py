@@ -20,6 +20,8 @@ from autodiff.core.spec import is_inexact, spec_of
 
 OF_SCIPY_ALONE = {
     "banded_solve",
+    "filtered",
+    "filtered_along",
     "beta_moment",
     "expm",
     "gamma_moment",

@@ -35,6 +35,7 @@ _OTHER_NAMES = {
 _SCIPYS = {
     "scipy.interpolate": "scipy/interpolate/__init__.py",
     "scipy.linalg": "scipy/linalg/__init__.py",
+    "scipy.ndimage": "scipy/ndimage/__init__.py",
     "scipy.signal": "scipy/signal.py",
     "scipy.special": "scipy/special/__init__.py",
     "scipy.stats": "scipy/stats/__init__.py",

@@ -25,10 +25,10 @@ except ModuleNotFoundError as error:
 
 from autodiff.scipy import linalg, signal, special, stats
 
-LAZY = ("interpolate",)
+LAZY = ("interpolate", "ndimage")
 """Packages that are loaded when first used."""
 
-__all__ = ["interpolate", "linalg", "signal", "special", "stats"]
+__all__ = ["interpolate", "linalg", "ndimage", "signal", "special", "stats"]
 
 del scipy
 
