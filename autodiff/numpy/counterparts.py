@@ -37,6 +37,7 @@ _SCIPYS = {
     "scipy.linalg": "scipy/linalg/__init__.py",
     "scipy.ndimage": "scipy/ndimage/__init__.py",
     "scipy.signal": "scipy/signal.py",
+    "scipy.spatial.distance": "scipy/spatial/distance.py",
     "scipy.special": "scipy/special/__init__.py",
     "scipy.stats": "scipy/stats/__init__.py",
 }
@@ -81,6 +82,9 @@ def counterpart(name: str) -> str | None:
 
 def _is_in_scipy(name: str) -> bool:
     """Whether `autodiff.scipy` has a function of this name, or a distribution this method."""
+    module, _, last = name.rpartition(".")
+    if last in _names_of(module):
+        return True
     package, _, rest = name.removeprefix("scipy.").partition(".")
     function, _, method = rest.partition(".")
     if function not in _names_of(f"scipy.{package}"):

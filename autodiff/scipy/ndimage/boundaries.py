@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from autodiff.core.arrays import as_array, copied, scatter_add
 from autodiff.core.declare import linear
-from autodiff.ops import structures
+from autodiff.ops.descriptions import Description, Operation, Pairs, numbered
 from autodiff.ops.operands import along
 from autodiff.ops.reduce import batch_scan
 from autodiff.ops.samples import cases
@@ -59,6 +60,25 @@ _folds = tuple(
 )
 
 
+def _pattern(operation: Operation, position: int) -> Description:
+    """Each place of the longer axis and the element of the shorter one that stands there."""
+    x, out, params = operation.inputs[0].shape, operation.out.shape, operation.params
+    axis, mode, before = params["axis"], params["mode"], params["before"]
+    is_longer = out[axis] >= x[axis]
+    short, wide = (x, out) if is_longer else (out, x)
+
+    def places() -> tuple[Any, Any]:
+        n = short[axis]
+        own = sources(np.arange(wide[axis]) - before, n, mode)
+        elements = numbered(short)[along(axis, np.maximum(own, 0))]
+        inside = (own >= 0).reshape((-1,) + (1,) * (len(wide) - axis - 1))
+        inside = np.broadcast_to(inside, wide)
+        pair = numbered(wide)[inside], elements[inside]
+        return pair if is_longer else pair[::-1]
+
+    return Pairs(places, math.prod(wide))
+
+
 @linear(
     transpose=lambda g, axis, before, after, mode: folded(
         g, axis=axis, before=before, after=after, mode=mode
@@ -66,7 +86,7 @@ _folds = tuple(
     batch=batch_scan(lambda: extended),
     cost=0,
     sample=cases(*_samples),
-    pattern=structures.along,
+    pattern=_pattern,
 )
 def extended(x: Any, *, axis: int, before: int, after: int, mode: str) -> Any:
     """An axis continued beyond its ends by a mode of `MODES`; with zeros for "constant"."""
@@ -85,7 +105,7 @@ def extended(x: Any, *, axis: int, before: int, after: int, mode: str) -> Any:
     batch=batch_scan(lambda: folded),
     cost=lambda x_spec: x_spec.size,
     sample=cases(*_folds),
-    pattern=structures.along,
+    pattern=_pattern,
 )
 def folded(x: Any, *, axis: int, before: int, after: int, mode: str) -> Any:
     """What is beyond the ends of an axis added to the elements that it was made of."""

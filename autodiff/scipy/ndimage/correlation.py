@@ -10,10 +10,11 @@ import scipy.ndimage
 from autodiff.core.arrays import as_array
 from autodiff.core.declare import multilinear
 from autodiff.core.parts import loop_over_batch
+from autodiff.ops.descriptions import Description, Operation, Pairs, numbered
 from autodiff.ops.operands import along
 from autodiff.ops.samples import cases
 from autodiff.ops.shape import pad_zeros
-from autodiff.scipy.ndimage.boundaries import extended, folded
+from autodiff.scipy.ndimage.boundaries import extended, folded, sources
 from autodiff.scipy.signal import convolve_nd
 
 __all__ = ["filtered", "filtered_along", "scipy_ndimage"]
@@ -28,6 +29,32 @@ def _in_precision(function: Any, x: Any, w: Any, *rest: Any, **options: Any) -> 
     wanted = np.result_type(x, w)
     wide = np.result_type(wanted, np.float32)
     return as_array(function(x.astype(wide), w.astype(wide), *rest, **options), wanted)
+
+
+def _pattern(operation: Operation, position: int) -> Description:
+    """Each result reads the elements under the weights, and the weights over an element."""
+    image, weights = operation.inputs
+    params = operation.params
+    single = "axis" in params
+    axes = (params["axis"],) if single else tuple(range(len(image.shape)))
+    origins = (params["origin"],) if single else params["origin"]
+
+    def places() -> tuple[Any, Any]:
+        targets = numbered(image.shape)
+        found: list[tuple[Any, Any]] = []
+        for number, offsets in enumerate(np.ndindex(*weights.shape)):
+            elements, inside = targets, np.ones(image.shape, bool)
+            for axis, offset, k, origin in zip(axes, offsets, weights.shape, origins, strict=True):
+                n = image.shape[axis]
+                own = sources(np.arange(n) + offset - k // 2 - origin, n, params["mode"])
+                elements = elements[along(axis, np.maximum(own, 0))]
+                inside = inside & (own >= 0).reshape((-1,) + (1,) * (len(image.shape) - axis - 1))
+            read = elements[inside] if position == 0 else np.full(np.sum(inside), number)
+            found.append((targets[inside], read))
+        rows, columns = zip(*found, strict=True)
+        return np.concatenate(rows), np.concatenate(columns)
+
+    return Pairs(places, image.size * weights.size)
 
 
 def _along_vjp_x(g: Any, w: Any, axis: int, mode: str, origin: int) -> Any:
@@ -76,6 +103,7 @@ def _batch_along(batched: Any, inputs: Any, params: Any) -> Any:
             )
         )
     ),
+    pattern=_pattern,
 )
 def filtered_along(x: Any, w: Any, *, axis: int, mode: str, origin: int) -> Any:
     """Sum of neighbours along an axis times weights: ``scipy.ndimage.correlate1d``."""
@@ -129,6 +157,7 @@ def _batch(batched: Any, inputs: Any, params: Any) -> Any:
             )
         )
     ),
+    pattern=_pattern,
 )
 def filtered(x: Any, w: Any, *, mode: str, origin: tuple[int, ...]) -> Any:
     """Sum of neighbours times weights: ``scipy.ndimage.correlate``."""
