@@ -100,6 +100,7 @@ OF_SCIPY_ALONE = {
     "spherical_yn",
     "sqrtm",
     "triangular_solve",
+    "trigonometric",
 }
 """Primitives whose function makes NumPy's arrays of what it gets."""
 

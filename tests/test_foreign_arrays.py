@@ -32,6 +32,7 @@ OF_SCIPY_ALONE = {
     "spherical_kn",
     "spherical_yn",
     "sqrtm",
+    "trigonometric",
 }
 """Primitives whose function is SciPy's, for NumPy's arrays alone."""
 

@@ -33,6 +33,7 @@ _OTHER_NAMES = {
 }
 
 _SCIPYS = {
+    "scipy.fft": "scipy/fft.py",
     "scipy.interpolate": "scipy/interpolate/__init__.py",
     "scipy.linalg": "scipy/linalg/__init__.py",
     "scipy.ndimage": "scipy/ndimage/__init__.py",

@@ -25,10 +25,10 @@ except ModuleNotFoundError as error:
 
 from autodiff.scipy import linalg, signal, special, stats
 
-LAZY = ("interpolate", "ndimage", "spatial")
+LAZY = ("fft", "interpolate", "ndimage", "spatial")
 """Packages that are loaded when first used."""
 
-__all__ = ["interpolate", "linalg", "ndimage", "signal", "spatial", "special", "stats"]
+__all__ = ["fft", "interpolate", "linalg", "ndimage", "signal", "spatial", "special", "stats"]
 
 del scipy
 
