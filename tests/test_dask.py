@@ -87,6 +87,7 @@ NO_FUNCTION = {
 
 OF_SCIPY_ALONE = {
     "banded_solve",
+    "rational_filter",
     "filtered",
     "filtered_along",
     "convolve_nd",

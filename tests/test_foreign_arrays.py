@@ -20,6 +20,7 @@ from autodiff.core.spec import is_inexact, spec_of
 
 OF_SCIPY_ALONE = {
     "banded_solve",
+    "rational_filter",
     "filtered",
     "filtered_along",
     "beta_moment",
