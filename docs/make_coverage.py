@@ -127,7 +127,7 @@ def page() -> str:
                 autodiff.scipy.stats,
                 autodiff.scipy.linalg,
                 autodiff.scipy.signal,
-                autodiff.scipy.sparse,
+                *(getattr(autodiff.scipy, name) for name in sorted(autodiff.scipy.LAZY)),
                 autodiff.scipy.sparse.linalg,
             )
         ),

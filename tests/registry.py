@@ -20,6 +20,9 @@ with contextlib.suppress(ModuleNotFoundError):
     import autodiff.scipy
     import autodiff.scipy.sparse
 
+    for _name in autodiff.scipy.LAZY:  # packages that are loaded when first used
+        getattr(autodiff.scipy, _name)
+
 EXAMPLES = 3
 """Batch size of the tests of vmap."""
 

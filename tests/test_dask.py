@@ -92,6 +92,9 @@ OF_SCIPY_ALONE = {
     "banded_solve",
     "krylov_solve",
     "sparse_solve",
+    "rational_filter",
+    "filtered",
+    "filtered_along",
     "convolve_nd",
     "expm",
     "logm",
@@ -103,6 +106,7 @@ OF_SCIPY_ALONE = {
     "spherical_yn",
     "sqrtm",
     "triangular_solve",
+    "trigonometric",
 }
 """Primitives whose function makes NumPy's arrays of what it gets."""
 

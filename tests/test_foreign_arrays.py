@@ -25,6 +25,9 @@ OF_SCIPY_ALONE = {
     "sampled_matmul",
     "sparse_matmul",
     "sparse_solve",
+    "rational_filter",
+    "filtered",
+    "filtered_along",
     "beta_moment",
     "expm",
     "gamma_moment",
@@ -35,6 +38,7 @@ OF_SCIPY_ALONE = {
     "spherical_kn",
     "spherical_yn",
     "sqrtm",
+    "trigonometric",
 }
 """Primitives whose function is SciPy's, for NumPy's arrays alone."""
 
