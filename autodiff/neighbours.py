@@ -181,6 +181,20 @@ KNOWN: dict[str, dict[str, str]] = {
         "jvp": "parallel.map of a function that calls ad.jvp",
         "DataParallel": "parallel.value_and_grad(loss, executor, in_axes=(None, 0, 0))",
     },
+    "autodiff.scipy.stats": {
+        **dict.fromkeys(
+            ("f", "truncnorm", "genextreme", "skewnorm", "vonmises", "nct", "ncx2"),
+            "scipy.stats has it, for plain arrays; write its logpdf with autodiff.scipy.special",
+        ),
+        **dict.fromkeys(
+            ("binom", "bernoulli", "geom", "nbinom", "hypergeom", "randint"),
+            "scipy.stats has it, for plain arrays; write its logpmf with special.xlogy and gammaln",
+        ),
+        "zscore": "(x - np.mean(x)) / np.std(x)",
+        "gmean": "np.exp(np.mean(np.log(x)))",
+        "hmean": "1 / np.mean(1 / x)",
+        "pearsonr": "np.corrcoef(x, y)[0, 1]",
+    },
     "autodiff.scipy.linalg": {
         "ldl": "cholesky, or solve(a, b, assume_a='sym')",
         "funm": "expm, logm, sqrtm, ..., or v @ np.diag(f(w)) @ inv(v) with w, v = eig(a)",

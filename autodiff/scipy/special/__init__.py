@@ -5,6 +5,8 @@ Functions are differentiable in every argument but orders: ``v`` and ``n`` of Be
 ufuncs themselves work on Tensors once this module is imported.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from autodiff.scipy.special.bessel import (
     i0,
     i0e,
@@ -180,3 +182,12 @@ __all__ = [
     "yv",
     "zeta",
 ]
+
+
+if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is an error
+
+    def __getattr__(name: str) -> Any:
+        """Say what there is in the place of a name of SciPy's that is not here."""
+        from autodiff.neighbours import missing
+
+        raise missing(__name__, name, __all__)
