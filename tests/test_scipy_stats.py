@@ -85,6 +85,25 @@ CALLS = {
     },
 }
 
+CALLS.update(
+    {
+        "t.ppf": (_quantiles("t", (3.5,)), SHARE),
+        "t.ppf of df": (lambda s, x: s.stats.t.ppf(0.3, 3 * x), POSITIVE),
+        "median": (lambda s, x: s.stats.lognorm.median(x, scale=x), POSITIVE),
+        "interval": (lambda s, x: s.stats.gamma.interval(0.9, x)[1], POSITIVE),
+        "interval of confidence": (lambda s, x: s.stats.norm.interval(x, 1.0)[0], SHARE),
+        **{
+            f"frozen {method}": (
+                lambda s, x, m=method: getattr(s.stats.norm(x, scale=2.0 * x), m)(0.3),
+                POSITIVE,
+            )
+            for method in (*METHODS, "ppf", "isf")
+        },
+        "frozen median": (lambda s, x: s.stats.weibull_min(x).median(), POSITIVE),
+        "frozen interval": (lambda s, x: s.stats.logistic(x).interval(0.8)[1], POSITIVE),
+    }
+)
+
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch):
@@ -169,3 +188,10 @@ def test_a_slip_in_a_name_is_told():
 def test_scipys_distribution_on_a_tensor_names_this_one():
     with pytest.raises(TypeError, match=r"autodiff\.scipy\.stats"):
         reference.lognorm.logpdf(ad.Tensor(POSITIVE), 0.8)
+
+
+def test_a_frozen_distribution_refuses_what_is_no_parameter():
+    with pytest.raises(TypeError, match="no parameter 'sigma'"):
+        stats.norm(sigma=1.0)
+    with pytest.raises(TypeError, match="'a' is missing"):
+        stats.gamma()

@@ -97,6 +97,7 @@ from autodiff.scipy.special.incomplete import (
     gammainccinv,
     gammaincinv,
     stdtr,
+    stdtrit,
 )
 
 __all__ = [
@@ -174,6 +175,7 @@ __all__ = [
     "spherical_kn",
     "spherical_yn",
     "stdtr",
+    "stdtrit",
     "xlog1py",
     "xlogy",
     "y0",
