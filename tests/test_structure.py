@@ -106,6 +106,7 @@ INEXACT = {
     # what reads a triangle, or writes one; products without some elements
     *("cholesky", "qr", "cofactors", "triangular_solve", "banded_solve", "eigh", "svd"),
     "rational_filter",
+    *("lu_factors", "toeplitz_solve"),
     # steps, and imaginary parts of real numbers
     *("slogdet", "heaviside", "imag"),
 }
