@@ -127,6 +127,7 @@ def page() -> str:
                 autodiff.scipy.stats,
                 autodiff.scipy.linalg,
                 autodiff.scipy.signal,
+                autodiff.scipy.integrate,
             )
         ),
         "\n## Primitives\n",

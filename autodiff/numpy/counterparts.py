@@ -33,6 +33,7 @@ _OTHER_NAMES = {
 }
 
 _SCIPYS = {
+    "scipy.integrate": "scipy/integrate/__init__.py",
     "scipy.linalg": "scipy/linalg/__init__.py",
     "scipy.signal": "scipy/signal.py",
     "scipy.special": "scipy/special/__init__.py",
