@@ -17,7 +17,7 @@ from autodiff.interpret.graph import Node, Projection
 
 with contextlib.suppress(ModuleNotFoundError):
     # Its primitives enter the registry with it; it needs SciPy, which is optional.
-    import autodiff.scipy
+    import autodiff.scipy.integrate
 
 EXAMPLES = 3
 """Batch size of the tests of vmap."""

@@ -257,7 +257,7 @@ CASES = {
     ),
     "scipy.integrate.odeint": Case(
         lambda a: integrate.odeint(lambda y, t: -a * y, [1.0], [0.0, 1.0]),
-        f"call scipy.integrate.odeint on plain numbers, {SOLVER}",
+        "write autodiff.scipy.integrate.odeint for scipy.integrate.odeint",
         None,
         S,
     ),

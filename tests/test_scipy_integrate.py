@@ -268,6 +268,40 @@ def test_failures_and_wrong_input() -> None:
         ad.grad(lambda r: blown_up(1.0, rtol=r))(1e-3)
 
 
+def test_odeint() -> None:
+    def slope(y: Any, t: Any, k: Any) -> Any:
+        return [y[1], -k * y[0]]
+
+    times = np.linspace(0.0, 2.0, 5)
+    theirs = scipy.integrate.odeint(slope, [1.0, 0.0], times, (2.0,))
+    np.testing.assert_array_equal(integrate.odeint(slope, [1.0, 0.0], times, (2.0,)), theirs)
+    ours = integrate.odeint(slope, [1.0, 0.0], times, (ad.Tensor(2.0),))
+    np.testing.assert_allclose(ours.data, theirs, rtol=1e-6, atol=1e-6)
+
+    def last(k: Any, end: Any, **options: Any) -> Any:
+        grid = end * times
+        return integrate.odeint(slope, [1.0, 0.0], grid, (k,), **options)[-1, 0]
+
+    root = np.sqrt(2.0)
+    tight: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-12}
+    found = ad.grad(lambda k, e: last(k, e, **tight), (0, 1))(2.0, 0.5)
+    wanted = [-0.5 * np.sin(root) / root, -2 * root * np.sin(root)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    flipped = ad.grad(
+        lambda k: integrate.odeint(
+            lambda t, y: -k * y,
+            1.0,
+            [0.0, 2.0],
+            tfirst=True,
+            Dfun=lambda t, y: np.array([[-0.5]]),
+            **tight,
+        )[-1, 0]
+    )
+    np.testing.assert_allclose(flipped(0.5), -2 * np.exp(-1.0), rtol=1e-6)
+    with pytest.raises(TypeError, match="mxstep"):
+        ad.grad(lambda k: last(k, 0.5, mxstep=7))(2.0)
+
+
 # --- integrals of functions -----------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """``scipy.integrate``: initial value problems and integrals, of functions and of samples."""
 
-from autodiff.scipy.integrate.ivp import solve_ivp
+from autodiff.scipy.integrate.ivp import odeint, solve_ivp
 from autodiff.scipy.integrate.quadrature import quad, quad_vec
 from autodiff.scipy.integrate.sampled import (
     cumulative_simpson,
@@ -15,6 +15,7 @@ __all__ = [
     "cumulative_simpson",
     "cumulative_trapezoid",
     "fixed_quad",
+    "odeint",
     "quad",
     "quad_vec",
     "romb",

@@ -65,6 +65,11 @@ class _Known(Scan):
     def _evaluated(self, *values: Any) -> tuple[Any, ...]:
         return self.known
 
+    def pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> tuple[Any, ...]:
+        """Cotangents; the state carries some in any case, so no sweep begins without it."""
+        found = super().pull((True, *active[1:]), xs, outs, gs)
+        return (found[0] if active[0] else None, *found[1:])
+
 
 class Way:
     """Steps of a method, to be taken again.

@@ -1,18 +1,25 @@
-"""``scipy.integrate.solve_ivp``."""
+"""``solve_ivp`` and ``odeint``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import scipy.integrate
+
 from autodiff.core.dispatch import Box
 from autodiff.numpy import array
 from autodiff.scipy.integrate.discrete import EXPLICIT, method_of
 from autodiff.scipy.integrate.solve import Problem
 from autodiff.scipy.special.declare import refuse_derivative
+from autodiff.transforms.closure import Closed
 from autodiff.transforms.scan.operation import Checkpoint
 
-__all__ = ["solve_ivp"]
+__all__ = ["odeint", "solve_ivp"]
+
+# Its stubs list overloads for known dtypes; here they are known when the program runs.
+scipy_odeint: Any = scipy.integrate.odeint
 
 
 def solve_ivp(
@@ -157,3 +164,111 @@ def _as_list(events: Any) -> list[Callable[..., Any]] | None:
     if events is None:
         return None
     return [events] if callable(events) else list(events)
+
+
+def odeint(
+    func: Callable[..., Any],
+    y0: Any,
+    t: Any,
+    args: Any = (),
+    Dfun: Any = None,  # SciPy's name
+    col_deriv: bool = False,
+    full_output: bool = False,
+    ml: int | None = None,
+    mu: int | None = None,
+    rtol: float | None = None,
+    atol: Any = None,
+    tcrit: Any = None,
+    h0: float = 0.0,
+    hmax: float = 0.0,
+    hmin: float = 0.0,
+    ixpr: bool = False,
+    mxstep: int = 0,
+    mxhnil: int = 0,
+    mxordn: int = 12,
+    mxords: int = 5,
+    printmessg: bool = False,
+    tfirst: bool = False,
+) -> Any:
+    """``scipy.integrate.odeint``: states at times, differentiable as `solve_ivp` is.
+
+    Of plain arrays this is SciPy's function. Where there are Tensors, in the arguments or in what
+    `func` closes over, ``solve_ivp(method="LSODA")`` calls the same solver by another interface,
+    whose states are equal to the tolerances.
+
+    Parameters
+    ----------
+    func : function of ``(y, t, *args)``, or of ``(t, y, *args)`` with `tfirst`
+    y0 : array_like
+    t : array_like
+        Increasing or decreasing; the first is where `y0` is.
+    args : tuple
+    Dfun : function of the same arguments, optional
+        Jacobian of `func`.
+    ml, mu, rtol, atol, h0, hmax, hmin, tfirst : as in SciPy
+    col_deriv, full_output, tcrit, ixpr, mxstep, mxhnil, mxordn, mxords, printmessg
+        As in SciPy, of plain arrays alone.
+
+    Returns
+    -------
+    Array of shape (len(t), len(y0))
+
+    Raises
+    ------
+    TypeError
+        An argument is given, beside Tensors, that is for plain arrays alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff.scipy.integrate import odeint
+    >>> ad.grad(lambda k: odeint(lambda y, t: -k * y, 1.0, [0.0, 2.0])[-1, 0])(0.5).round(6)
+    np.float64(-0.735759)
+    """
+    args = args if isinstance(args, tuple) else (args,)
+    start: Any = array(y0) if not isinstance(y0, Box) else y0
+    times: Any = array(t) if not isinstance(t, Box) else t
+
+    def once(y: Any, t: Any, args: tuple[Any, ...]) -> Any:
+        state = np.atleast_1d(y).astype(float)
+        found = func(float(t[0]), state, *args) if tfirst else func(state, float(t[0]), *args)
+        return found, None
+
+    asked = Closed("odeint", (start, times, args), {}, boxed=False, plain=True)
+    asked.discover(once)
+    alone = {
+        "col_deriv": (col_deriv, False),
+        "full_output": (full_output, False),
+        "tcrit": (tcrit, None),
+        "ixpr": (ixpr, False),
+        "mxstep": (mxstep, 0),
+        "mxhnil": (mxhnil, 0),
+        "mxordn": (mxordn, 12),
+        "mxords": (mxords, 5),
+        "printmessg": (printmessg, False),
+    }
+    if not asked.inputs():
+        given = {name: value for name, (value, default) in alone.items() if value is not default}
+        shared = {"ml": ml, "mu": mu, "rtol": rtol, "atol": atol, "Dfun": Dfun, "tfirst": tfirst}
+        steps = {"h0": h0, "hmax": hmax, "hmin": hmin}
+        return scipy_odeint(func, y0, t, args, **shared, **steps, **given)
+    odd = next((name for name, (value, default) in alone.items() if value != default), None)
+    if odd is not None:
+        raise TypeError(
+            f"odeint: {odd}= is for plain arrays; on Tensors, solve_ivp(method='LSODA') solves, "
+            "whose options are max_step, first_step, min_step, rtol, atol, jac, lband and uband"
+        )
+
+    def ordered(function: Any) -> Any:
+        if tfirst or function is None:
+            return function
+        return lambda t, y, *args: function(y, t, *args)
+
+    options = {"lband": ml, "uband": mu, "jac": ordered(Dfun), "min_step": hmin}
+    options |= {"rtol": 1.49012e-8 if rtol is None else rtol}
+    options |= {"atol": 1.49012e-8 if atol is None else atol}
+    options |= {"first_step": h0 or None, "max_step": hmax or np.inf}
+    span = (times[0], times[-1])
+    start = np.atleast_1d(start)
+    return solve_ivp(ordered(func), span, start, "LSODA", times, args=args or None, **options).y.T

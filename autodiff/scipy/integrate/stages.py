@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from scipy.integrate import DOP853
 
-from autodiff.core.arrays import as_array
+from autodiff.core.arrays import as_array, as_value
 from autodiff.core.declare import linear
 from autodiff.core.spec import spec_of
+from autodiff.ops.descriptions import Same
 from autodiff.ops.samples import cases
 from autodiff.ops.shape import broadcast_to
 
@@ -29,9 +30,10 @@ def _batched(batched: Sequence[bool], inputs: Sequence[Any], params: Any) -> Any
 
 
 @linear(
-    transpose_xs=lambda g, weights, index: g * weights[index],
+    transpose_xs=lambda g, weights, index: g * as_value(weights[index], spec_of(g).dtype),
     batch=_batched,
     cost=lambda out_spec, weights: 2 * len(weights) * out_spec.size,
+    local=lambda operation, position: Same(operation.params["weights"][position]),
     sample=cases((((3,), (3,)), {"weights": (0.5, -2.0)}), (((2, 2),), {"weights": (3.0,)})),
 )
 def combined(*xs: Any, weights: tuple[float, ...]) -> Any:
@@ -71,7 +73,7 @@ class Tableau:
         stages = [f(t, y)]
         for row, c in zip(method.A[1:], method.C[1:], strict=True):
             moved = _sum(stages, row[: len(stages)])
-            stages.append(f(t + float(c) * h, y + h * moved))
+            stages.append(f(t + as_value(float(c)) * h, y + h * moved))
         return stages, y + h * _sum(stages, method.B)
 
     def between(
@@ -107,7 +109,7 @@ class Tableau:
         known = [*stages, last]
         for row, c in zip(method.A_EXTRA, method.C_EXTRA, strict=True):
             moved = _sum(known, row[: len(known)])
-            known.append(f(t + float(c) * h, y + h * moved))
+            known.append(f(t + as_value(float(c)) * h, y + h * moved))
         change = after - y
         parts = [change, h * stages[0] - change, 2.0 * change - h * (last + stages[0])]
         parts += [h * _sum(known, row) for row in method.D]
