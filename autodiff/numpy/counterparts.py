@@ -35,6 +35,7 @@ _OTHER_NAMES = {
 _SCIPYS = {
     "scipy.fft": "scipy/fft.py",
     "scipy.interpolate": "scipy/interpolate/__init__.py",
+    "scipy.integrate": "scipy/integrate/__init__.py",
     "scipy.linalg": "scipy/linalg/__init__.py",
     "scipy.optimize": "scipy/optimize/__init__.py",
     "scipy.sparse": "scipy/sparse/__init__.py",

@@ -25,11 +25,12 @@ except ModuleNotFoundError as error:
 
 from autodiff.scipy import linalg, signal, special, stats
 
-LAZY = ("fft", "interpolate", "ndimage", "optimize", "sparse", "spatial")
+LAZY = ("fft", "integrate", "interpolate", "ndimage", "optimize", "sparse", "spatial")
 """Packages that are loaded when first used."""
 
 __all__ = [
     "fft",
+    "integrate",
     "interpolate",
     "linalg",
     "ndimage",
