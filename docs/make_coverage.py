@@ -121,7 +121,7 @@ def page() -> str:
         "\n".join(function_rows(functions)),
         "\n## SciPy, from `autodiff.scipy`\n",
         "\n".join(
-            f"- **{module.__name__.removeprefix('autodiff.scipy.')}**: {scipy_names(module)}"
+            f"- `{module.__name__.removeprefix('autodiff.scipy.')}`: {scipy_names(module)}"
             for module in (
                 autodiff.scipy.special,
                 autodiff.scipy.stats,

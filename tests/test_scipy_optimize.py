@@ -41,7 +41,7 @@ def differences(f: Any, x: Any, step: float = 1e-3) -> Any:
     return np.stack(columns, axis=-1).reshape(np.shape(columns[0]) + x.shape)
 
 
-# --- minimize -------------------------------------------------------------------------------------
+# --- optima ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -56,7 +56,7 @@ def test_every_method_is_differentiable(method: str) -> None:
     np.testing.assert_allclose(ad.jacobian(best)(A), np.diag(2 / (2 + 12 * x**2)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", [None, "BFGS", "CG", "L-BFGS-B", "SLSQP", "TNC", "Newton-CG"])
+@pytest.mark.parametrize("method", [None, "BFGS", "L-BFGS-B", "SLSQP", "TNC", "Newton-CG"])
 def test_on_arrays_it_is_scipys_with_exact_derivatives(method: str | None) -> None:
     ours = optimize.minimize(rosenbrock, np.zeros(5), method=method)
     options = {"hessp": so.rosen_hess_prod} if method == "Newton-CG" else {}
@@ -105,7 +105,9 @@ def test_gradient_through_minimize_takes_three_gradients_and_a_solve() -> None:
 
 def test_closures_args_and_higher_orders() -> None:
     def best(a: Any) -> Any:
-        valley = lambda x: (x[0] - a) ** 2 + 10.0 * (x[1] - x[0] ** 2) ** 2  # noqa: E731
+        def valley(x: Any) -> Any:
+            return (x[0] - a) ** 2 + 10.0 * (x[1] - x[0] ** 2) ** 2
+
         return optimize.minimize(valley, np.zeros(2), tol=1e-10).x
 
     np.testing.assert_allclose(ad.jacobian(best)(3.0), [1.0, 6.0], rtol=1e-7)
@@ -120,7 +122,9 @@ def test_closures_args_and_higher_orders() -> None:
 
 
 def test_the_optimal_value_has_the_derivative_of_the_envelope() -> None:
-    value = lambda a: optimize.minimize(bowl, np.ones(3), args=(a,), tol=1e-10).fun  # noqa: E731
+    def value(a: Any) -> Any:
+        return optimize.minimize(bowl, np.ones(3), args=(a,), tol=1e-10).fun
+
     x = optimize.minimize(bowl, np.ones(3), args=(A,), tol=1e-10).x
     np.testing.assert_allclose(ad.grad(value)(A), -2 * (x - A), rtol=1e-6)
     curvature = np.diag(2 - 4 / (2 + 12 * x**2))
@@ -135,7 +139,7 @@ def test_containers_and_modules() -> None:
     assert found.success
     np.testing.assert_allclose(found.x["w"], [[2.0]], rtol=1e-4)
     assert found.jac["w"].shape == (1, 1)
-    model = nn.MLP([1, 3, 1], rng=np.random.default_rng(0))
+    model = nn.MLP([1, 3, 1])
     before = np.mean((model(x) - np.sin(3 * x)) ** 2)
     fitted = optimize.minimize(lambda m: np.mean((m(x) - np.sin(3 * x)) ** 2), model)
     assert isinstance(fitted.x, nn.MLP)
@@ -164,7 +168,9 @@ def test_own_derivatives_are_used() -> None:
         calls.append(1)
         return 2 * (x - a) + 4 * x**3
 
-    best = lambda a: optimize.minimize(bowl, np.ones(3), args=(a,), jac=slope, tol=1e-10).x
+    def best(a: Any) -> Any:
+        return optimize.minimize(bowl, np.ones(3), args=(a,), jac=slope, tol=1e-10).x
+
     x = best(A)
     assert calls
     np.testing.assert_allclose(ad.jacobian(best)(A), np.diag(2 / (2 + 12 * x**2)), rtol=1e-6)
@@ -210,7 +216,10 @@ def test_an_active_set_and_its_multipliers(method: Any) -> None:
 
 def test_each_example_of_a_batch_has_its_own_active_set() -> None:
     totals = np.array([1.5, 0.5, 8.0, 12.0])
-    x = lambda b: allocated({**P, "b": b}).x  # noqa: E731
+
+    def x(b: Any) -> Any:
+        return allocated({**P, "b": b}).x
+
     found = ad.vmap(ad.jacobian(x))(totals)
     wanted = [[0.5, 0.5, 0], [0, 1, 0], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]]
     np.testing.assert_allclose(found, wanted, atol=1e-8)
@@ -290,31 +299,29 @@ def test_many_variables_with_bounds() -> None:
 
 
 def test_a_degenerate_active_set_says_so() -> None:
-    best = lambda a: optimize.minimize(  # noqa: E731
-        lambda x: (x[0] - a) ** 2, np.ones(1), bounds=[(0.0, None)]
-    ).x[0]
+    def best(a: Any) -> Any:
+        return optimize.minimize(lambda x: (x[0] - a) ** 2, np.ones(1), bounds=[(0.0, None)]).x[0]
+
     with pytest.warns(ad.ConvergenceWarning, match=r"degenerate: bound of x\[0\] holds"):
         ad.grad(best)(0.0)
 
 
 def test_dependent_constraints_are_singular() -> None:
-    same = {"type": "eq", "fun": lambda x: np.sum(x) - 1.0}
-    best = lambda a: (
-        optimize.minimize(
+    def best(a: Any) -> Any:
+        return optimize.minimize(
             lambda x: np.sum((x - a) ** 2),
             np.ones(2),
             constraints=[optimize.LinearConstraint(np.ones((2, 2)), 1.0, 1.0)],
             method="trust-constr",
         ).x
-    )
-    assert same["type"] == "eq"
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(ad.SingularSystemError, match="depend on one another"):
             ad.jacobian(best)(np.zeros(2))
 
 
-# --- minimize_scalar ------------------------------------------------------------------------------
+# --- optima of one number -------------------------------------------------------------------------
 
 
 def test_minimize_scalar() -> None:
@@ -322,15 +329,19 @@ def test_minimize_scalar() -> None:
     ours = optimize.minimize_scalar(lambda x: (x - 2.0) ** 2)
     assert ours.x == theirs.x
     assert set(ours) == set(theirs)
-    f = lambda a: (
-        optimize.minimize_scalar(lambda x, a: np.cosh(x - a) + 0.1 * x * a, args=(a,), tol=1e-10).x
-    )
+
+    def f(a: Any) -> Any:
+        return optimize.minimize_scalar(
+            lambda x, a: np.cosh(x - a) + 0.1 * x * a, args=(a,), tol=1e-10
+        ).x
+
     # sinh(x - a) = -a/10
     slope = 1 - 0.1 / np.sqrt(1 + 0.01 * 4)
     np.testing.assert_allclose(ad.grad(f)(2.0), slope, rtol=1e-6)
-    at_bound = lambda u: (
-        optimize.minimize_scalar(lambda x: (x - 5) ** 2, bounds=(0.0, u), method="bounded").x
-    )
+
+    def at_bound(u: Any) -> Any:
+        return optimize.minimize_scalar(lambda x: (x - 5) ** 2, bounds=(0.0, u), method="bounded").x
+
     assert ad.grad(at_bound)(1.3) == pytest.approx(1.0)
 
 
@@ -342,7 +353,9 @@ def test_root(method: str) -> None:
     def system(x: Any, a: Any) -> Any:
         return np.stack([x[0] + 0.2 * x[1] ** 2 - a, x[1] + 0.1 * np.sin(x[0])])
 
-    f = lambda a: optimize.root(system, np.zeros(2), args=(a,), method=method, tol=1e-11)  # noqa: E731
+    def f(a: Any) -> Any:
+        return optimize.root(system, np.zeros(2), args=(a,), method=method, tol=1e-11)
+
     x = f(1.0).x
     slope = np.linalg.solve(ad.jacobian(system)(x, 1.0), [1.0, 0.0])
     np.testing.assert_allclose(ad.jacobian(lambda a: f(a).x)(1.0), slope, rtol=1e-6)
@@ -351,13 +364,19 @@ def test_root(method: str) -> None:
 
 
 def test_root_of_containers_and_fsolve() -> None:
-    f = lambda a: optimize.root(  # noqa: E731
-        lambda x: {"u": x["u"] ** 3 - a, "v": x["v"] - x["u"]}, {"u": np.ones(2), "v": np.ones(2)}
-    ).x["v"]
+    def f(a: Any) -> Any:
+        return optimize.root(
+            lambda x: {"u": x["u"] ** 3 - a, "v": x["v"] - x["u"]},
+            {"u": np.ones(2), "v": np.ones(2)},
+        ).x["v"]
+
     np.testing.assert_allclose(
         ad.jacobian(f)(np.array([8.0, 27.0])), np.diag([1 / 12, 1 / 27]), atol=1e-9
     )
-    g = lambda a: optimize.fsolve(lambda x: x * np.exp(x) - a, 0.5)[0]  # noqa: E731
+
+    def g(a: Any) -> Any:
+        return optimize.fsolve(lambda x: x * np.exp(x) - a, 0.5)[0]
+
     ad.check_grads(g, (np.e,), order=2)
     _, info, flag, message = optimize.fsolve(lambda x: x - 1.0, 0.0, full_output=True)
     assert flag == 1
@@ -370,14 +389,23 @@ def test_root_of_containers_and_fsolve() -> None:
 @pytest.mark.parametrize("name", ["bisect", "brentq", "brenth", "ridder", "toms748"])
 def test_searches_between_two_ends(name: str) -> None:
     ours, theirs = getattr(optimize, name), getattr(so, name)
-    f = lambda x: x**3 - x - 2.0  # noqa: E731
+
+    def f(x: Any) -> Any:
+        return x**3 - x - 2.0
+
     assert ours(f, 1.0, 2.0) == theirs(f, 1.0, 2.0)
     x, result = ours(f, 1.0, 2.0, xtol=1e-12, full_output=True)
     assert result.converged
     assert x == theirs(f, 1.0, 2.0, xtol=1e-12)
-    solve = lambda a: ours(lambda x, a: x**3 - x - a, 1.0, 4.0, args=(a,), xtol=1e-13)  # noqa: E731
+
+    def solve(a: Any) -> Any:
+        return ours(lambda x, a: x**3 - x - a, 1.0, 4.0, args=(a,), xtol=1e-13)
+
     ad.check_grads(solve, (2.0,), order=2)
-    by_closure = lambda a: ours(lambda x: x**3 - x - a, 1.0, 4.0, xtol=1e-13)  # noqa: E731
+
+    def by_closure(a: Any) -> Any:
+        return ours(lambda x: x**3 - x - a, 1.0, 4.0, xtol=1e-13)
+
     np.testing.assert_allclose(ad.vmap(ad.grad(by_closure))(np.array([2.0, 6.0])), [
         1 / (3 * solve(2.0) ** 2 - 1), 1 / 11,
     ])  # fmt: skip
@@ -392,9 +420,10 @@ def test_root_scalar(method: str | None) -> None:
     start: dict[str, Any] = {"bracket": (0.0, 3.0)} if method == "brentq" else {"x0": 1.0}
     if method in ("secant", None):
         start["x1"] = 1.5
-    f = lambda a: optimize.root_scalar(  # noqa: E731
-        lambda x: x**2 - a, method=method, xtol=1e-12, **start
-    )
+
+    def f(a: Any) -> Any:
+        return optimize.root_scalar(lambda x: x**2 - a, method=method, xtol=1e-12, **start)
+
     assert f(2.0).converged
     ad.check_grads(lambda a: f(a).root, (2.0,), order=2)
     assert int(f(2.0).iterations) > 0
@@ -402,17 +431,25 @@ def test_root_scalar(method: str | None) -> None:
 
 def test_newton_of_many_at_once() -> None:
     a = np.linspace(1.0, 30.0, 300)
-    f = lambda a: optimize.newton(lambda x: x**3 - a, np.full(a.shape, 2.0), maxiter=200)  # noqa: E731
+
+    def f(a: Any) -> Any:
+        return optimize.newton(lambda x: x**3 - a, np.full(a.shape, 2.0), maxiter=200)
+
     np.testing.assert_allclose(f(a), np.cbrt(a))
     np.testing.assert_allclose(ad.elementwise_grad(f)(a), a ** (-2 / 3) / 3, rtol=1e-9)
     assert optimize.newton(lambda x: x**2 - 2, 1.0) == so.newton(lambda x: x**2 - 2, 1.0)
 
 
 def test_fixed_point() -> None:
-    f = lambda a: optimize.fixed_point(lambda x: np.cos(a * x), 0.5, xtol=1e-12)  # noqa: E731
+    def f(a: Any) -> Any:
+        return optimize.fixed_point(lambda x: np.cos(a * x), 0.5, xtol=1e-12)
+
     assert f(1.0) == so.fixed_point(np.cos, 0.5, xtol=1e-12)
     ad.check_grads(f, (1.0,), order=2)
-    g = lambda a: optimize.fixed_point(lambda x: np.cos(a * x), np.full(2, 0.5), xtol=1e-12)  # noqa: E731
+
+    def g(a: Any) -> Any:
+        return optimize.fixed_point(lambda x: np.cos(a * x), np.full(2, 0.5), xtol=1e-12)
+
     ad.check_grads(g, (np.array([0.5, 1.0]),), order=2)
 
 
@@ -447,19 +484,22 @@ def test_least_squares(method: str, loss: str) -> None:
 
 
 def test_least_squares_at_a_bound_and_sparse() -> None:
-    f = lambda u: (
-        optimize.least_squares(
+    def f(u: Any) -> Any:
+        return optimize.least_squares(
             lambda x: x[0] * np.exp(-x[1] * T) - Y, np.array([1.0, 0.2]), bounds=([0, 0], [9, u])
         ).x
-    )
+
     slope = ad.jacobian(f)(0.5)
     np.testing.assert_allclose(slope[1], 1.0, rtol=1e-6)
     np.testing.assert_allclose(slope, differences(f, 0.5, 1e-4), rtol=1e-4)
     n = 200
     b = np.sin(np.arange(n))
-    g = lambda b: optimize.least_squares(
-        lambda x: np.concatenate([x + 0.1 * x**3 - b, 0.5 * (x[1:] - x[:-1])]), np.zeros(n)
-    )
+
+    def g(b: Any) -> Any:
+        return optimize.least_squares(
+            lambda x: np.concatenate([x + 0.1 * x**3 - b, 0.5 * (x[1:] - x[:-1])]), np.zeros(n)
+        )
+
     assert callable(getattr(g(b).jac, "tocsr", None))
     v = np.cos(np.arange(n))
     near, far = (g(b + k * 1e-3 * v).x - g(b - k * 1e-3 * v).x for k in (1, 2))
@@ -496,7 +536,9 @@ def test_curve_fit(sigma: str, absolute: bool) -> None:
 
 
 def test_curve_fit_by_sigma_and_xdata_and_missing_data() -> None:
-    line = lambda x, a, b: a + b * x  # noqa: E731
+    def line(x: Any, a: Any, b: Any) -> Any:
+        return a + b * x
+
     weights = 0.1 + 0.05 * T
 
     def f(x: Any, s: Any) -> Any:
@@ -535,8 +577,12 @@ def test_no_convergence() -> None:
         ).x[0]
 
     assert np.isfinite(f(1.0))
-    with pytest.warns(ad.ConvergenceWarning, match=r"did not converge: .*unconverged point"):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         ad.grad(f)(1.0)
+    messages = [str(w.message) for w in caught if w.category is ad.ConvergenceWarning]
+    assert any("did not converge: Maximum number of iterations" in text for text in messages)
+    assert any("a Newton step would change x by" in text for text in messages)
     with pytest.raises(ad.SolverError, match="did not converge"):
         f(1.0, "raise")
     with pytest.raises(ValueError, match="on_failure must be"):

@@ -251,7 +251,7 @@ def trigonometric(
 ) -> Any:
     """Cosine or sine transform (`family` "dct" or "dst") along an axis."""
     transform = getattr(scipy_fft, family)
-    if x.dtype.kind == "c":  # SciPy's own way for these takes no notice of orthogonalize
+    if x.dtype.kind == "c":  # SciPy's own way for these takes no notice of `orthogonalize`
         parts = [
             transform(part, kind, axis=axis, norm=norm, orthogonalize=orthogonalize)
             for part in (x.real, x.imag)
