@@ -38,8 +38,8 @@ class Vectors:
         parts = []
         for array, spec in zip(arrays, self.specs, strict=True):
             halves = (array.real, array.imag) if spec.dtype.kind == "c" else (array,)
-            parts += [np.reshape(half, (-1,)).astype(self.dtype) for half in halves]
-        return np.concatenate(parts)
+            parts += [_in_form(half, (spec.size,), self.dtype) for half in halves]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def parted(self, vector: Any) -> tuple[Any, ...]:
         """Arrays of a vector, which may be a Tensor."""
@@ -47,8 +47,15 @@ class Vectors:
         for spec in self.specs:
             halves = []
             for _ in range(1 + (spec.dtype.kind == "c")):
-                halves.append(np.reshape(vector[start : start + spec.size], spec.shape))
+                whole = spec.size == self.size
+                halves.append(vector if whole else vector[start : start + spec.size])
                 start += spec.size
             array = halves[0] if len(halves) == 1 else halves[0] + 1j * halves[1]
-            arrays.append(array.astype(spec.dtype))
+            arrays.append(_in_form(array, spec.shape, spec.dtype))
         return tuple(arrays)
+
+
+def _in_form(array: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Array of another shape and dtype; as it is, without an operation, where it has both."""
+    array = array if array.shape == shape else np.reshape(array, shape)
+    return array if array.dtype == dtype else array.astype(dtype)
