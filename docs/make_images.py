@@ -1,7 +1,7 @@
 """Draw the pictures of the documentation: ``python docs/make_images.py``.
 
-They are laid out by the Graphviz of the extra ``viz``, whatever the system has, so that the same
-version gives the same files.
+Tapes are laid out by the Graphviz of the extra ``viz``, whatever the system has, so that the same
+version gives the same files; ``howto_plots.py`` plots what how-to pages compute.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import howto_plots
 import numpy as np
 
 import autodiff as ad
@@ -116,6 +117,8 @@ def main() -> None:
     for name, text in pictures().items():
         path = IMAGES / f"{name}.svg"
         path.write_bytes(svg_without_system(text))
+        print(path, f"{path.stat().st_size / 1000:.0f} kB")
+    for path in howto_plots.write(IMAGES):
         print(path, f"{path.stat().st_size / 1000:.0f} kB")
 
 
