@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 PAGES = Path(__file__).parent / "howto"
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"  # of Okabe & Ito 2008
@@ -47,6 +48,73 @@ def curve_fit(names: dict[str, Any]) -> Figure:
     return figure
 
 
+def constrained_optimum(names: dict[str, Any]) -> Figure:
+    """Draw the shares by the return that is asked for, and the frontier with its multipliers."""
+    goals = np.linspace(0.055, 0.101, 93)
+    found = [names["portfolio"](goal) for goal in goals]
+    figure, (left, right) = _panels()
+    shares = np.array([best.x for best in found])
+    styles = zip(shares.T, (GREY, BLUE, GREEN, ORANGE), ("-", "--", "-.", ":"), strict=True)
+    for k, (share, color, dashes) in enumerate(styles):
+        left.plot(100 * goals, share, dashes, color=color, lw=2, label=f"asset {k + 1}")
+    left.axvline(100 * names["kink"], ymax=0.85, color="black", lw=0.8, ls=":")
+    left.annotate(
+        "kink", (100 * names["kink"], 0.0), xytext=(3, 3), textcoords="offset points", fontsize=8
+    )
+    left.set(
+        title="The optimum moves along straight lines", xlabel="return asked for, %", ylabel="share"
+    )
+    left.set_ylim(-0.02, 0.52)
+    left.legend(frameon=False, loc="upper center", ncols=4, handlelength=1.6, columnspacing=1.0)
+    variance = np.array([best.fun for best in found])
+    right.plot(100 * goals, variance, color=BLUE, label="least variance")
+    for k, goal in enumerate((0.06, 0.075, 0.09, 0.098)):
+        best = names["portfolio"](goal)
+        near = np.array([-0.006, 0.006])
+        slope = best.multipliers_of_constraints[1][0]
+        label = "slope: the multiplier" if k == 0 else None
+        right.plot(100 * (goal + near), best.fun + slope * near, color=ORANGE, label=label)
+        right.plot(100 * goal, best.fun, "o", color=ORANGE, ms=4)
+    right.set(title="What a return costs", xlabel="return asked for, %", ylabel="variance")
+    right.legend(frameon=False)
+    return figure
+
+
+def gaussian_process(names: dict[str, Any]) -> Figure:
+    """Draw the posterior, and the likelihood about its maximum."""
+    figure, (left, right) = _panels(width_ratios=(1.35, 1.0))
+    grid, mean, deviation = (names[name] for name in ("grid", "mean", "deviation"))
+    left.fill_between(
+        grid, mean - 2 * deviation, mean + 2 * deviation, color=BLUE, alpha=0.2, lw=0, label="± 2 σ"
+    )
+    left.plot(grid, mean, color=BLUE, label="posterior mean")
+    left.plot(grid, np.sin(grid) + 0.15 * grid, "--", color=GREY, lw=1.2, label="true curve")
+    left.plot(names["x"], names["y"], "o", color="black", ms=4, label="measured")
+    left.set(title="The posterior", xlabel="x", ylabel="f(x)", ylim=(-2.6, 4.6))
+    left.legend(frameon=False, loc="upper left", ncols=2)
+    best = names["best"]
+    lengths, noises = np.log(np.geomspace(0.9, 4.0, 45)), np.log(np.geomspace(0.08, 0.4, 45))
+    losses = [[names["loss"]({**best, "length": a, "noise": b}) for a in lengths] for b in noises]
+    lost = np.array(losses) - names["loss"](best)
+    contours = right.contour(
+        np.exp(lengths), np.exp(noises), lost, [0.5, 1, 2, 4, 8, 16], colors=BLUE, linewidths=1.0
+    )
+    right.clabel(contours, fontsize=7, fmt="%g")
+    right.plot(np.exp(best["length"]), np.exp(best["noise"]), "*", color=ORANGE, ms=11)
+    right.set(
+        title="Log likelihood below its maximum",
+        xlabel="length",
+        ylabel="noise",
+        xscale="log",
+        yscale="log",
+    )
+    for axis, ticks in ((right.xaxis, [1, 2, 3, 4]), (right.yaxis, [0.1, 0.2, 0.3, 0.4])):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter("{x:g}")
+    return figure
+
+
 def _panels(width: float = 8.4, count: int = 2, **shares: Any) -> tuple[Figure, Any]:
     """Axes beside one another."""
     figure = Figure(figsize=(width, 3.3), layout="constrained")
@@ -66,6 +134,8 @@ def _stems(axes: Any, x: Any, heights: Any) -> None:
 
 PLOTS: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "curve-fit": curve_fit,
+    "constrained-optimum": constrained_optimum,
+    "gaussian-process": gaussian_process,
 }
 
 
