@@ -115,6 +115,31 @@ def gaussian_process(names: dict[str, Any]) -> Figure:
     return figure
 
 
+def hmc(names: dict[str, Any]) -> Figure:
+    """Draw samples on the density with some trajectories, and a marginal against the exact one."""
+    figure, (left, right) = _panels(width_ratios=(1.35, 1.0))
+    samples, banana = names["samples"], names["banana"]
+    x, y = np.linspace(-3.4, 3.4, 120), np.linspace(-2.6, 5.2, 120)
+    heights = np.array([[banana(np.array([a, b])) for a in x] for b in y])
+    left.contour(
+        x, y, heights, [-8.0, -4.5, -2.0, -0.5], colors=GREY, linewidths=0.9, linestyles="solid"
+    )
+    left.plot(*samples[::4].T, ".", color=BLUE, ms=2, alpha=0.5, label="samples")
+    state = np.array([-2.0, 1.6, 1.4, -0.6])
+    path = [names["leapfrog"](state, h=0.05, steps=k) for k in range(1, 46)]
+    path = np.array([state, *path])
+    left.plot(path[:, 0], path[:, 1], color=ORANGE, lw=1.8, label="one trajectory")
+    left.plot(*path[0, :2], "o", color=ORANGE, ms=5)
+    left.plot(*path[-1, :2], ">", color=ORANGE, ms=6)
+    left.set(title="Samples of a banana", xlabel="q₀", ylabel="q₁", ylim=(-2.8, 5.2))
+    left.legend(frameon=False, loc="upper center", markerscale=2)
+    right.hist(samples[:, 0], np.linspace(-3.5, 3.5, 36), density=True, color=BLUE, alpha=0.35)
+    right.plot(x, np.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi), color=ORANGE, label="exact")
+    right.set(title="Density of the first coordinate", xlabel="q₀", ylabel="density")
+    right.legend(frameon=False)
+    return figure
+
+
 def _panels(width: float = 8.4, count: int = 2, **shares: Any) -> tuple[Figure, Any]:
     """Axes beside one another."""
     figure = Figure(figsize=(width, 3.3), layout="constrained")
@@ -136,6 +161,7 @@ PLOTS: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "curve-fit": curve_fit,
     "constrained-optimum": constrained_optimum,
     "gaussian-process": gaussian_process,
+    "hmc": hmc,
 }
 
 
