@@ -1,7 +1,6 @@
 """Draw the pictures of the documentation: ``python docs/make_images.py``.
 
-Tapes are laid out by the Graphviz of the extra ``viz``, whatever the system has, so that the same
-version gives the same files; ``howto_plots.py`` plots what how-to pages compute.
+The Graphviz of the extra ``viz`` lays out tapes, everywhere alike; ``howto_plots.py`` plots.
 """
 
 from __future__ import annotations
