@@ -24,6 +24,7 @@ _CONVOLUTION = _LAYER.format(
 )
 _RECURRENT = _LAYER.format("with a loop over the steps")
 _NORMAL = _LAYER.format("with np.mean and np.var")
+_WITHOUT_RULE = "{} has it, for plain arrays; there is no derivative rule for it"
 
 KNOWN: dict[str, dict[str, str]] = {
     "autodiff": {
@@ -180,6 +181,41 @@ KNOWN: dict[str, dict[str, str]] = {
         "jvp": "parallel.map of a function that calls ad.jvp",
         "DataParallel": "parallel.value_and_grad(loss, executor, in_axes=(None, 0, 0))",
     },
+    "autodiff.scipy.stats": {
+        **dict.fromkeys(
+            ("f", "truncnorm", "genextreme", "skewnorm", "vonmises", "nct", "ncx2"),
+            "scipy.stats has it, for plain arrays; write its logpdf with autodiff.scipy.special",
+        ),
+        **dict.fromkeys(
+            ("binom", "bernoulli", "geom", "nbinom", "hypergeom", "randint"),
+            "scipy.stats has it, for plain arrays; write its logpmf with special.xlogy and gammaln",
+        ),
+        "zscore": "(x - np.mean(x)) / np.std(x)",
+        "gmean": "np.exp(np.mean(np.log(x)))",
+        "hmean": "1 / np.mean(1 / x)",
+        "pearsonr": "np.corrcoef(x, y)[0, 1]",
+    },
+    "autodiff.scipy.linalg": {
+        "ldl": "cholesky, or solve(a, b, assume_a='sym')",
+        "funm": "expm, logm, sqrtm, ..., or v @ np.diag(f(w)) @ inv(v) with w, v = eig(a)",
+        "schur": "eig, whose vectors have a derivative",
+        "rq": "qr of a[::-1].T, with both factors turned back",
+        "expm_cond": "np.linalg.norm of the Jacobian that ad.jacobian(expm) gives",
+        "kron": "np.kron, which takes Tensors",
+        "tril": "np.tril, which takes Tensors",
+        "triu": "np.triu, which takes Tensors",
+        "tri": "np.tri",
+        "subspace_angles": "np.arccos(svdvals(orth(A).T @ orth(B)))",
+        **dict.fromkeys(
+            (
+                *("qz", "ordqz", "hessenberg", "cossin", "cdf2rdf", "rsf2csf", "matrix_balance"),
+                *("qr_delete", "qr_insert", "qr_multiply", "qr_update"),
+                *("bandwidth", "ishermitian", "issymmetric", "fiedler_companion"),
+                "clarkson_woodruff_transform",
+            ),
+            _WITHOUT_RULE.format("scipy.linalg"),
+        ),
+    },
 }
 """By module and missing name, what to write."""
 
@@ -242,7 +278,7 @@ def missing(module: str, name: str, there: Iterable[str]) -> Exception:
     AttributeError: module 'autodiff' has no attribute 'jacrev'; here: ad.jacobian(f), which...
     """
     text = f"module {module!r} has no attribute {name!r}"
-    way = KNOWN[module].get(name)
+    way = KNOWN.get(module, {}).get(name)
     if way is None and module == "autodiff" and callable(getattr(np, name, None)):
         way = f"np.{name}, which takes Tensors"
     if way is not None:

@@ -121,12 +121,14 @@ def page() -> str:
         "\n".join(function_rows(functions)),
         "\n## SciPy, from `autodiff.scipy`\n",
         "\n".join(
-            f"- **{module.__name__.rpartition('.')[2]}**: {scipy_names(module)}"
+            f"- `{module.__name__.removeprefix('autodiff.scipy.')}`: {scipy_names(module)}"
             for module in (
                 autodiff.scipy.special,
                 autodiff.scipy.stats,
                 autodiff.scipy.linalg,
                 autodiff.scipy.signal,
+                *(getattr(autodiff.scipy, name) for name in sorted(autodiff.scipy.LAZY)),
+                autodiff.scipy.sparse.linalg,
             )
         ),
         "\n## Primitives\n",

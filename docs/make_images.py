@@ -110,6 +110,42 @@ def pictures() -> dict[str, str]:
     }
 
 
+def diffusion() -> None:
+    """Draw the true, the observed and the recovered fields of the page on a sparse solve."""
+    import doctest
+
+    from matplotlib.figure import Figure
+
+    page = (IMAGES.parent / "howto" / "sparse-pde.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for example in doctest.DocTestParser().get_examples(page):
+        if not example.want:
+            exec(example.source, names)
+    n = names["n"]
+    panels = {
+        "true log k": (names["truth"], "viridis", (-0.2, 1.1)),
+        "observed u": (names["observed"], "magma", (0.0, None)),
+        "recovered log k": (names["found"].x, "viridis", (-0.2, 1.1)),
+    }
+    figure = Figure(figsize=(9.0, 2.9), layout="constrained")
+    for axes, (title, (field, colors, (low, high))) in zip(
+        figure.subplots(1, 3), panels.items(), strict=True
+    ):
+        shown = axes.imshow(
+            field.reshape(n, n),
+            cmap=colors,
+            vmin=low,
+            vmax=high,
+            origin="lower",
+            extent=(0, 1, 0, 1),
+        )
+        axes.set_title(title)
+        axes.set_xticks([0, 0.5, 1])
+        axes.set_yticks([0, 0.5, 1])
+        figure.colorbar(shown, ax=axes, shrink=0.9)
+    figure.savefig(IMAGES / "sparse-pde.png", dpi=110, metadata={"Software": None})
+
+
 def main() -> None:
     """Write the pictures."""
     IMAGES.mkdir(exist_ok=True)
@@ -117,6 +153,7 @@ def main() -> None:
         path = IMAGES / f"{name}.svg"
         path.write_bytes(svg_without_system(text))
         print(path, f"{path.stat().st_size / 1000:.0f} kB")
+    diffusion()
     for path in howto_plots.write(IMAGES):
         print(path, f"{path.stat().st_size / 1000:.0f} kB")
 

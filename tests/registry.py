@@ -18,6 +18,10 @@ from autodiff.interpret.graph import Node, Projection
 with contextlib.suppress(ModuleNotFoundError):
     # Its primitives enter the registry with it; it needs SciPy, which is optional.
     import autodiff.scipy
+    import autodiff.scipy.sparse
+
+    for _name in autodiff.scipy.LAZY:  # packages that are loaded when first used
+        getattr(autodiff.scipy, _name)
 
 EXAMPLES = 3
 """Batch size of the tests of vmap."""

@@ -197,8 +197,14 @@ CASES = {
     ),
     "scipy.integrate.trapezoid": Case(
         lambda x: integrate.trapezoid(x),
-        "write np.trapezoid for scipy.integrate.trapezoid",
+        "write autodiff.scipy.integrate.trapezoid for scipy.integrate.trapezoid",
         lambda x: np.trapezoid(x),
+        V,
+    ),
+    "scipy.integrate.simpson": Case(
+        lambda x: integrate.simpson(x),
+        "write autodiff.scipy.integrate.simpson for scipy.integrate.simpson",
+        None,
         V,
     ),
     "scipy.linalg.eigvalsh": Case(
@@ -239,19 +245,19 @@ CASES = {
     ),
     "scipy.integrate.quad": Case(
         lambda a: integrate.quad(lambda x: np.exp(-a * x), 0.0, 1.0),
-        f"call scipy.integrate.quad on plain numbers, {SOLVER}",
+        "write autodiff.scipy.integrate.quad for scipy.integrate.quad",
         area,
         S,
     ),
     "scipy.integrate.solve_ivp": Case(
         lambda a: integrate.solve_ivp(lambda t, y: -a * y, (0.0, 1.0), [1.0]),
-        f"call scipy.integrate.solve_ivp on plain numbers, {SOLVER}",
+        "write autodiff.scipy.integrate.solve_ivp for scipy.integrate.solve_ivp",
         None,
         S,
     ),
     "scipy.integrate.odeint": Case(
         lambda a: integrate.odeint(lambda y, t: -a * y, [1.0], [0.0, 1.0]),
-        f"call scipy.integrate.odeint on plain numbers, {SOLVER}",
+        "write autodiff.scipy.integrate.odeint for scipy.integrate.odeint",
         None,
         S,
     ),
@@ -262,7 +268,6 @@ CASES = {
             "scipy.interpolate.interp1d": lambda x: interpolate.interp1d([0, 1], x),
             "scipy.ndimage.gaussian_filter": lambda x: ndimage.gaussian_filter(x, 1.0),
             "scipy.signal.lfilter": lambda x: signal.lfilter([1.0], [1.0], x),
-            "scipy.integrate.simpson": lambda x: integrate.simpson(x),
             "scipy.sparse.csr_matrix": lambda x: sparse.csr_matrix(np.eye(2)) @ x,
         }.items()
     },

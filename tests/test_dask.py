@@ -82,11 +82,19 @@ NO_FUNCTION = {
     "pinv": "dask has no numpy.linalg.pinv",
     "polynomial_roots": "dask has no numpy.roots",
     "slogdet": "dask has no numpy.linalg.slogdet",
+    "entry_products": "a sparse product takes NumPy's arrays",
+    "sampled_matmul": "a sparse product takes NumPy's arrays",
+    "sparse_matmul": "a sparse product takes NumPy's arrays",
 }
 """Primitives whose function Dask does not have, and what is said."""
 
 OF_SCIPY_ALONE = {
     "banded_solve",
+    "krylov_solve",
+    "sparse_solve",
+    "rational_filter",
+    "filtered",
+    "filtered_along",
     "convolve_nd",
     "expm",
     "logm",
@@ -98,6 +106,7 @@ OF_SCIPY_ALONE = {
     "spherical_yn",
     "sqrtm",
     "triangular_solve",
+    "trigonometric",
 }
 """Primitives whose function makes NumPy's arrays of what it gets."""
 

@@ -20,6 +20,14 @@ from autodiff.core.spec import is_inexact, spec_of
 
 OF_SCIPY_ALONE = {
     "banded_solve",
+    "entry_products",
+    "krylov_solve",
+    "sampled_matmul",
+    "sparse_matmul",
+    "sparse_solve",
+    "rational_filter",
+    "filtered",
+    "filtered_along",
     "beta_moment",
     "expm",
     "gamma_moment",
@@ -30,6 +38,7 @@ OF_SCIPY_ALONE = {
     "spherical_kn",
     "spherical_yn",
     "sqrtm",
+    "trigonometric",
 }
 """Primitives whose function is SciPy's, for NumPy's arrays alone."""
 

@@ -271,7 +271,7 @@ def with_list(content, count):
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("name", "content"), list(bombs()), ids=lambda x: str(x)[:30])
+@pytest.mark.parametrize(("name", "content"), [pytest.param(*bomb, id=bomb[0]) for bomb in bombs()])
 def test_what_a_file_takes_is_bounded_by_its_size(path, name, content):
     named, fitted = outcome(path, content, {"w": np.zeros(2)})
     assert named is fitted is None

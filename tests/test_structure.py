@@ -105,6 +105,8 @@ INEXACT = {
     *("max", "min", "maximum", "minimum", "fmax", "fmin", "clip", "where", "relu"),
     # what reads a triangle, or writes one; products without some elements
     *("cholesky", "qr", "cofactors", "triangular_solve", "banded_solve", "eigh", "svd"),
+    "rational_filter",
+    *("lu_factors", "toeplitz_solve"),
     # steps, and imaginary parts of real numbers
     *("slogdet", "heaviside", "imag"),
 }

@@ -12,7 +12,7 @@ __all__ = ["NamedAxes", "as_input"]
 
 
 class NamedAxes(TypeError):
-    """An operand goes by names of axes: it computes with Tensors, not they with it."""
+    """An operand goes by names of axes, or is sparse: it computes with Tensors, not they."""
 
 
 def as_input(value: Any, primitive: Primitive, inputs: tuple[Any, ...] = ()) -> Any:
@@ -34,14 +34,22 @@ def as_input(value: Any, primitive: Primitive, inputs: tuple[Any, ...] = ()) -> 
             f"{primitive.name}: a {type(value).__name__} of xarray goes by the names of its axes, "
             "which a Tensor has not; make a DataArray of the Tensor, or take the array, .data"
         )
+    if type(value) is not ARRAY and hasattr(type(value), "computes_with_tensors"):
+        raise NamedAxes(
+            f"{primitive.name}: a {type(value).__name__} is no operand here; use its operators and "
+            "methods"
+        )
     if isinstance(value, (list, tuple)):
         others = [other for other in inputs if not isinstance(other, (list, tuple))]
         array = as_array(value, like=foreign_among(others))
     else:
         array = array_or_scalar(value)
     if array.dtype.kind not in "fciub":
+        remedy = "inputs must be numbers, numeric arrays or Tensors"
+        if type(value).__module__.startswith("scipy.sparse"):
+            remedy = "make it one of autodiff.scipy.sparse, as in csr_array(A), which takes Tensors"
         raise TypeError(
             f"{primitive.name}: an input of type {type(value).__name__} has dtype {array.dtype}; "
-            "inputs must be numbers, numeric arrays or Tensors"
+            f"{remedy}"
         )
     return array

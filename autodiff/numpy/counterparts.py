@@ -33,9 +33,16 @@ _OTHER_NAMES = {
 }
 
 _SCIPYS = {
+    "scipy.fft": "scipy/fft.py",
+    "scipy.interpolate": "scipy/interpolate/__init__.py",
+    "scipy.integrate": "scipy/integrate/__init__.py",
     "scipy.linalg": "scipy/linalg/__init__.py",
     "scipy.optimize": "scipy/optimize/__init__.py",
+    "scipy.sparse": "scipy/sparse/__init__.py",
+    "scipy.sparse.linalg": "scipy/sparse/linalg/__init__.py",
+    "scipy.ndimage": "scipy/ndimage/__init__.py",
     "scipy.signal": "scipy/signal.py",
+    "scipy.spatial.distance": "scipy/spatial/distance.py",
     "scipy.special": "scipy/special/__init__.py",
     "scipy.stats": "scipy/stats/__init__.py",
 }
@@ -80,10 +87,17 @@ def counterpart(name: str) -> str | None:
 
 def _is_in_scipy(name: str) -> bool:
     """Whether `autodiff.scipy` has a function of this name, or a distribution this method."""
+    module, _, last = name.rpartition(".")
+    if last in _names_of(module):
+        return True
     package, _, rest = name.removeprefix("scipy.").partition(".")
     function, _, method = rest.partition(".")
+    if (package, function) == ("sparse", "linalg"):
+        return method in _names_of("scipy.sparse.linalg")
     if function not in _names_of(f"scipy.{package}"):
         return False
+    if package == "sparse":
+        return not method
     return not method or method in _METHODS.get(function, _METHODS_OF_OTHERS)
 
 

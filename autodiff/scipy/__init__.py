@@ -25,10 +25,24 @@ except ModuleNotFoundError as error:
 
 from autodiff.scipy import linalg, signal, special, stats
 
-LAZY = ("optimize",)
+LAZY = ("fft", "integrate", "interpolate", "ndimage", "optimize", "sparse", "spatial")
 """Packages that are loaded when first used."""
 
-__all__ = ["linalg", "optimize", "signal", "special", "stats"]
+__all__ = [
+    "fft",
+    "integrate",
+    "interpolate",
+    "linalg",
+    "ndimage",
+    "optimize",
+    "signal",
+    "sparse",
+    "spatial",
+    "special",
+    "stats",
+]
+
+del scipy
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -39,6 +53,3 @@ def __getattr__(name: str) -> ModuleType:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *LAZY})
-
-
-del scipy

@@ -1,4 +1,7 @@
-"""``scipy.signal``: convolution and correlation in any number of dimensions."""
+"""``scipy.signal``: convolution and correlation in any number of dimensions, recursive filters.
+
+The transpose of a recursive filter is the filter run in reversed time.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,15 @@ import scipy.fft as sf
 import scipy.signal
 
 from autodiff.core.arrays import as_array, empty, is_foreign, zeros
-from autodiff.core.declare import multilinear
+from autodiff.core.declare import multilinear, primitive
+from autodiff.core.dispatch import concrete
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.linalg.contracted import convolution_pattern
-from autodiff.ops.operands import operands
-from autodiff.ops.samples import cases
+from autodiff.ops.operands import along, holds_box, operands
+from autodiff.ops.samples import Sample, cases
 
-__all__ = ["convolve", "correlate", "fftconvolve"]
+__all__ = ["convolve", "correlate", "fftconvolve", "lfilter", "sosfilt"]
 
 # Its stubs list overloads for known dtypes; here they are known when the program runs.
 scipy_signal: Any = scipy.signal
@@ -243,3 +247,187 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any
         m, n = first[axis], second[axis]
         wanted[axis] = m if mode == "same" else abs(m - n) + 1
     return _centred(full, wanted)
+
+
+# --- recursive filters ----------------------------------------------------------------------------
+
+
+def _backwards(b: Any, a: Any, g: Any, axis: int) -> Any:
+    return np.flip(rational_filter(b, a, np.flip(g, axis), axis=axis), axis)
+
+
+def _lagged(u: Any, v: Any, count: int, axis: int) -> Any:
+    """Sum of ``u[n] * v[n - k]`` for each lag k."""
+    length = u.shape[axis]
+    sums = []
+    for k in range(count):
+        late, early = along(axis, slice(k, None)), along(axis, slice(max(length - k, 0)))
+        sums.append(np.sum(u[late] * v[early]))
+    return np.stack(sums)
+
+
+def _filter_samples(rng: np.random.Generator) -> list[Sample]:
+    samples = []
+    for shape, axis, p, q in (((2, 6), 1, 3, 3), ((5, 2), 0, 2, 1), ((4,), 0, 1, 3)):
+        a = 0.3 * rng.uniform(-1, 1, q)
+        a[0] = 1.5
+        inputs = (rng.uniform(-1, 1, p), a, rng.uniform(-1, 1, shape))
+        samples.append(Sample(inputs, {"axis": axis}))
+    return samples
+
+
+@primitive(
+    vjp_b=lambda g, b_spec, a, x, axis: _lagged(
+        _backwards(np.ones_like(a[:1]), a, g, axis), x, b_spec.shape[0], axis
+    ),
+    vjp_a=lambda g, a, out, axis: (
+        -_lagged(_backwards(np.ones_like(a[:1]), a, g, axis), out, a.shape[0], axis)
+    ),
+    vjp_x=lambda g, b, a, axis: _backwards(b, a, g, axis),
+    batch=lambda batched, inputs, params: loop_over_batch(
+        lambda b, a, x: rational_filter(b, a, x, **params), batched, inputs
+    ),
+    cost=lambda b_spec, a_spec, x_spec: 2 * x_spec.size * (b_spec.size + a_spec.size),
+    sample=_filter_samples,
+)
+def rational_filter(b: Any, a: Any, x: Any, *, axis: int) -> Any:
+    """Solution of ``sum(a[k] * y[n - k]) = sum(b[k] * x[n - k])`` from rest along an axis."""
+    wanted = np.result_type(b, a, x)
+    wide = np.result_type(wanted, np.float32)
+    found = scipy_signal.lfilter(b.astype(wide), a.astype(wide), x.astype(wide), axis=axis)
+    return as_array(found, wanted)
+
+
+def _coefficients(function: str, name: str, c: Any) -> Any:
+    spec = spec_of(c)
+    if spec.ndim > 1 or spec.size == 0:
+        raise ValueError(f"{function}: {name} must be a row of numbers, got shape {spec.shape}")
+    return np.reshape(c if spec.dtype.kind in "fc" else c.astype(np.float64), (-1,))
+
+
+def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
+    """Filter along an axis by a rational transfer function.
+
+    Differentiable by both polynomials, the signal and the initial state. The derivative by `a`
+    goes through the filter 1 / a, run in reversed time.
+
+    Parameters
+    ----------
+    b, a : arrays or Tensors, shapes (p,) and (q,)
+    x : array or Tensor
+    axis : int
+    zi : array or Tensor or None
+        State before, of length max(p, q) - 1 along `axis`; then the state after comes back, too.
+
+    Returns
+    -------
+    y, or (y, zf)
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit, or ``a[0]`` is 0.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> x = np.array([1.0, 0.0, 0.0])
+    >>> ad.grad(lambda r: np.sum(lfilter([1.0], np.stack([1.0, -r]), x)))(0.5)
+    np.float64(2.0)
+    """
+    if not any(holds_box(value) for value in (b, a, x, zi)):
+        return scipy_signal.lfilter(b, a, x, axis, zi)
+    b, a, x = operands(b, a, x)
+    b, a = _coefficients("lfilter", "b", b), _coefficients("lfilter", "a", a)
+    x = x if spec_of(x).dtype.kind in "fc" else x.astype(np.float64)
+    if not np.all(concrete(a[0]) != 0):
+        raise ValueError("lfilter: a[0] must not be 0")
+    (axis,) = normalize_axes(axis, spec_of(x).ndim, "lfilter")
+    y = rational_filter(b, a, x, axis=axis)
+    if zi is None:
+        return y
+    return _from_state(b, a, x, y, axis, zi)
+
+
+def _from_state(b: Any, a: Any, x: Any, y: Any, axis: int, zi: Any) -> tuple[Any, Any]:
+    """Add what a state before causes, and find the state after.
+
+    In the transposed direct form the state is added to the right-hand side of the first steps.
+    """
+    (zi,) = operands(zi)
+    count = max(spec_of(b).size, spec_of(a).size) - 1
+    length = spec_of(x).shape[axis]
+    shape = list(spec_of(x).shape)
+    shape[axis] = count
+    if (
+        spec_of(zi).ndim != len(shape)
+        or any(n not in (1, m) for n, m in zip(spec_of(zi).shape, shape, strict=True))
+        or spec_of(zi).shape[axis] != count
+    ):
+        raise ValueError(f"lfilter: zi must have shape {tuple(shape)}, got {spec_of(zi).shape}")
+    state = np.broadcast_to(zi, tuple(shape)) * a[0]
+    widths = [(0, 0)] * len(shape)
+    widths[axis] = (0, max(length - count, 0))
+    begun = np.pad(state, widths)[along(axis, slice(length))]
+    y = y + rational_filter(np.ones_like(a[:1]), a, begun, axis=axis)
+    after = []
+    for k in range(count):
+        total = (
+            state[along(axis, length + k)] if length + k < count else 0.0 * state[along(axis, 0)]
+        )
+        for j in range(k + 1, count + 1):
+            place = length + k - j
+            if place >= 0:
+                if j < spec_of(b).size:
+                    total = total + b[j] * x[along(axis, place)]
+                if j < spec_of(a).size:
+                    total = total - a[j] * y[along(axis, place)]
+        after.append(total / a[0])
+    return y, np.stack(after, axis=axis) if after else state
+
+
+def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
+    """Filter along an axis by a cascade of second-order sections.
+
+    Parameters
+    ----------
+    sos : array or Tensor, shape (n, 6)
+    x : array or Tensor
+    axis : int
+    zi : array or Tensor or None
+        States before, shape (n, ..., 2, ...), with 2 along `axis` of the signal.
+
+    Returns
+    -------
+    y, or (y, zf)
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit.
+
+    Examples
+    --------
+    >>> sosfilt(np.array([[1.0, 0.0, 0.0, 1.0, -0.5, 0.0]]), np.array([1.0, 0.0, 0.0]))
+    array([1.  , 0.5 , 0.25])
+    """
+    if not any(holds_box(value) for value in (sos, x, zi)):
+        return scipy_signal.sosfilt(sos, x, axis, zi)
+    sos, x = operands(sos, x)
+    if spec_of(sos).ndim != 2 or spec_of(sos).shape[1] != 6:
+        raise ValueError(f"sosfilt: sections of shape (n, 6) are needed, got {spec_of(sos).shape}")
+    (axis,) = normalize_axes(axis, spec_of(x).ndim, "sosfilt")
+    states = []
+    for i in range(spec_of(sos).shape[0]):
+        if zi is None:
+            x = _section(sos[i], x, axis, None)
+        else:
+            x, state = _section(sos[i], x, axis, zi[i])
+            states.append(state)
+    return x if zi is None else (x, np.stack(states))
+
+
+def _section(section: Any, x: Any, axis: int, zi: Any) -> Any:
+    b, a = _coefficients("sosfilt", "b", section[:3]), _coefficients("sosfilt", "a", section[3:])
+    y = rational_filter(b, a, x if spec_of(x).dtype.kind in "fc" else x.astype(float), axis=axis)
+    return y if zi is None else _from_state(b, a, x, y, axis, zi)

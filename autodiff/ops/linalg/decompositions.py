@@ -65,7 +65,7 @@ from autodiff.ops.protocol import implements
 from autodiff.ops.samples import Sample
 from autodiff.ops.shape import concatenate, ordered
 
-__all__ = ["cholesky", "eig", "eigh", "qr", "svd"]
+__all__ = ["cholesky", "eig", "eigh", "eigh_jvp", "eigh_vjp", "qr", "svd"]
 
 # NumPy's named results; their types have no public name.
 EighResult: Any = type(np.linalg.eigh(np.eye(1)))
@@ -216,7 +216,7 @@ def _off_diagonal(x: Any, dtype: Any = None) -> Any:
     return 1 - identity(x, dtype)
 
 
-def _eigh_vjp(g: Any, out: Any, uplo: str) -> Any:
+def eigh_vjp(g: Any, out: Any, uplo: str) -> Any:
     """Giles (2008), section 3.1: V (diag(wbar) + F o V^H Vbar) V^H with F_ij = 1/(w_j - w_i)."""
     w, v = out
     w_bar, v_bar = g[0], conj(g[1])
@@ -250,7 +250,7 @@ def _magnitude(m: Any) -> Any:
     return largest(np.abs(ew.stop_gradient.call(m)), (-2, -1), True)
 
 
-def _eigh_jvp(t: Any, out: Any, uplo: str) -> Any:
+def eigh_jvp(t: Any, out: Any, uplo: str) -> Any:
     """dw = diag(V^H dA V), dV = V (F o V^H dA V) (Giles 2008, section 3.1)."""
     w, v = out
     n = w.shape[-1]
@@ -266,8 +266,8 @@ def _eigh_jvp(t: Any, out: Any, uplo: str) -> Any:
 
 
 @primitive(
-    vjp_x=_eigh_vjp,
-    jvp_x=_eigh_jvp,
+    vjp_x=eigh_vjp,
+    jvp_x=eigh_jvp,
     batch=batch_stack(lambda: eigh),
     cost=_cubed(9),
     sample=square_matrices(

@@ -6,19 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import spec_of
-from autodiff.ops.linalg.matrices import as_matrices, require_square
+from autodiff.ops.linalg.contractions import mT
+from autodiff.ops.linalg.matrices import as_matrices, hermitian, require_square
 from autodiff.ops.operands import operand
 
 __all__ = [
     "columns_of",
     "first_column",
     "floating",
+    "matrices",
+    "one_triangle",
     "refuse_half",
     "require_finite",
     "same_precision",
     "square",
+    "stacked",
 ]
 
 
@@ -57,6 +62,13 @@ def square(name: str, a: Any) -> Any:
     return a
 
 
+def one_triangle(a: Any, lower: bool, conjugate: bool = True) -> Any:
+    """Hermitian (or symmetric) matrices of which one triangle is read."""
+    if conjugate or spec_of(a).dtype.kind != "c":
+        return hermitian(a, "L" if lower else "U")
+    return np.tril(a) + mT(np.tril(a, -1)) if lower else np.triu(a) + mT(np.triu(a, 1))
+
+
 def columns_of(function: str, b: Any, rows: int) -> tuple[Any, bool]:
     """Right-hand sides as columns, and whether there was only a vector.
 
@@ -83,3 +95,25 @@ def require_finite(function: str, *values: Any) -> None:
     for value in values:
         if not np.isfinite(concrete(value)).all():
             raise ValueError(f"{function}: an input holds NaN or infinity")
+
+
+def matrices(function: str, a: Any, check_finite: bool) -> Any:
+    """Matrices, or stacks of them; without NaN and infinity if that is asked for."""
+    a = as_matrices(function, operand(a))
+    if check_finite:
+        require_finite(function, a)
+    return a
+
+
+def stacked(function: Any, x: Any, count: int) -> tuple[Any, ...]:
+    """Results of a function of one matrix for each of a stack."""
+    if x.ndim == 2:
+        return tuple(as_array(part) for part in function(x))
+    flat = x.reshape(-1, *x.shape[-2:])
+    rows = [function(matrix) for matrix in flat]
+    if not rows:
+        parts = function(np.eye(*x.shape[-2:], dtype=x.dtype))
+        rows_of = [np.empty((0, *part.shape), part.dtype) for part in parts]
+    else:
+        rows_of = [np.stack([row[i] for row in rows]) for i in range(count)]
+    return tuple(part.reshape(*x.shape[:-2], *part.shape[1:]) for part in rows_of)

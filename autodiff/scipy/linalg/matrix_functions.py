@@ -1,4 +1,4 @@
-"""Functions of matrices: exponential, logarithm, square root (Higham 2008)."""
+"""Functions of matrices: exponential, logarithm, powers, sign, sines (Higham 2008)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,32 @@ import scipy.linalg
 
 from autodiff.core.arrays import as_array
 from autodiff.core.declare import primitive
+from autodiff.core.dispatch import Box
+from autodiff.core.parts import loop_over_batch
+from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops import structures
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import batch_stack, square_matrices, stack_size
-from autodiff.scipy.linalg.inputs import refuse_half, same_precision, square
-from autodiff.scipy.linalg.sylvester import sylvester
+from autodiff.ops.operands import operands
+from autodiff.ops.samples import Sample
+from autodiff.scipy.linalg.equations import sylvester
+from autodiff.scipy.linalg.inputs import refuse_half, require_finite, same_precision, square
 
-__all__ = ["expm", "logm", "sqrtm"]
+__all__ = [
+    "coshm",
+    "cosm",
+    "expm",
+    "expm_frechet",
+    "fractional_matrix_power",
+    "logm",
+    "signm",
+    "sinhm",
+    "sinm",
+    "sqrtm",
+    "tanhm",
+    "tanm",
+]
 
 # Its stubs list overloads for known dtypes; here they are known when the program runs.
 scipy_linalg: Any = scipy.linalg
@@ -95,12 +113,12 @@ def _sqrtm(x: Any) -> Any:
     return _each(scipy_linalg.sqrtm, x)
 
 
-def expm(a: Any) -> Any:
+def expm(A: Any) -> Any:
     """Exponential of square matrices.
 
     Parameters
     ----------
-    a : array or Tensor, shape (..., n, n)
+    A : array or Tensor, shape (..., n, n)
 
     Raises
     ------
@@ -114,11 +132,73 @@ def expm(a: Any) -> Any:
     array([[1., 1.],
            [0., 1.]])
     """
-    return _expm(square("expm", a))
+    return _expm(square("expm", A))
 
 
-def logm(a: Any, disp: bool | None = None) -> Any:
+@primitive(
+    name="signm",
+    vjp_x=lambda g, x, out: _signm_transposed(mT(x @ out), mT(out), g),
+    jvp_x=lambda t, x, out: sylvester(x @ out, x @ out, t - out @ t @ out),
+    batch=batch_stack(lambda: _signm),
+    cost=_matrix_cost(60),
+    sample=lambda rng: [
+        Sample((np.diag([1.0, -2.5, 3.0])[:n, :n] + 0.3 * rng.uniform(-1, 1, (n, n)),), {})
+        for n in (2, 3)
+    ],
+    pattern=structures.stacks,
+)
+def _signm(x: Any) -> Any:
+    """Sign of square matrices: with N = A sign(A), N dS + dS N = dA - S dA S (Higham 2008, 5.3)."""
+    refuse_half("signm", x)
+    return _each(scipy_linalg.signm, x)
+
+
+def _signm_transposed(root: Any, sign: Any, g: Any) -> Any:
+    inner = sylvester(root, root, g)
+    return inner - sign @ inner @ sign
+
+
+def _power_samples(rng: np.random.Generator) -> list[Sample]:
+    draw = square_matrices((3, 3), (2, 2))(rng)
+    return [
+        Sample((sample.inputs[0], power), {})
+        for sample, power in zip(draw, (0.3, -1.6), strict=True)
+    ]
+
+
+def _power_vjp_p(g: Any, x: Any, out: Any, p_spec: Spec) -> Any:
+    total = np.sum(g * (_logm(x) @ out))
+    return (total if p_spec.dtype.kind == "c" else np.real(total)).astype(p_spec.dtype)
+
+
+@primitive(
+    name="fractional_matrix_power",
+    vjp_x=lambda g, x, p: _off_diagonal(lambda block: _power(block, p), mT(x), g),
+    vjp_p=_power_vjp_p,
+    jvp_x=lambda t, x, p: _off_diagonal(lambda block: _power(block, p), x, t),
+    jvp_p=lambda t, x, out: t * (_logm(x) @ out),
+    batch=lambda batched, inputs, params: loop_over_batch(
+        lambda x, p: _power(x, p), batched, inputs
+    ),
+    cost=lambda x_spec: 100 * stack_size(x_spec) * x_spec.shape[-1] ** 3,
+    sample=_power_samples,
+)
+def _power(x: Any, p: Any) -> Any:
+    """Power exp(p log A) of a square matrix."""
+    refuse_half("fractional_matrix_power", x)
+    if np.iscomplexobj(p):
+        return same_precision(_each(scipy_linalg.expm, p * _logm(x)), x, p)
+    return _each(lambda matrix: scipy_linalg.fractional_matrix_power(matrix, float(p)), x)
+
+
+def logm(A: Any, disp: bool | None = None) -> Any:
     """Principal logarithm of square matrices without eigenvalues on the closed negative axis.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (..., n, n)
+    disp : bool, optional
+        Must not be False.
 
     Raises
     ------
@@ -126,18 +206,294 @@ def logm(a: Any, disp: bool | None = None) -> Any:
         The matrices are not square.
     NonDifferentiableError
         ``disp=False``, which also asks for an estimate of the error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logm(np.eye(2))
+    array([[0., 0.],
+           [0., 0.]])
     """
-    if disp is False:
-        raise NonDifferentiableError("logm: disp=False is not supported; leave it out")
-    return _logm(square("logm", a))
+    _refuse_estimate("logm", disp)
+    return _logm(square("logm", A))
 
 
-def sqrtm(a: Any) -> Any:
+def _refuse_estimate(function: str, disp: bool | None) -> None:
+    if disp is not None and not disp:
+        raise NonDifferentiableError(f"{function}: disp=False is not supported; leave it out")
+
+
+def sqrtm(A: Any, disp: bool | None = None, blocksize: int | None = None) -> Any:
     """Principal square root of square matrices without eigenvalues on the closed negative axis.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (..., n, n)
+    disp : bool, optional
+        Must not be False.
+    blocksize : int, optional
+        Accepted as SciPy does, which ignores it in newer versions.
 
     Raises
     ------
     LinAlgError
         The matrices are not square.
+    NonDifferentiableError
+        ``disp=False``, which also asks for an estimate of the error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sqrtm(4.0 * np.eye(2))
+    array([[2., 0.],
+           [0., 2.]])
     """
-    return _sqrtm(square("sqrtm", a))
+    _refuse_estimate("sqrtm", disp)
+    return _sqrtm(square("sqrtm", A))
+
+
+def signm(A: Any, disp: bool | None = None) -> Any:
+    """Sign of square matrices without eigenvalues on the imaginary axis.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (..., n, n)
+    disp : bool, optional
+        Must not be False.
+
+    Raises
+    ------
+    LinAlgError
+        The matrices are not square.
+    NonDifferentiableError
+        ``disp=False``, which also asks for an estimate of the error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> signm(np.array([[2.0, 0.0], [0.0, -3.0]]))
+    array([[ 1.,  0.],
+           [ 0., -1.]])
+    """
+    _refuse_estimate("signm", disp)
+    return _signm(square("signm", A))
+
+
+def fractional_matrix_power(A: Any, t: Any) -> Any:
+    """Power of a square matrix, differentiable in the exponent too.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (n, n)
+    t : number or Tensor
+        A plain integer gives repeated products.
+
+    Raises
+    ------
+    LinAlgError
+        The matrix is not square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> np.round(fractional_matrix_power(4.0 * np.eye(2), 0.5), 12)
+    array([[2., 0.],
+           [0., 2.]])
+    >>> ad.grad(lambda t: fractional_matrix_power(4.0 * np.eye(2), t)[0, 0])(0.5)
+    np.float64(2.772588722239781)
+    """
+    A, t = operands(A, t)
+    A = square("fractional_matrix_power", A)
+    if spec_of(t).shape or len(spec_of(A).shape) != 2:
+        raise ValueError(
+            "fractional_matrix_power: takes one matrix and one exponent, got shapes "
+            f"{spec_of(A).shape} and {spec_of(t).shape}"
+        )
+    if not isinstance(t, Box) and t == int(t):
+        return np.linalg.matrix_power(A, int(t))
+    return _power(A, t)
+
+
+def expm_frechet(
+    A: Any,
+    E: Any,
+    method: str | None = None,
+    compute_expm: bool = True,
+    check_finite: bool = True,
+) -> Any:
+    """Exponential of a square matrix, and its derivative in a direction.
+
+    Parameters
+    ----------
+    A, E : arrays or Tensors, shape (..., n, n)
+    method : {"blockEnlarge", "SPS"}, optional
+        Both give the same derivative; it is computed from the block matrix.
+    compute_expm : bool
+        False returns the derivative alone.
+    check_finite : bool
+
+    Raises
+    ------
+    LinAlgError
+        A matrix is not square.
+    ValueError
+        The shapes differ, there is no such method, or a number is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> expm_frechet(np.zeros((1, 1)), np.array([[3.0]]), compute_expm=False)
+    array([[3.]])
+    """
+    if method not in (None, "blockEnlarge", "SPS"):
+        raise ValueError(f"expm_frechet: method must be 'blockEnlarge' or 'SPS', got {method!r}")
+    A, E = (square("expm_frechet", x) for x in operands(A, E))
+    if spec_of(A).shape != spec_of(E).shape:
+        raise ValueError(
+            f"expm_frechet: A has shape {spec_of(A).shape} and E {spec_of(E).shape}; they must be "
+            "the same"
+        )
+    if check_finite:
+        require_finite("expm_frechet", A, E)
+    derivative = _off_diagonal(_expm, A, E)
+    return (_expm(A), derivative) if compute_expm else derivative
+
+
+def cosm(A: Any) -> Any:
+    """Cosine of square matrices.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (..., n, n)
+
+    Raises
+    ------
+    LinAlgError
+        The matrices are not square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cosm(np.zeros((2, 2)))
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    A = square("cosm", A)
+    turned = _expm(1j * A)
+    if spec_of(A).dtype.kind != "c":
+        return np.real(turned)
+    return 0.5 * (turned + _expm(-1j * A))
+
+
+def sinm(A: Any) -> Any:
+    """Sine of square matrices.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (..., n, n)
+
+    Raises
+    ------
+    LinAlgError
+        The matrices are not square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sinm(np.zeros((1, 1)))
+    array([[0.]])
+    """
+    A = square("sinm", A)
+    turned = _expm(1j * A)
+    if spec_of(A).dtype.kind != "c":
+        return np.imag(turned)
+    return -0.5j * (turned - _expm(-1j * A))
+
+
+def tanm(A: Any) -> Any:
+    """Tangent of square matrices, the inverse of the cosine times the sine.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (..., n, n)
+
+    Raises
+    ------
+    LinAlgError
+        The matrices are not square, or the cosine is singular.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tanm(np.zeros((1, 1)))
+    array([[0.]])
+    """
+    A = square("tanm", A)
+    return np.linalg.solve(cosm(A), sinm(A))
+
+
+def coshm(A: Any) -> Any:
+    """Hyperbolic cosine of square matrices.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (..., n, n)
+
+    Raises
+    ------
+    LinAlgError
+        The matrices are not square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> coshm(np.zeros((1, 1)))
+    array([[1.]])
+    """
+    A = square("coshm", A)
+    return 0.5 * (_expm(A) + _expm(-A))
+
+
+def sinhm(A: Any) -> Any:
+    """Hyperbolic sine of square matrices.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (..., n, n)
+
+    Raises
+    ------
+    LinAlgError
+        The matrices are not square.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sinhm(np.zeros((1, 1)))
+    array([[0.]])
+    """
+    A = square("sinhm", A)
+    return 0.5 * (_expm(A) - _expm(-A))
+
+
+def tanhm(A: Any) -> Any:
+    """Hyperbolic tangent of square matrices.
+
+    Parameters
+    ----------
+    A : array or Tensor, shape (..., n, n)
+
+    Raises
+    ------
+    LinAlgError
+        The matrices are not square, or the hyperbolic cosine is singular.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tanhm(np.zeros((1, 1)))
+    array([[0.]])
+    """
+    A = square("tanhm", A)
+    return np.linalg.solve(coshm(A), sinhm(A))

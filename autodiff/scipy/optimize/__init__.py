@@ -5,8 +5,11 @@ from the equation that holds there: a residual that is zero, a gradient that van
 conditions of Karush, Kuhn and Tucker where there are bounds and constraints.
 """
 
+from typing import NoReturn
+
 from scipy.optimize import OptimizeResult
 
+from autodiff.scipy.absent import absent
 from autodiff.scipy.optimize.constraints import Bounds, LinearConstraint, NonlinearConstraint
 from autodiff.scipy.optimize.fitting import curve_fit, least_squares, nnls
 from autodiff.scipy.optimize.minimization import minimize, minimize_scalar
@@ -48,3 +51,7 @@ __all__ = [
     "root_scalar",
     "toms748",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent("optimize", name)

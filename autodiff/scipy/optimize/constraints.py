@@ -136,13 +136,16 @@ class Constraint:
         def values(v: Any) -> Any:
             return self.values(point, v, data)
 
-        if isinstance(self.given, dict):
+        given = self.given
+        if isinstance(given, dict) and method == "trust-constr":
+            given = NonlinearConstraint(self.fun, lb, ub, jac=given.get("jac"))
+        if isinstance(given, dict):
             kept = {key: self.given[key] for key in ("type",)}
             own = self.given.get("jac")
             if callable(own):
                 return {**kept, "fun": values, "jac": point.of_vector(own, data)}
             return {**kept, "fun": values, "jac": own or jacobian(values)}
-        own = self.given.jac
+        own = given.jac
         derivative: Any
         if callable(own):
             derivative = point.of_vector(own, data)
@@ -153,7 +156,7 @@ class Constraint:
             derivative = exact(values) if exact else jacobian_of(values, point.size)
         options: dict[str, Any] = {}
         if method == "trust-constr":
-            second = self.given.hess
+            second = given.hess
             is_default = second is None or isinstance(second, so.BFGS)
             options["hess"] = (
                 (lambda v, m: hessian(lambda u: as_array(m) @ values(u))(v))
@@ -161,7 +164,7 @@ class Constraint:
                 else second
             )
         return so.NonlinearConstraint(
-            values, lb, ub, jac=derivative, keep_feasible=self.given.keep_feasible, **options
+            values, lb, ub, jac=derivative, keep_feasible=given.keep_feasible, **options
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -359,9 +360,19 @@ def _covariance(
     """Covariance of fitted parameters, to first order: the inverse of J.T J, scaled."""
     slopes = jacobian(residuals)(p, x, y, sigma)
     count, size = spec_of(slopes).shape
-    inverse = np.linalg.inv(slopes.T @ slopes)
-    if absolute or count <= size:
-        return inverse if count > size or absolute else np.full_like(inverse, np.inf)
+    try:
+        inverse = np.linalg.inv(slopes.T @ slopes)
+    except np.linalg.LinAlgError:
+        inverse = None
+    if inverse is None or (count <= size and not absolute):
+        warnings.warn(
+            "Covariance of the parameters could not be estimated",
+            so.OptimizeWarning,
+            stacklevel=3,
+        )
+        return np.full((size, size), np.inf)
+    if absolute:
+        return inverse
     return inverse * (np.sum(residuals(p, x, y, sigma) ** 2) / (count - size))
 
 

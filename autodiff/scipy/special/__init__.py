@@ -5,6 +5,8 @@ Functions are differentiable in every argument but orders: ``v`` and ``n`` of Be
 ufuncs themselves work on Tensors once this module is imported.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from autodiff.scipy.special.bessel import (
     i0,
     i0e,
@@ -95,6 +97,7 @@ from autodiff.scipy.special.incomplete import (
     gammainccinv,
     gammaincinv,
     stdtr,
+    stdtrit,
 )
 
 __all__ = [
@@ -172,6 +175,7 @@ __all__ = [
     "spherical_kn",
     "spherical_yn",
     "stdtr",
+    "stdtrit",
     "xlog1py",
     "xlogy",
     "y0",
@@ -180,3 +184,12 @@ __all__ = [
     "yv",
     "zeta",
 ]
+
+
+if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is an error
+
+    def __getattr__(name: str) -> Any:
+        """Say what there is in the place of a name of SciPy's that is not here."""
+        from autodiff.neighbours import missing
+
+        raise missing(__name__, name, __all__)

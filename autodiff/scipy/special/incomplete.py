@@ -449,3 +449,13 @@ stdtr = declare(
     cost=200,
     sample=ranges((1.5, 5.0), (-2.0, 2.0), away_from=[0.0]),
 )
+
+# The implicit function theorem on stdtr(df, out) = p.
+stdtrit = declare(
+    sc.stdtrit,
+    inputs=("df", "p"),
+    d_df=lambda df, out: -_student_d_df(df, out) / _student_density(df, out),
+    d_p=lambda df, out: 1 / _student_density(df, out),
+    cost=400,
+    sample=ranges((1.5, 5.0), (0.1, 0.4)),
+)

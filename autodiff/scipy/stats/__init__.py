@@ -5,18 +5,55 @@
 np.float64(0.25)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from autodiff.scipy.stats.continuous import beta, chi2, expon, gamma, norm, t
 from autodiff.scipy.stats.discrete import poisson
+from autodiff.scipy.stats.elementary import (
+    cauchy,
+    gumbel_l,
+    gumbel_r,
+    halfnorm,
+    invgamma,
+    laplace,
+    logistic,
+    lognorm,
+    pareto,
+    rayleigh,
+    uniform,
+    weibull_min,
+)
 from autodiff.scipy.stats.multivariate import dirichlet, multivariate_normal
 
 __all__ = [
     "beta",
+    "cauchy",
     "chi2",
     "dirichlet",
     "expon",
     "gamma",
+    "gumbel_l",
+    "gumbel_r",
+    "halfnorm",
+    "invgamma",
+    "laplace",
+    "logistic",
+    "lognorm",
     "multivariate_normal",
     "norm",
+    "pareto",
     "poisson",
+    "rayleigh",
     "t",
+    "uniform",
+    "weibull_min",
 ]
+
+
+if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is an error
+
+    def __getattr__(name: str) -> Any:
+        """Say what there is in the place of a name of SciPy's that is not here."""
+        from autodiff.neighbours import missing
+
+        raise missing(__name__, name, __all__)

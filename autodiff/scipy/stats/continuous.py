@@ -23,6 +23,7 @@ from autodiff.scipy.special.incomplete import (
     gammainccinv,
     gammaincinv,
     stdtr,
+    stdtrit,
 )
 from autodiff.scipy.stats.distribution import Continuous
 
@@ -106,4 +107,6 @@ t = Continuous(
     logpdf=_student_logpdf,
     cdf=lambda z, df: stdtr(df, z),
     sf=lambda z, df: stdtr(df, -z),
+    ppf=lambda q, df: stdtrit(df, q),
+    isf=lambda q, df: -stdtrit(df, q),
 )

@@ -12,7 +12,7 @@ from autodiff.core.arrays import foreign_among, has_memory, is_number
 from autodiff.core.dispatch import Box
 from autodiff.ops.operands import operand
 
-__all__ = ["Continuous", "as_argument", "bind", "logarithm", "undefined_unless"]
+__all__ = ["Continuous", "Frozen", "as_argument", "bind", "logarithm", "undefined_unless"]
 
 Shapes = tuple[Any, ...]
 
@@ -115,6 +115,20 @@ class Continuous:
     def __repr__(self) -> str:
         return f"autodiff.scipy.stats.{self.name}"
 
+    def __call__(self, *args: Any, **keywords: Any) -> Frozen:
+        """The distribution with its parameters given, as SciPy freezes it."""
+        bind(self.name, self.shapes, 0.0, args, keywords, {"loc": 0.0, "scale": 1.0})
+        return Frozen(self, args, keywords)
+
+    def median(self, *args: Any, **keywords: Any) -> Any:
+        """The quantile of one half."""
+        return self.ppf(0.5, *args, **keywords)
+
+    def interval(self, confidence: Any, *args: Any, **keywords: Any) -> tuple[Any, Any]:
+        """Ends of the interval with equal tails that has a probability."""
+        tail = 0.5 * (1 - as_argument(confidence))
+        return self.ppf(tail, *args, **keywords), self.isf(tail, *args, **keywords)
+
     def _bound(
         self, x: Any, args: Shapes, keywords: dict[str, Any]
     ) -> tuple[Any, list[Any], Any, Any]:
@@ -207,3 +221,63 @@ class Continuous:
             )
         q, values, loc, scale = self._bound(q, args, keywords)
         return loc + scale * function(q, *values)
+
+
+class Frozen:
+    """A distribution with its parameters given; its methods take what is left.
+
+    Parameters
+    ----------
+    distribution : Continuous
+    args, keywords : its parameters, which may be Tensors.
+    """
+
+    def __init__(
+        self, distribution: Continuous, args: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> None:
+        self.dist = distribution
+        self.args = args
+        self.kwds = keywords
+
+    def __repr__(self) -> str:
+        return f"<frozen {self.dist!r}>"
+
+    def pdf(self, x: Any) -> Any:
+        """Density."""
+        return self.dist.pdf(x, *self.args, **self.kwds)
+
+    def logpdf(self, x: Any) -> Any:
+        """Logarithm of the density."""
+        return self.dist.logpdf(x, *self.args, **self.kwds)
+
+    def cdf(self, x: Any) -> Any:
+        """Distribution function."""
+        return self.dist.cdf(x, *self.args, **self.kwds)
+
+    def logcdf(self, x: Any) -> Any:
+        """Logarithm of the distribution function."""
+        return self.dist.logcdf(x, *self.args, **self.kwds)
+
+    def sf(self, x: Any) -> Any:
+        """Survival function."""
+        return self.dist.sf(x, *self.args, **self.kwds)
+
+    def logsf(self, x: Any) -> Any:
+        """Logarithm of the survival function."""
+        return self.dist.logsf(x, *self.args, **self.kwds)
+
+    def ppf(self, q: Any) -> Any:
+        """Quantile."""
+        return self.dist.ppf(q, *self.args, **self.kwds)
+
+    def isf(self, q: Any) -> Any:
+        """Upper quantile."""
+        return self.dist.isf(q, *self.args, **self.kwds)
+
+    def median(self) -> Any:
+        """The quantile of one half."""
+        return self.dist.median(*self.args, **self.kwds)
+
+    def interval(self, confidence: Any) -> tuple[Any, Any]:
+        """Ends of the interval with equal tails that has a probability."""
+        return self.dist.interval(confidence, *self.args, **self.kwds)

@@ -76,16 +76,15 @@ class Solution:
         self.result = self.solving.discover(functools.partial(_found, name, solver))
         structure, template = self.result.trees[0]
         self.count = len(template)
-        leaves = self.result.arrays[: self.count]
-        self.specs = self.result.specs[: self.count]
-        for leaf, entry, path in zip(
-            self.specs, template, tree.paths(structure, unknowns), strict=True
-        ):
-            if not isinstance(entry, Output) or not is_inexact(leaf.dtype):
+        for entry, path in zip(template, tree.paths(structure, unknowns), strict=True):
+            what = self.result.specs[entry.position] if isinstance(entry, Output) else entry
+            if not isinstance(what, Spec) or not is_inexact(what.dtype):
                 raise TypeError(
                     f"{name}: the solver must return floating-point numbers or arrays, or "
-                    f"containers of them; {path} is {leaf if is_operand(leaf) else entry!r}"
+                    f"containers of them; {path} is {what!r}"
                 )
+        leaves = self.result.arrays[: self.count]
+        self.specs = self.result.specs[: self.count]
         self.inputs: list[Any] = self.solving.inputs()
         if not self.inputs and not thorough:
             return

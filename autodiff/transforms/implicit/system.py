@@ -281,7 +281,7 @@ def _check(system: System, matrix: Any, unknown: Any, values: Values) -> None:
 def _singular(equation: Equation, inverse: float) -> SingularSystemError:
     return SingularSystemError(
         f"{equation.name}: the residual's Jacobian by {equation.unknowns} is singular at the "
-        f"solution ({equation.size} unknowns, reciprocal condition number about {inverse:.0e}), so "
+        f"solution ({equation.size} x {equation.size}, reciprocal condition about {inverse:.0e}): "
         "the solution is not a differentiable function there: a multiple root, an optimum that is "
         "not isolated, or equations that depend on one another"
     )

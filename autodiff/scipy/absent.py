@@ -1,0 +1,44 @@
+"""What is said of names that SciPy has and `autodiff.scipy` has not."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from opcode import opmap
+
+__all__ = ["absent"]
+
+_INSTEAD = {
+    "interpolate.UnivariateSpline": "make_interp_spline goes through the data",
+    "interpolate.InterpolatedUnivariateSpline": "make_interp_spline is the same spline",
+    "interpolate.make_lsq_spline": "make_interp_spline, or BSpline with coefficients fitted by "
+    "np.linalg.lstsq",
+    "interpolate.interp2d": "RegularGridInterpolator",
+    "interpolate.splrep": "make_interp_spline",
+    "interpolate.splev": "BSpline",
+}
+
+
+def absent(package: str, name: str) -> Exception:
+    """Return the error of a name that a package of `autodiff.scipy` does not have.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package in SciPy.
+    name : str
+
+    Examples
+    --------
+    >>> absent("interpolate", "interp2d")
+    AttributeError("autodiff.scipy.interpolate has no 'interp2d': SciPy's has no derivative ...
+    """
+    text = f"autodiff.scipy.{package} has no {name!r}"
+    if not name.startswith("_") and hasattr(import_module(f"scipy.{package}"), name):
+        text += f": SciPy's has no derivative here, call scipy.{package}.{name} on plain arrays"
+        way = _INSTEAD.get(f"{package}.{name}")
+        text += f"; here: {way}" if way else ""
+    asking = sys._getframe(1).f_back
+    if asking is not None and asking.f_code.co_code[asking.f_lasti] == opmap["IMPORT_FROM"]:
+        return ImportError(text, name=f"autodiff.scipy.{package}")
+    return AttributeError(text)

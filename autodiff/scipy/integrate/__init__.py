@@ -1,0 +1,25 @@
+"""``scipy.integrate``: initial value problems and integrals, of functions and of samples."""
+
+from autodiff.scipy.integrate.ivp import odeint, solve_ivp
+from autodiff.scipy.integrate.quadrature import quad, quad_vec
+from autodiff.scipy.integrate.sampled import (
+    cumulative_simpson,
+    cumulative_trapezoid,
+    fixed_quad,
+    romb,
+    simpson,
+    trapezoid,
+)
+
+__all__ = [
+    "cumulative_simpson",
+    "cumulative_trapezoid",
+    "fixed_quad",
+    "odeint",
+    "quad",
+    "quad_vec",
+    "romb",
+    "simpson",
+    "solve_ivp",
+    "trapezoid",
+]

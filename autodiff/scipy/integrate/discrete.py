@@ -1,0 +1,245 @@
+"""States on the way of an explicit method, as a function of what the way depends on.
+
+The steps that SciPy's solver took are taken again: their number and their ends are constants, but
+for the first and the last. So the derivative is that of the very numbers that the solver computed
+(discretise, then differentiate), of any order, at one evaluation and one pullback of each stage.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.integrate
+
+from autodiff.core.dispatch import concrete
+from autodiff.scipy.integrate.stages import Tableau, flat_step
+from autodiff.transforms.scan.layout import Layout
+from autodiff.transforms.scan.operation import Checkpoint, Scan
+
+__all__ = ["EXPLICIT", "IMPLICIT", "Record", "Steps", "Way", "method_of", "recording", "steps_of"]
+
+Values = Sequence[Any]
+EXPLICIT = (scipy.integrate.RK23, scipy.integrate.RK45, scipy.integrate.DOP853)
+IMPLICIT = (scipy.integrate.Radau, scipy.integrate.BDF, scipy.integrate.LSODA)
+SPLIT = 8
+"""Places up to which the way is cut at each of them, where memory is to be saved."""
+
+
+class Steps:
+    """What a solver did.
+
+    Parameters
+    ----------
+    times : where its steps start, and where the last one ends
+    states : at these times, a row for each
+    whole : bool
+        Whether the last step ends where the interval does, which the caller gave.
+    """
+
+    def __init__(self, times: Any, states: Any, whole: bool) -> None:
+        self.times = times
+        self.states = states
+        self.whole = whole
+        self.count = len(times) - 1
+
+    def holding(self, times: Any) -> Any:
+        """For each time which step it is in."""
+        inner = self.times[1:-1]
+        if self.times[-1] >= self.times[0]:
+            return np.searchsorted(inner, times, side="left")
+        return len(inner) - np.searchsorted(inner[::-1], times, side="right")
+
+
+class _Known(Scan):
+    """Steps that have been taken: what comes out, and the states before them, is known."""
+
+    def __init__(self, *args: Any, known: tuple[Any, ...], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.known = known
+        self.function = self._evaluated
+
+    def _evaluated(self, *values: Any) -> tuple[Any, ...]:
+        return self.known
+
+    def pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> tuple[Any, ...]:
+        """Cotangents; the state carries some in any case, so no sweep begins without it."""
+        found = super().pull((True, *active[1:]), xs, outs, gs)
+        return (found[0] if active[0] else None, *found[1:])
+
+
+class Way:
+    """Steps of a method, to be taken again.
+
+    Parameters
+    ----------
+    name : str
+    f : function of ``(t, y, *values)``
+    method : class of SciPy's
+    steps : Steps
+    checkpoint : None, int or "binomial"
+        As for `ad.scan`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        f: Callable[..., Any],
+        method: Any,
+        steps: Steps,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self.name = f"{name}.steps"
+        self.f = f
+        self.tableau = Tableau(method)
+        self.steps = steps
+        self.checkpoint = checkpoint
+
+    def nodes(self, y0: Any, t0: Any, t1: Any, values: Values) -> Any:
+        """State after each step, a row for each."""
+        steps = self.steps
+        t, h = self._ends(t0, t1)
+        moves, theta = np.ones(steps.count, bool), np.zeros((steps.count, 0))
+        known = (steps.states[-1], steps.states[1:])
+        scan = self._scan(0, False, steps.states[:-1], known, len(values))
+        return scan(y0, t, h, moves, theta, *values)[1]
+
+    def points(self, y0: Any, t0: Any, t1: Any, times: Any, known: Any, values: Values) -> Any:
+        """States at times in any order, a row for each, whose values are known."""
+        steps = self.steps
+        holding = steps.holding(concrete(times))
+        if self.checkpoint is not None and len(holding) <= SPLIT:
+            return self._one_by_one(y0, t0, t1, times, holding, values)
+        count = int(holding.max()) + 1
+        counts = np.bincount(holding, minlength=count)
+        width = int(min(counts.max(), 2 * -(-len(holding) // count)))
+        rows = np.maximum(1, -(-counts // width))
+        step_of = np.repeat(np.arange(count), rows)
+        moves = np.append(step_of[1:] != step_of[:-1], True)
+        order = np.argsort(holding, kind="stable")
+        first = np.cumsum(counts) - counts
+        rank = np.empty(len(order), int)
+        rank[order] = np.arange(len(order)) - first[holding[order]]
+        place = (np.cumsum(rows) - rows)[holding] * width + rank
+        source = np.zeros(len(step_of) * width, int)
+        source[place] = np.arange(len(place))
+        used = np.zeros(len(source), bool)
+        used[place] = True
+        shape = (len(step_of), width)
+        t, h = (part[step_of] for part in self._ends(t0, t1))
+        parts = (np.reshape(times[source], shape) - t[:, None]) / h[:, None]
+        theta = np.where(used.reshape(shape), parts, 0.0)
+        blocks = np.zeros((len(source), *known.shape[1:]), known.dtype)
+        blocks[place] = known
+        results = (steps.states[count], blocks.reshape(*shape, -1))
+        waits = not moves.all()
+        scan = self._scan(width, waits, steps.states[step_of], results, len(values))
+        inner = scan(y0, t, h, moves, theta, *values)[1]
+        return np.reshape(inner, blocks.shape)[place]
+
+    def _one_by_one(
+        self, y0: Any, t0: Any, t1: Any, times: Any, holding: Any, values: Values
+    ) -> Any:
+        """The same, by going from each place to the next, and collecting nothing on the way."""
+        t, h = self._ends(t0, t1)
+
+        def derivative(time: Any, state: Any) -> Any:
+            return self.f(time, state, *values)
+
+        y, before, found = y0, 0, {}
+        for i in np.argsort(holding, kind="stable"):
+            number = int(holding[i])
+            if number > before:
+                part = slice(before, number)
+                moves = np.ones(number - before, bool)
+                scan = self._scan(None, False, self.steps.states[part], (), len(values))
+                y = scan(y, t[part], h[part], moves, np.zeros((len(moves), 0)), *values)[0]
+                before = number
+            start, length = t[number], h[number]
+            stages, after = self.tableau.step(derivative, start, length, y)
+            theta = np.reshape((times[i] - start) / length, (1,))
+            inner = self.tableau.between(derivative, start, length, y, stages, after, theta)
+            found[int(i)] = inner[0]
+        return np.stack([found[i] for i in range(len(holding))])
+
+    def _ends(self, t0: Any, t1: Any) -> tuple[Any, Any]:
+        """Start and length of each step, of where the interval starts and ends."""
+        steps = self.steps
+        inner = steps.times[1:-1]
+        last = t1 if steps.whole else steps.times[-1]
+        starts = np.concatenate([np.reshape(t0, (1,)), inner])
+        stops = np.concatenate([inner, np.reshape(last, (1,))])
+        return starts, stops - starts
+
+    def _scan(
+        self,
+        width: int | None,
+        waits: bool,
+        states: Any,
+        known: tuple[Any, ...],
+        outside: int,
+    ) -> Callable[..., tuple[Any, ...]]:
+        step = functools.partial(flat_step, self.f, self.tableau, width, waits)
+        layout = Layout(1, 4, outside, 0 if width is None else 1, 0)
+        if self.checkpoint is not None:
+            scan = Scan(self.name, step, layout, length=len(states), checkpoint=self.checkpoint)
+            return lambda *values: scan.evaluate(values)
+        kept = range(len(states))
+        return _Known(
+            self.name, step, layout, length=len(states), kept=kept, known=(*known, states)
+        ).call
+
+
+class Record:
+    """One solution: what it was found for, what SciPy returned, and how it was found."""
+
+    def __init__(self, values: Values, result: Any, steps: Steps | None, sol: Any) -> None:
+        self.values = list(values)
+        self.result = result
+        self.steps = steps
+        self.sol = sol
+        self.bytes = 0 if steps is None else steps.states.nbytes + steps.times.nbytes
+
+    def is_of(self, values: Values) -> bool:
+        """Whether it was found for these values."""
+        return all(
+            one is other or np.array_equal(one, other)
+            for one, other in zip(self.values, values, strict=True)
+        )
+
+
+def recording(method: Any, steps: list[tuple[float, float, Any]]) -> Any:
+    """The same method, which says what steps it has taken."""
+
+    class Recording(method):  # type: ignore[misc] # a class that the caller names
+        def _step_impl(self) -> Any:
+            start = self.t
+            done = super()._step_impl()
+            if done[0]:
+                steps.append((start, self.t, self.y))
+            return done
+
+    Recording.__name__ = method.__name__
+    return Recording
+
+
+def steps_of(taken: Sequence[tuple[float, float, Any]], y0: Any, t0: float, t1: float) -> Steps:
+    """What was taken, of what a method said."""
+    times = np.array([t0, *[stop for _, stop, _ in taken]])
+    states = np.stack([y0, *[state for _, _, state in taken]])
+    return Steps(times, states, bool(taken) and times[-1] == t1)
+
+
+def method_of(name: str, method: Any) -> Any:
+    """Class of a method that is named."""
+    known = {cls.__name__: cls for cls in (*EXPLICIT, *IMPLICIT)}
+    if isinstance(method, str) and method in known:
+        return known[method]
+    if inspect.isclass(method) and issubclass(method, scipy.integrate.OdeSolver):
+        return method
+    raise ValueError(
+        f"{name}: `method` must be one of {', '.join(known)}, or an OdeSolver class; got {method!r}"
+    )

@@ -1,0 +1,212 @@
+"""The user's functions of ``(t, y, *args)`` as closed flat functions; calls of compiled code."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autodiff import tree
+from autodiff.core.arrays import as_value
+from autodiff.core.dispatch import Box
+from autodiff.core.spec import spec_of
+from autodiff.numpy import array
+from autodiff.transforms.call import Call, FlatFunction, jvp_of, vjp_of
+from autodiff.transforms.closure import example
+from autodiff.transforms.scan.body import Body
+from autodiff.transforms.scan.frozen import Frozen
+
+__all__ = ["Arguments", "Opaque", "Part", "State"]
+
+Values = Sequence[Any]
+
+
+class State:
+    """How a state of the user's, a vector or a container of arrays, becomes a vector, and back.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    y0 : array_like, or a container of arrays
+        A dict, or a tuple or list that holds an array with axes, is a container.
+    """
+
+    def __init__(self, name: str, y0: Any) -> None:
+        self.name = name
+        leaves, structure = tree.flatten(y0)
+        self.contained = isinstance(y0, dict) or (
+            isinstance(y0, (tuple, list)) and any(np.ndim(leaf) for leaf in leaves)
+        )
+        if isinstance(y0, (tuple, list)):
+            nested = any(isinstance(part, (tuple, list)) for part in y0)
+            plain = not any(np.shape(leaf) for leaf in leaves)
+            self.contained = self.contained or (nested and not plain)
+        if not self.contained:
+            vector: Any = y0 if isinstance(y0, Box) else array(y0)
+            if spec_of(vector).ndim != 1:
+                raise ValueError(
+                    f"{name}: `y0` must be 1-dimensional, or a dict or tuple of arrays; it has "
+                    f"shape {spec_of(vector).shape}"
+                )
+            self.vector = _floating(vector)
+            return
+        arrays = [_floating(leaf if isinstance(leaf, Box) else array(leaf)) for leaf in leaves]
+        self.structure = structure
+        self.shapes = [spec_of(leaf).shape for leaf in arrays]
+        self.vector = self.joined(arrays)
+
+    @staticmethod
+    def joined(leaves: Sequence[Any]) -> Any:
+        """Vector of the leaves."""
+        return np.concatenate([np.reshape(leaf, (-1,)) for leaf in leaves])
+
+    def built(self, vector: Any) -> Any:
+        """State of a vector, or of an array whose first axis is the vector's."""
+        if not self.contained:
+            return vector
+        leaves, start = [], 0
+        for shape in self.shapes:
+            size = int(np.prod(shape, dtype=int))
+            part = vector[start : start + size]
+            leaves.append(np.reshape(part, (*shape, *spec_of(vector).shape[1:])))
+            start += size
+        return tree.unflatten(self.structure, leaves)
+
+    def flat(self, state: Any, like: Any, vectorized: bool) -> Any:
+        """Vector of what the right-hand side returned for a state."""
+        spec = spec_of(like)
+        if self.contained:
+            leaves, structure = tree.flatten(state)
+            shapes = [np.shape(leaf) for leaf in leaves]
+            if structure != self.structure or shapes != self.shapes:
+                raise ValueError(
+                    f"{self.name}: fun returned {tree.shown(structure)} with shapes {shapes} for "
+                    f"a state {tree.shown(self.structure)} with shapes {self.shapes}; it must "
+                    "return the derivative of each array in the state"
+                )
+            return self.joined(leaves).astype(spec.dtype)
+        vector: Any = state if isinstance(state, Box) else array(state)
+        shape = spec_of(vector).shape
+        if vectorized:
+            vector = np.ravel(vector)
+            shape = spec_of(vector).shape
+        if shape != spec.shape:
+            if shape not in ((), (1,)):
+                raise ValueError(
+                    f"{self.name}: fun returned an array of shape {shape} for a state of shape "
+                    f"{spec.shape}; it must return the derivative of each element"
+                )
+            vector = np.broadcast_to(vector, spec.shape)
+        return vector if vector.dtype == spec.dtype else vector.astype(spec.dtype)
+
+
+def _floating(x: Any) -> Any:
+    """Double precision, real or complex, which SciPy computes in."""
+    wanted = np.complex128 if spec_of(x).dtype.kind == "c" else np.float64
+    return x if spec_of(x).dtype == wanted else x.astype(wanted)
+
+
+class Arguments:
+    """``args`` of the user's functions, of which the Tensors are given anew each time."""
+
+    def __init__(self, args: tuple[Any, ...]) -> None:
+        self.leaves, self.structure = tree.flatten(args)
+        self.slots = [i for i, leaf in enumerate(self.leaves) if isinstance(leaf, Box)]
+        self.constants = [None if isinstance(leaf, Box) else leaf for leaf in self.leaves]
+
+    def filled(self, given: Values) -> tuple[Any, ...]:
+        """Arguments with values in the places of the Tensors."""
+        leaves = list(self.constants)
+        for slot, value in zip(self.slots, given, strict=True):
+            leaves[slot] = value
+        args: tuple[Any, ...] = tree.unflatten(self.structure, leaves)
+        return args
+
+
+class Part:
+    """A function of time and state, of the args that are Tensors, and of Tensors from outside.
+
+    It computes, from then on, what it computed when it was made (see `transforms.scan.frozen`).
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    function : function of time, the state as a vector, and args
+        Returns an array.
+    arguments : Arguments
+    t, y : where it is evaluated first
+    given : values of the args that are Tensors
+    outside : Tensors from outside that it may use
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        arguments: Arguments,
+        t: float,
+        y: Any,
+        given: Values,
+        outside: Sequence[Box],
+    ) -> None:
+        def step(state: Any, x: Any) -> tuple[Any, Any]:
+            time, values = x
+            return state, function(time, state, *arguments.filled(values))
+
+        start = as_value(float(t))
+        xs = tree.flatten((start, list(given)))[1]
+        body = Body(step, name, tree.flatten(y)[1], xs, [spec_of(y)])
+        body.outside = list(outside)
+        self.frozen = Frozen(body, [y, start, *given, *map(example, outside)])
+
+    def __call__(self, t: Any, y: Any, *values: Any) -> Any:
+        """Evaluate, on arrays or Tensors; values are those of args, then those from outside."""
+        return self.frozen(y, as_value(t) if type(t) is float else t, *values)[1]
+
+    def settle(self) -> None:
+        """Know that what uses it has been evaluated."""
+        self.frozen.settle()
+
+
+class Opaque(Call):
+    """A function evaluated on arrays, one example of a batch after the other.
+
+    Its derivatives, which are evaluated in the same way, are those of `differentiated`.
+    """
+
+    def __init__(
+        self, name: str, function: FlatFunction, paths: Sequence[str], **options: Any
+    ) -> None:
+        super().__init__(name, function, paths, takes_batches=False, **options)
+
+    def pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> tuple[Any, ...]:
+        """Cotangent of each input marked in `active`, None for the others."""
+        if self.pull_rule is not None:
+            return super().pull(active, xs, outs, gs)
+        derived = Opaque(
+            f"{self.name}.vjp",
+            functools.partial(vjp_of, self.differentiated, tuple(active)),
+            [*self.paths, *[f"cotangent {i}" for i in range(len(gs))]],
+            flops=3 * self.flops,
+            made_of=self.made_of,
+        )
+        found = iter(derived.call(*xs, *gs))
+        return tuple(next(found) if flag else None for flag in active)
+
+    def _push(self, xs: Values, ts: Values, outs: Values) -> tuple[Any, ...]:
+        """Tangent of each output."""
+        if self.push_rule is not None or self.pull_rule is not None:
+            return super()._push(xs, ts, outs)
+        active = tuple(t is not None for t in ts)
+        derived = Opaque(
+            f"{self.name}.jvp",
+            functools.partial(jvp_of, self.differentiated, active),
+            [*self.paths, *[f"tangent {i}" for i in range(sum(active))]],
+            flops=3 * self.flops,
+            made_of=self.made_of,
+        )
+        return tuple(derived.call(*xs, *[t for t in ts if t is not None]))

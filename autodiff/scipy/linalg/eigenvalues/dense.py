@@ -1,0 +1,312 @@
+"""Eigenvalues of Hermitian, generalised and general problems.
+
+Derivatives are those of ``np.linalg.eigh`` and ``eig``, with the same conventions where values
+coincide. Generalised problems are reduced by Cholesky's factor of b (Golub and Van Loan 2013,
+section 8.7.2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autodiff.core.arrays import as_array
+from autodiff.core.dispatch import concrete
+from autodiff.core.spec import spec_of
+from autodiff.errors import NonDifferentiableError
+from autodiff.ops.linalg.matrices import (
+    adjoint,
+    hermitian,
+    require_square,
+)
+from autodiff.ops.operands import operands
+from autodiff.scipy.linalg.inputs import (
+    matrices,
+)
+from autodiff.scipy.linalg.triangular import triangular_solve
+from autodiff.scipy.special.declare import refuse_derivative
+
+__all__ = [
+    "chosen",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+]
+
+
+# --- Hermitian ------------------------------------------------------------------------------------
+
+
+def _square(function: str, a: Any, check_finite: bool) -> Any:
+    a = matrices(function, a, check_finite)
+    require_square(function, a)
+    return a
+
+
+def chosen(function: str, w: Any, by_index: Any, by_value: Any) -> slice:
+    """Which of the ascending eigenvalues are asked for."""
+    if by_index is not None and by_value is not None:
+        raise ValueError(f"{function}: give the subset by index or by value, not both")
+    n = spec_of(w).shape[-1]
+    if by_index is not None:
+        low, high = (int(place) for place in by_index)
+        if not 0 <= low <= high < n:
+            raise ValueError(f"{function}: indices ({low}, {high}) are not 0 <= low <= high < {n}")
+        return slice(low, high + 1)
+    if by_value is None:
+        return slice(None)
+    refuse_derivative(function, **{"bounds of the eigenvalues": by_value})
+    bottom, top = (float(bound) for bound in by_value)
+    if not bottom < top:
+        raise ValueError(f"{function}: the bounds ({bottom}, {top}) do not ascend")
+    plain = as_array(concrete(w)).reshape(-1, n)
+    ends = {(int(np.sum(row <= bottom)), int(np.sum(row <= top))) for row in plain}
+    if len(ends) > 1:
+        raise ValueError(
+            f"{function}: the matrices have different numbers of eigenvalues in the interval, so "
+            "the results differ in shape; choose by index"
+        )
+    return slice(*ends.pop()) if ends else slice(None)
+
+
+def eigh(
+    a: Any,
+    b: Any = None,
+    *,
+    lower: bool = True,
+    eigvals_only: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    type: int = 1,
+    check_finite: bool = True,
+    subset_by_index: Any = None,
+    subset_by_value: Any = None,
+    driver: str | None = None,
+) -> Any:
+    """Eigenvalues, ascending, and eigenvectors of a Hermitian problem.
+
+    Parameters
+    ----------
+    a : array or Tensor, shape (..., n, n)
+        Of which one triangle is read; its gradient is 0 in the other.
+    b : array or Tensor, shape (..., n, n), optional
+        Positive definite, of which one triangle is read.
+    lower : bool
+        Which triangle.
+    eigvals_only : bool
+    overwrite_a, overwrite_b : accepted as SciPy does; nothing is overwritten.
+    type : {1, 2, 3}
+        a v = w b v with v^H b v = 1; a b v = w v with v^H b v = 1; b a v = w v with
+        v^H b^-1 v = 1.
+    check_finite : bool
+    subset_by_index : (int, int), optional
+        First and last eigenvalue wanted.
+    subset_by_value : (float, float), optional
+        Eigenvalues above the first and up to the second; they carry no derivative.
+    driver : {"ev", "evd", "evr", "evx", "gv", "gvd", "gvx"}, optional
+        All eigenvalues are computed by LAPACK's "evd" and then chosen from. Vectors of the others
+        differ by signs, which for "evr", SciPy's default, change with the last digit of a matrix.
+
+    Returns
+    -------
+    w, or (w, v)
+
+    Raises
+    ------
+    LinAlgError
+        A matrix is not square, b is not positive definite, or the iteration does not converge.
+    ValueError
+        There is no such subset, type or driver, or a number is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> a, b = np.diag([2.0, 12.0]), np.diag([1.0, 4.0])
+    >>> eigh(a, b, eigvals_only=True)
+    array([2., 3.])
+    >>> ad.grad(lambda b: eigh(a, b, eigvals_only=True)[1])(b)
+    array([[ 0.  ,  0.  ],
+           [ 0.  , -0.75]])
+    """
+    standard, general = ("ev", "evd", "evr", "evx"), ("gv", "gvd", "gvx")
+    drivers = standard if b is None else general
+    if driver is not None and driver not in drivers:
+        raise ValueError(f"eigh: driver must be one of {drivers} here, got {driver!r}")
+    if type not in (1, 2, 3):
+        raise ValueError(f"eigh: type must be 1, 2 or 3, got {type!r}")
+    uplo: Any = "L" if lower else "U"
+    if b is None:
+        a = _square("eigh", a, check_finite)
+        w, v = np.linalg.eigh(a, uplo)
+    else:
+        a, b = operands(a, b)
+        a, b = _square("eigh", a, check_finite), _square("eigh", b, check_finite)
+        if spec_of(a).shape[-2:] != spec_of(b).shape[-2:]:
+            raise ValueError(
+                f"eigh: a of shape {spec_of(a).shape} and b of shape {spec_of(b).shape} differ"
+            )
+        w, v = _generalised(a, b, uplo, type)
+    kept = chosen("eigh", w, subset_by_index, subset_by_value)
+    return w[..., kept] if eigvals_only else (w[..., kept], v[..., kept])
+
+
+def _generalised(a: Any, b: Any, uplo: str, kind: int) -> tuple[Any, Any]:
+    """By b = L L^H: L^-1 a L^-H or L^H a L, whose vectors are then taken back."""
+    full = hermitian(a, uplo)
+    factor = np.linalg.cholesky(b if uplo == "L" else hermitian(b, uplo))
+    if kind == 1:
+        half = _by_factor(factor, full)
+        w, y = np.linalg.eigh(_by_factor(factor, adjoint(half)))
+    else:
+        w, y = np.linalg.eigh(adjoint(factor) @ full @ factor)
+    if kind == 3:
+        return w, factor @ y
+    upper = adjoint(factor)
+    v = triangular_solve(upper, y, lower=False, transposed=False, unit_diagonal=False)
+    return w, v
+
+
+def _by_factor(factor: Any, x: Any) -> Any:
+    return triangular_solve(factor, x, lower=True, transposed=False, unit_diagonal=False)
+
+
+def eigvalsh(
+    a: Any,
+    b: Any = None,
+    *,
+    lower: bool = True,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    type: int = 1,
+    check_finite: bool = True,
+    subset_by_index: Any = None,
+    subset_by_value: Any = None,
+    driver: str | None = None,
+) -> Any:
+    """Eigenvalues of a Hermitian problem, ascending; the derivative needs the vectors as well.
+
+    Parameters
+    ----------
+    a, b, lower, overwrite_a, overwrite_b, type, check_finite : as of `eigh`
+    subset_by_index, subset_by_value, driver : as of `eigh`
+
+    Raises
+    ------
+    LinAlgError, ValueError
+        As of `eigh`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> eigvalsh(np.array([[0.0, 2.0], [2.0, 0.0]]))
+    array([-2.,  2.])
+    """
+    return eigh(
+        a,
+        b,
+        lower=lower,
+        eigvals_only=True,
+        type=type,
+        check_finite=check_finite,
+        subset_by_index=subset_by_index,
+        subset_by_value=subset_by_value,
+        driver=driver,
+    )
+
+
+# --- general --------------------------------------------------------------------------------------
+
+
+def eig(
+    a: Any,
+    b: Any = None,
+    left: bool = False,
+    right: bool = True,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+    homogeneous_eigvals: bool = False,
+) -> Any:
+    """Eigenvalues, which are complex, and right eigenvectors of square matrices.
+
+    Parameters
+    ----------
+    a : array or Tensor, shape (..., n, n)
+    b : None
+        For a generalised problem call it on ``solve(b, a)``.
+    left : bool
+        Must be False: left eigenvectors are the rows of the inverse of the right ones.
+    right : bool
+    overwrite_a, overwrite_b : accepted as SciPy does; nothing is overwritten.
+    check_finite : bool
+    homogeneous_eigvals : bool
+        Must be False.
+
+    Returns
+    -------
+    w, or (w, v)
+        Vectors have length 1; those of a real matrix are real if all eigenvalues are.
+
+    Raises
+    ------
+    NonDifferentiableError
+        `b`, `left` or `homogeneous_eigvals` is asked for.
+    LinAlgError
+        A matrix is not square, or the iteration does not converge.
+    ValueError
+        A number is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> eig(np.array([[0.0, 1.0], [-4.0, 0.0]]), right=False)
+    array([0.+2.j, 0.-2.j])
+    """
+    if b is not None:
+        raise NonDifferentiableError(
+            "eig: generalised problems (b=) have no derivative rule; write eig(solve(b, a))"
+        )
+    if left:
+        raise NonDifferentiableError(
+            "eig: left=True has no derivative rule; left eigenvectors are the conjugate rows of "
+            "inv(v), up to their length"
+        )
+    if homogeneous_eigvals:
+        raise NonDifferentiableError("eig: homogeneous_eigvals=True has no derivative rule")
+    a = _square("eig", a, check_finite)
+    w, v = np.linalg.eig(a)
+    if spec_of(w).dtype.kind != "c":
+        w = w + 0j
+    return (w, v) if right else w
+
+
+def eigvals(
+    a: Any,
+    b: Any = None,
+    overwrite_a: bool = False,
+    check_finite: bool = True,
+    homogeneous_eigvals: bool = False,
+) -> Any:
+    """Eigenvalues of square matrices, which are complex.
+
+    Parameters
+    ----------
+    a, b, overwrite_a, check_finite, homogeneous_eigvals : as of `eig`
+
+    Raises
+    ------
+    NonDifferentiableError, LinAlgError, ValueError
+        As of `eig`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> eigvals(np.array([[0.0, 1.0], [-4.0, 0.0]]))
+    array([0.+2.j, 0.-2.j])
+    """
+    return eig(
+        a, b, right=False, check_finite=check_finite, homogeneous_eigvals=homogeneous_eigvals
+    )

@@ -1,0 +1,1 @@
+"""Matrices put together from others or from vectors, and systems with those that are structured."""

@@ -1,0 +1,285 @@
+"""Krylov solvers, differentiated through the equation that they solve.
+
+With A x = b the cotangents are bbar = A^-T xbar, by the same method on the transposed matrix, and
+Abar = -bbar x^T at the places of A's entries. Iterations are not differentiated, so a derivative
+is as accurate as its two solves are.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse.linalg
+
+from autodiff.core.declare import primitive
+from autodiff.core.dispatch import Box
+from autodiff.core.parts import loop_over_batch
+from autodiff.core.spec import spec_of
+from autodiff.ops.samples import Sample
+from autodiff.scipy.linalg.inputs import refuse_half
+from autodiff.scipy.sparse.arrays import SparseArray
+from autodiff.scipy.sparse.linalg.solves import right_hand_side, square_system
+from autodiff.scipy.sparse.operators import as_sparse, issparse
+from autodiff.scipy.sparse.patterns import Pattern
+from autodiff.scipy.sparse.products import sampled_matmul, sparse_matmul
+from autodiff.scipy.special.declare import refuse_derivative
+
+__all__ = ["bicgstab", "cg", "gmres", "krylov_solve", "minres"]
+
+scipy_linalg: Any = scipy.sparse.linalg
+
+
+class Method:
+    """A Krylov method with its settings, and the report of its last run.
+
+    Parameters
+    ----------
+    name : str
+        Of SciPy's function.
+    keywords : dict
+        What every solve is done with.
+    first : dict
+        What only the solve of the program's own equation is: where to begin, whom to call.
+    """
+
+    def __init__(self, name: str, keywords: dict[str, Any], first: dict[str, Any]) -> None:
+        self.name = name
+        self.keywords = keywords
+        self.first = first
+        self.info = 0
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    def solved(self, matrix: Any, b: Any) -> Any:
+        """Solution for one right-hand side."""
+        x, self.info = getattr(scipy_linalg, self.name)(matrix, b, **self.keywords, **self.first)
+        return x
+
+    def derived(self, transposed: bool = False) -> Method:
+        """The method for tangents or cotangents, which say so where there was no convergence."""
+        if self.info != 0:
+            warnings.warn(
+                f"{self.name}: no convergence (info {self.info}): the derivative is that of a "
+                "point which does not solve the equation; allow more iterations, or precondition",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        keywords = dict(self.keywords)
+        if transposed and keywords.get("M") is not None:
+            keywords["M"] = keywords["M"].T
+        return Method(self.name, keywords, {})
+
+
+def _samples(rng: np.random.Generator) -> list[Sample]:
+    dense = np.diag([4.0, 5.0, 6.0]) + np.diag([1.0, -1.0], 1) + np.diag([1.0, -1.0], -1)
+    matrix: Any = scipy.sparse.csr_array(dense)
+    method = Method("gmres", {"rtol": 1e-6, "atol": 0.0}, {})
+    form = Pattern.of(matrix)
+    data = matrix.data + rng.uniform(-0.3, 0.3, form.nnz)
+    return [Sample((data, rng.uniform(0.5, 1.0, 3)), {"form": form, "method": method})]
+
+
+def _batch(batched: Sequence[bool], inputs: Any, params: dict[str, Any]) -> Any:
+    return loop_over_batch(lambda d, b: krylov_solve(d, b, **params), batched, inputs)
+
+
+@primitive(
+    vjp_data=lambda g, data, out, form, method: (
+        -sampled_matmul(
+            krylov_solve(data, g, form=form.transposed, method=method.derived(transposed=True)),
+            out,
+            form=form,
+        )
+    ),
+    vjp_b=lambda g, data, form, method: krylov_solve(
+        data, g, form=form.transposed, method=method.derived(transposed=True)
+    ),
+    jvp_data=lambda t, data, out, form, method: (
+        -krylov_solve(data, sparse_matmul(t, out, form=form), form=form, method=method.derived())
+    ),
+    jvp_b=lambda t, data, form, method: krylov_solve(data, t, form=form, method=method.derived()),
+    batch=_batch,
+    cost=lambda data_spec, b_spec: 20 * (data_spec.size + 5 * b_spec.size),
+    label="A⁻¹b",
+    sample=_samples,
+)
+def krylov_solve(data: Any, b: Any, *, form: Pattern, method: Method) -> Any:
+    """Solution of A x = b by a Krylov method, for a sparse matrix given by its values."""
+    refuse_half(method.name, data, b)
+    x = method.solved(form.array(data), np.ascontiguousarray(b))
+    return x.astype(np.result_type(data, b), copy=False)
+
+
+def _solve(name: str, A: Any, b: Any, x0: Any, M: Any, callback: Any, **keywords: Any) -> Any:
+    """Check the inputs of a method, and run it."""
+    if not issparse(A) and not hasattr(A, "__array__"):
+        raise TypeError(
+            f"{name}: A is a {type(A).__name__}; it takes a sparse or dense matrix here. For an "
+            "operator given by functions, put the call under ad.custom_vjp (docs/implicit.md)"
+        )
+    A = square_system(name, A)
+    b = right_hand_side(name, b, A.shape[0])
+    if spec_of(b).ndim != 1:
+        if spec_of(b).shape[1] != 1:
+            raise ValueError(f"{name}: takes one right-hand side, got shape {spec_of(b).shape}")
+        b = b[:, 0]
+    refuse_derivative(name, x0=x0)
+    if isinstance(x0, Box):
+        raise TypeError(f"{name}: x0 is a Tensor; pass an array, which is where to begin")
+    method = Method(name, {**keywords, "M": _plain(name, M)}, {"x0": x0, "callback": callback})
+    x = krylov_solve.call(A.data, b, form=A.pattern, method=method)
+    return x, method.info
+
+
+def _plain(name: str, M: Any) -> Any:
+    """A preconditioner as SciPy takes it: it does not change the solution, so it is a constant."""
+    if isinstance(M, Box):
+        raise TypeError(f"{name}: M is a Tensor; the solution does not depend on it: pass M.data")
+    if isinstance(M, SparseArray):
+        return as_sparse(M).detach().toscipy()
+    return M
+
+
+def cg(
+    A: Any,
+    b: Any,
+    x0: Any = None,
+    *,
+    rtol: float = 1e-5,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    M: Any = None,
+    callback: Any = None,
+) -> tuple[Any, int]:
+    """Solve A x = b by conjugate gradients, for a Hermitian positive definite matrix.
+
+    Parameters
+    ----------
+    A : sparse array, or dense array, shape (n, n)
+        Its values may be a Tensor; the gradient has A's pattern.
+    b : array or Tensor, shape (n,)
+    x0 : array, optional
+        Where to begin; the solution does not depend on it.
+    rtol, atol : float
+        Converged when the residual is at most ``max(rtol * norm(b), atol)``; cotangents and
+        tangents are solved for to the same tolerance.
+    maxiter : int, optional
+    M : matrix or `scipy.sparse.linalg.LinearOperator`, optional
+        Preconditioner, a constant. Its transpose serves for cotangents.
+    callback : callable, optional
+        Called with the iterates of this solve, not with those of its derivatives.
+
+    Returns
+    -------
+    x : array or Tensor, shape (n,)
+    info : int
+        0 where it converged, else the number of iterations. Differentiating a solve that did not
+        converge warns. In a recorded or compiled function, that of the recording.
+
+    Raises
+    ------
+    TypeError
+        A is an operator given by functions, or x0 or M a Tensor.
+    LinAlgError, ValueError
+        The matrix is not square, or the right-hand side does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> from autodiff.scipy.sparse import csr_array
+    >>> A, b = csr_array(np.array([[2.0, 1.0], [1.0, 3.0]])), np.array([4.0, 7.0])
+    >>> cg(A, b, rtol=1e-12)
+    (array([1., 2.]), 0)
+    >>> ad.grad(lambda b: np.sum(cg(A, b, rtol=1e-12)[0]))(b).round(6)
+    array([0.4, 0.2])
+    """
+    tolerances = {"rtol": rtol, "atol": atol, "maxiter": maxiter}
+    found: tuple[Any, int] = _solve("cg", A, b, x0, M, callback, **tolerances)
+    return found
+
+
+def bicgstab(
+    A: Any,
+    b: Any,
+    x0: Any = None,
+    *,
+    rtol: float = 1e-5,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    M: Any = None,
+    callback: Any = None,
+) -> tuple[Any, int]:
+    """Solve A x = b by stabilised biconjugate gradients; parameters and results as for `cg`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bicgstab(np.array([[2.0, 1.0], [0.0, 4.0]]), np.array([3.0, 4.0]), rtol=1e-12)[1]
+    0
+    """
+    tolerances = {"rtol": rtol, "atol": atol, "maxiter": maxiter}
+    found: tuple[Any, int] = _solve("bicgstab", A, b, x0, M, callback, **tolerances)
+    return found
+
+
+def gmres(
+    A: Any,
+    b: Any,
+    x0: Any = None,
+    *,
+    rtol: float = 1e-5,
+    atol: float = 0.0,
+    restart: int | None = None,
+    maxiter: int | None = None,
+    M: Any = None,
+    callback: Any = None,
+    callback_type: str | None = None,
+) -> tuple[Any, int]:
+    """Solve A x = b by generalised minimal residuals; parameters and results as for `cg`.
+
+    `restart` is the number of iterations between restarts, `callback_type` what the callback gets,
+    as for SciPy's function.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gmres(np.array([[2.0, 1.0], [0.0, 4.0]]), np.array([3.0, 4.0]), rtol=1e-12)[1]
+    0
+    """
+    keywords = {"rtol": rtol, "atol": atol, "maxiter": maxiter, "restart": restart}
+    if callback is not None:
+        keywords["callback_type"] = callback_type  # type: ignore[assignment]
+    found: tuple[Any, int] = _solve("gmres", A, b, x0, M, callback, **keywords)
+    return found
+
+
+def minres(
+    A: Any,
+    b: Any,
+    x0: Any = None,
+    *,
+    rtol: float = 1e-5,
+    shift: float = 0.0,
+    maxiter: int | None = None,
+    M: Any = None,
+    callback: Any = None,
+    show: bool = False,
+    check: bool = False,
+) -> tuple[Any, int]:
+    """Solve (A - shift I) x = b by minimal residuals, for a symmetric matrix; as `cg`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> minres(np.array([[2.0, 1.0], [1.0, -3.0]]), np.array([4.0, -5.0]), rtol=1e-12)[1]
+    0
+    """
+    refuse_derivative("minres", shift=shift)
+    keywords = {"rtol": rtol, "shift": shift, "maxiter": maxiter, "show": show, "check": check}
+    found: tuple[Any, int] = _solve("minres", A, b, x0, M, callback, **keywords)
+    return found

@@ -1,0 +1,397 @@
+"""`autodiff.scipy.integrate`: values of SciPy's, derivatives of closed forms and differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.linalg
+
+import autodiff as ad
+from autodiff.scipy import integrate
+from autodiff.scipy.integrate.events import crossing
+
+TIGHT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-11}
+EXPLICIT = ("RK23", "RK45", "DOP853")
+IMPLICIT = ("Radau", "BDF", "LSODA")
+MATRIX = np.array([[-0.3, 1.0], [-1.2, -0.1]])
+START = np.array([1.0, 0.5])
+WEIGHTS = np.array([1.0, 2.0])
+TIMES = np.linspace(0.1, 2.0, 7)
+
+
+def differences(f: Any, x: Any, h: float = 1e-6) -> Any:
+    """Central differences of a function of an array."""
+    out = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        e = np.zeros_like(x)
+        e[i] = h
+        out[i] = (f(x + e) - f(x - e)) / (2 * h)
+    return out
+
+
+def linear(matrix: Any, y0: Any, end: Any, times: Any = None, **options: Any) -> Any:
+    """Number computed from a solution of a linear equation."""
+    solution = integrate.solve_ivp(
+        lambda t, y: matrix @ y, (0.0, end), y0, t_eval=times, **TIGHT, **options
+    )
+    last = np.sum(solution.y[:, -1] * WEIGHTS)
+    return last if times is None else last + np.sum(solution.y**2)
+
+
+def exact(matrix: Any, y0: Any, end: Any, times: Any = None) -> Any:
+    """The same by the matrix exponential."""
+    last = scipy.linalg.expm(matrix * end) @ y0 @ WEIGHTS
+    if times is None:
+        return last
+    return last + sum(np.sum((scipy.linalg.expm(matrix * t) @ y0) ** 2) for t in times)
+
+
+@pytest.mark.parametrize("times", [None, TIMES], ids=["steps", "t_eval"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        *[(method, {}) for method in (*EXPLICIT, *IMPLICIT)],
+        *[("RK45", {"checkpoint": kind}) for kind in (3, "binomial")],
+        *[(method, {"adjoint": "continuous"}) for method in EXPLICIT[1:]],
+    ],
+)
+def test_gradients_of_a_linear_equation(method: str, options: Any, times: Any) -> None:
+    found = ad.grad(lambda m, y, e: linear(m, y, e, times, method=method, **options), (0, 1, 2))(
+        MATRIX, START, 2.0
+    )
+    rough = {"rtol": 1e-6, "atol": 3e-7}
+    np.testing.assert_allclose(
+        found[0], differences(lambda m: exact(m, START, 2.0, times), MATRIX), **rough
+    )
+    np.testing.assert_allclose(
+        found[1], differences(lambda y: exact(MATRIX, y, 2.0, times), START), **rough
+    )
+    by_end = 0.0
+    if times is None:
+        by_end = differences(lambda e: exact(MATRIX, START, e[0]), np.array([2.0]))[0]
+    np.testing.assert_allclose(found[2], by_end, **rough)
+
+
+@pytest.mark.parametrize("method", [*EXPLICIT, *IMPLICIT])
+@pytest.mark.parametrize("times", [None, [0.2, 0.9], [1.0, 2.0]])
+def test_values_on_arrays_are_scipys(method: str, times: Any) -> None:
+    options = {"method": method, "t_eval": times, "dense_output": True, "max_step": 0.3}
+    events = [lambda t, y: y[0] - 0.7, lambda t, y: y[1]]
+    args = (lambda t, y: MATRIX @ y, (0.0, 2.0), START)
+    ours = integrate.solve_ivp(*args, events=events, **options)
+    theirs = scipy.integrate.solve_ivp(*args, events=events, **options)
+    assert type(ours) is type(theirs)
+    np.testing.assert_array_equal(ours.t, theirs.t)
+    np.testing.assert_array_equal(ours.y, theirs.y)
+    np.testing.assert_array_equal(ours.sol(0.33), theirs.sol(0.33))
+    for one, other in zip(ours.t_events, theirs.t_events, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (ours.nfev, ours.njev, ours.nlu) == (theirs.nfev, theirs.njev, theirs.nlu)
+
+
+@pytest.mark.parametrize("method", EXPLICIT)
+def test_values_on_tensors_are_those_on_arrays(method: str) -> None:
+    args = ((0.0, 2.0), START)
+    for times in (None, TIMES):
+        ours = integrate.solve_ivp(
+            lambda t, y, m: m @ y, *args, args=(ad.Tensor(MATRIX),), method=method, t_eval=times
+        )
+        theirs = scipy.integrate.solve_ivp(
+            lambda t, y: MATRIX @ y, *args, method=method, t_eval=times
+        )
+        np.testing.assert_array_equal(ours.y.data, theirs.y)
+
+
+def decay(rate: Any, method: str = "RK45", **options: Any) -> Any:
+    """Solution at t = 2, where it is exp(-2 rate)."""
+    return integrate.solve_ivp(
+        lambda t, y: -rate * y, (0.0, 2.0), [1.0], method, [1.0, 2.0], **TIGHT, **options
+    ).y[0, -1]
+
+
+@pytest.mark.parametrize("method", ["RK45", "DOP853", *IMPLICIT])
+def test_forward_mode_and_second_derivatives(method: str) -> None:
+    def f(rate: Any) -> Any:
+        return decay(rate, method)
+
+    e = np.exp(-1.0)
+    close = {"rtol": 1e-6}
+    np.testing.assert_allclose(ad.jvp(f, (0.5,), (1.0,))[1], -2 * e, **close)
+    np.testing.assert_allclose(ad.grad(ad.grad(f))(0.5), 4 * e, **close)
+    np.testing.assert_allclose(ad.jvp(ad.grad(f), (0.5,), (1.0,))[1], 4 * e, **close)
+
+
+def test_third_derivative_batches_and_compiling() -> None:
+    rates = np.array([0.5, 1.0])
+    first = -2 * np.exp(-2 * rates)
+    np.testing.assert_allclose(ad.grad(ad.grad(ad.grad(decay)))(0.5), -8 * np.exp(-1.0), rtol=1e-6)
+    np.testing.assert_allclose(ad.vmap(decay)(rates), np.exp(-2 * rates), rtol=1e-7)
+    np.testing.assert_allclose(ad.vmap(ad.grad(decay))(rates), first, rtol=1e-6)
+    batch_first = ad.grad(lambda k: np.sum(ad.vmap(decay)(k)))
+    np.testing.assert_allclose(batch_first(rates), first, rtol=1e-6)
+    np.testing.assert_allclose(ad.vmap(ad.grad(ad.grad(decay)))(rates), -2 * first, rtol=1e-6)
+    compiled = ad.compile(ad.grad(decay))
+    for rate in (0.5, 1.0):
+        np.testing.assert_allclose(compiled(rate), -2 * np.exp(-2 * rate), rtol=1e-6)
+
+
+def fall(p: Any, method: str = "RK45", **options: Any) -> Any:
+    """A ball let go at a height, until it hits the ground; p is the height and the pull."""
+
+    def hit(t: Any, y: Any, pull: Any) -> Any:
+        return y[0]
+
+    hit.terminal = True  # type: ignore[attr-defined] # as SciPy wants it
+    return integrate.solve_ivp(
+        lambda t, y, pull: [y[1], -pull],
+        (0.0, 100.0),
+        [p[0], 0.0],
+        method,
+        events=hit,
+        args=(p[1],),
+        **TIGHT,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("method", ["RK45", "DOP853", "Radau"])
+def test_events(method: str) -> None:
+    p = np.array([10.0, 9.8])
+
+    def time(p: Any) -> Any:
+        return np.sqrt(2 * p[0] / p[1])
+
+    def speed(p: Any) -> Any:
+        return -np.sqrt(2 * p[0] * p[1])
+
+    for of_fall, form in (
+        (lambda s: s.t_events[0][0], time),
+        (lambda s: s.t[-1], time),
+        (lambda s: s.y[1, -1], speed),
+        (lambda s: s.y_events[0][0, 1], speed),
+    ):
+        found = ad.grad(lambda p, g=of_fall: g(fall(p, method)))(p)
+        np.testing.assert_allclose(found, ad.grad(form)(p), rtol=1e-7)
+    found = ad.hessian(lambda p: fall(p).t_events[0][0])(p)
+    np.testing.assert_allclose(found, ad.hessian(time)(p), rtol=1e-6)
+
+
+def test_grazing_event_is_named() -> None:
+    def slope(t: Any, y: Any) -> Any:
+        return np.stack([y[1], -9.8 + 0.0 * y[0]])
+
+    def height(t: Any, y: Any) -> Any:
+        return y[0] - 1.0
+
+    time, _ = crossing("solve_ivp", slope, height, 0.4, np.array([1.0, 0.3]), ())
+    np.testing.assert_allclose(time, 0.4)
+    with pytest.raises(ad.SingularSystemError, match="touches zero"):
+        crossing("solve_ivp", slope, height, 0.4, np.array([1.0, 0.0]), ())
+
+
+@pytest.mark.parametrize("method", ["RK23", "RK45", "DOP853", "BDF"])
+def test_dense_output(method: str) -> None:
+    def at(rate: Any, t: Any) -> Any:
+        solution = integrate.solve_ivp(
+            lambda t, y: -rate * y, (0.0, 2.0), [1.0], method, dense_output=True, **TIGHT
+        )
+        return np.sum(solution.sol(t))
+
+    found = ad.grad(at, (0, 1))(0.5, 1.3)
+    np.testing.assert_allclose(found, np.array([-1.3, -0.5]) * np.exp(-0.65), rtol=1e-6)
+    several = np.array([0.5, 1.7, 0.1])
+    found = ad.grad(at)(0.5, several)
+    np.testing.assert_allclose(found, -np.sum(several * np.exp(-0.5 * several)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["RK45", "BDF"])
+def test_containers_and_complex_states(method: str) -> None:
+    def oscillation(k: Any) -> Any:
+        start = {"x": np.array([1.0, 2.0]), "v": np.zeros(2)}
+        solution = integrate.solve_ivp(
+            lambda t, s: {"x": s["v"], "v": -k * s["x"]}, (0.0, 1.0), start, method, **TIGHT
+        )
+        return np.sum(solution.y["x"][:, -1])
+
+    root = np.sqrt(2.0)
+    np.testing.assert_allclose(ad.grad(oscillation)(2.0), -1.5 * np.sin(root) / root, rtol=1e-6)
+
+    def turned(w: Any) -> Any:
+        start = np.array([1.0 + 0.0j])
+        return integrate.solve_ivp(
+            lambda t, y: 1j * w * y, (0.0, 1.0), start, method, **TIGHT
+        ).y.real[0, -1]
+
+    np.testing.assert_allclose(ad.grad(turned)(2.0), -np.sin(2.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["RK45", "Radau"])
+def test_start_times_and_direction(method: str) -> None:
+    def solved(start: Any, end: Any, times: Any = None) -> Any:
+        return integrate.solve_ivp(
+            lambda t, y: -t * y, (start, end), [1.0], method, times, **TIGHT
+        ).y[0]
+
+    found = ad.grad(lambda t: solved(t, 1.0)[-1])(0.2)
+    np.testing.assert_allclose(found, 0.2 * np.exp(0.02 - 0.5), rtol=1e-6)
+    times = np.array([0.2, 0.5])
+    found = ad.grad(lambda t: np.sum(solved(0.0, 1.0, t)))(times)
+    np.testing.assert_allclose(found, -times * np.exp(-(times**2) / 2), rtol=1e-6)
+    back = ad.grad(lambda s: np.sum(s * solved(1.0, 0.0, [0.7, 0.1])))(1.0)
+    np.testing.assert_allclose(back, np.exp([0.255, 0.495]).sum(), rtol=1e-6)
+
+
+def test_failures_and_wrong_input() -> None:
+    def blown_up(k: Any, **options: Any) -> Any:
+        return integrate.solve_ivp(lambda t, y: k * y**2, (0.0, 3.0), [1.0], **options).y[0, -1]
+
+    with pytest.warns(ad.ConvergenceWarning, match="step size"):
+        ad.grad(blown_up)(1.0)
+    with pytest.raises(ad.SolverError, match="step size"):
+        blown_up(1.0, on_failure="raise")
+    wrong = (
+        ({"method": "Euler"}, "method"),
+        ({"adjoint": "forward"}, "adjoint"),
+        ({"adjoint": "discrete", "method": "BDF"}, "RK23"),
+        ({"checkpoint": 3, "method": "BDF"}, "checkpoint"),
+        ({"on_failure": "ignore"}, "on_failure"),
+    )
+    for options, match in wrong:
+        with pytest.raises(ValueError, match=match):
+            blown_up(1.0, **options)
+    with pytest.raises(ValueError, match="1-dimensional"):
+        integrate.solve_ivp(lambda t, y: y, (0.0, 1.0), np.ones((2, 2)))
+    with pytest.raises(ad.NonDifferentiableError, match="rtol"):
+        ad.grad(lambda r: blown_up(1.0, rtol=r))(1e-3)
+
+
+def test_odeint() -> None:
+    def slope(y: Any, t: Any, k: Any) -> Any:
+        return [y[1], -k * y[0]]
+
+    times = np.linspace(0.0, 2.0, 5)
+    theirs = scipy.integrate.odeint(slope, [1.0, 0.0], times, (2.0,))
+    np.testing.assert_array_equal(integrate.odeint(slope, [1.0, 0.0], times, (2.0,)), theirs)
+    ours = integrate.odeint(slope, [1.0, 0.0], times, (ad.Tensor(2.0),))
+    np.testing.assert_allclose(ours.data, theirs, rtol=1e-6, atol=1e-6)
+
+    def last(k: Any, end: Any, **options: Any) -> Any:
+        grid = end * times
+        return integrate.odeint(slope, [1.0, 0.0], grid, (k,), **options)[-1, 0]
+
+    root = np.sqrt(2.0)
+    tight: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-12}
+    found = ad.grad(lambda k, e: last(k, e, **tight), (0, 1))(2.0, 0.5)
+    wanted = [-0.5 * np.sin(root) / root, -2 * root * np.sin(root)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    flipped = ad.grad(
+        lambda k: integrate.odeint(
+            lambda t, y: -k * y,
+            1.0,
+            [0.0, 2.0],
+            tfirst=True,
+            Dfun=lambda t, y: np.array([[-0.5]]),
+            **tight,
+        )[-1, 0]
+    )
+    np.testing.assert_allclose(flipped(0.5), -2 * np.exp(-1.0), rtol=1e-6)
+    with pytest.raises(TypeError, match="mxstep"):
+        ad.grad(lambda k: last(k, 0.5, mxstep=7))(2.0)
+
+
+# --- integrals of functions -----------------------------------------------------------------------
+
+
+def test_quad() -> None:
+    def sine(k: Any, a: Any, b: Any) -> Any:
+        return integrate.quad(lambda x, k: np.sin(k * x), a, b, args=(k,))[0]
+
+    ad.check_grads(sine, (1.3, 0.2, 1.5), order=2)
+    ends = np.array([1.0, 2.0])
+    found = ad.vmap(ad.grad(lambda b: sine(1.0, 0.0, b)))(ends)
+    np.testing.assert_allclose(found, np.sin(ends))
+
+    def gaussian(width: Any) -> Any:
+        return integrate.quad(lambda x: np.exp(-((x / width) ** 2)), -np.inf, np.inf)[0]
+
+    np.testing.assert_allclose(ad.grad(gaussian)(2.0), np.sqrt(np.pi), rtol=1e-10)
+
+    def laplace(k: Any) -> Any:
+        return integrate.quad(lambda x: np.exp(-k * x), 0, np.inf)[0]
+
+    np.testing.assert_allclose(ad.grad(ad.grad(laplace))(2.0), 0.25, rtol=1e-9)
+    plain = integrate.quad(np.cos, 0.0, 1.0, full_output=1)
+    theirs = scipy.integrate.quad(np.cos, 0.0, 1.0, full_output=1)
+    assert plain[:2] == theirs[:2]
+    for options in ({"points": [0.5]}, {"weight": "cos", "wvar": 1.0}):
+        with pytest.raises(ad.NonDifferentiableError, match=next(iter(options))):
+            ad.grad(lambda k, o=options: integrate.quad(lambda x: k * x, 0.0, 1.0, **o)[0])(1.0)
+
+
+def test_quad_vec() -> None:
+    def decays(w: Any, a: Any, b: Any) -> Any:
+        return integrate.quad_vec(lambda x: np.exp(-w * x), a, b)[0]
+
+    ad.check_grads(decays, (np.array([1.0, 2.0]), 0.1, 0.9), order=2)
+    plain = integrate.quad_vec(lambda x: np.array([x, x * x]), 0.0, 1.0)
+    np.testing.assert_array_equal(
+        plain[0], scipy.integrate.quad_vec(lambda x: np.array([x, x * x]), 0.0, 1.0)[0]
+    )
+
+
+# --- integrals of samples -------------------------------------------------------------------------
+
+SAMPLED = ("trapezoid", "simpson", "cumulative_trapezoid", "cumulative_simpson")
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("axis", [0, -1])
+def test_samples_as_scipy(name: str, count: int, axis: int) -> None:
+    rng = np.random.default_rng(count)
+    y = rng.normal(size=(count, count + 1))
+    x = np.cumsum(rng.uniform(0.5, 1.5, size=y.shape), axis=axis)
+    one = x[:, 0] if axis == 0 else x[0]
+    for options in ({}, {"dx": 0.3}, {"x": x}, {"x": one}):
+        theirs = getattr(scipy.integrate, name)(y, axis=axis, **options)
+        ours = getattr(integrate, name)(ad.Tensor(y), axis=axis, **options)
+        np.testing.assert_allclose(ours.data, theirs, rtol=1e-12, atol=1e-13)
+        np.testing.assert_array_equal(getattr(integrate, name)(y, axis=axis, **options), theirs)
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+@pytest.mark.parametrize("count", [3, 4, 5, 6])
+def test_gradients_of_samples(name: str, count: int) -> None:
+    rng = np.random.default_rng(count)
+    x = np.cumsum(rng.uniform(0.5, 1.5, count))
+    function = getattr(integrate, name)
+    ad.check_grads(lambda y, x: function(y, x=x), (rng.normal(size=count), x), order=2)
+
+
+def test_romb_initial_and_fixed_quad() -> None:
+    y = np.random.default_rng(0).normal(size=(9, 2))
+    ours = integrate.romb(ad.Tensor(y), 0.3, axis=0)
+    np.testing.assert_allclose(ours.data, scipy.integrate.romb(y, 0.3, axis=0))
+    with pytest.raises(ValueError, match="power of 2"):
+        integrate.romb(ad.Tensor(np.ones(6)))
+    ours = integrate.cumulative_simpson(ad.Tensor(y), axis=0, initial=2.0)
+    theirs = scipy.integrate.cumulative_simpson(y, axis=0, initial=2.0)
+    np.testing.assert_allclose(ours.data, theirs)
+    ours = integrate.cumulative_trapezoid(ad.Tensor(y), initial=0)
+    theirs = scipy.integrate.cumulative_trapezoid(y, initial=0)
+    np.testing.assert_allclose(ours.data, theirs)
+    plain = scipy.integrate.fixed_quad(np.cos, 0.1, 0.7)[0]
+    np.testing.assert_allclose(integrate.fixed_quad(np.cos, 0.1, 0.7)[0], plain)
+    ad.check_grads(
+        lambda a, b, k: integrate.fixed_quad(lambda x, k: np.cos(k * x), a, b, (k,))[0],
+        (0.1, 0.7, 1.3),
+        order=2,
+    )
+
+
+def test_scipys_own_function_names_this_one() -> None:
+    with pytest.raises(TypeError, match="autodiff"):
+        scipy.integrate.solve_ivp(lambda t, y: ad.Tensor([1.0]) * y, (0.0, 1.0), [1.0])
