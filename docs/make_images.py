@@ -1,7 +1,6 @@
 """Draw the pictures of the documentation: ``python docs/make_images.py``.
 
-They are laid out by the Graphviz of the extra ``viz``, whatever the system has, so that the same
-version gives the same files.
+The Graphviz of the extra ``viz`` lays out tapes, everywhere alike; ``howto_plots.py`` plots.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import howto_plots
 import numpy as np
 
 import autodiff as ad
@@ -154,6 +154,8 @@ def main() -> None:
         path.write_bytes(svg_without_system(text))
         print(path, f"{path.stat().st_size / 1000:.0f} kB")
     diffusion()
+    for path in howto_plots.write(IMAGES):
+        print(path, f"{path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

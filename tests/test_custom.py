@@ -648,11 +648,10 @@ def test_implicit_derivatives_against_unrolled_ones(transform):
 def test_the_page_on_implicit_functions():
     pytest.importorskip("scipy")
     page = Path(__file__).parent.parent / "docs" / "implicit.md"
-    try:
-        failed, attempted = doctest.testfile(
-            str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE
-        )
-    finally:
-        ad.REGISTRY.pop("solve_system", None)
+    failed, attempted = doctest.testfile(
+        str(page),
+        module_relative=False,
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS,
+    )
     assert attempted > 20
     assert failed == 0
