@@ -15,6 +15,7 @@ import pytest
 import autodiff as ad
 from autodiff import nn, optim, parallel
 from autodiff.neighbours import KNOWN
+from autodiff.scipy import linalg, stats
 
 X = np.array([1.0, 2.0])
 M = np.array([[2.0, 1.0], [1.0, 3.0]])
@@ -161,6 +162,8 @@ MODULES: dict[str, ModuleType] = {
     "autodiff.nn": nn,
     "autodiff.optim": optim,
     "autodiff.parallel": parallel,
+    "autodiff.scipy.linalg": linalg,
+    "autodiff.scipy.stats": stats,
 }
 ROOTS = {"ad": ad, "autodiff": ad, "nn": nn, "optim": optim, "parallel": parallel, "np": np}
 NAMES = [(module, name) for module, names in KNOWN.items() for name in names]
