@@ -187,14 +187,34 @@ CASES = {
             ("signal.convolve", lambda x: signal.convolve(x, V), lambda f, x: f(x, V), V),
             ("stats.norm.logpdf", lambda x: stats.norm.logpdf(x), lambda f, x: f(x), V),
             ("special.logsumexp", special.logsumexp, lambda f, x: f(x), V),
+            ("fft.fft", lambda x: fft.fft(x), lambda f, x: np.abs(f(x)), V),
+            ("linalg.eigvalsh", lambda x: linalg.eigvalsh(x), lambda f, x: f(x), M),
+            (
+                "interpolate.CubicSpline",
+                lambda x: interpolate.CubicSpline([0, 1], x),
+                lambda f, x: f([0, 1], x)(0.3),
+                V,
+            ),
+            (
+                "interpolate.interp1d",
+                lambda x: interpolate.interp1d([0, 1], x),
+                lambda f, x: f([0, 1], x)(0.3),
+                V,
+            ),
+            (
+                "ndimage.gaussian_filter",
+                lambda x: ndimage.gaussian_filter(x, 1.0),
+                lambda f, x: f(x, 1.0),
+                V,
+            ),
+            (
+                "signal.lfilter",
+                lambda x: signal.lfilter([1.0], [1.0], x),
+                lambda f, x: f([1.0], [1.0, 0.5], x),
+                V,
+            ),
         ]
     },
-    "scipy.fft.fft": Case(
-        lambda x: fft.fft(x),
-        "write np.fft.fft for scipy.fft.fft",
-        lambda x: np.abs(np.fft.fft(x)),
-        V,
-    ),
     "scipy.integrate.trapezoid": Case(
         lambda x: integrate.trapezoid(x),
         "write autodiff.scipy.integrate.trapezoid for scipy.integrate.trapezoid",
@@ -206,9 +226,6 @@ CASES = {
         "write autodiff.scipy.integrate.simpson for scipy.integrate.simpson",
         None,
         V,
-    ),
-    "scipy.linalg.eigvalsh": Case(
-        lambda x: linalg.eigvalsh(x), "np.linalg.eigvalsh for", lambda x: np.linalg.eigvalsh(x), M
     ),
     **{
         f"scipy.optimize.{name}": Case(
@@ -264,10 +281,6 @@ CASES = {
     **{
         name: Case(wrong, f"{name} has no derivative here: write it with NumPy", None, V)
         for name, wrong in {
-            "scipy.interpolate.CubicSpline": lambda x: interpolate.CubicSpline([0, 1], x),
-            "scipy.interpolate.interp1d": lambda x: interpolate.interp1d([0, 1], x),
-            "scipy.ndimage.gaussian_filter": lambda x: ndimage.gaussian_filter(x, 1.0),
-            "scipy.signal.lfilter": lambda x: signal.lfilter([1.0], [1.0], x),
             "scipy.sparse.csr_matrix": lambda x: sparse.csr_matrix(np.eye(2)) @ x,
         }.items()
     },

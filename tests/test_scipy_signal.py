@@ -68,3 +68,5 @@ def test_errors() -> None:
         signal.sosfilt(np.ones((1, 5)), t)
     with pytest.raises(ValueError, match="lfilter: b must be a row"):
         signal.lfilter(np.ones((2, 2)), [1.0], t)
+    with pytest.raises(AttributeError, match="has no 'welch': SciPy's has no derivative here"):
+        _ = signal.welch

@@ -431,3 +431,9 @@ def _section(section: Any, x: Any, axis: int, zi: Any) -> Any:
     b, a = _coefficients("sosfilt", "b", section[:3]), _coefficients("sosfilt", "a", section[3:])
     y = rational_filter(b, a, x if spec_of(x).dtype.kind in "fc" else x.astype(float), axis=axis)
     return y if zi is None else _from_state(b, a, x, y, axis, zi)
+
+
+def __getattr__(name: str) -> Any:
+    from autodiff.scipy.absent import absent
+
+    raise absent("signal", name)

@@ -1,4 +1,4 @@
-"""``scipy.ndimage`` on arrays and Tensors: filters, linear in the image and in their weights.
+"""``scipy.ndimage`` on arrays and Tensors: filters and resampling, linear in the image.
 
 The derivative by the image is the exact transpose for every mode at the edges: what falls beyond an
 edge is brought back to the elements that stand there.
@@ -29,8 +29,18 @@ from autodiff.scipy.ndimage.filters import (
     uniform_filter,
     uniform_filter1d,
 )
+from autodiff.scipy.ndimage.interpolation import (
+    affine_transform,
+    map_coordinates,
+    shift,
+    spline_filter,
+    spline_filter1d,
+    zoom,
+)
+from autodiff.scipy.ndimage.rotation import rotate
 
 __all__ = [
+    "affine_transform",
     "convolve",
     "convolve1d",
     "correlate",
@@ -40,10 +50,16 @@ __all__ = [
     "gaussian_gradient_magnitude",
     "gaussian_laplace",
     "laplace",
+    "map_coordinates",
     "prewitt",
+    "rotate",
+    "shift",
     "sobel",
+    "spline_filter",
+    "spline_filter1d",
     "uniform_filter",
     "uniform_filter1d",
+    "zoom",
 ]
 
 

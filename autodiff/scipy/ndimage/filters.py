@@ -391,9 +391,9 @@ def gaussian_filter(
     Examples
     --------
     >>> gaussian_filter(np.eye(3), 0.5).round(3)
-    array([[0.697, 0.139, 0.012],
-           [0.139, 0.642, 0.139],
-           [0.012, 0.139, 0.697]])
+    array([[0.809, 0.179, 0.012],
+           [0.179, 0.641, 0.179],
+           [0.012, 0.179, 0.809]])
     """
     if not boxed(input, sigma, cval):
         return scipy_ndimage.gaussian_filter(
