@@ -340,8 +340,9 @@ def test_expm_multiply(dense, format, b):
     wanted = sl.expm_multiply(A.tocsr().toscipy(), b) if b.size else b.astype(A.dtype)
     np.testing.assert_allclose(found, wanted, rtol=1e-13)
     assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
-    if b.size and format != "coo":
-        ad.check_grads(lambda d, b: linalg.expm_multiply(A._with(d), b), (A.data, b), order=2)
+    if b.size and format == "csr":
+        order = 2 if found.dtype.kind == "f" else 1
+        ad.check_grads(lambda d, b: linalg.expm_multiply(A._with(d), b), (A.data, b), order=order)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 5.0, -20.0, 5j])
@@ -442,6 +443,7 @@ REFUSED = {
         "operator",
     ),
     "svds": (lambda: linalg.svds, AttributeError, "np.linalg.svd"),
+    "eigsh": (lambda: linalg.eigsh, AttributeError, "np.linalg.eigh"),
     "eigs": (lambda: linalg.eigs, AttributeError, "np.linalg.eig"),
     "x0": (lambda: linalg.cg(DENSE, B, x0=ad.Tensor(B)), TypeError, "x0"),
     "M": (lambda: linalg.cg(DENSE, B, M=ad.Tensor(DENSE)), TypeError, "M is a Tensor"),

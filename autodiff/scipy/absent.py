@@ -19,6 +19,8 @@ _INSTEAD = {
     "sparse.linalg.spilu": "splu for a factor; an incomplete one is a preconditioner, a constant",
     "sparse.linalg.inv": "spsolve or splu, np.linalg.inv(A.toarray()) for all of the inverse",
     "sparse.linalg.expm": "linalg.expm(A.toarray())",
+    "sparse.linalg.eigsh": "np.linalg.eigh(A.toarray()), or for a derivative of the eigenvalues "
+    "alone np.sum(V * (A @ V), axis=0) with SciPy's V, a constant",
     "sparse.linalg.eigs": "np.linalg.eig(A.toarray())",
     "sparse.linalg.svds": "np.linalg.svd(A.toarray())",
     "sparse.linalg.lsqr": "spsolve(A.T @ A, A.T @ b), or np.linalg.lstsq(A.toarray(), b)",
