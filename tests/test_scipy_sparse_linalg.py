@@ -10,6 +10,7 @@ import autodiff as ad
 
 sp = pytest.importorskip("scipy.sparse")
 sl = pytest.importorskip("scipy.sparse.linalg")
+scipy_linalg = pytest.importorskip("scipy.linalg")
 
 from autodiff.scipy import sparse  # noqa: E402 after the check that SciPy is there
 from autodiff.scipy.sparse.arrays import as_sparse  # noqa: E402
@@ -224,6 +225,101 @@ def test_krylov_solvers(name):
     np.testing.assert_allclose(many, np.linalg.solve(dense, rows.T).T, rtol=1e-9)
 
 
+def shifted(dense, w):
+    """An operator whose product uses a Tensor from outside, and only that."""
+    return linalg.LinearOperator((N, N), lambda x: dense @ x + w * x)
+
+
+@pytest.mark.parametrize("dtype", [float, complex])
+@pytest.mark.parametrize("name", KRYLOV)
+def test_krylov_solvers_of_operators(name, dtype):
+    dense = KRYLOV[name].astype(dtype)
+    if dtype is complex:
+        extra = 0.3j * (COMPLEX.imag if name in ("gmres", "bicgstab") else np.triu(DENSE, 1))
+        dense = dense + extra + (0 if name in ("gmres", "bicgstab") else extra.conj().T)
+    ours, theirs = getattr(linalg, name), getattr(sl, name)
+    w, b = np.linspace(0.1, 0.5, N), B.astype(dtype)
+    if name == "minres" and dtype is complex:
+        return  # SciPy's is for real matrices
+
+    def solve(w, b, **keywords):
+        return ours(shifted(dense, w), b, rtol=1e-13, **keywords)[0]
+
+    for plain in (sl.LinearOperator((N, N), lambda x: dense @ x + w * x), dense + np.diag(w)):
+        wanted, info = theirs(plain, b, rtol=1e-13)
+        x, ours_info = ours(shifted(dense, w), b, rtol=1e-13)
+        np.testing.assert_allclose(x, wanted, rtol=1e-11)
+        assert (x.dtype, ours_info) == (wanted.dtype, info)
+    np.testing.assert_array_equal(solve(w, 0 * b), 0 * b)
+    ad.check_grads(solve, (w, b), order=2)
+    exact = ad.grad(lambda w: np.sum(np.abs(np.linalg.solve(dense + np.diag(w), b)) ** 2))(w)
+    scale = np.linalg.inv(dense) if name in ("gmres", "bicgstab") else np.eye(N)
+    for M in (None, scale, linalg.aslinearoperator(scale)):
+        found = ad.grad(lambda w, M=M: np.sum(np.abs(solve(w, b, M=M)) ** 2))(w)
+        np.testing.assert_allclose(found, exact, rtol=1e-9)
+    rows = np.stack([w, 2.0 * w])
+    many = ad.vmap(lambda w: solve(w, b))(rows)
+    np.testing.assert_allclose(many, [solve(row, b) for row in rows], rtol=1e-10)
+    gradient = ad.grad(lambda w: np.sum(np.abs(solve(w, b)) ** 2))
+    compiled = ad.compile(gradient)
+    for row in rows:
+        np.testing.assert_allclose(compiled(row), gradient(row), rtol=1e-9)
+
+
+def test_the_shift_of_minres_and_operators_of_scipys():
+    dense = KRYLOV["minres"]
+    found = ad.grad(
+        lambda w: np.sum(linalg.minres(shifted(dense, w), B, shift=0.4, rtol=1e-13)[0] ** 3)
+    )(0.9)
+    exact = ad.grad(lambda w: np.sum(np.linalg.solve(dense + (w - 0.4) * np.eye(N), B) ** 3))(0.9)
+    np.testing.assert_allclose(found, exact, rtol=1e-9)
+    theirs = sl.aslinearoperator(DENSE)
+    ad.check_grads(lambda b: linalg.gmres(theirs, b, rtol=1e-13)[0], (B,), order=2)
+    np.testing.assert_array_equal(linalg.gmres(theirs, B)[0], sl.gmres(theirs, B)[0])
+    with pytest.warns(RuntimeWarning, match="cg: no convergence"):
+        ad.grad(lambda w: np.sum(linalg.cg(shifted(DENSE @ DENSE.T, w), B, maxiter=1)[0]))(0.1)
+
+
+@pytest.mark.parametrize("dense", [DENSE[:3], COMPLEX[:3]], ids=["real", "complex"])
+def test_operators_are_those_of_scipy(dense):
+    given = {
+        "matrix": linalg.aslinearoperator(dense),
+        "sparse": linalg.aslinearoperator(sparse.csr_array(dense)),
+        "functions": linalg.LinearOperator(dense.shape, lambda x: dense @ x),
+        "theirs": linalg.aslinearoperator(sl.aslinearoperator(dense)),
+    }
+    theirs = sl.aslinearoperator(dense)
+    x, y, X, Y = B + 1j, B[:3] - 2j, COLUMNS, COLUMNS[:3]
+    uses = {
+        "matvec": lambda A: A.matvec(x),
+        "column": lambda A: A.matvec(X[:, :1]),
+        "rmatvec": lambda A: A.rmatvec(y),
+        "matmat": lambda A: A.matmat(X),
+        "rmatmat": lambda A: A.rmatmat(Y),
+        "T": lambda A: A.T @ y,
+        "H": lambda A: A.H @ Y,
+        "sum": lambda A: (A + 2j * A - A / 4 + (-A)) @ x,
+        "sum H": lambda A: (A + A * 2j).H @ y,
+        "product": lambda A: (A @ A.H @ A) @ x,
+        "product H": lambda A: (A @ A.H @ A).rmatvec(y),
+        "power": lambda A: ((A @ A.H) ** 2) @ y,
+        "left": lambda A: y @ A,
+    }
+    for kind, A in given.items():
+        assert (A.shape, A.dtype) == (theirs.shape, theirs.dtype), kind
+        for use, function in uses.items():
+            wanted = function(theirs) if use != "left" else y @ dense
+            np.testing.assert_allclose(function(A), wanted, rtol=1e-12, err_msg=f"{kind}.{use}")
+        for function in (A.matvec, A.T.rmatvec, A.T.T.matvec, A.matvec):
+            ad.check_grads(function, (B,), order=2)
+        ad.check_grads(A.rmatvec, (B[:3],), order=2)
+
+    def adjoint(w):
+        return linalg.LinearOperator((N, N), lambda x: w * np.roll(x, 1)).rmatvec(B)
+
+    ad.check_grads(adjoint, (0.7,), order=2)
+
+
 def test_a_derivative_without_convergence_warns():
     A = sparse.csr_array(DENSE @ DENSE.T)
     info = linalg.cg(A, B, maxiter=1, rtol=1e-13)[1]
@@ -233,6 +329,56 @@ def test_a_derivative_without_convergence_warns():
     seen = []
     ad.grad(lambda b: np.sum(linalg.cg(A, b, rtol=1e-10, callback=seen.append)[0]))(B)
     assert seen
+
+
+@pytest.mark.parametrize("b", [B, COLUMNS, COLUMNS[:, :0], B * (1 + 2j)], ids=np.shape)
+@pytest.mark.parametrize("format", ["csr", "csc", "coo"])
+@pytest.mark.parametrize("dense", [DENSE / 4, COMPLEX / 4], ids=["real", "complex"])
+def test_expm_multiply(dense, format, b):
+    A = sparse.csr_array(dense).asformat(format)
+    found = linalg.expm_multiply(A, b)
+    wanted = sl.expm_multiply(A.tocsr().toscipy(), b) if b.size else b.astype(A.dtype)
+    np.testing.assert_allclose(found, wanted, rtol=1e-13)
+    assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
+    if b.size and format == "csr":
+        order = 2 if found.dtype.kind == "f" else 1
+        ad.check_grads(lambda d, b: linalg.expm_multiply(A._with(d), b), (A.data, b), order=order)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 5.0, -20.0, 5j])
+def test_derivatives_of_expm_multiply_are_frechets(scale):
+    dense = DENSE * scale
+    A, e = sparse.csr_array(dense), sparse.csr_array(np.where(DENSE != 0, np.cos(DENSE), 0.0))
+    change = scipy_linalg.expm_frechet(dense, e.toarray(), compute_expm=False) @ COLUMNS
+    y, t = ad.jvp(
+        lambda d: linalg.expm_multiply(A._with(d), COLUMNS), (A.data,), (e.data.astype(A.dtype),)
+    )
+    np.testing.assert_allclose(y, scipy_linalg.expm(dense) @ COLUMNS, rtol=1e-9)
+    np.testing.assert_allclose(t, change, rtol=1e-9, atol=1e-11 * np.abs(change).max())
+    pulled = ad.vjp(lambda d: linalg.expm_multiply(A._with(d), COLUMNS), A.data)[1]
+    (g,) = pulled(np.ones_like(y))
+    np.testing.assert_allclose(np.sum(g * e.data), np.sum(t), rtol=1e-9)
+    huge = ad.jvp(lambda d: linalg.expm_multiply(A._with(d), COLUMNS), (A.data,), (1e9 * A.data,))
+    np.testing.assert_allclose(huge[1] / 1e9, dense @ y, rtol=1e-8, atol=1e-9 * np.abs(y).max())
+
+
+def test_transforms_of_expm_multiply():
+    A = sparse.csr_array(DENSE / 4)
+    ad.check_grads(lambda t: linalg.expm_multiply(t * A, B), (0.7,), order=3)
+    rows = np.stack([B, 2 * B])
+    many = ad.vmap(lambda b: linalg.expm_multiply(A, b))(rows)
+    np.testing.assert_allclose(many, [linalg.expm_multiply(A, b) for b in rows], rtol=1e-12)
+    many = ad.vmap(lambda t: linalg.expm_multiply(t * A, B))(np.array([0.5, 1.0]))
+    np.testing.assert_allclose(many[0], linalg.expm_multiply(0.5 * A, B), rtol=1e-12)
+    gradient = ad.grad(lambda A: np.sum(linalg.expm_multiply(A, B) ** 2))
+    compiled = ad.compile(gradient)
+    # The number of steps is that of each matrix, not that of the recording
+    for scale in (0.01, 1.0, 12.0):
+        wanted = gradient(A * scale).data
+        np.testing.assert_allclose(compiled(A * scale).data, wanted, rtol=1e-10)
+    assert linalg.expm_multiply(A.astype(np.float32), B.astype(np.float32)).dtype == np.float32
+    whole = sparse.csr_array(np.diag([1, 2]))
+    np.testing.assert_allclose(linalg.expm_multiply(whole, np.array([1, 0])), [np.e, 0.0])
 
 
 NORMS = [None, "fro", 1, -1, np.inf, -np.inf]
@@ -277,7 +423,28 @@ REFUSED = {
         "singular",
     ),
     "dense Tensor": (lambda: linalg.spsolve(ad.Tensor(DENSE), B), TypeError, "csr_array"),
-    "operator": (lambda: linalg.cg(sl.aslinearoperator(DENSE), B), TypeError, "LinearOperator"),
+    "operator": (lambda: linalg.cg(lambda x: x, B), TypeError, "LinearOperator"),
+    "wide operator": (
+        lambda: linalg.cg(linalg.aslinearoperator(DENSE[:3]), B),
+        np.linalg.LinAlgError,
+        r"\(3, 5\)",
+    ),
+    "operand": (lambda: linalg.aslinearoperator(DENSE) @ B[:2], ValueError, r"\(2,\)"),
+    "result": (
+        lambda: linalg.LinearOperator((N, N), lambda x: x[:2], dtype=float) @ B,
+        ValueError,
+        r"returned shape \(2,\)",
+    ),
+    "no operator": (lambda: linalg.aslinearoperator(len), TypeError, "LinearOperator"),
+    "times": (lambda: linalg.expm_multiply(DENSE, B, stop=1.0), TypeError, r"stop.*t \* A"),
+    "expm of an operator": (
+        lambda: linalg.expm_multiply(linalg.aslinearoperator(DENSE), B),
+        TypeError,
+        "operator",
+    ),
+    "svds": (lambda: linalg.svds, AttributeError, "np.linalg.svd"),
+    "eigsh": (lambda: linalg.eigsh, AttributeError, "np.linalg.eigh"),
+    "eigs": (lambda: linalg.eigs, AttributeError, "np.linalg.eig"),
     "x0": (lambda: linalg.cg(DENSE, B, x0=ad.Tensor(B)), TypeError, "x0"),
     "M": (lambda: linalg.cg(DENSE, B, M=ad.Tensor(DENSE)), TypeError, "M is a Tensor"),
     "columns": (lambda: linalg.gmres(DENSE, COLUMNS), ValueError, "one right-hand side"),

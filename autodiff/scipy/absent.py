@@ -16,6 +16,21 @@ _INSTEAD = {
     "interpolate.interp2d": "RegularGridInterpolator",
     "interpolate.splrep": "make_interp_spline",
     "interpolate.splev": "BSpline",
+    "sparse.linalg.spilu": "splu for a factor; an incomplete one is a preconditioner, a constant",
+    "sparse.linalg.inv": "spsolve or splu, np.linalg.inv(A.toarray()) for all of the inverse",
+    "sparse.linalg.expm": "linalg.expm(A.toarray())",
+    "sparse.linalg.eigsh": "np.linalg.eigh(A.toarray()), or for a derivative of the eigenvalues "
+    "alone np.sum(V * (A @ V), axis=0) with SciPy's V, a constant",
+    "sparse.linalg.eigs": "np.linalg.eig(A.toarray())",
+    "sparse.linalg.svds": "np.linalg.svd(A.toarray())",
+    "sparse.linalg.lsqr": "spsolve(A.T @ A, A.T @ b), or np.linalg.lstsq(A.toarray(), b)",
+    "sparse.linalg.lsmr": "spsolve(A.T @ A, A.T @ b), or np.linalg.lstsq(A.toarray(), b)",
+    "sparse.linalg.bicg": "bicgstab or gmres, which solve the same equation",
+    "sparse.linalg.cgs": "bicgstab or gmres, which solve the same equation",
+    "sparse.linalg.lgmres": "gmres, which solves the same equation",
+    "sparse.linalg.gcrotmk": "gmres, which solves the same equation",
+    "sparse.linalg.qmr": "gmres, which solves the same equation",
+    "sparse.linalg.tfqmr": "gmres, which solves the same equation",
 }
 
 

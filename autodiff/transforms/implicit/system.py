@@ -23,8 +23,12 @@ from autodiff.transforms.tangent import linearize
 __all__ = ["Equation", "LinearSolver", "System", "solve_system"]
 
 Values = Sequence[Any]
-LinearSolver = str | Callable[[Callable[[Any], Any], Any], Any]
-"""How systems are solved: a name, or a function of a product and a vector."""
+Iteration = Callable[[Callable[[Any], Any], Any], Any]
+LinearSolver = str | Iteration | tuple[Iteration, Iteration]
+"""How systems are solved: a name, or a function of a product and a vector.
+
+Of two functions the second one is for transposed systems, whose preconditioner is another one.
+"""
 
 SMALL = 256
 """Unknowns up to which the matrix is made: a product with it costs as much as a small network."""
@@ -136,6 +140,8 @@ def solve_system(system: System, b: Any, unknown: Any, values: Values) -> Any:
     """Solve by the way that the equation asks for, on arrays or batches of them."""
     equation = system.equation
     way = equation.linear
+    if isinstance(way, tuple):
+        way = way[system.transposed]
     plain = not any(isinstance(value, Box) for value in (b, unknown, *values))
     if callable(way):
         _require_arrays(plain)

@@ -13,6 +13,10 @@ tangents; iterative solvers solve once more, with the transposed matrix.
 array([-0.25  , -0.0625])
 """
 
+from typing import Any
+
+from autodiff.scipy.sparse.linalg.exponential import expm_multiply
+from autodiff.scipy.sparse.linalg.interface import LinearOperator, aslinearoperator
 from autodiff.scipy.sparse.linalg.iterative import bicgstab, cg, gmres, minres
 from autodiff.scipy.sparse.linalg.norms import norm
 from autodiff.scipy.sparse.linalg.solves import (
@@ -24,9 +28,12 @@ from autodiff.scipy.sparse.linalg.solves import (
 )
 
 __all__ = [
+    "LinearOperator",
     "SuperLU",
+    "aslinearoperator",
     "bicgstab",
     "cg",
+    "expm_multiply",
     "factorized",
     "gmres",
     "minres",
@@ -35,3 +42,9 @@ __all__ = [
     "spsolve",
     "spsolve_triangular",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from autodiff.scipy.absent import absent
+
+    raise absent("sparse.linalg", name)

@@ -7,6 +7,7 @@ is as accurate as its two solves are.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -21,11 +22,13 @@ from autodiff.core.spec import spec_of
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import refuse_half
 from autodiff.scipy.sparse.arrays import SparseArray
+from autodiff.scipy.sparse.linalg.interface import LinearOperator, aslinearoperator
 from autodiff.scipy.sparse.linalg.solves import right_hand_side, square_system
 from autodiff.scipy.sparse.operators import as_sparse, issparse
 from autodiff.scipy.sparse.patterns import Pattern
 from autodiff.scipy.sparse.products import sampled_matmul, sparse_matmul
 from autodiff.scipy.special.declare import refuse_derivative
+from autodiff.transforms.implicit.solution import Solution
 
 __all__ = ["bicgstab", "cg", "gmres", "krylov_solve", "minres"]
 
@@ -45,6 +48,8 @@ class Method:
         What only the solve of the program's own equation is: where to begin, whom to call.
     """
 
+    derives = False
+
     def __init__(self, name: str, keywords: dict[str, Any], first: dict[str, Any]) -> None:
         self.name = name
         self.keywords = keywords
@@ -57,6 +62,17 @@ class Method:
     def solved(self, matrix: Any, b: Any) -> Any:
         """Solution for one right-hand side."""
         x, self.info = getattr(scipy_linalg, self.name)(matrix, b, **self.keywords, **self.first)
+        if self.derives and self.info != 0:
+            if self.name == "bicgstab":
+                # It breaks down for some right-hand sides, unit vectors among them
+                x, self.info = scipy_linalg.gmres(matrix, b, **self.keywords)
+            if self.info != 0:
+                warnings.warn(
+                    f"{self.name}: no convergence (info {self.info}) in the linear system of the "
+                    "derivative; allow more iterations, or precondition",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
         return x
 
     def derived(self, transposed: bool = False) -> Method:
@@ -71,7 +87,9 @@ class Method:
         keywords = dict(self.keywords)
         if transposed and keywords.get("M") is not None:
             keywords["M"] = keywords["M"].T
-        return Method(self.name, keywords, {})
+        made = Method(self.name, keywords, {})
+        made.derives = True
+        return made
 
 
 def _samples(rng: np.random.Generator) -> list[Sample]:
@@ -116,12 +134,15 @@ def krylov_solve(data: Any, b: Any, *, form: Pattern, method: Method) -> Any:
 
 def _solve(name: str, A: Any, b: Any, x0: Any, M: Any, callback: Any, **keywords: Any) -> Any:
     """Check the inputs of a method, and run it."""
-    if not issparse(A) and not hasattr(A, "__array__"):
+    given = isinstance(A, (LinearOperator, scipy_linalg.LinearOperator))
+    if not given and not issparse(A) and not hasattr(A, "__array__"):
         raise TypeError(
-            f"{name}: A is a {type(A).__name__}; it takes a sparse or dense matrix here. For an "
-            "operator given by functions, put the call under ad.custom_vjp (docs/implicit.md)"
+            f"{name}: A is a {type(A).__name__}; it takes a sparse or dense matrix, or a "
+            "LinearOperator(shape, matvec)"
         )
-    A = square_system(name, A)
+    A = aslinearoperator(A) if given else square_system(name, A)
+    if A.shape[0] != A.shape[1]:
+        raise np.linalg.LinAlgError(f"{name}: needs a square operator, got shape {A.shape}")
     b = right_hand_side(name, b, A.shape[0])
     if spec_of(b).ndim != 1:
         if spec_of(b).shape[1] != 1:
@@ -131,8 +152,59 @@ def _solve(name: str, A: Any, b: Any, x0: Any, M: Any, callback: Any, **keywords
     if isinstance(x0, Box):
         raise TypeError(f"{name}: x0 is a Tensor; pass an array, which is where to begin")
     method = Method(name, {**keywords, "M": _plain(name, M)}, {"x0": x0, "callback": callback})
+    if isinstance(A, LinearOperator):
+        return _solve_operator(A, b, method)
     x = krylov_solve.call(A.data, b, form=A.pattern, method=method)
     return x, method.info
+
+
+def _solve_operator(A: LinearOperator, b: Any, method: Method) -> tuple[Any, int]:
+    """Solve with an operator, whose functions may use Tensors from outside."""
+    shift = method.keywords.get("shift", 0.0)
+
+    def solver(b: Any) -> tuple[Any, Any, tuple[()]]:
+        dtype = np.result_type(A.dtype, np.float32)
+        operator = scipy_linalg.LinearOperator(A.shape, matvec=A.matvec, dtype=dtype)
+        return method.solved(operator, np.ascontiguousarray(b)), method.info, ()
+
+    def residual(x: Any, marks: Any, b: Any) -> Any:
+        product = A.matvec(x)
+        return (product - shift * x if shift else product) - b
+
+    def derived(transposed: bool, product: Any, g: Any) -> Any:
+        own = method.derived()
+        own.keywords.pop("shift", None)
+        if transposed and own.keywords.get("M") is not None:
+            own.keywords["M"] = scipy_linalg.aslinearoperator(own.keywords["M"]).H
+        if len(g) == A.shape[0]:
+            operator = scipy_linalg.LinearOperator(A.shape, matvec=product, dtype=g.dtype)
+            return own.solved(operator, g).astype(g.dtype, copy=False)
+        # Complex unknowns are real parts, then imaginary parts: transposing is the adjoint
+        dtype = np.result_type(g, np.complex64)
+        operator = scipy_linalg.LinearOperator(
+            A.shape, matvec=lambda w: _complex(product(_parts(w, g.dtype))), dtype=dtype
+        )
+        return _parts(own.solved(operator, _complex(g)), g.dtype)
+
+    solution = Solution(
+        method.name,
+        solver,
+        residual,
+        (b,),
+        linear=(functools.partial(derived, False), functools.partial(derived, True)),
+        symmetric=method.name in ("cg", "minres"),
+    )
+    return solution.evaluate()[0], method.info
+
+
+def _complex(v: Any) -> Any:
+    half = len(v) // 2
+    return v[:half] + 1j * v[half:]
+
+
+def _parts(w: Any, dtype: Any) -> Any:
+    w = np.reshape(w, (-1,))
+    return np.concatenate([w.real, w.imag]).astype(dtype, copy=False)
 
 
 def _plain(name: str, M: Any) -> Any:
@@ -141,6 +213,8 @@ def _plain(name: str, M: Any) -> Any:
         raise TypeError(f"{name}: M is a Tensor; the solution does not depend on it: pass M.data")
     if isinstance(M, SparseArray):
         return as_sparse(M).detach().toscipy()
+    if isinstance(M, LinearOperator):
+        return scipy_linalg.LinearOperator(M.shape, M.matvec, M.rmatvec, dtype=M.dtype)
     return M
 
 
@@ -159,8 +233,9 @@ def cg(
 
     Parameters
     ----------
-    A : sparse array, or dense array, shape (n, n)
-        Its values may be a Tensor; the gradient has A's pattern.
+    A : sparse array, dense array or `LinearOperator`, shape (n, n)
+        Its values may be a Tensor; the gradient has A's pattern. An operator's functions may use
+        Tensors from outside, by which the solution is differentiated too.
     b : array or Tensor, shape (n,)
     x0 : array, optional
         Where to begin; the solution does not depend on it.
@@ -183,7 +258,7 @@ def cg(
     Raises
     ------
     TypeError
-        A is an operator given by functions, or x0 or M a Tensor.
+        A is no matrix and no operator, or x0 or M a Tensor.
     LinAlgError, ValueError
         The matrix is not square, or the right-hand side does not fit.
 
