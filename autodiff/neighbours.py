@@ -183,11 +183,11 @@ KNOWN: dict[str, dict[str, str]] = {
     },
     "autodiff.scipy.stats": {
         **dict.fromkeys(
-            ("f", "truncnorm", "genextreme", "skewnorm", "vonmises", "nct", "ncx2"),
+            ("truncnorm", "genextreme", "skewnorm", "vonmises", "nct", "ncx2"),
             "scipy.stats has it, for plain arrays; write its logpdf with autodiff.scipy.special",
         ),
         **dict.fromkeys(
-            ("binom", "bernoulli", "geom", "nbinom", "hypergeom", "randint"),
+            ("hypergeom", "randint"),
             "scipy.stats has it, for plain arrays; write its logpmf with special.xlogy and gammaln",
         ),
         "zscore": "(x - np.mean(x)) / np.std(x)",

@@ -87,6 +87,21 @@ CALLS = {
 
 CALLS.update(
     {
+        **{
+            f"f.{method} of {what}": (
+                lambda s, x, m=method, i=i: getattr(s.stats.f, m)(
+                    *[2 * x if j == i else 0.9 for j in range(3)]
+                ),
+                POSITIVE,
+            )
+            for method in METHODS
+            for i, what in enumerate(("x", "dfn", "dfd"))
+        },
+        "f.ppf": (_quantiles("f", (3.5, 4.0)), SHARE),
+        "f.ppf of shapes": (
+            lambda s, x: s.stats.f.ppf(0.3, x, 2 * x) + s.stats.f.isf(0.2, x, 2 + x),
+            POSITIVE,
+        ),
         "t.ppf": (_quantiles("t", (3.5,)), SHARE),
         "t.ppf of df": (lambda s, x: s.stats.t.ppf(0.3, 3 * x), POSITIVE),
         "median": (lambda s, x: s.stats.lognorm.median(x, scale=x), POSITIVE),
@@ -101,6 +116,97 @@ CALLS.update(
         },
         "frozen median": (lambda s, x: s.stats.weibull_min(x).median(), POSITIVE),
         "frozen interval": (lambda s, x: s.stats.logistic(x).interval(0.8)[1], POSITIVE),
+    }
+)
+
+ALL_SHAPES = {
+    **SHAPES,
+    "beta": (2.3, 1.4),
+    "chi2": (3.5,),
+    "expon": (),
+    "f": (2.5, 4.8),
+    "gamma": (2.3,),
+    "norm": (),
+    "pareto": (2.6,),
+    "t": (4.5,),
+}
+NUMBERS = ("mean", "var", "std", "entropy")
+MOMENTS_FROM = {"f": 4.2, "invgamma": 2.2, "pareto": 2.2, "t": 2.2}  # above it there is a variance
+
+CALLS.update(
+    {
+        **{
+            f"{name}.{method} of scale": (
+                lambda s, x, n=name, m=method: getattr(getattr(s.stats, n), m)(
+                    *ALL_SHAPES[n], loc=0.3, scale=x
+                ),
+                POSITIVE,
+            )
+            for name in ALL_SHAPES
+            for method in NUMBERS
+            if name != "cauchy" or method == "entropy"
+        },
+        **{
+            f"{name}.{method} of shapes": (
+                lambda s, x, n=name, m=method: getattr(getattr(s.stats, n), m)(
+                    *[x + MOMENTS_FROM.get(n, 0.0) + 0.2 * i for i in range(len(ALL_SHAPES[n]))]
+                ),
+                POSITIVE,
+            )
+            for name, shapes in ALL_SHAPES.items()
+            if shapes
+            for method in NUMBERS
+        },
+        "frozen mean": (lambda s, x: s.stats.gamma(x, 0.2, x).mean(), POSITIVE),
+        "frozen var": (lambda s, x: s.stats.gamma(x, 0.2, x).var(), POSITIVE),
+        "frozen std": (lambda s, x: s.stats.gamma(x, 0.2, x).std(), POSITIVE),
+        "frozen entropy": (lambda s, x: s.stats.gamma(x, 0.2, x).entropy(), POSITIVE),
+        "frozen support": (lambda s, x: s.stats.beta(x, 1.0, x, 2 * x).support()[1], POSITIVE),
+        "support": (lambda s, x: s.stats.gamma.support(x, x, 2.0)[0], POSITIVE),
+    }
+)
+
+COUNTS = np.array([-np.inf, -1.0, 0.0, 1.0, 2.0, 2.5, 5.0, 7.0, np.inf])
+PARAMETERS = {  # those before the one that the derivative is by, and its values
+    "bernoulli": ((), SHARE[:, :1]),
+    "binom": ((5,), SHARE[:, :1]),
+    "geom": ((), SHARE[:, :1]),
+    "nbinom": ((2.5,), SHARE[:, :1]),
+    "poisson": ((), POSITIVE[:, :1]),
+}
+CALLS.update(
+    {
+        **{
+            f"{name}.{method}": (
+                lambda s, x, n=name, m=method, b=before: getattr(getattr(s.stats, n), m)(
+                    1.0, *b, x
+                ),
+                values,
+            )
+            for name, (before, values) in PARAMETERS.items()
+            for method in METHODS
+            if (name, method) != ("bernoulli", "logsf")
+            for method in [method.replace("pdf", "pmf")]
+            if name != "bernoulli" or "pmf" in method
+        },
+        **{
+            f"{name}.{method}": (
+                lambda s, x, n=name, m=method, b=before: getattr(getattr(s.stats, n), m)(
+                    *b, x, loc=2
+                ),
+                values,
+            )
+            for name, (before, values) in PARAMETERS.items()
+            for method in ("mean", "var", "std")
+        },
+        **{
+            f"nbinom.{method} of n": (
+                lambda s, x, m=method: getattr(s.stats.nbinom, m)(3.0, x, 0.4),
+                POSITIVE[:, :1],
+            )
+            for method in ("pmf", "logpmf", "cdf", "logsf")
+        },
+        "bernoulli.cdf at 0": (lambda s, x: s.stats.bernoulli.logcdf(0.0, x), SHARE),
     }
 )
 
@@ -160,6 +266,9 @@ TAILS = {
     ("gumbel_r", "logsf", 17.0): -17.0 - math.exp(-17.0) / 2 + math.exp(-34.0) / 24,
     ("gumbel_r", "logsf", -3.0): math.log1p(-math.exp(-math.exp(3.0))),
     ("cauchy", "cdf", -1e20): 1e-20 / math.pi,
+    ("cauchy", "logcdf", 1e20): -1e-20 / math.pi,
+    ("cauchy", "logsf", -1e300): -1e-300 / math.pi,
+    ("cauchy", "logcdf", -1e300): math.log(1e-300 / math.pi),
     ("cauchy", "logpdf", 1e200): -2 * math.log(1e200) - math.log(math.pi),
 }
 
@@ -172,7 +281,7 @@ def test_tails_keep_their_digits(case):
     assert np.isfinite(ad.grad(call)(x))
 
 
-@pytest.mark.parametrize("name", ["truncnorm", "binom", "gmean"])
+@pytest.mark.parametrize("name", ["truncnorm", "randint", "gmean"])
 def test_missing_names_say_what_to_write(name):
     with pytest.raises(AttributeError, match="here: "):
         getattr(stats, name)
@@ -195,3 +304,116 @@ def test_a_frozen_distribution_refuses_what_is_no_parameter():
         stats.norm(sigma=1.0)
     with pytest.raises(TypeError, match="'a' is missing"):
         stats.gamma()
+
+
+@pytest.mark.parametrize("name", ALL_SHAPES)
+@pytest.mark.parametrize("scale", [2.0, -1.0])
+def test_moments_that_do_not_exist_are_scipys(name, scale):
+    few = [0.9 + 0.7 * i for i in range(len(ALL_SHAPES[name]))]
+    for shapes in (few, [0.5 * a + 1.1 for a in few], [-1.0 for _ in few]):
+        for method in (*NUMBERS, "support"):
+            found = getattr(getattr(stats, name), method)(*shapes, 0.5, scale)
+            with np.errstate(all="ignore"):
+                wanted = getattr(getattr(reference, name), method)(*shapes, 0.5, scale)
+            np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ALL_SHAPES)
+def test_draws_are_scipys(name):
+    shapes = ALL_SHAPES[name]
+    ours, theirs = getattr(stats, name), getattr(reference, name)
+    wanted = theirs.rvs(*shapes, loc=0.3, scale=1.5, size=(50, 2), random_state=3)
+    plain = ours.rvs(*shapes, loc=0.3, scale=1.5, size=(50, 2), random_state=3)
+    np.testing.assert_array_equal(plain, wanted)
+    generator = np.random.default_rng(3)
+    frozen = ours(*shapes, scale=ad.Tensor(POSITIVE)).rvs(random_state=generator)
+    again = theirs(*shapes, scale=POSITIVE).rvs(random_state=np.random.default_rng(3))
+    np.testing.assert_allclose(frozen.data, again, rtol=1e-15)
+    tensors = [ad.Tensor(a) for a in (*shapes, 0.3, 1.5)]
+    found = ours.rvs(*tensors, size=(50, 2), random_state=3)
+    np.testing.assert_allclose(found.data, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ALL_SHAPES)
+def test_draws_move_as_their_quantiles(name):
+    """Figurnov et al. (2018), equation 5: the derivative at a level that stays."""
+    point = np.array([*ALL_SHAPES[name], 0.3, 1.5])
+    theirs = getattr(reference, name)
+    draws = theirs.rvs(*point, size=20, random_state=5)
+    level = theirs.cdf(draws, *point)
+
+    def sample(p):
+        return getattr(stats, name).rvs(*p, size=20, random_state=5)
+
+    steps = 1e-5 * np.eye(len(point))
+    differences = [
+        (theirs.ppf(level, *(point + h)) - theirs.ppf(level, *(point - h))) / 2e-5 for h in steps
+    ]
+    found = ad.jacobian(sample)(point)
+    np.testing.assert_allclose(found, np.transpose(differences), rtol=2e-6, atol=1e-7)
+
+
+def test_draws_by_vmap_and_from_a_tape():
+    a, scale = np.array([1.2, 2.5, 4.0]), np.array([1.0, 2.0, 3.0])
+
+    def one(a, scale):
+        return stats.gamma.rvs(a, scale=scale, size=4, random_state=1)
+
+    found = ad.vmap(one)(a, scale)
+    level = reference.uniform.rvs(size=4, random_state=1)
+    np.testing.assert_allclose(
+        found, reference.gamma.ppf(level, a[:, None], scale=scale[:, None]), rtol=1e-12
+    )
+    by_scale = ad.vmap(lambda s: one(1.5, s))(scale)
+    np.testing.assert_allclose(by_scale, [one(1.5, s) for s in scale], rtol=1e-14)
+    program = ad.compile(lambda a: one(a, 2.0))
+    program(np.float64(1.5))
+    kept = reference.gamma.cdf(one(1.5, 2.0), 1.5, scale=2.0)
+    moved = program(np.float64(1.8))
+    np.testing.assert_allclose(moved, reference.gamma.ppf(kept, 1.8, scale=2.0), rtol=1e-10)
+
+
+def test_draws_refuse_what_scipy_refuses():
+    for scale in (-1.0, np.array([1.0, -1.0])):
+        with pytest.raises(ValueError, match="Domain"):
+            stats.norm.rvs(0.0, ad.Tensor(scale))
+    with pytest.raises(ValueError, match="size"):
+        stats.gamma.rvs(ad.Tensor(POSITIVE), size=5)
+    with pytest.raises(TypeError, match="no parameter 'sizes'"):
+        stats.gamma.rvs(1.0, sizes=5)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("method", ["pmf", "logpmf", "cdf", "logcdf", "sf", "logsf"])
+def test_counts_in_and_outside_the_support(name, method):
+    before, values = PARAMETERS[name]
+    ours, theirs = getattr(getattr(stats, name), method), getattr(getattr(reference, name), method)
+    wrong = (-1.0, 1.5) if name != "poisson" else (-1.0,)
+    # SciPy's logarithm of the distribution function is 0 on the right of a wrong parameter, too.
+    for p in (*values, *(wrong if method != "logcdf" else ())):
+        counts = COUNTS[1:-1] if "pmf" in method else COUNTS  # SciPy's is NaN at infinity
+        found = ours(counts, *before, p, loc=1)
+        np.testing.assert_allclose(found, theirs(counts, *before, p, loc=1), rtol=1e-10, atol=1e-15)
+    derivative = ad.jacobian(lambda p: getattr(stats, name).pmf(COUNTS, *before, p))(0.3)
+    assert np.all(np.isfinite(derivative))
+    if name == "binom" and method != "logcdf":
+        np.testing.assert_allclose(ours(3, [3, 2, -1, 2.5], 0.4), theirs(3, [3, 2, -1, 2.5], 0.4))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_whole_numbers_do_not_move(name):
+    before, values = PARAMETERS[name]
+    ours, theirs = getattr(stats, name), getattr(reference, name)
+    np.testing.assert_array_equal(ours.ppf(0.6, *before, values), theirs.ppf(0.6, *before, values))
+    np.testing.assert_array_equal(ours.isf(0.6, *before, values), theirs.isf(0.6, *before, values))
+    drawn = ours.rvs(*before, 0.4, size=9, random_state=2)
+    np.testing.assert_array_equal(drawn, theirs.rvs(*before, 0.4, size=9, random_state=2))
+    for call in (
+        lambda p: ours.ppf(0.6, *before, p),
+        lambda p: ours.isf(0.6, *before, p),
+        lambda p: ours.rvs(*before, p, size=3),
+    ):
+        with pytest.raises(TypeError, match=f"stats.{name}.*whole numbers"):
+            ad.grad(call)(0.4)
+    with pytest.raises(TypeError, match="'n'"):
+        ad.grad(lambda n: stats.binom.pmf(1.0, n, 0.5))(3.0)

@@ -7,8 +7,8 @@ np.float64(0.25)
 
 from typing import TYPE_CHECKING, Any
 
-from autodiff.scipy.stats.continuous import beta, chi2, expon, gamma, norm, t
-from autodiff.scipy.stats.discrete import poisson
+from autodiff.scipy.stats.continuous import beta, chi2, expon, f, gamma, norm, t
+from autodiff.scipy.stats.discrete import bernoulli, binom, geom, nbinom, poisson
 from autodiff.scipy.stats.elementary import (
     cauchy,
     gumbel_l,
@@ -26,12 +26,16 @@ from autodiff.scipy.stats.elementary import (
 from autodiff.scipy.stats.multivariate import dirichlet, multivariate_normal
 
 __all__ = [
+    "bernoulli",
     "beta",
+    "binom",
     "cauchy",
     "chi2",
     "dirichlet",
     "expon",
+    "f",
     "gamma",
+    "geom",
     "gumbel_l",
     "gumbel_r",
     "halfnorm",
@@ -40,6 +44,7 @@ __all__ = [
     "logistic",
     "lognorm",
     "multivariate_normal",
+    "nbinom",
     "norm",
     "pareto",
     "poisson",

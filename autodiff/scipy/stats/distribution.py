@@ -7,12 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 from autodiff.core.arrays import foreign_among, has_memory, is_number
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, concrete
+from autodiff.core.spec import spec_of
 from autodiff.ops.operands import operand
 
-__all__ = ["Continuous", "Frozen", "as_argument", "bind", "logarithm", "undefined_unless"]
+__all__ = [
+    "Continuous",
+    "Frozen",
+    "as_argument",
+    "bind",
+    "logarithm",
+    "undefined_unless",
+    "where_above",
+]
 
 Shapes = tuple[Any, ...]
 
@@ -70,6 +80,13 @@ def undefined_unless(condition: Any, value: Any) -> Any:
     return np.where(condition, value, np.nan)
 
 
+def where_above(x: Any, bound: float, function: Callable[[Any], Any], otherwise: float) -> Any:
+    """`function` of x above a bound, and a constant up to it; NaN stays NaN."""
+    inside = np.greater(x, bound)
+    value = np.where(inside, function(np.where(inside, x, bound + 1.0)), otherwise)
+    return np.where(np.isnan(x), np.nan, value)
+
+
 class Continuous:
     """A continuous distribution with shape parameters, location and scale.
 
@@ -86,6 +103,8 @@ class Continuous:
     logpdf, cdf, sf : functions of a standardised argument and the shape parameters.
     logcdf, logsf : likewise; the logarithm of `cdf` and `sf` if left out.
     ppf : likewise, of a probability; a distribution without one has no ``ppf`` and ``isf``.
+    moments : mean and variance of the standard distribution, functions of the shape parameters.
+    entropy : likewise.
     """
 
     def __init__(
@@ -102,6 +121,8 @@ class Continuous:
         logsf: Callable[..., Any] | None = None,
         ppf: Callable[..., Any] | None = None,
         isf: Callable[..., Any] | None = None,
+        moments: Callable[..., tuple[Any, Any]],
+        entropy: Callable[..., Any],
     ) -> None:
         self.name = name
         self.shapes = shapes
@@ -111,6 +132,7 @@ class Continuous:
         self._logcdf = logcdf or (lambda z, *values: logarithm(cdf(z, *values)))
         self._logsf = logsf or (lambda z, *values: logarithm(sf(z, *values)))
         self._ppf, self._isf = ppf, isf
+        self._moments, self._entropy = moments, entropy
 
     def __repr__(self) -> str:
         return f"autodiff.scipy.stats.{self.name}"
@@ -222,6 +244,109 @@ class Continuous:
         q, values, loc, scale = self._bound(q, args, keywords)
         return loc + scale * function(q, *values)
 
+    def _parameters(self, args: Shapes, keywords: dict[str, Any]) -> tuple[list[Any], Any, Any]:
+        """Shape parameters, location and scale; NaN where they are not valid."""
+        _, values, loc, scale = self._bound(0.0, args, keywords)
+        return values, loc, scale
+
+    def mean(self, *args: Any, **keywords: Any) -> Any:
+        """Mean; infinite or NaN where there is none."""
+        values, loc, scale = self._parameters(args, keywords)
+        return _number(loc + scale * self._moments(*values)[0])
+
+    def var(self, *args: Any, **keywords: Any) -> Any:
+        """Variance; infinite or NaN where there is none."""
+        values, loc, scale = self._parameters(args, keywords)
+        return _number(scale * scale * self._moments(*values)[1] + 0.0 * loc)
+
+    def std(self, *args: Any, **keywords: Any) -> Any:
+        """Standard deviation."""
+        values, loc, scale = self._parameters(args, keywords)
+        return _number(scale * np.sqrt(self._moments(*values)[1]) + 0.0 * loc)
+
+    def entropy(self, *args: Any, **keywords: Any) -> Any:
+        """Differential entropy, in nats."""
+        values, loc, scale = self._parameters(args, keywords)
+        return _number(self._entropy(*values) + np.log(scale) + 0.0 * loc)
+
+    def support(self, *args: Any, **keywords: Any) -> tuple[Any, Any]:
+        """Ends of the support."""
+        values, loc, scale = self._parameters(args, keywords)
+        unknown = sum([0.0 * value for value in values], start=0.0)
+        low, high = self._support
+        return _number(loc + scale * (low + unknown)), _number(loc + scale * (high + unknown))
+
+    def rvs(self, *args: Any, size: Any = None, random_state: Any = None, **keywords: Any) -> Any:
+        """Draws, SciPy's own; differentiable by the parameters.
+
+        A draw moves with the parameters as the quantile of its level does (the implicit
+        reparametrisation of Figurnov, Mohamed and Mnih, Advances in Neural Information Processing
+        Systems 31, 2018, equation 5): ``loc + scale * z`` where there are no shape parameters.
+        Under ``vmap`` over a shape parameter the levels are drawn, the same for every example.
+
+        Parameters
+        ----------
+        size : int or tuple of int, optional
+            Shape of the result; that of the parameters together if left out.
+        random_state : None, int, Generator or RandomState
+            Where the draws come from, as SciPy takes it.
+
+        Raises
+        ------
+        ValueError
+            A parameter is not valid, or `size` does not fit the parameters.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> from autodiff.scipy.stats import norm
+        >>> round(float(ad.grad(lambda s: norm.rvs(1.0, s, size=3, random_state=0).sum())(2.0)), 4)
+        3.1429
+        """
+        _, values, (loc, scale) = bind(
+            self.name, self.shapes, 0.0, args, keywords, {"loc": 0.0, "scale": 1.0}
+        )
+        draw = getattr(scipy.stats, self.name).rvs
+        given = [*values, loc, scale]
+        if not any(isinstance(value, Box) for value in given):
+            return draw(*given, size=size, random_state=random_state)
+        if any(is_batched(value) for value in values):
+            shape = np.broadcast_shapes(*[spec_of(value).shape for value in given])
+            level = scipy.stats.uniform.rvs(
+                size=shape if size is None else size, random_state=random_state
+            )
+            return loc + scale * self._at_level(level, 1 - level, values)
+        # Where the scale is not valid, SciPy shall say so as it does of its own.
+        sign = np.where(concrete(scale) >= 0, 1.0, -1.0)
+        shape = np.broadcast_shapes(spec_of(loc).shape, spec_of(scale).shape)
+        sign = np.broadcast_to(sign if not is_batched(scale) else 1.0, shape)
+        known = [concrete(value) for value in values]
+        z = draw(*known, scale=sign, size=size, random_state=random_state)
+        if any(isinstance(value, Box) for value in values):
+            z = self._at_level(self._cdf(z, *known), self._sf(z, *known), values)
+        return loc + scale * z
+
+    def _at_level(self, level: Any, rest: Any, values: list[Any]) -> Any:
+        """The quantile of a level, computed from the smaller of the two tails."""
+        upper = np.greater(level, 0.5)
+        below = self._ppf(np.where(upper, 0.5, level), *values)  # type: ignore[misc]
+        above = self._isf(np.where(upper, rest, 0.5), *values)  # type: ignore[misc]
+        return np.where(upper, above, below)
+
+
+def is_batched(value: Any) -> bool:
+    """Whether a value is one of a batch (of ``vmap``), so that its array has more axes."""
+    while isinstance(value, Box):
+        if value._payload is not None and value._interpreter.leading:
+            return True
+        value = value._value
+    return False
+
+
+def _number(value: Any) -> Any:
+    """Python's numbers become NumPy's, as SciPy's results are."""
+    return np.float64(value) if isinstance(value, float) else value
+
 
 class Frozen:
     """A distribution with its parameters given; its methods take what is left.
@@ -281,3 +406,27 @@ class Frozen:
     def interval(self, confidence: Any) -> tuple[Any, Any]:
         """Ends of the interval with equal tails that has a probability."""
         return self.dist.interval(confidence, *self.args, **self.kwds)
+
+    def mean(self) -> Any:
+        """Mean."""
+        return self.dist.mean(*self.args, **self.kwds)
+
+    def var(self) -> Any:
+        """Variance."""
+        return self.dist.var(*self.args, **self.kwds)
+
+    def std(self) -> Any:
+        """Standard deviation."""
+        return self.dist.std(*self.args, **self.kwds)
+
+    def entropy(self) -> Any:
+        """Differential entropy."""
+        return self.dist.entropy(*self.args, **self.kwds)
+
+    def support(self) -> tuple[Any, Any]:
+        """Ends of the support."""
+        return self.dist.support(*self.args, **self.kwds)
+
+    def rvs(self, size: Any = None, random_state: Any = None) -> Any:
+        """Draws."""
+        return self.dist.rvs(*self.args, size=size, random_state=random_state, **self.kwds)

@@ -16,9 +16,9 @@ import numpy as np
 
 from autodiff.scipy.special.errors import LOG_ROOT_TWO_PI, erf, erfinv, log_ndtr, ndtr, ndtri
 from autodiff.scipy.special.exponentials import expit, log_expit, logit, xlogy
-from autodiff.scipy.special.gammas import gammaln
+from autodiff.scipy.special.gammas import digamma, gammaln
 from autodiff.scipy.special.incomplete import gammainc, gammaincc, gammainccinv, gammaincinv
-from autodiff.scipy.stats.distribution import Continuous
+from autodiff.scipy.stats.distribution import Continuous, where_above
 
 __all__ = [
     "cauchy",
@@ -69,6 +69,8 @@ uniform = Continuous(
     sf=lambda z: 1 - z,
     ppf=lambda q: q,
     isf=lambda q: 1 - q,
+    moments=lambda: (0.5, 1 / 12),
+    entropy=lambda: 0.0,
 )
 
 logistic = Continuous(
@@ -83,6 +85,8 @@ logistic = Continuous(
     logsf=lambda z: log_expit(-z),
     ppf=lambda q: logit(q),
     isf=lambda q: -logit(q),
+    moments=lambda: (0.0, math.pi**2 / 3),
+    entropy=lambda: 2.0,
 )
 
 
@@ -115,12 +119,21 @@ laplace = Continuous(
     logsf=lambda z: _laplace_log_tail(-z),
     ppf=_laplace_quantile,
     isf=lambda q: -_laplace_quantile(q),
+    moments=lambda: (0.0, 2.0),
+    entropy=lambda: 1 + LOG_2,
 )
 
 
 def _cauchy_tail(z: Any) -> Any:
     """The angle of (-z, 1) over pi, which keeps its digits on the left."""
     return np.arctan2(np.ones_like(z), -z) / math.pi
+
+
+def _cauchy_log_tail(z: Any) -> Any:
+    """On the right, by what is missing to 1, which may be tiny."""
+    is_low = np.less(z, 0)
+    low, high = np.where(is_low, z, -1.0), np.where(is_low, 1.0, z)
+    return np.where(is_low, np.log(_cauchy_tail(low)), np.log1p(-_cauchy_tail(-high)))
 
 
 cauchy = Continuous(
@@ -131,8 +144,12 @@ cauchy = Continuous(
     logpdf=lambda z: -2 * np.log(np.hypot(1.0, z)) - math.log(math.pi),
     cdf=_cauchy_tail,
     sf=lambda z: _cauchy_tail(-z),
+    logcdf=_cauchy_log_tail,
+    logsf=lambda z: _cauchy_log_tail(-z),
     ppf=lambda q: -1 / np.tan(math.pi * q),
     isf=lambda q: 1 / np.tan(math.pi * q),
+    moments=lambda: (math.nan, math.nan),
+    entropy=lambda: math.log(4 * math.pi),
 )
 
 gumbel_r = Continuous(
@@ -147,6 +164,8 @@ gumbel_r = Continuous(
     logsf=lambda z: _log1mexp(-z),
     ppf=lambda q: -np.log(-np.log(q)),
     isf=lambda q: -np.log(-np.log1p(-q)),
+    moments=lambda: (np.euler_gamma, math.pi**2 / 6),
+    entropy=lambda: 1 + np.euler_gamma,
 )
 
 gumbel_l = Continuous(
@@ -161,6 +180,8 @@ gumbel_l = Continuous(
     logsf=lambda z: -np.exp(z),
     ppf=lambda q: np.log(-np.log1p(-q)),
     isf=lambda q: np.log(-np.log(q)),
+    moments=lambda: (-np.euler_gamma, math.pi**2 / 6),
+    entropy=lambda: 1 + np.euler_gamma,
 )
 
 halfnorm = Continuous(
@@ -174,6 +195,8 @@ halfnorm = Continuous(
     logsf=lambda z: LOG_2 + log_ndtr(-z),
     ppf=lambda q: ROOT_2 * erfinv(q),
     isf=lambda q: -ndtri(0.5 * q),
+    moments=lambda: (math.sqrt(2 / math.pi), 1 - 2 / math.pi),
+    entropy=lambda: 0.5 + LOG_ROOT_TWO_PI - LOG_2,
 )
 
 rayleigh = Continuous(
@@ -188,7 +211,15 @@ rayleigh = Continuous(
     logsf=lambda z: -0.5 * np.square(z),
     ppf=lambda q: np.sqrt(-2 * np.log1p(-q)),
     isf=lambda q: np.sqrt(-2 * np.log(q)),
+    moments=lambda: (math.sqrt(0.5 * math.pi), 2 - 0.5 * math.pi),
+    entropy=lambda: 1 + 0.5 * (np.euler_gamma - LOG_2),
 )
+
+
+def _weibull_moments(c: Any) -> tuple[Any, Any]:
+    mean = np.exp(gammaln(1 + 1 / c))
+    return mean, np.exp(gammaln(1 + 2 / c)) - np.square(mean)
+
 
 weibull_min = Continuous(
     "weibull_min",
@@ -202,6 +233,8 @@ weibull_min = Continuous(
     logsf=lambda z, c: -(z**c),
     ppf=lambda q, c: (-np.log1p(-q)) ** (1 / c),
     isf=lambda q, c: (-np.log(q)) ** (1 / c),
+    moments=_weibull_moments,
+    entropy=lambda c: 1 + np.euler_gamma * (1 - 1 / c) - np.log(c),
 )
 
 pareto = Continuous(
@@ -216,6 +249,11 @@ pareto = Continuous(
     logsf=lambda z, b: -b * np.log(z),
     ppf=lambda q, b: np.exp(-np.log1p(-q) / b),
     isf=lambda q, b: np.exp(-np.log(q) / b),
+    moments=lambda b: (
+        where_above(b, 1.0, lambda b: b / (b - 1), np.inf),
+        where_above(b, 2.0, lambda b: b / (np.square(b - 1) * (b - 2)), np.inf),
+    ),
+    entropy=lambda b: 1 + 1 / b - np.log(b),
 )
 
 
@@ -246,6 +284,11 @@ lognorm = Continuous(
     logsf=_of_positive(lambda z, s: log_ndtr(-np.log(z) / s), 0.0),
     ppf=lambda q, s: np.exp(s * ndtri(q)),
     isf=lambda q, s: np.exp(-s * ndtri(q)),
+    moments=lambda s: (
+        np.exp(0.5 * np.square(s)),
+        np.expm1(np.square(s)) * np.exp(np.square(s)),
+    ),
+    entropy=lambda s: 0.5 + LOG_ROOT_TWO_PI + np.log(s),
 )
 
 invgamma = Continuous(
@@ -258,4 +301,9 @@ invgamma = Continuous(
     sf=_of_positive(lambda z, a: gammainc(a, 1 / z), 1.0),
     ppf=lambda q, a: 1 / gammainccinv(a, q),
     isf=lambda q, a: 1 / gammaincinv(a, q),
+    moments=lambda a: (
+        where_above(a, 1.0, lambda a: 1 / (a - 1), np.inf),
+        where_above(a, 2.0, lambda a: 1 / (np.square(a - 1) * (a - 2)), np.inf),
+    ),
+    entropy=lambda a: a + gammaln(a) - (a + 1) * digamma(a),
 )
