@@ -59,7 +59,7 @@ def _interpolation(times: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, An
         np.polynomial.chebyshev.chebval(0.0, np.polynomial.chebyshev.chebder(unit, times))
         for unit in np.eye(_NODES)
     ]
-    return points, table @ np.asarray(slopes)
+    return points, table @ np.stack(slopes)
 
 
 def _reach(v: Any, x: Any) -> Any:
@@ -67,6 +67,11 @@ def _reach(v: Any, x: Any) -> Any:
     size = np.maximum(np.abs(x), 1e-300)
     rate = np.abs(np.log((np.abs(v) + size + 1) / (0.5 * size)))
     return np.minimum(1.5, 3.0 / np.maximum(rate, 1e-300))
+
+
+def _require_real_order(function: str, v: Any) -> None:
+    if np.iscomplexobj(v):
+        raise TypeError(f"{function}: the order 'v' must be real")
 
 
 _FUNCTIONS: dict[str, Any] = {}
@@ -103,6 +108,7 @@ def order_slope(v: Any, x: Any, *, function: str, times: int) -> Any:
         raise NonDifferentiableError(
             f"{function}: derivatives by the order 'v' are there up to the third, not the {times}th"
         )
+    _require_real_order(function, v)
     x = as_array(x)
     dtype = x.dtype
     v, x = np.broadcast_arrays(
@@ -129,6 +135,7 @@ def _order(function: Any, name: str, derivative: Any) -> Any:
 
     def forward(v: Any, x: Any) -> Any:
         v, x = as_value(v), as_array(x)
+        _require_real_order(name, v)
         if x.dtype.kind not in "fc":
             x = x.astype(np.float64)
         return as_value(function(v.astype(np.finfo(x.dtype).dtype), x), x.dtype)

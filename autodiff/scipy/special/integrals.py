@@ -110,6 +110,8 @@ def elliptic_moment(phi: Any, m: Any, *, j: int, k: int) -> Any:
     Closed under differentiation, and without a division by m; to full precision for m sin^2 below
     0.7 or so on the way.
     """
+    if np.iscomplexobj(phi) or np.iscomplexobj(m):
+        raise TypeError("elliptic integrals: phi and m must be real")
     phi, m = np.broadcast_arrays(as_array(phi), as_array(m))
     dtype = np.result_type(phi, m)
     phi, m = phi.astype(np.float64), m.astype(np.float64)
