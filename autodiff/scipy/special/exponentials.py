@@ -268,7 +268,7 @@ powm1 = declare(
 
 def _box_cox_d_lmbda(logarithm: Any, lmbda: Any) -> Any:
     """Of L exprel(lambda L); at L = -infinity, where the transform is -1 / lambda, its limit."""
-    is_end = np.isneginf(logarithm)
+    is_end = np.equal(logarithm, -np.inf)
     log = np.where(is_end, -1.0, logarithm)
     product = lmbda * log
     inside = np.square(log) * _exprel_slope(product, exprel(product))
