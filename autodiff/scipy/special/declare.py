@@ -21,6 +21,7 @@ __all__ = [
     "as_factor",
     "declare",
     "declare_with_order",
+    "declare_with_parameters",
     "orders",
     "ranges",
     "refuse_derivative",
@@ -91,6 +92,42 @@ def declare_with_order(
         forward
     )
     return declared
+
+
+def declare_with_parameters(
+    ufunc: Any, inputs: tuple[str, ...], name: str | None = None, **options: Any
+) -> Callable[..., Any]:
+    """Declare a ufunc whose inputs but the last are parameters without a derivative.
+
+    Parameters that are integers stay so, because SciPy sums recurrences there; others take the
+    precision of the last input, so that they do not widen float32 to float64.
+
+    Returns
+    -------
+    function
+        The public form, whose attribute ``primitive`` is what rules call.
+    """
+    name = name or ufunc.__name__
+
+    def forward(*given: Any) -> Any:
+        x = as_array(given[-1])
+        if x.dtype.kind not in "fc":
+            x = x.astype(np.float64)
+        wide = x.astype(np.result_type(x.dtype, np.float32))
+        parameters = [as_value(value) for value in given[:-1]]
+        parameters = [
+            value.astype(np.int64 if value.dtype.kind in "iub" else _real(wide.dtype))
+            for value in parameters
+        ]
+        return as_value(ufunc(*parameters, wide), x.dtype)
+
+    forward.__doc__ = f"``scipy.special.{name}``, elementwise."
+    declared: Primitive = elementwise(name=name, inputs=inputs, constant=inputs[:-1], **options)(
+        forward
+    )
+    public = with_constants(declared, ufunc)
+    public.primitive = declared  # type: ignore[attr-defined]
+    return public
 
 
 def refuse_derivative(function: str, **given: Any) -> None:

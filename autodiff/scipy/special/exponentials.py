@@ -1,4 +1,7 @@
-"""Logistic functions, exponential integrals, entropies and loss functions."""
+"""Logistic functions, exponential integrals, entropies, loss functions and powers.
+
+The transforms of powers: Box & Cox (1964), J. Royal Statist. Soc. B 26, 211-252 (equation 1).
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ from autodiff.scipy.special.declare import (
     ranges,
     with_constants,
 )
+from autodiff.scipy.special.hypergeometric import hyp1f1, hyp2f1
 
 LOG_TEN = float(np.log(10.0))
 
@@ -225,3 +229,102 @@ def softmax(x: Any, axis: Any = None) -> Any:
 def log_softmax(x: Any, axis: Any = None) -> Any:
     """Logarithm of `softmax`, as ``scipy.special.log_softmax``: over all axes by default."""
     return _log_softmax(x, axis=axis)
+
+
+# --- powers -------------------------------------------------------------------------------------
+
+
+def _exprel_slope(x: Any, out: Any) -> Any:
+    """Derivative of (e^x - 1) / x, which `out` is."""
+    is_near = np.less(np.abs(x), 1)
+    is_right = np.greater(x, 0)
+    near = 0.5 * hyp1f1(2.0, 3.0, np.where(is_near, x, 0.1))
+    safe = np.where(is_near, 2.0, x)
+    left = np.where(is_right, -1.0, safe)
+    far = np.where(is_right, out - (out - 1) / safe, (np.exp(left) - out) / left)
+    return np.where(is_near, near, far)
+
+
+exprel = declare(
+    sc.exprel, d_x=_exprel_slope, cost=20, sample=reals(low=-2.0, high=2.0, away_from=[0.0])
+)
+
+
+def _power_d_y(x: Any, y: Any) -> Any:
+    is_zero = np.equal(x, 0)
+    safe = np.where(is_zero, 1.0, x)
+    return np.where(is_zero & np.greater(y, 0), 0.0, np.power(x, y) * np.log(safe))
+
+
+powm1 = declare(
+    sc.powm1,
+    inputs=("x", "y"),
+    d_x=lambda x, y: y * np.power(x, y - 1),
+    d_y=_power_d_y,
+    cost=30,
+    sample=ranges((0.3, 3.0), (-2.0, 2.0)),
+)
+
+
+def _box_cox_d_lmbda(logarithm: Any, lmbda: Any) -> Any:
+    """Of L exprel(lambda L); at L = -infinity, where the transform is -1 / lambda, its limit."""
+    is_end = np.equal(logarithm, -np.inf)
+    log = np.where(is_end, -1.0, logarithm)
+    product = lmbda * log
+    inside = np.square(log) * _exprel_slope(product, exprel(product))
+    return np.where(is_end, 1 / np.square(np.where(is_end, lmbda, 1.0)), inside)
+
+
+def _log_of(x: Any, function: Any, least: float) -> Any:
+    """The logarithm with -infinity at the end of its domain, without a warning there."""
+    is_end = np.equal(x, least)
+    return np.where(is_end, -np.inf, function(np.where(is_end, 1.0, x)))
+
+
+boxcox = declare(
+    sc.boxcox,
+    inputs=("x", "lmbda"),
+    d_x=lambda x, lmbda: np.power(x, lmbda - 1),
+    d_lmbda=lambda x, lmbda: _box_cox_d_lmbda(_log_of(x, np.log, 0.0), lmbda),
+    cost=30,
+    sample=ranges((0.3, 3.0), (-2.0, 2.0)),
+)
+boxcox1p = declare(
+    sc.boxcox1p,
+    inputs=("x", "lmbda"),
+    d_x=lambda x, lmbda: np.exp((lmbda - 1) * np.log1p(x)),
+    d_lmbda=lambda x, lmbda: _box_cox_d_lmbda(_log_of(x, np.log1p, -1.0), lmbda),
+    cost=30,
+    sample=ranges((-0.5, 3.0), (-2.0, 2.0)),
+)
+
+
+def _root_slope(y: Any, lmbda: Any) -> Any:
+    """Derivative of log(1 + lambda y) / lambda by lambda."""
+    u = lmbda * y
+    is_near = np.less(np.abs(u), 0.3)
+    near = -0.5 * hyp2f1(2.0, 2.0, 3.0, -np.where(is_near, u, 0.1))
+    far = np.where(is_near, 1.0, u)
+    return np.square(y) * np.where(is_near, near, (far / (1 + far) - np.log1p(far)) / far**2)
+
+
+inv_boxcox = declare(
+    sc.inv_boxcox,
+    inputs=("y", "lmbda"),
+    d_y=lambda y, lmbda, out: out / (1 + lmbda * y),
+    d_lmbda=lambda y, lmbda, out: out * _root_slope(y, lmbda),
+    cost=30,
+    sample=ranges((-0.4, 1.5), (0.1, 2.0)),
+)
+inv_boxcox1p = declare(
+    sc.inv_boxcox1p,
+    inputs=("y", "lmbda"),
+    d_y=lambda y, lmbda, out: (1 + out) / (1 + lmbda * y),
+    d_lmbda=lambda y, lmbda, out: (1 + out) * _root_slope(y, lmbda),
+    cost=30,
+    sample=ranges((-0.4, 1.5), (0.1, 2.0)),
+)
+
+softplus = ew.softplus
+if hasattr(sc, "softplus"):
+    UFUNCS[sc.softplus] = softplus.call  # type: ignore[index]  # the stubs are older

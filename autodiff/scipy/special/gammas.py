@@ -1,7 +1,7 @@
 """The gamma and beta functions, their logarithms and derivatives, and the zeta function.
 
-Derivatives: DLMF 5.2.2 (gamma), 5.12.1 (beta as a quotient of gammas), 5.15.1 (polygamma),
-25.11.17 (Hurwitz zeta).
+Derivatives: DLMF 5.2.2 (gamma), 5.5.3 (its reflection), 5.12.1 (beta as a quotient of gammas),
+5.15.1 (polygamma), 25.11.17 (Hurwitz zeta).
 """
 
 from __future__ import annotations
@@ -91,6 +91,20 @@ digamma = declare(
 )
 psi = digamma
 gamma = declare(sc.gamma, d_x=lambda x, out: out * digamma(x), cost=40, sample=_positive)
+
+
+def _rgamma_d_x(x: Any, out: Any) -> Any:
+    """-digamma(x) / gamma(x); to the left, where that is 0 times infinity at poles, by 5.5.3."""
+    is_left = np.less(np.real(x), 0.5)
+    right = np.where(is_left, 1.0, x)
+    left = np.where(is_left, x, 0.0)
+    mirrored = gamma(1 - left)
+    wave, slope = np.sin(math.pi * left) / math.pi, np.cos(math.pi * left)
+    reflected = mirrored * (slope - digamma(1 - left) * wave)
+    return np.where(is_left, reflected, -np.where(is_left, 0.0, out) * digamma(right))
+
+
+rgamma = declare(sc.rgamma, d_x=_rgamma_d_x, cost=40, sample=reals(low=-2.5, high=3.5))
 gammaln = declare(sc.gammaln, d_x=lambda x: digamma(x), cost=40, sample=_positive)
 loggamma = declare(sc.loggamma, d_x=lambda x: digamma(x), cost=40, sample=_positive)
 gammasgn = declare(sc.gammasgn, d_x=0, cost=2, sample=reals(low=0.5, high=2.0))
