@@ -179,6 +179,39 @@ def test_events(method: str) -> None:
     np.testing.assert_allclose(found, ad.hessian(time)(p), rtol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["RK45", "DOP853"])
+def test_events_have_derivatives_of_higher_order(method: str) -> None:
+    """When exp(-k t) y0 is 0.3, and what another state is then, for which there are formulas."""
+
+    def event(t: Any, y: Any) -> Any:
+        return y[0] ** 2 - 0.09
+
+    def solved(k: Any, y0: Any, of_state: bool) -> Any:
+        found = integrate.solve_ivp(
+            lambda t, y: np.stack([-k * y[0], np.cos(t) + 0 * y[1]]),
+            (0.0, 5.0),
+            np.stack([y0, 0.0 * y0]),
+            method,
+            events=event,
+            **TIGHT,
+        )
+        return found.y_events[0][0, 1] if of_state else found.t_events[0][0]
+
+    def formula(k: Any, y0: Any, of_state: bool) -> Any:
+        time = np.log(y0 / 0.3) / k
+        return np.sin(time) if of_state else time
+
+    for of_state, *orders in ((False, 0, 1, 0), (True, 0, 0, 1), (True, 1, 1, 1, 1)):
+        one: Any = solved
+        other: Any = formula
+        for i in orders:
+            one, other = ad.grad(one, i), ad.grad(other, i)
+        expected = other(0.7, 1.3, of_state)
+        np.testing.assert_allclose(one(0.7, 1.3, of_state), expected, rtol=1e-5)
+    pushed = ad.jvp(ad.hessian(lambda k: solved(k, 1.3, False)), (0.7,), (1.0,))[1]
+    np.testing.assert_allclose(pushed, -6 * np.log(1.3 / 0.3) / 0.7**4, rtol=1e-5)
+
+
 def test_grazing_event_is_named() -> None:
     def slope(t: Any, y: Any) -> Any:
         return np.stack([y[1], -9.8 + 0.0 * y[0]])
