@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,35 @@ def test_forward_mode_and_second_derivatives(method: str) -> None:
     np.testing.assert_allclose(ad.jvp(f, (0.5,), (1.0,))[1], -2 * e, **close)
     np.testing.assert_allclose(ad.grad(ad.grad(f))(0.5), 4 * e, **close)
     np.testing.assert_allclose(ad.jvp(ad.grad(f), (0.5,), (1.0,))[1], 4 * e, **close)
+
+
+def test_memory_grows_with_the_root_of_the_steps_where_there_are_checkpoints() -> None:
+    start = np.ones(2000)
+
+    def peak(steps: int, checkpoint: Any) -> int:
+        def last(rate: Any) -> Any:
+            found = integrate.solve_ivp(
+                lambda t, y: -rate * y,
+                (0.0, 1.0),
+                start,
+                t_eval=[1.0],
+                max_step=1.0 / steps,
+                first_step=1.0 / steps,
+                checkpoint=checkpoint,
+            )
+            return np.sum(found.y[:, -1])
+
+        tracemalloc.start()
+        try:
+            slope = ad.grad(last)(0.5)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        np.testing.assert_allclose(slope, -np.exp(-0.5) * len(start), rtol=1e-6)
+        return most
+
+    assert peak(100, 10) < 0.3 * peak(100, None)
+    assert peak(320, "binomial") < 1.7 * peak(80, "binomial")
 
 
 def test_third_derivative_batches_and_compiling() -> None:

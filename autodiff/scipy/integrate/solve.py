@@ -106,9 +106,10 @@ class Problem:
         options = dict(self.options)
         discrete = self.adjoint == "discrete"
         method = self.method
-        steps: list[tuple[float, float, Any]] = []
+        times: list[float] = []
+        states: list[Any] | None = [] if self.checkpoint is None else None
         if discrete:
-            method = recording(method, steps)
+            method = recording(method, times, states)
         elif method in IMPLICIT and self._supplies_jacobian(y0, t0, args):
             options["jac"] = self._jacobian(fun)
         with self._progress(fun, float(t0), float(t1)) as shown:
@@ -129,7 +130,7 @@ class Problem:
         sol = result.sol
         if not self.dense:
             result.sol = None
-        taken = steps_of(steps, y0, float(t0), float(t1)) if discrete else None
+        taken = steps_of(times, states, y0, float(t0), float(t1)) if discrete else None
         self.latest = (result, taken, sol)
         arrays = [as_numpy(result.t, float), as_numpy(result.y)]
         for found in (result.t_events, result.y_events):
