@@ -458,3 +458,26 @@ def test_romb_initial_and_fixed_quad() -> None:
 def test_scipys_own_function_names_this_one() -> None:
     with pytest.raises(TypeError, match="autodiff"):
         scipy.integrate.solve_ivp(lambda t, y: ad.Tensor([1.0]) * y, (0.0, 1.0), [1.0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"number of times in the result; here they are 4 and 23: pass t_eval="),
+        ({"t_eval": TIMES, "events": lambda t, y: y[0] - 0.1}, r"number of times of events\[0\]"),
+    ],
+)
+def test_lengths_that_differ_in_a_batch_are_named(options: Any, message: str) -> None:
+    def path(rate: Any) -> Any:
+        return integrate.solve_ivp(lambda t, y: -rate * y, (0.0, 2.0), [1.0], **options).y[0]
+
+    rates = np.array([0.5, 20.0])
+    for f in (ad.vmap(path), ad.vmap(ad.grad(lambda rate: np.sum(path(rate))))):
+        with pytest.raises(ad.TapeError, match=message):
+            f(rates)
+
+
+@pytest.mark.parametrize("name", ["dblquad", "tplquad", "nquad", "solve_bvp", "ode"])
+def test_names_that_are_not_here_say_what_to_write(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no '{name}'.*here: .*(quad|solve_ivp)"):
+        getattr(integrate, name)
