@@ -146,6 +146,40 @@ def diffusion() -> None:
     figure.savefig(IMAGES / "sparse-pde.png", dpi=110, metadata={"Software": None})
 
 
+def spiral() -> None:
+    """Draw the data, the fitted path and the field of the page on a neural ODE."""
+    import doctest
+
+    from matplotlib.figure import Figure
+
+    page = (IMAGES.parent / "howto" / "neural-ode.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for example in doctest.DocTestParser().get_examples(page):
+        if example.want:
+            break
+        exec(example.source, names)
+    times, data, model = names["times"], names["data"], names["model"]
+    fine = np.linspace(0.0, 6.0, 200)
+    solve = names["solve_ivp"]
+    path = solve(lambda t, y: model(y), (0.0, 6.0), data[:, 0], t_eval=fine).y.data
+    figure = Figure(figsize=(8.0, 3.2), layout="constrained")
+    plane, course = figure.subplots(1, 2)
+    grid = np.stack(np.meshgrid(np.linspace(-0.9, 1.1, 14), np.linspace(-0.7, 0.9, 12)), axis=-1)
+    slopes = model(grid.reshape(-1, 2)).data.reshape(grid.shape)
+    plane.quiver(grid[..., 0], grid[..., 1], slopes[..., 0], slopes[..., 1], color="0.75")
+    plane.plot(*data, "o", color="tab:orange", markersize=4, label="data")
+    plane.plot(*path, color="tab:blue", label="solution")
+    plane.set_title("the network as a field")
+    plane.legend()
+    for i, color in enumerate(("tab:blue", "tab:green")):
+        course.plot(times, data[i], "o", color=color, markersize=3, alpha=0.6)
+        course.plot(fine, path[i], color=color, label=f"y[{i}]")
+    course.set_title("the fitted solution over time")
+    course.set_xlabel("t")
+    course.legend()
+    figure.savefig(IMAGES / "neural-ode.png", dpi=110, metadata={"Software": None})
+
+
 def main() -> None:
     """Write the pictures."""
     IMAGES.mkdir(exist_ok=True)
@@ -156,6 +190,7 @@ def main() -> None:
     diffusion()
     for path in howto_plots.write(IMAGES):
         print(path, f"{path.stat().st_size / 1000:.0f} kB")
+    spiral()
 
 
 if __name__ == "__main__":

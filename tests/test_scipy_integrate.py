@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,35 @@ def test_forward_mode_and_second_derivatives(method: str) -> None:
     np.testing.assert_allclose(ad.jvp(ad.grad(f), (0.5,), (1.0,))[1], 4 * e, **close)
 
 
+def test_memory_grows_with_the_root_of_the_steps_where_there_are_checkpoints() -> None:
+    start = np.ones(2000)
+
+    def peak(steps: int, checkpoint: Any) -> int:
+        def last(rate: Any) -> Any:
+            found = integrate.solve_ivp(
+                lambda t, y: -rate * y,
+                (0.0, 1.0),
+                start,
+                t_eval=[1.0],
+                max_step=1.0 / steps,
+                first_step=1.0 / steps,
+                checkpoint=checkpoint,
+            )
+            return np.sum(found.y[:, -1])
+
+        tracemalloc.start()
+        try:
+            slope = ad.grad(last)(0.5)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        np.testing.assert_allclose(slope, -np.exp(-0.5) * len(start), rtol=1e-6)
+        return most
+
+    assert peak(100, 10) < 0.3 * peak(100, None)
+    assert peak(320, "binomial") < 1.7 * peak(80, "binomial")
+
+
 def test_third_derivative_batches_and_compiling() -> None:
     rates = np.array([0.5, 1.0])
     first = -2 * np.exp(-2 * rates)
@@ -177,6 +207,39 @@ def test_events(method: str) -> None:
         np.testing.assert_allclose(found, ad.grad(form)(p), rtol=1e-7)
     found = ad.hessian(lambda p: fall(p).t_events[0][0])(p)
     np.testing.assert_allclose(found, ad.hessian(time)(p), rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["RK45", "DOP853"])
+def test_events_have_derivatives_of_higher_order(method: str) -> None:
+    """When exp(-k t) y0 is 0.3, and what another state is then, for which there are formulas."""
+
+    def event(t: Any, y: Any) -> Any:
+        return y[0] ** 2 - 0.09
+
+    def solved(k: Any, y0: Any, of_state: bool) -> Any:
+        found = integrate.solve_ivp(
+            lambda t, y: np.stack([-k * y[0], np.cos(t) + 0 * y[1]]),
+            (0.0, 5.0),
+            np.stack([y0, 0.0 * y0]),
+            method,
+            events=event,
+            **TIGHT,
+        )
+        return found.y_events[0][0, 1] if of_state else found.t_events[0][0]
+
+    def formula(k: Any, y0: Any, of_state: bool) -> Any:
+        time = np.log(y0 / 0.3) / k
+        return np.sin(time) if of_state else time
+
+    for of_state, *orders in ((False, 0, 1, 0), (True, 0, 0, 1), (True, 1, 1, 1, 1)):
+        one: Any = solved
+        other: Any = formula
+        for i in orders:
+            one, other = ad.grad(one, i), ad.grad(other, i)
+        expected = other(0.7, 1.3, of_state)
+        np.testing.assert_allclose(one(0.7, 1.3, of_state), expected, rtol=1e-5)
+    pushed = ad.jvp(ad.hessian(lambda k: solved(k, 1.3, False)), (0.7,), (1.0,))[1]
+    np.testing.assert_allclose(pushed, -6 * np.log(1.3 / 0.3) / 0.7**4, rtol=1e-5)
 
 
 def test_grazing_event_is_named() -> None:
@@ -395,3 +458,26 @@ def test_romb_initial_and_fixed_quad() -> None:
 def test_scipys_own_function_names_this_one() -> None:
     with pytest.raises(TypeError, match="autodiff"):
         scipy.integrate.solve_ivp(lambda t, y: ad.Tensor([1.0]) * y, (0.0, 1.0), [1.0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"number of times in the result; here they are 4 and 23: pass t_eval="),
+        ({"t_eval": TIMES, "events": lambda t, y: y[0] - 0.1}, r"number of times of events\[0\]"),
+    ],
+)
+def test_lengths_that_differ_in_a_batch_are_named(options: Any, message: str) -> None:
+    def path(rate: Any) -> Any:
+        return integrate.solve_ivp(lambda t, y: -rate * y, (0.0, 2.0), [1.0], **options).y[0]
+
+    rates = np.array([0.5, 20.0])
+    for f in (ad.vmap(path), ad.vmap(ad.grad(lambda rate: np.sum(path(rate))))):
+        with pytest.raises(ad.TapeError, match=message):
+            f(rates)
+
+
+@pytest.mark.parametrize("name", ["dblquad", "tplquad", "nquad", "solve_bvp", "ode"])
+def test_names_that_are_not_here_say_what_to_write(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no '{name}'.*here: .*(quad|solve_ivp)"):
+        getattr(integrate, name)

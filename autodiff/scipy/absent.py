@@ -31,6 +31,13 @@ _INSTEAD = {
     "sparse.linalg.gcrotmk": "gmres, which solves the same equation",
     "sparse.linalg.qmr": "gmres, which solves the same equation",
     "sparse.linalg.tfqmr": "gmres, which solves the same equation",
+    "integrate.dblquad": "quad of a function that is a quad itself, for each further variable",
+    "integrate.tplquad": "quad of a function that is a quad itself, for each further variable",
+    "integrate.nquad": "quad of a function that is a quad itself, for each further variable",
+    "integrate.solve_bvp": "solve_ivp in a function whose root autodiff.scipy.optimize.root finds "
+    "(shooting)",
+    "integrate.ode": "solve_ivp",
+    "integrate.complex_ode": "solve_ivp, which takes complex states",
 }
 
 

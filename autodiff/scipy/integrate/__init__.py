@@ -1,5 +1,7 @@
 """``scipy.integrate``: initial value problems and integrals, of functions and of samples."""
 
+from typing import Any
+
 from autodiff.scipy.integrate.ivp import odeint, solve_ivp
 from autodiff.scipy.integrate.quadrature import quad, quad_vec
 from autodiff.scipy.integrate.sampled import (
@@ -23,3 +25,9 @@ __all__ = [
     "solve_ivp",
     "trapezoid",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from autodiff.scipy.absent import absent
+
+    raise absent("integrate", name)

@@ -35,7 +35,7 @@ class Steps:
     Parameters
     ----------
     times : where its steps start, and where the last one ends
-    states : at these times, a row for each
+    states : at these times, a row for each; None where they are computed again
     whole : bool
         Whether the last step ends where the interval does, which the caller gave.
     """
@@ -103,8 +103,8 @@ class Way:
         steps = self.steps
         t, h = self._ends(t0, t1)
         moves, theta = np.ones(steps.count, bool), np.zeros((steps.count, 0))
-        known = (steps.states[-1], steps.states[1:])
-        scan = self._scan(0, False, steps.states[:-1], known, len(values))
+        known = () if steps.states is None else (steps.states[-1], steps.states[1:])
+        scan = self._scan(0, False, np.arange(steps.count), known, len(values))
         return scan(y0, t, h, moves, theta, *values)[1]
 
     def points(self, y0: Any, t0: Any, t1: Any, times: Any, known: Any, values: Values) -> Any:
@@ -134,9 +134,9 @@ class Way:
         theta = np.where(used.reshape(shape), parts, 0.0)
         blocks = np.zeros((len(source), *known.shape[1:]), known.dtype)
         blocks[place] = known
-        results = (steps.states[count], blocks.reshape(*shape, -1))
+        results = () if steps.states is None else (steps.states[count], blocks.reshape(*shape, -1))
         waits = not moves.all()
-        scan = self._scan(width, waits, steps.states[step_of], results, len(values))
+        scan = self._scan(width, waits, step_of, results, len(values))
         inner = scan(y0, t, h, moves, theta, *values)[1]
         return np.reshape(inner, blocks.shape)[place]
 
@@ -155,7 +155,7 @@ class Way:
             if number > before:
                 part = slice(before, number)
                 moves = np.ones(number - before, bool)
-                scan = self._scan(None, False, self.steps.states[part], (), len(values))
+                scan = self._scan(None, False, np.arange(before, number), (), len(values))
                 y = scan(y, t[part], h[part], moves, np.zeros((len(moves), 0)), *values)[0]
                 before = number
             start, length = t[number], h[number]
@@ -178,15 +178,17 @@ class Way:
         self,
         width: int | None,
         waits: bool,
-        states: Any,
+        numbers: Any,
         known: tuple[Any, ...],
         outside: int,
     ) -> Callable[..., tuple[Any, ...]]:
+        """Scan over steps of these numbers, whose results are known where states were kept."""
         step = functools.partial(flat_step, self.f, self.tableau, width, waits)
         layout = Layout(1, 4, outside, 0 if width is None else 1, 0)
         if self.checkpoint is not None:
-            scan = Scan(self.name, step, layout, length=len(states), checkpoint=self.checkpoint)
+            scan = Scan(self.name, step, layout, length=len(numbers), checkpoint=self.checkpoint)
             return lambda *values: scan.evaluate(values)
+        states = self.steps.states[numbers]
         kept = range(len(states))
         return _Known(
             self.name, step, layout, length=len(states), kept=kept, known=(*known, states)
@@ -201,7 +203,8 @@ class Record:
         self.result = result
         self.steps = steps
         self.sol = sol
-        self.bytes = 0 if steps is None else steps.states.nbytes + steps.times.nbytes
+        parts = [] if steps is None else [steps.times, steps.states]
+        self.bytes = sum(part.nbytes for part in parts if part is not None)
 
     def is_of(self, values: Values) -> bool:
         """Whether it was found for these values."""
@@ -211,26 +214,28 @@ class Record:
         )
 
 
-def recording(method: Any, steps: list[tuple[float, float, Any]]) -> Any:
-    """The same method, which says what steps it has taken."""
+def recording(method: Any, times: list[float], states: list[Any] | None) -> Any:
+    """The same method, which says when its steps end, and in what states if that is wanted."""
 
     class Recording(method):  # type: ignore[misc] # a class that the caller names
         def _step_impl(self) -> Any:
-            start = self.t
             done = super()._step_impl()
             if done[0]:
-                steps.append((start, self.t, self.y))
+                times.append(self.t)
+                if states is not None:
+                    states.append(self.y)
             return done
 
     Recording.__name__ = method.__name__
     return Recording
 
 
-def steps_of(taken: Sequence[tuple[float, float, Any]], y0: Any, t0: float, t1: float) -> Steps:
+def steps_of(
+    times: Sequence[float], states: Sequence[Any] | None, y0: Any, t0: float, t1: float
+) -> Steps:
     """What was taken, of what a method said."""
-    times = np.array([t0, *[stop for _, stop, _ in taken]])
-    states = np.stack([y0, *[state for _, _, state in taken]])
-    return Steps(times, states, bool(taken) and times[-1] == t1)
+    rows = None if states is None else np.stack([y0, *states])
+    return Steps(np.array([t0, *times]), rows, bool(times) and times[-1] == t1)
 
 
 def method_of(name: str, method: Any) -> Any:

@@ -57,8 +57,8 @@ def solve_ivp(
     dense_output : bool
         Whether to return the solution as a function of time, ``sol.sol``; it is differentiable.
     events : function of ``(t, y, *args)``, or a list of such, optional
-        Times and states of events have first and second derivatives, by the implicit function
-        theorem; an event that is `terminal` ends the solution at a time that depends on parameters.
+        Times and states of events have derivatives of any order, by the implicit function theorem;
+        an event that is `terminal` ends the solution at a time that depends on parameters.
     vectorized : bool
     args : tuple, optional
     adjoint : {None, "discrete", "continuous"}

@@ -187,13 +187,8 @@ class Opaque(Call):
         """Cotangent of each input marked in `active`, None for the others."""
         if self.pull_rule is not None:
             return super().pull(active, xs, outs, gs)
-        derived = Opaque(
-            f"{self.name}.vjp",
-            functools.partial(vjp_of, self.differentiated, tuple(active)),
-            [*self.paths, *[f"cotangent {i}" for i in range(len(gs))]],
-            flops=3 * self.flops,
-            made_of=self.made_of,
-        )
+        names = [f"cotangent {i}" for i in range(len(gs))]
+        derived = self.derived(f"{self.name}.vjp", vjp_of, tuple(active), names)
         found = iter(derived.call(*xs, *gs))
         return tuple(next(found) if flag else None for flag in active)
 
@@ -202,11 +197,22 @@ class Opaque(Call):
         if self.push_rule is not None or self.pull_rule is not None:
             return super()._push(xs, ts, outs)
         active = tuple(t is not None for t in ts)
-        derived = Opaque(
-            f"{self.name}.jvp",
-            functools.partial(jvp_of, self.differentiated, active),
-            [*self.paths, *[f"tangent {i}" for i in range(sum(active))]],
+        names = [f"tangent {i}" for i in range(sum(active))]
+        derived = self.derived(f"{self.name}.jvp", jvp_of, active, names)
+        return tuple(derived.call(*xs, *[t for t in ts if t is not None]))
+
+    def derived(
+        self,
+        name: str,
+        transform: Callable[..., Any],
+        active: tuple[bool, ...],
+        others: Sequence[str],
+    ) -> Opaque:
+        """Call of its cotangents or tangents, by `vjp_of` or `jvp_of`."""
+        return Opaque(
+            name,
+            functools.partial(transform, self.differentiated, active),
+            [*self.paths, *others],
             flops=3 * self.flops,
             made_of=self.made_of,
         )
-        return tuple(derived.call(*xs, *[t for t in ts if t is not None]))

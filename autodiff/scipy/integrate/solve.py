@@ -13,7 +13,7 @@ import scipy.integrate
 from autodiff.core.arrays import as_numpy, as_value
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
-from autodiff.errors import ConvergenceWarning, SolverError
+from autodiff.errors import ConvergenceWarning, SolverError, TapeError
 from autodiff.numpy import array
 from autodiff.scipy.integrate.adjoint import Adjoint
 from autodiff.scipy.integrate.discrete import IMPLICIT, Record, Steps, Way, recording, steps_of
@@ -85,6 +85,7 @@ class Problem:
         self.fixed = [self.state.vector, t0, t1, t_eval]
         self.records: list[Record] = []
         self.latest: Any
+        self.plain: Any = None
         self.solving = Closed(self.name, (*self.fixed, args), {}, boxed=False, plain=True)
         result = self.solving.discover(self._run)
         self.plain = self.latest[0]
@@ -106,9 +107,10 @@ class Problem:
         options = dict(self.options)
         discrete = self.adjoint == "discrete"
         method = self.method
-        steps: list[tuple[float, float, Any]] = []
+        times: list[float] = []
+        states: list[Any] | None = [] if self.checkpoint is None else None
         if discrete:
-            method = recording(method, steps)
+            method = recording(method, times, states)
         elif method in IMPLICIT and self._supplies_jacobian(y0, t0, args):
             options["jac"] = self._jacobian(fun)
         with self._progress(fun, float(t0), float(t1)) as shown:
@@ -126,16 +128,40 @@ class Problem:
             )
         if self.on_failure == "raise" and not result.success:
             raise SolverError(f"{self.name}: {result.message}")
+        if self.plain is not None:
+            self._check_lengths(result)
         sol = result.sol
         if not self.dense:
             result.sol = None
-        taken = steps_of(steps, y0, float(t0), float(t1)) if discrete else None
+        taken = steps_of(times, states, y0, float(t0), float(t1)) if discrete else None
         self.latest = (result, taken, sol)
         arrays = [as_numpy(result.t, float), as_numpy(result.y)]
         for found in (result.t_events, result.y_events):
             arrays += [] if found is None else [as_numpy(part) for part in found]
         counts = [result.nfev, result.njev, result.nlu, result.status]
         return [*arrays, *[as_value(int(count)) for count in counts]], None
+
+    def _check_lengths(self, result: Any) -> None:
+        """Raise if a solution for other values has arrays of other lengths."""
+        before, now = len(self.plain.t), len(result.t)
+        found = "times in the result"
+        remedy = (
+            "pass t_eval= (with dense_output=True, sol.sol), whose times are the same for all"
+            if self.fixed[3] is None
+            else "a solution that ends early, at an event or for a failure, has fewer of them: "
+            "let it go on (no terminal event), or solve one example after the other"
+        )
+        pairs = zip(self.plain.t_events or [], result.t_events or [], strict=True)
+        for number, (one, other) in enumerate(pairs):
+            if before == now and len(one) != len(other):
+                before, now = len(one), len(other)
+                found = f"times of events[{number}]"
+                remedy = "solve one example after the other, or end each at its first event"
+        if before != now:
+            raise TapeError(
+                f"{self.name}: examples of a batch, or calls of a recorded program, must have the "
+                f"same number of {found}; here they are {before} and {now}: {remedy}"
+            )
 
     def _on_vectors(self, fun: Callable[..., Any]) -> Callable[..., Any]:
         """Right-hand side of vectors, of one of containers, on arrays."""

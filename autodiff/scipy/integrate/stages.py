@@ -17,6 +17,8 @@ from autodiff.ops.shape import broadcast_to
 
 __all__ = ["Derivative", "Tableau", "combined", "flat_step"]
 
+SMALL = 1000
+"""Elements up to which to stack arrays takes longer than to add them one after the other."""
 Derivative = Callable[[Any, Any], Any]
 
 
@@ -38,10 +40,11 @@ def _batched(batched: Sequence[bool], inputs: Sequence[Any], params: Any) -> Any
 )
 def combined(*xs: Any, weights: tuple[float, ...]) -> Any:
     """Sum of arrays of one shape, each times a number."""
-    if len(xs) == 1:
-        return xs[0] * weights[0]
-    if len(xs) == 2:
-        return xs[0] * weights[0] + xs[1] * weights[1]
+    if len(xs) <= 2 or spec_of(xs[0]).size <= SMALL:
+        total = xs[0] * weights[0]
+        for x, weight in zip(xs[1:], weights[1:], strict=True):
+            total = total + x * weight
+        return total
     stacked = np.stack(xs)
     numbers = as_array(weights, spec_of(xs[0]).dtype)
     flat = numbers @ stacked.reshape(len(xs), -1)
