@@ -49,12 +49,16 @@ _SCIPYS = {
 
 _DENSITIES = ("pdf", "logpdf")
 _PROBABILITIES = ("cdf", "logcdf", "sf", "logsf")
+_OF_COUNTS = ("pmf", "logpmf", *_PROBABILITIES, "ppf", "isf", "rvs", "mean", "var", "std")
 _METHODS = {
     "dirichlet": _DENSITIES,
     "multivariate_normal": _DENSITIES,
-    "poisson": ("pmf", "logpmf", *_PROBABILITIES),
+    **dict.fromkeys(("bernoulli", "binom", "geom", "nbinom", "poisson"), _OF_COUNTS),
 }
-_METHODS_OF_OTHERS = (*_DENSITIES, *_PROBABILITIES, "ppf", "isf")
+_METHODS_OF_OTHERS = (
+    *(*_DENSITIES, *_PROBABILITIES, "ppf", "isf", "rvs", "median", "interval"),
+    *("mean", "var", "std", "entropy", "support"),
+)
 
 
 def counterpart(name: str) -> str | None:

@@ -360,7 +360,10 @@ voigt_profile = declare(
     name="lambertw",
 )
 def _lambertw(z: Any, k: Any, *, tol: float) -> Any:
-    return as_value(sc.lambertw(z, k, tol))
+    """Lambert's function, elementwise."""
+    z = as_array(z)
+    single = z.dtype in (np.float16, np.float32, np.complex64)
+    return as_value(sc.lambertw(z, k, tol), np.complex64 if single else np.complex128)
 
 
 def lambertw(z: Any, k: Any = 0, tol: float = 1e-8) -> Any:
