@@ -85,6 +85,30 @@ def function_rows(functions: dict[str, str]) -> list[str]:
     return rows + [f"| `{name}` | {what} |" for name, what in sorted(functions.items())]
 
 
+NOT_THERE = """
+Not there, though people ask for it. A name that is missing says what to write instead; on plain
+arrays SciPy's own does.
+
+- `signal`: `filtfilt`, `savgol_filter`, `resample`, `resample_poly`, `upfirdn`, `detrend`,
+  `hilbert`, `stft`, `istft`, `periodogram`, `welch`, `csd`, `spectrogram`, `oaconvolve`,
+  `convolve2d`, `correlate2d`; windows, which are constants
+- `sparse.linalg`: `eigsh`, `eigs`, `svds`, `lsqr`, `lsmr`; `sparse`: formats other than CSR,
+  CSC and COO
+- `stats`: `truncnorm`, `genextreme`, `skewnorm`, `vonmises`, `randint`, `hypergeom`; `rvs` of
+  the multivariate distributions; summary functions, `gaussian_kde`; `fit`, `expect`, `moment`
+- `linalg`: `schur`, `ldl`, `rq`, `funm`; `eig` with `b` or `left`
+- `interpolate`: smoothing splines, `RBFInterpolator`, triangulated data; `ndimage`: ranks,
+  morphology, labels, `geometric_transform`, and the factor of `zoom` as a variable
+- `integrate`: `dblquad`, `tplquad`, `nquad` and `solve_bvp` (nested `quad`, and shooting with
+  `optimize.root`, take their place)
+- `optimize`: `linprog`, `milp` and `linear_sum_assignment` of Tensors, whose results jump;
+  global optimisers (take the point that they find as the first guess of `minimize`); `fft`:
+  `hfft2`, `hfftn` and their inverses
+- `special`: parameters, degrees and counts as variables, but for the orders of `jv`, `yv`,
+  `iv`, `kv`, `ive`, `kve`
+"""
+
+
 def numpy_functions() -> dict[str, str]:
     """NumPy's functions and ufuncs that take Tensors, with what they lead to."""
     by_call = {id(primitive.call): primitive for primitive in ad.REGISTRY.values()}
@@ -131,7 +155,8 @@ def page() -> str:
                 autodiff.scipy.sparse.linalg,
             )
         ),
-        "\n## Primitives\n",
+        NOT_THERE,
+        "## Primitives\n",
         "\n".join(primitive_rows()),
     ]
     return "\n".join(sections) + "\n"
