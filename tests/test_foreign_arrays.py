@@ -19,6 +19,28 @@ from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact, spec_of
 
 OF_SCIPY_ALONE = {
+    "elliptic_moment",
+    "expm_cotangent",
+    "expm_product",
+    "expm_tangent",
+    "fractional_matrix_power",
+    "interpolated",
+    "lambertw",
+    "lu_factors",
+    "lu_pivots",
+    "operator_matmul",
+    "order_slope",
+    "qr_pivots",
+    "rows_of_pivots",
+    "scattered",
+    "signm",
+    "solve_continuous_are",
+    "solve_discrete_are",
+    "solve_stein",
+    "spline_coefficients",
+    "spline_transposed",
+    "toeplitz_solve",
+    "tridiagonal_eigh",
     "banded_solve",
     "entry_products",
     "krylov_solve",
@@ -43,6 +65,27 @@ OF_SCIPY_ALONE = {
 """Primitives whose function is SciPy's, for NumPy's arrays alone."""
 
 RULES_OF_SCIPY_ALONE = {
+    "bdtr",
+    "bdtrc",
+    "chdtr",
+    "chdtrc",
+    "ellipeinc",
+    "ellipkinc",
+    "fdtr",
+    "fdtrc",
+    "gdtr",
+    "gdtrc",
+    "hyperbolic_sine_integral",
+    "iv",
+    "ive",
+    "jv",
+    "kv",
+    "kve",
+    "nbdtr",
+    "nbdtrc",
+    "polar_factors",
+    "stdtrit",
+    "yv",
     "betainc",
     "betaincc",
     "betaincinv",
@@ -173,7 +216,11 @@ def test_tape(case: Case) -> None:
         same(tape.evaluate(*other.active), case.of_active(*case.active))
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.primitive.name in OF_SCIPY_ALONE], ids=repr)
+@pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if c.primitive.name in OF_SCIPY_ALONE - {"lu_pivots"}],  # of integers alone
+    ids=repr,
+)
 def test_what_is_for_numpys_arrays_alone_says_so(case: Case) -> None:
     other = foreign_case(case)
     with pytest.raises(TypeError) as raised:

@@ -292,6 +292,7 @@ LOOKING = (
     *("extract", "index", "piecewise", "put_along_axis", "trim_zeros", "real_if_close"),
     *("histogram", "intersect1d", "setdiff1d", "union1d", "unique"),
     *("polydiv", "polyfit", "polymul", "roots"),
+    *("linalg of SciPy", "solve of SciPy"),  # as SciPy, they refuse NaN unless told not to look
     *("cho_solve", "cholesky", "dirichlet", "multivariate_normal", "polygamma", "solve_triangular"),
 )
 """Functions whose shapes, branches or errors follow from the numbers: these wait for a device."""
