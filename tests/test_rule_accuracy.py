@@ -363,6 +363,16 @@ ELSEWHERE = {
         "loggamma ndtri ndtri_exp owens_t poch polygamma scaled_repeated_erfc sinc_derivative "
         "spherical_in spherical_jn spherical_kn spherical_yn stdtr y0 y1 yn yv zeta"
     ),
+    "compared with other things in the tests of special functions": (
+        "_ellipem1 airy_ai airy_ai_slope airy_bi airy_bi_slope bdtr bdtrc boxcox boxcox1p "
+        "chdtr chdtrc cosine_integral cosine_of_degrees ellipe ellipeinc ellipk ellipkinc "
+        "ellipkm1 elliptic_moment eval_chebyt eval_chebyu eval_gegenbauer eval_genlaguerre "
+        "eval_hermite eval_hermitenorm eval_jacobi eval_laguerre eval_legendre exprel "
+        "faddeeva fdtr fdtrc fresnel_c fresnel_s gdtr gdtrc hankel1 hankel2 hyp0f1 hyp1f1 "
+        "hyp2f1 hyperbolic_cosine_integral hyperbolic_sine_integral inv_boxcox inv_boxcox1p "
+        "lambertw nbdtr nbdtrc order_slope pdtr pdtrc powm1 rgamma sine_integral "
+        "sine_of_degrees spence stdtrit voigt_profile wrightomega"
+    ),
     "its derivative is a second one above": (
         "binary_cross_entropy cosine normal_hazard one_less_square tanh_slope"
     ),
@@ -705,7 +715,10 @@ def _slope(case: Case, position: int, inputs: list[Any]) -> Any:
 
 @pytest.mark.parametrize("case", _real_cases(), ids=repr)
 def test_single_precision_gives_the_double_one_rounded(case: Case) -> None:
-    inputs = [x.astype(np.float32) if spec_of(x).dtype == np.float64 else x for x in case.inputs]
+    inputs = [
+        x.astype(np.float32) if hasattr(x, "astype") and x.dtype == np.float64 else x
+        for x in case.inputs
+    ]
     wide = [x.astype(np.float64) if spec_of(x).dtype == np.float32 else x for x in inputs]
     for position in case.positions:
         found, exact = _slope(case, position, inputs), _slope(case, position, wide)

@@ -397,6 +397,7 @@ def test_arguments_of_distributions():
     with pytest.raises(TypeError, match="4 arguments"):
         gamma.pdf(1.0, 2.0, 0.0, 1.0, 5.0)
     rest = {"logpdf": np.negative, "cdf": np.negative, "sf": np.negative}
+    rest |= {"moments": lambda: (0.0, 1.0), "entropy": lambda: 0.0}
     without = type(gamma)("odd", (), (-np.inf, np.inf), 0.0, **rest)
     with pytest.raises(AttributeError, match=r"odd\.ppf"):
         without.ppf(0.5)
