@@ -33,7 +33,7 @@ from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 
-__all__ = ["Call", "jvp_of", "vectorized", "vjp_of"]
+__all__ = ["Call", "chosen", "jvp_of", "substituted", "vectorized", "vjp_of"]
 
 Values = Sequence[Any]
 FlatFunction = Callable[..., tuple[Any, ...]]
@@ -242,10 +242,10 @@ class Call(Primitive):
         constants = [None] * len(xs)
 
         def push(*ts: Any) -> tuple[Any, ...]:
-            return self._push(xs, _substituted(constants, active, ts), outs)
+            return self._push(xs, substituted(constants, active, ts), outs)
 
-        found = pull_back(Tensor, push, _arbitrary(_chosen(xs, active)), gs)
-        return _substituted(constants, active, found)
+        found = pull_back(Tensor, push, _arbitrary(chosen(xs, active)), gs)
+        return substituted(constants, active, found)
 
     def _batch(self, batched: Sequence[bool], inputs: Values, params: Any) -> Any:
         """Evaluate on a batch, as a call of the batched function with batched rules."""
@@ -300,12 +300,12 @@ class Call(Primitive):
         return push
 
 
-def _chosen(values: Values, flags: Sequence[bool]) -> list[Any]:
+def chosen(values: Values, flags: Sequence[bool]) -> list[Any]:
     """Values that are marked."""
     return [value for value, flag in zip(values, flags, strict=True) if flag]
 
 
-def _substituted(values: Values, flags: Sequence[bool], others: Iterable[Any]) -> list[Any]:
+def substituted(values: Values, flags: Sequence[bool], others: Iterable[Any]) -> list[Any]:
     """Values, with others in the places that are marked."""
     following = iter(others)
     return [next(following) if flag else value for value, flag in zip(values, flags, strict=True)]
@@ -334,19 +334,19 @@ def vjp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tu
     inputs, cotangents = values[: len(active)], values[len(active) :]
 
     def of_active(*variables: Any) -> tuple[Any, ...]:
-        return function(*_substituted(inputs, active, variables))
+        return function(*substituted(inputs, active, variables))
 
-    return tuple(pull_back(Tensor, of_active, _chosen(inputs, active), cotangents))
+    return tuple(pull_back(Tensor, of_active, chosen(inputs, active), cotangents))
 
 
 def jvp_of(function: FlatFunction, active: tuple[bool, ...], *values: Any) -> tuple[Any, ...]:
     """Run a function again with tangents."""
     inputs, tangents = values[: len(active)], values[len(active) :]
     pusher = Forward(Tensor)
-    moving = map(pusher.make, _chosen(inputs, active), tangents)
+    moving = map(pusher.make, chosen(inputs, active), tangents)
     return tuple(
         zeros_of(out) if tangent is None else tangent
-        for out, tangent in run(pusher, function, _substituted(inputs, active, moving))
+        for out, tangent in run(pusher, function, substituted(inputs, active, moving))
     )
 
 

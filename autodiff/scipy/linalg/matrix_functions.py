@@ -496,4 +496,5 @@ def tanhm(A: Any) -> Any:
     array([[0.]])
     """
     A = square("tanhm", A)
-    return np.linalg.solve(coshm(A), sinhm(A))
+    grown, shrunk = _expm(A), _expm(-A)
+    return np.linalg.solve(0.5 * (grown + shrunk), 0.5 * (grown - shrunk))

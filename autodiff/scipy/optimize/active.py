@@ -9,7 +9,7 @@ import numpy as np
 
 from autodiff.core.arrays import as_array
 
-__all__ = ["WEAK", "Active", "active_set"]
+__all__ = ["WEAK", "Active", "active_set", "or_at_limit"]
 
 WEAK = 1e-6
 """Multiplier, relative to the gradient's size, below which a constraint does not press."""
@@ -24,6 +24,16 @@ class Active(NamedTuple):
     of_bounds: Any
     degenerate: list[str]
     """What holds with equality but does not press, so that the derivative has two sides."""
+
+    def notes(self) -> tuple[str, ...]:
+        """What to say where a derivative is taken."""
+        if not self.degenerate:
+            return ()
+        return (
+            f"the active set is degenerate: {', '.join(self.degenerate[:5])} holds with equality "
+            "but its multiplier is zero, so the minimum has one derivative on each side; that "
+            "without it is taken",
+        )
 
 
 def active_set(
@@ -93,6 +103,11 @@ def active_set(
         np.where(places != 0, rest, 0.0),
         degenerate,
     )
+
+
+def or_at_limit(free: Any, value: Any, marks: Any, limits: tuple[Any, Any]) -> Any:
+    """Equations: `free` where nothing is active, else the value's distance from its limit."""
+    return np.where(marks == 0, free, value - np.where(marks < 0, limits[0], limits[1]))
 
 
 def _near(value: Any, lower: Any, upper: Any, reach: float) -> Any:

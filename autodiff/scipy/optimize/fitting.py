@@ -15,7 +15,7 @@ from autodiff.core.arrays import as_array
 from autodiff.core.spec import spec_of
 from autodiff.ops.operands import operand, operands
 from autodiff.scipy.linalg import solve_triangular
-from autodiff.scipy.optimize.active import WEAK, active_set
+from autodiff.scipy.optimize.active import WEAK, active_set, or_at_limit
 from autodiff.scipy.optimize.constraints import Bounds, limits_of
 from autodiff.scipy.optimize.objective import Point, jacobian_of
 from autodiff.scipy.optimize.outcome import Attempt, Found, Result, solved
@@ -162,7 +162,7 @@ max_nfev, verbose, callback
         slopes = grad(cost)(x, args, kwargs)
         if limits is None:
             return slopes
-        return _or_at_bound(point.vector(slopes), point.vector(x), places, limits)
+        return or_at_limit(point.vector(slopes), point.vector(x), places, limits)
 
     attempt = Attempt("least_squares", solve, on_failure)
     x, counts, raw = solved(
@@ -196,17 +196,7 @@ def _least_squares_limits(bounds: Any, size: int) -> tuple[Any, Any] | None:
 
 def _active_bounds(x: Any, slopes: Any, limits: tuple[Any, Any]) -> tuple[Any, tuple[str, ...]]:
     active = active_set(x, slopes, limits, [], [], [], 1e-6)
-    if not active.degenerate:
-        return active.bounds, ()
-    return active.bounds, (
-        f"the active set is degenerate: {', '.join(active.degenerate[:5])} holds with equality but "
-        "does not press, so the minimum has one derivative on each side; that without it is taken",
-    )
-
-
-def _or_at_bound(slopes: Any, v: Any, places: Any, limits: tuple[Any, Any]) -> Any:
-    """Slopes of what is free; for what is not, the distance from its bound."""
-    return np.where(places == 0, slopes, v - np.where(places < 0, limits[0], limits[1]))
+    return active.bounds, active.notes()
 
 
 def curve_fit(
@@ -314,7 +304,7 @@ def curve_fit(
 
     def equation(p: Any, places: Any, x: Any, y: Any, sigma: Any, limits: Any) -> Any:
         slopes = grad(_half_square(weighted))(p, x, y, sigma)
-        return slopes if limits is None else _or_at_bound(slopes, p, places, limits)
+        return slopes if limits is None else or_at_limit(slopes, p, places, limits)
 
     attempt = Attempt("curve_fit", solve, "raise")
     popt, _, raw = solved(

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.optimize as so
 
 from autodiff.core.arrays import as_value
-from autodiff.scipy.optimize.active import WEAK, active_set
+from autodiff.scipy.optimize.active import WEAK, active_set, or_at_limit
 from autodiff.scipy.optimize.constraints import Constraint, limits_of, parsed
 from autodiff.scipy.optimize.objective import Objective, Point, jacobian_of, progress_bar, scalar_of
 from autodiff.scipy.optimize.outcome import Attempt, Found, Result, solved
@@ -261,15 +261,8 @@ class _Conditions:
         if limits is not None:
             raw.multipliers_of_bounds = active.of_bounds
             beside["places"] = active.bounds
-        notes: tuple[str, ...] = ()
-        if active.degenerate:
-            notes = (
-                f"the active set is degenerate: {', '.join(active.degenerate[:5])} holds with "
-                "equality but its multiplier is zero, so the minimum has one derivative on each "
-                "side; that without it is taken",
-            )
         marks = active.bounds if limits is not None else None, active.constraints
-        return Found((raw.x, active.multipliers), raw, failure, marks, notes, beside)
+        return Found((raw.x, active.multipliers), raw, failure, marks, active.notes(), beside)
 
     def _put_together(self, raw: Any) -> None:
         """Give SciPy's gradient the form of the unknowns."""
@@ -300,15 +293,11 @@ class _Conditions:
         places, actives = marks
         slopes, values = self.slopes(unknowns, args, numbers)
         if limits is not None:
-            v = self.point.vector(unknowns[0])
-            edge = np.where(places < 0, limits[0], limits[1])
-            slopes = np.where(places == 0, slopes, v - edge)
-        rest = []
-        for m, c, mark, (_, lower, upper) in zip(
-            unknowns[1], values, actives, numbers, strict=True
-        ):
-            edge = np.where(mark < 0, lower, upper)
-            rest.append(np.where(mark == 0, m, c - edge))
+            slopes = or_at_limit(slopes, self.point.vector(unknowns[0]), places, limits)
+        rest = [
+            or_at_limit(m, c, mark, ends)
+            for m, c, mark, (_, *ends) in zip(unknowns[1], values, actives, numbers, strict=True)
+        ]
         return slopes, rest
 
 
@@ -378,7 +367,7 @@ def minimize_scalar(
         slope = grad(value_of)(x, *args)
         if limits is None:
             return slope
-        return np.where(place == 0, slope, x - np.where(place < 0, limits[0], limits[1]))
+        return or_at_limit(slope, x, place, limits)
 
     start = None if bracket is None else tuple(float(example(end)) for end in bracket)
     attempt = Attempt("minimize_scalar", solve, on_failure)

@@ -11,7 +11,7 @@ from autodiff.core.arrays import as_value, is_number, zeros_of
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.boxed import pull_back
 from autodiff.tensor import Tensor
-from autodiff.transforms.call import Call, jvp_of
+from autodiff.transforms.call import Call, chosen, jvp_of, substituted
 from autodiff.transforms.closure import Closed, Output, is_operand
 from autodiff.transforms.implicit.system import LinearSolver, System
 from autodiff.transforms.implicit.vectors import Vectors
@@ -172,15 +172,14 @@ class Solution:
         (g,) = pull_back(Tensor, self.vectors.parted, [unknown], gs[: self.count])
         w = System(self, transposed=True).solve(g, unknown, *values)
         residual = self._residual_of(active, unknown, values)
-        moving = [x for x, flag in zip(xs, active, strict=True) if flag]
-        pulled = iter(pull_back(Tensor, residual, moving, [-w]))
-        return [next(pulled) if flag else None for flag in active]
+        pulled = pull_back(Tensor, residual, chosen(xs, active), [-w])
+        return substituted([None] * len(xs), active, pulled)
 
     def _push(self, xs: Values, ts: Values, outs: Values) -> list[Any]:
         unknown, values = self._at_solution(xs, outs)
         active = [t is not None for t in ts]
         residual = self._residual_of(active, unknown, values)
-        moving = [x for x, flag in zip(xs, active, strict=True) if flag]
+        moving = chosen(xs, active)
         tangents = [t for t in ts if t is not None]
         (change,) = jvp_of(residual, (True,) * len(moving), *moving, *tangents)
         moved = System(self, transposed=False).solve(-change, unknown, *values)
@@ -198,12 +197,7 @@ class Solution:
         flags = [*[False] * len(self.marks), *active]
 
         def residual(*moving: Any) -> tuple[Any, ...]:
-            following = iter(moving)
-            given = [
-                next(following) if flag else value
-                for value, flag in zip(values, flags, strict=True)
-            ]
-            return (self.residual(unknown, *given),)
+            return (self.residual(unknown, *substituted(values, flags, moving)),)
 
         return residual
 

@@ -15,7 +15,7 @@ from autodiff.core.dispatch import Box, concrete
 from autodiff.errors import ConvergenceWarning, SingularSystemError
 from autodiff.interpret.boxed import pull_back
 from autodiff.tensor import Tensor
-from autodiff.transforms.call import Call, jvp_of, vectorized
+from autodiff.transforms.call import Call, chosen, jvp_of, substituted, vectorized
 from autodiff.transforms.gradient import vjp
 from autodiff.transforms.jacobian.functions import jacobian
 from autodiff.transforms.tangent import linearize
@@ -101,20 +101,21 @@ class System:
 
     def _pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> list[Any]:
         mu = self.other.solve(gs[0], *xs[1:])
-        found = [mu if active[0] else None]
-        moving = [x for x, flag in zip(xs[1:], active[1:], strict=True) if flag]
+        moving = chosen(xs[1:], active[1:])
+        pulled = []
         if moving:
             product = functools.partial(self._at, outs[0], xs[1:], active[1:])
-            pulled = iter(pull_back(Tensor, product, moving, [-mu]))
-        found += [next(pulled) if flag else None for flag in active[1:]]
-        return found
+            pulled = pull_back(Tensor, product, moving, [-mu])
+        return substituted(
+            [mu if active[0] else None, *[None] * len(active[1:])], (False, *active[1:]), pulled
+        )
 
     def _push(self, xs: Values, ts: Values, outs: Values) -> list[Any]:
         active = tuple(t is not None for t in ts[1:])
         right = ts[0]
         if any(active):
             product = functools.partial(self._at, outs[0], xs[1:], active)
-            moving = [x for x, flag in zip(xs[1:], active, strict=True) if flag]
+            moving = chosen(xs[1:], active)
             tangents = [t for t in ts[1:] if t is not None]
             change = jvp_of(product, (True,) * len(moving), *moving, *tangents)[0]
             right = -change if right is None else right - change
@@ -122,15 +123,11 @@ class System:
 
     def _at(self, w: Any, values: Values, active: Sequence[bool], *moving: Any) -> tuple[Any, ...]:
         """Product with a vector as a function of those values that are marked."""
-        following = iter(moving)
-        others = [
-            next(following) if flag else value for value, flag in zip(values, active, strict=True)
-        ]
-        return (self.product(w, *others),)
+        return (self.product(w, *substituted(values, active, moving)),)
 
 
 def _first_fixed(residual: Callable[..., Any], values: Values, unknown: Any) -> tuple[Any, ...]:
-    return (residual(unknown, *values),)
+    return (_only(residual, values, unknown),)
 
 
 # --- solving on arrays ----------------------------------------------------------------------------
