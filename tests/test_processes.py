@@ -50,6 +50,18 @@ def rounded_backward(residuals, g):
 rounded.def_vjp(rounded_forward, rounded_backward)
 
 
+def cubic(x, a):
+    return x**3 - a
+
+
+def halved(x, a):
+    return 0.5 * (x + a / x**2)
+
+
+def cube_root(a):
+    return np.cbrt(a)
+
+
 def doubled_rule(primals, tangents):
     return curve(primals[0]), 2.0 * tangents[0]
 
@@ -90,6 +102,8 @@ TRANSFORMED = {
     "debug": lambda: ad.debug()(curve),
     "linearize": lambda: ad.linearize(curve, X)[1],
     "custom_vjp": lambda: ad.custom_vjp(np.round, rounded_forward, rounded_backward),
+    "root": lambda: ad.root(cubic, cube_root),
+    "fixed_point": lambda: ad.fixed_point(halved, cube_root),
     "custom_jvp": lambda: ad.custom_jvp(curve, doubled_rule),
     "decorated": lambda: decorated,
     "decorated, custom": lambda: ad.grad(ad.checkpoint(ad.vmap(rounded)), has_aux=False),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,17 @@ def _matrix_cost(factor: int) -> Any:
     return lambda x_spec: factor * stack_size(x_spec) * x_spec.shape[-1] ** 3
 
 
+@contextmanager
+def _no_draw() -> Iterator[None]:
+    """Leave NumPy's generator as it was: SciPy draws its starts of estimates of norms from it."""
+    bits = np.random.get_bit_generator()
+    before = bits.state
+    try:
+        yield
+    finally:
+        bits.state = before
+
+
 def _each(function: Any, x: Any) -> Any:
     """Apply a function of one matrix to a stack."""
     if x.ndim == 2:
@@ -93,9 +106,9 @@ def _logm(x: Any) -> Any:
     """Principal logarithm of square matrices."""
     refuse_half("logm", x)
     # In double precision: in single, SciPy's own check of the result warns of its rounding.
-    return _each(scipy_linalg.logm, x.astype(np.result_type(x, np.float64))).astype(
-        x.dtype, copy=False
-    )
+    with _no_draw():
+        result = _each(scipy_linalg.logm, x.astype(np.result_type(x, np.float64)))
+    return result.astype(x.dtype, copy=False)
 
 
 @primitive(
@@ -188,7 +201,8 @@ def _power(x: Any, p: Any) -> Any:
     refuse_half("fractional_matrix_power", x)
     if np.iscomplexobj(p):
         return same_precision(_each(scipy_linalg.expm, p * _logm(x)), x, p)
-    return _each(lambda matrix: scipy_linalg.fractional_matrix_power(matrix, float(p)), x)
+    with _no_draw():
+        return _each(lambda matrix: scipy_linalg.fractional_matrix_power(matrix, float(p)), x)
 
 
 def logm(A: Any, disp: bool | None = None) -> Any:
