@@ -60,7 +60,7 @@ def _matrix_cost(factor: int) -> Any:
 @contextmanager
 def _no_draw() -> Iterator[None]:
     """Leave NumPy's generator as it was: SciPy draws its starts of estimates of norms from it."""
-    bits = np.random.get_bit_generator()
+    bits = np.random.mtrand.get_bit_generator()
     before = bits.state
     try:
         yield
