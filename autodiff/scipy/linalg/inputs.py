@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ __all__ = [
     "first_column",
     "floating",
     "matrices",
+    "no_draw",
     "one_triangle",
     "refuse_half",
     "require_finite",
@@ -117,3 +120,14 @@ def stacked(function: Any, x: Any, count: int) -> tuple[Any, ...]:
     else:
         rows_of = [np.stack([row[i] for row in rows]) for i in range(count)]
     return tuple(part.reshape(*x.shape[:-2], *part.shape[1:]) for part in rows_of)
+
+
+@contextmanager
+def no_draw() -> Iterator[None]:
+    """Leave NumPy's generator as it was: SciPy draws its starts of estimates of norms from it."""
+    bits = np.random.mtrand.get_bit_generator()
+    before = bits.state
+    try:
+        yield
+    finally:
+        bits.state = before

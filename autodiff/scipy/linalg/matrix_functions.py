@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,13 @@ from autodiff.ops.linalg.matrices import batch_stack, square_matrices, stack_siz
 from autodiff.ops.operands import operands
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.equations import sylvester
-from autodiff.scipy.linalg.inputs import refuse_half, require_finite, same_precision, square
+from autodiff.scipy.linalg.inputs import (
+    no_draw,
+    refuse_half,
+    require_finite,
+    same_precision,
+    square,
+)
 
 __all__ = [
     "coshm",
@@ -55,17 +59,6 @@ def _off_diagonal(function: Any, a: Any, direction: Any) -> Any:
 
 def _matrix_cost(factor: int) -> Any:
     return lambda x_spec: factor * stack_size(x_spec) * x_spec.shape[-1] ** 3
-
-
-@contextmanager
-def _no_draw() -> Iterator[None]:
-    """Leave NumPy's generator as it was: SciPy draws its starts of estimates of norms from it."""
-    bits = np.random.mtrand.get_bit_generator()
-    before = bits.state
-    try:
-        yield
-    finally:
-        bits.state = before
 
 
 def _each(function: Any, x: Any) -> Any:
@@ -106,7 +99,7 @@ def _logm(x: Any) -> Any:
     """Principal logarithm of square matrices."""
     refuse_half("logm", x)
     # In double precision: in single, SciPy's own check of the result warns of its rounding.
-    with _no_draw():
+    with no_draw():
         result = _each(scipy_linalg.logm, x.astype(np.result_type(x, np.float64)))
     return result.astype(x.dtype, copy=False)
 
@@ -201,7 +194,7 @@ def _power(x: Any, p: Any) -> Any:
     refuse_half("fractional_matrix_power", x)
     if np.iscomplexobj(p):
         return same_precision(_each(scipy_linalg.expm, p * _logm(x)), x, p)
-    with _no_draw():
+    with no_draw():
         return _each(lambda matrix: scipy_linalg.fractional_matrix_power(matrix, float(p)), x)
 
 
