@@ -17,6 +17,7 @@ from autodiff.ops.operands import operand
 
 __all__ = [
     "columns_of",
+    "each_matrix",
     "first_column",
     "floating",
     "matrices",
@@ -131,3 +132,13 @@ def no_draw() -> Iterator[None]:
         yield
     finally:
         bits.state = before
+
+
+def each_matrix(function: Any, x: Any) -> Any:
+    """Apply a function of one matrix to a stack."""
+    if x.ndim == 2:
+        return same_precision(as_array(function(x)), x)
+    flat = x.reshape(-1, *x.shape[-2:])
+    rows = [as_array(function(matrix)) for matrix in flat]
+    result = np.stack(rows) if rows else np.empty_like(flat)
+    return same_precision(result.reshape(x.shape), x)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from autodiff.core.arrays import as_array
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
 from autodiff.core.parts import loop_over_batch
@@ -20,6 +19,7 @@ from autodiff.ops.operands import operands
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.equations import sylvester
 from autodiff.scipy.linalg.inputs import (
+    each_matrix,
     no_draw,
     refuse_half,
     require_finite,
@@ -61,16 +61,6 @@ def _matrix_cost(factor: int) -> Any:
     return lambda x_spec: factor * stack_size(x_spec) * x_spec.shape[-1] ** 3
 
 
-def _each(function: Any, x: Any) -> Any:
-    """Apply a function of one matrix to a stack."""
-    if x.ndim == 2:
-        return same_precision(as_array(function(x)), x)
-    flat = x.reshape(-1, *x.shape[-2:])
-    rows = [as_array(function(matrix)) for matrix in flat]
-    result = np.stack(rows) if rows else np.empty_like(flat)
-    return same_precision(result.reshape(x.shape), x)
-
-
 @primitive(
     name="expm",
     vjp_x=lambda g, x: _off_diagonal(_expm, mT(x), g),
@@ -95,12 +85,12 @@ def _expm(x: Any) -> Any:
     sample=square_matrices((2, 2), (2, 2, 2)),
     pattern=structures.stacks,
 )
+@no_draw()
 def _logm(x: Any) -> Any:
     """Principal logarithm of square matrices."""
     refuse_half("logm", x)
     # In double precision: in single, SciPy's own check of the result warns of its rounding.
-    with no_draw():
-        result = _each(scipy_linalg.logm, x.astype(np.result_type(x, np.float64)))
+    result = each_matrix(scipy_linalg.logm, x.astype(np.result_type(x, np.float64)))
     return result.astype(x.dtype, copy=False)
 
 
@@ -116,7 +106,7 @@ def _logm(x: Any) -> Any:
 def _sqrtm(x: Any) -> Any:
     """Principal square root of square matrices; out dx + dx out = dA."""
     refuse_half("sqrtm", x)
-    return _each(scipy_linalg.sqrtm, x)
+    return each_matrix(scipy_linalg.sqrtm, x)
 
 
 def expm(A: Any) -> Any:
@@ -156,7 +146,7 @@ def expm(A: Any) -> Any:
 def _signm(x: Any) -> Any:
     """Sign of square matrices: with N = A sign(A), N dS + dS N = dA - S dA S (Higham 2008, 5.3)."""
     refuse_half("signm", x)
-    return _each(scipy_linalg.signm, x)
+    return each_matrix(scipy_linalg.signm, x)
 
 
 def _signm_transposed(root: Any, sign: Any, g: Any) -> Any:
@@ -189,13 +179,13 @@ def _power_vjp_p(g: Any, x: Any, out: Any, p_spec: Spec) -> Any:
     cost=lambda x_spec: 100 * stack_size(x_spec) * x_spec.shape[-1] ** 3,
     sample=_power_samples,
 )
+@no_draw()
 def _power(x: Any, p: Any) -> Any:
     """Power exp(p log A) of a square matrix."""
     refuse_half("fractional_matrix_power", x)
     if np.iscomplexobj(p):
-        return same_precision(_each(scipy_linalg.expm, p * _logm(x)), x, p)
-    with no_draw():
-        return _each(lambda matrix: scipy_linalg.fractional_matrix_power(matrix, float(p)), x)
+        return same_precision(each_matrix(scipy_linalg.expm, p * _logm(x)), x, p)
+    return each_matrix(lambda matrix: scipy_linalg.fractional_matrix_power(matrix, float(p)), x)
 
 
 def logm(A: Any, disp: bool | None = None) -> Any:
