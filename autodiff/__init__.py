@@ -44,6 +44,7 @@ from autodiff.transforms.tangent import hvp, jvp, linearize
 
 if TYPE_CHECKING:
     from autodiff import bench as bench
+    from autodiff import compat as compat
     from autodiff import data as data
     from autodiff import interop as interop
     from autodiff import lowering as lowering
@@ -131,6 +132,7 @@ __all__ = [
 
 _LAZY = (
     "bench",
+    "compat",
     "data",
     "interop",
     "nn",

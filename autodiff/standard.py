@@ -6,20 +6,35 @@ for its namespace and call that. Nothing here is on the way of an operation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from autodiff.conversions import refusal
 from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import concrete, depends
 from autodiff.core.memory import read_only
+from autodiff.core.primitive import Primitive
 from autodiff.deferred import Deferred
 from autodiff.ops.methods import Methods
 
-__all__ = ["NAMESPACES", "Standard"]
+__all__ = ["NAMESPACES", "Standard", "comparison"]
 
 NAMESPACES = Deferred("a namespace of arrays")
 """``array_api(version)`` gives the module that has the standard's functions on Tensors."""
+
+
+def comparison(primitive: Primitive, operate: Callable[[Any, Any], Any]) -> Any:
+    """Let ``==`` or ``!=`` also answer about what is no number, as an array does: it is unlike."""
+
+    def compare(self: Any, other: Any) -> Any:
+        if other is None or isinstance(other, (str, bytes)):
+            return primitive(np.nan, np.zeros(self.shape))
+        return operate(self, other)
+
+    return compare
 
 
 class Standard(Methods):

@@ -36,7 +36,7 @@ from autodiff.ops.linalg import contractions
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
 from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.ops.variables import variable_value
-from autodiff.standard import Standard
+from autodiff.standard import Standard, comparison
 from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
 from autodiff.writing import augmented, update_views, write_item
@@ -406,8 +406,8 @@ class Tensor(Standard):
     __le__ = _binary(ew.less_equal)
     __gt__ = _binary(ew.greater)
     __ge__ = _binary(ew.greater_equal)
-    __eq__ = _binary(ew.equal)
-    __ne__ = _binary(ew.not_equal)
+    __eq__ = comparison(ew.equal, _binary(ew.equal))
+    __ne__ = comparison(ew.not_equal, _binary(ew.not_equal))
     __and__ = _binary(ew.bitwise_and)
     __or__ = _binary(ew.bitwise_or)
     __xor__ = _binary(ew.bitwise_xor)

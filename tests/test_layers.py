@@ -29,6 +29,7 @@ ORDER = (
     ("draw", "flow"),
     ("ordering",),
     ("compiler",),
+    ("compat",),
     ("nn", "optim", "data", "interop", "parallel", "testing", "bench", "cli"),
     ("loading",),
 )
@@ -63,6 +64,7 @@ BY_STRING = {
     "autodiff.numpy.array_api": "extensions of the standard, loaded when first used",
     "autodiff.core.registry": "the module that a pickled primitive was declared in",
     "autodiff.bench.engines": "the module of an engine, by the engine's name",
+    "autodiff.compat.installing": "the module that another name stands for",
     "autodiff.bench.lazy": "other libraries, where they are installed",
     "autodiff.cli.functions": "the user's function",
 }

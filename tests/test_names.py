@@ -61,6 +61,9 @@ for name, module in list(sys.modules.items()):
 print(json.dumps(found))
 """
 
+OTHERS = {"autodiff.compat.autograd.misc.flatten"}
+"""Names that another library gives to a function and to its module."""
+
 OPTIONAL = {"jax", "matplotlib", "scipy", "threadpoolctl", "torch"}
 """What a module may need that is not installed: then it cannot be looked at here."""
 
@@ -82,11 +85,12 @@ def found() -> dict[str, Any]:
 
 def test_every_name_of_a_module_gives_the_module() -> None:
     assert found()["modules"] > 100
-    assert not found()["hidden"], "`import ... as m` gives something else"
+    hidden = set(found()["hidden"]) - OTHERS
+    assert not hidden, "`import ... as m` gives something else"
 
 
 def test_no_exported_name_is_that_of_a_module() -> None:
-    assert not found()["twice"], "rename the module"
+    assert not set(found()["twice"]) - OTHERS, "rename the module"
 
 
 def test_what_cannot_be_imported_needs_an_optional_package() -> None:

@@ -88,6 +88,10 @@ class Interpreter:
     """Whether it is told what reverse mode records and sweeps, once it is open."""
     leading = 0
     """How many leading axes of ``_value`` the program does not see (the batch axis of vmap)."""
+    closed = False
+    """Whether the transform has returned."""
+    leaves_constants = False
+    """Whether boxes stand for their values then, instead of being an error."""
     guards_masks = False
     """Whether a mask of this interpreter is looked at where it stands for an index."""
 
@@ -177,9 +181,12 @@ class Interpreter:
         They do not refer to the interpreter, or it and all it recorded would outlive its use until
         the garbage collector finds the cycle.
         """
-        level, transform = self.level, self.transform
+        level, transform, constants = self.level, self.transform, self.leaves_constants
+        self.closed = True
 
         def escaped(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+            if constants:
+                return primitive.call(*map(_left_over, inputs), **params)
             capture = modes.capture if modes.open else None
             if capture is not None and level < capture.level:
                 interpreter = innermost(inputs)
@@ -199,6 +206,13 @@ class Interpreter:
         }
         for name, entry in entries.items():
             setattr(self, name, entry)
+
+
+def _left_over(value: Any) -> Any:
+    """Value under boxes that their transforms left as constants."""
+    while isinstance(value, Box) and value._interpreter.closed:
+        value = value._value
+    return value
 
 
 class _ThreadState(threading.local):

@@ -10,6 +10,7 @@ import numpy as np
 
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import is_inexact, spec_of
+from autodiff.numpy.lists import OF_LISTS, c_, r_
 from autodiff.ops.elementwise_functions import assignable
 from autodiff.ops.operands import holds_box, operand, plain
 from autodiff.ops.selecting import select_
@@ -172,21 +173,7 @@ def fromiter(iter: Iterable[Any], dtype: Any, count: int = -1, *, like: Any = No
     return array(items if count < 0 else items[:count], dtype)
 
 
-# --- joining and selecting ------------------------------------------------------------------------
-
-
-def _joining(name: str) -> Callable[..., Any]:
-    """Build a function on several arrays, each of which may be a list that holds Tensors."""
-    original = getattr(np, name)
-
-    def function(arrays: Any, *args: Any, **keywords: Any) -> Any:
-        if isinstance(arrays, (list, tuple)) and holds_box(arrays):
-            arrays = list(map(operand, arrays))
-        return original(arrays, *args, **keywords)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"``np.{name}``, also of lists that hold Tensors."
-    return function
+# --- selecting ------------------------------------------------------------------------------------
 
 
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
@@ -293,9 +280,8 @@ OVERRIDES: dict[str, Any] = {
     "asarray_chkfinite": _as_array("asarray_chkfinite", _check_finite),
     **{name: _filling(name) for name in ("zeros", "ones", "empty")},
     **{name: _as_array(name) for name in ("asanyarray", "ascontiguousarray", "asfortranarray")},
-    **{
-        name: _joining(name)
-        for name in ("stack", "concatenate", "concat", "vstack", "hstack", "dstack", "column_stack")
-    },
+    **OF_LISTS,
+    "r_": r_,
+    "c_": c_,
 }
 """Functions that replace NumPy's own in this namespace."""

@@ -1,0 +1,11 @@
+"""The class that packages ask for: ``isinstance(x, ArrayBox)`` is so for a Tensor."""
+
+from __future__ import annotations
+
+from autodiff.compat.autograd.tracer import Box
+
+__all__ = ["ArrayBox"]
+
+
+class ArrayBox(Box):
+    """An array or number that a function is differentiated by: a Tensor."""

@@ -1,0 +1,10 @@
+"""Functions of the distribution `scipy.stats.t`."""
+
+from __future__ import annotations
+
+import scipy.stats
+
+import autodiff.scipy.stats
+from autodiff.compat.autograd.scipy.names import names_of
+
+__getattr__ = names_of(autodiff.scipy.stats.t, scipy.stats.t, globals())
