@@ -23,6 +23,7 @@ K = np.array([0, 1, 3])
 # The arguments that carry a derivative come last.
 SMOOTH = {
     "rgamma": ((), (X,)),
+    "zetac": ((), (P + 1.2,)),
     "ellipk": ((), (X / 2,)),
     "ellipe": ((), (X / 2,)),
     "ellipkm1": ((), (S,)),
@@ -367,3 +368,18 @@ def test_under_record_and_vmap():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ad.hessian(f)(S[0])
+
+
+def test_zeta_by_its_exponent():
+    """Known: zeta'(2) by Glaisher's constant, and the third derivative by differences."""
+    glaisher = 1.2824271291006226
+    known = np.pi**2 / 6 * (G + np.log(2 * np.pi) - 12 * np.log(glaisher))
+    np.testing.assert_allclose(ad.grad(special.zeta)(2.0), known, rtol=1e-13)
+    np.testing.assert_allclose(ad.grad(special.zetac)(2.0), known, rtol=1e-13)
+    np.testing.assert_array_equal(special.zeta(P + 1.2, Q), sc.zeta(P + 1.2, Q))
+    ad.check_grads(special.zeta, (P + 1.2, Q), order=2)
+    direct = ad.grad(lambda x: np.sum(special.zeta(x, Q)))(P + 1.2)
+    np.testing.assert_allclose(direct, slope(lambda x: sc.zeta(x, Q), P + 1.2, 0.01), rtol=1e-8)
+    second = ad.grad(ad.grad(lambda x: special.zeta(x, 1.7)))
+    third = ad.grad(second)(3.0)
+    np.testing.assert_allclose(third, slope(second, 3.0), rtol=1e-8)

@@ -1,7 +1,7 @@
 """``scipy.special`` on arrays and Tensors.
 
-Functions are differentiable in every argument but integer orders and degrees, counts, ``x`` of
-`zeta`, the parameters of hypergeometric functions and the order of Hankel and spherical Bessel
+Functions are differentiable in every argument but integer orders and degrees, counts, the
+parameters of hypergeometric functions and the order of Hankel and spherical Bessel
 functions. There a Tensor raises a ``TypeError``. SciPy's ufuncs themselves work on Tensors once
 this module is imported.
 """
@@ -115,6 +115,7 @@ from autodiff.scipy.special.gammas import (
     psi,
     rgamma,
     zeta,
+    zetac,
 )
 from autodiff.scipy.special.hypergeometric import (
     eval_chebyt,
@@ -290,6 +291,7 @@ __all__ = [
     "yn",
     "yv",
     "zeta",
+    "zetac",
 ]
 
 

@@ -8,7 +8,17 @@ np.float64(0.25)
 from typing import TYPE_CHECKING, Any
 
 from autodiff.scipy.stats.continuous import beta, chi2, expon, f, gamma, norm, t
-from autodiff.scipy.stats.discrete import bernoulli, binom, geom, nbinom, poisson
+from autodiff.scipy.stats.discrete import (
+    bernoulli,
+    betabinom,
+    binom,
+    geom,
+    hypergeom,
+    nbinom,
+    poisson,
+    randint,
+    zipf,
+)
 from autodiff.scipy.stats.elementary import (
     cauchy,
     gumbel_l,
@@ -23,35 +33,79 @@ from autodiff.scipy.stats.elementary import (
     uniform,
     weibull_min,
 )
+from autodiff.scipy.stats.extremes import (
+    exponweib,
+    genextreme,
+    genpareto,
+    gompertz,
+    halfcauchy,
+    loguniform,
+    powerlaw,
+    reciprocal,
+    triang,
+    truncexpon,
+    weibull_max,
+)
+from autodiff.scipy.stats.gaussians import (
+    chi,
+    foldnorm,
+    invgauss,
+    rice,
+    skewnorm,
+    truncnorm,
+    vonmises,
+)
 from autodiff.scipy.stats.multivariate import dirichlet, multivariate_normal
 
 __all__ = [
     "bernoulli",
     "beta",
+    "betabinom",
     "binom",
     "cauchy",
+    "chi",
     "chi2",
     "dirichlet",
     "expon",
+    "exponweib",
     "f",
+    "foldnorm",
     "gamma",
+    "genextreme",
+    "genpareto",
     "geom",
+    "gompertz",
     "gumbel_l",
     "gumbel_r",
+    "halfcauchy",
     "halfnorm",
+    "hypergeom",
     "invgamma",
+    "invgauss",
     "laplace",
     "logistic",
     "lognorm",
+    "loguniform",
     "multivariate_normal",
     "nbinom",
     "norm",
     "pareto",
     "poisson",
+    "powerlaw",
+    "randint",
     "rayleigh",
+    "reciprocal",
+    "rice",
+    "skewnorm",
     "t",
+    "triang",
+    "truncexpon",
+    "truncnorm",
     "uniform",
+    "vonmises",
+    "weibull_max",
     "weibull_min",
+    "zipf",
 ]
 
 
