@@ -94,7 +94,7 @@ arrays SciPy's own does.
   `convolve2d`, `correlate2d`; windows, which are constants
 - `sparse.linalg`: `eigsh`, `eigs`, `svds`, `lsqr`, `lsmr`; `sparse`: formats other than CSR,
   CSC and COO
-- `stats`: `nct`, `ncx2`, `ncf` and other distributions; `rvs` of the multivariate ones; `rankdata`,
+- `stats`: `nct`, `ncx2`, `ncf` and other distributions, multivariate ones too; `rankdata`,
   `spearmanr`, `kendalltau` (steps), `yeojohnson`, tests but Student's; `expect`
 - `linalg`: `schur`, `ldl`, `rq`, `funm`; `eig` with `b` or `left`
 - `interpolate`: smoothing splines, `RBFInterpolator`, triangulated data; `ndimage`: ranks,
