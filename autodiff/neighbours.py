@@ -183,17 +183,13 @@ KNOWN: dict[str, dict[str, str]] = {
     },
     "autodiff.scipy.stats": {
         **dict.fromkeys(
-            ("truncnorm", "genextreme", "skewnorm", "vonmises", "nct", "ncx2"),
+            ("nct", "ncx2", "ncf", "exponnorm", "johnsonsu", "fisk", "burr"),
             "scipy.stats has it, for plain arrays; write its logpdf with autodiff.scipy.special",
         ),
         **dict.fromkeys(
-            ("hypergeom", "randint"),
+            ("nhypergeom", "skellam", "boltzmann", "logser"),
             "scipy.stats has it, for plain arrays; write its logpmf with special.xlogy and gammaln",
         ),
-        "zscore": "(x - np.mean(x)) / np.std(x)",
-        "gmean": "np.exp(np.mean(np.log(x)))",
-        "hmean": "1 / np.mean(1 / x)",
-        "pearsonr": "np.corrcoef(x, y)[0, 1]",
     },
     "autodiff.scipy.linalg": {
         "ldl": "cholesky, or solve(a, b, assume_a='sym')",

@@ -94,8 +94,8 @@ arrays SciPy's own does.
   `convolve2d`, `correlate2d`; windows, which are constants
 - `sparse.linalg`: `eigsh`, `eigs`, `svds`, `lsqr`, `lsmr`; `sparse`: formats other than CSR,
   CSC and COO
-- `stats`: `truncnorm`, `genextreme`, `skewnorm`, `vonmises`, `randint`, `hypergeom`; `rvs` of
-  the multivariate distributions; summary functions, `gaussian_kde`; `fit`, `expect`, `moment`
+- `stats`: `nct`, `ncx2`, `ncf` and other distributions, multivariate ones too; `rankdata`,
+  `spearmanr`, `kendalltau` (steps), `yeojohnson`, tests but Student's; `expect`
 - `linalg`: `schur`, `ldl`, `rq`, `funm`; `eig` with `b` or `left`
 - `interpolate`: smoothing splines, `RBFInterpolator`, triangulated data; `ndimage`: ranks,
   morphology, labels, `geometric_transform`, and the factor of `zoom` as a variable
@@ -104,7 +104,8 @@ arrays SciPy's own does.
 - `optimize`: `linprog`, `milp` and `linear_sum_assignment` of Tensors, whose results jump;
   global optimisers (take the point that they find as the first guess of `minimize`); `fft`:
   `hfft2`, `hfftn` and their inverses
-- `special`: parameters, degrees and counts as variables, but for the orders of `jv`, `yv`,
+- `special`: Kelvin's, Struve's and Mathieu's functions, roots of polynomials (constants);
+  parameters, degrees and counts as variables, but for the orders of `jv`, `yv`,
   `iv`, `kv`, `ive`, `kve`
 """
 

@@ -87,6 +87,17 @@ NO_FUNCTION = {
         ),
         "dask has no scipy.special",
     ),
+    **dict.fromkeys(
+        (
+            "foldnorm_quantile",
+            "invgauss_quantile",
+            "rice_quantile",
+            "rice_sf",
+            "skewnorm_quantile",
+            "vonmises_quantile",
+        ),
+        "it takes NumPy's arrays",
+    ),
     "argsort": "dask has no numpy.argsort",
     "cofactors": "dask has no numpy.linalg.det",
     "convolve": "dask has no numpy.convolve",

@@ -23,6 +23,7 @@ K = np.array([0, 1, 3])
 # The arguments that carry a derivative come last.
 SMOOTH = {
     "rgamma": ((), (X,)),
+    "zetac": ((), (P + 1.2,)),
     "ellipk": ((), (X / 2,)),
     "ellipe": ((), (X / 2,)),
     "ellipkm1": ((), (S,)),
@@ -150,6 +151,8 @@ COMPLEX = {
     "wrightomega": lambda s, z: s.wrightomega(z),
     "hankel1": lambda s, z: s.hankel1(1.3, z),
     "hankel2": lambda s, z: s.hankel2(2, z),
+    "hankel1e": lambda s, z: s.hankel1e(1.3, z),
+    "hankel2e": lambda s, z: s.hankel2e(2, z),
     "spence": lambda s, z: s.spence(z),
     "rgamma": lambda s, z: s.rgamma(z),
     "hyp1f1": lambda s, z: s.hyp1f1(0.7, 1.6, z),
@@ -167,7 +170,7 @@ def test_complex(name):
     ad.check_grads(lambda z: call(special, z), (z,), order=2)
 
 
-@pytest.mark.parametrize("name", ["wofz", "lambertw", "hankel1"])
+@pytest.mark.parametrize("name", ["wofz", "lambertw", "hankel1", "hankel1e", "hankel2e"])
 def test_complex_results_of_real_arguments(name):
     call = COMPLEX[name]
     np.testing.assert_array_equal(call(special, P), call(sc, P))
@@ -367,3 +370,97 @@ def test_under_record_and_vmap():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ad.hessian(f)(S[0])
+
+
+def test_zeta_by_its_exponent():
+    """Known: zeta'(2) by Glaisher's constant, and the third derivative by differences."""
+    glaisher = 1.2824271291006226
+    known = np.pi**2 / 6 * (G + np.log(2 * np.pi) - 12 * np.log(glaisher))
+    np.testing.assert_allclose(ad.grad(special.zeta)(2.0), known, rtol=1e-13)
+    np.testing.assert_allclose(ad.grad(special.zetac)(2.0), known, rtol=1e-13)
+    np.testing.assert_array_equal(special.zeta(P + 1.2, Q), sc.zeta(P + 1.2, Q))
+    ad.check_grads(special.zeta, (P + 1.2, Q), order=2)
+    direct = ad.grad(lambda x: np.sum(special.zeta(x, Q)))(P + 1.2)
+    np.testing.assert_allclose(direct, slope(lambda x: sc.zeta(x, Q), P + 1.2, 0.01), rtol=1e-8)
+    second = ad.grad(ad.grad(lambda x: special.zeta(x, 1.7)))
+    third = ad.grad(second)(3.0)
+    np.testing.assert_allclose(third, slope(second, 3.0), rtol=1e-8)
+
+
+COMPOSED = {
+    "chdtri": (P, S),
+    "fdtri": (P, Q, S),
+    "gdtrix": (P, Q, S),
+    "betainccinv": (P, Q, S),
+    "perm": (P + 3, Q),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_composed_of_others(name):
+    moving, function, reference = COMPOSED[name], getattr(special, name), getattr(sc, name)
+    np.testing.assert_array_equal(function(*moving), reference(*moving))
+    found = function(ad.Tensor(moving[0]), *moving[1:])
+    np.testing.assert_allclose(found.data, reference(*moving), rtol=1e-11)
+    ad.check_grads(function, moving, order=2, rtol=1e-4)
+    if isinstance(reference, np.ufunc):
+        np.testing.assert_array_equal(reference(ad.Tensor(moving[0]), *moving[1:]).data, found.data)
+
+
+SHIFTED = ("eval_sh_legendre", "eval_sh_chebyt", "eval_sh_chebyu", "eval_chebyc", "eval_chebys")
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_shifted_polynomials(name):
+    function, reference = getattr(special, name), getattr(sc, name)
+    np.testing.assert_array_equal(function(N, S[0]), reference(N, S[0]))
+    found = function(N, ad.Tensor(S[0])).data
+    np.testing.assert_allclose(found, reference(N, S[0]), rtol=1e-12, atol=1e-14)
+    ad.check_grads(lambda x: function(N, x), (S[0],), order=2)
+    ad.check_grads(lambda x: reference(N, x), (S[0],), order=1)
+    with pytest.raises(NonDifferentiableError, match="no derivative"):
+        ad.grad(lambda n: function(n, 0.4))(2.0)
+
+
+def test_permutations():
+    n, k = np.array([5, 3, 2, -1]), np.array([2, 3, 4, 1])
+    np.testing.assert_allclose(special.perm(ad.Tensor(n * 1.0), k).data, sc.perm(n, k), atol=1e-14)
+    assert special.perm(10, 3, exact=True) == 720
+    with pytest.raises(NonDifferentiableError, match=r"perm.*'N'"):
+        ad.grad(lambda n: special.perm(n, 2, exact=True))(4.0)
+
+
+NOT_HERE = {  # SciPy's ufuncs without a derivative here, with the reason
+    "counts and parameters found from a probability": (
+        "bdtri bdtrik bdtrin btdtria btdtrib chdtriv fdtridfd gdtria gdtrib nbdtri nbdtrik nbdtrin "
+        "nrdtrimn nrdtrisd pdtri pdtrik stdtridf"
+    ),
+    "SciPy rounds it too much for a derivative to be compared": "hyperu",
+    "noncentral distributions": (
+        "chndtr chndtridf chndtrinc chndtrix ncfdtr ncfdtri ncfdtridfd ncfdtridfn ncfdtrinc nctdtr "
+        "nctdtridf nctdtrinc nctdtrit"
+    ),
+    "distributions of tests": "kolmogi kolmogorov smirnov smirnovi tklmbda",
+    "not yet declared": (
+        "agm airye bei beip ber berp besselpoly cosdg cotdg ellipj elliprc elliprd elliprf elliprg "
+        "elliprj eval_sh_jacobi it2i0k0 it2j0y0 it2struve0 itairy iti0k0 itj0y0 itmodstruve0 "
+        "itstruve0 jve kei keip kelvin ker kerp log_wright_bessel lpmv modfresnelm modfresnelp "
+        "modstruve radian round sindg struve tandg wright_bessel yve"
+    ),
+    "wave functions": (
+        "mathieu_a mathieu_b mathieu_cem mathieu_modcem1 mathieu_modcem2 mathieu_modsem1 "
+        "mathieu_modsem2 mathieu_sem obl_ang1 obl_ang1_cv obl_cv obl_rad1 obl_rad1_cv obl_rad2 "
+        "obl_rad2_cv pbdv pbvv pbwa pro_ang1 pro_ang1_cv pro_cv pro_rad1 pro_rad1_cv pro_rad2 "
+        "pro_rad2_cv"
+    ),
+}
+
+
+def test_every_ufunc_is_here_or_named():
+    ufuncs = {n for n in dir(sc) if isinstance(getattr(sc, n), np.ufunc) and n[0] != "_"}
+    named = {name for names in NOT_HERE.values() for name in names.split()}
+    assert ufuncs - set(dir(special)) <= named | {"btdtr", "btdtri", "sph_harm"}
+    assert not named & set(special.__all__)
+    assert {n for n in special.__all__ if hasattr(sc, n)} == set(special.__all__) - {"softplus"} | (
+        {"softplus"} if hasattr(sc, "softplus") else set()
+    )

@@ -1,7 +1,7 @@
 """``scipy.special`` on arrays and Tensors.
 
-Functions are differentiable in every argument but integer orders and degrees, counts, ``x`` of
-`zeta`, the parameters of hypergeometric functions and the order of Hankel and spherical Bessel
+Functions are differentiable in every argument but integer orders and degrees, counts, the
+parameters of hypergeometric functions and the order of Hankel and spherical Bessel
 functions. There a Tensor raises a ``TypeError``. SciPy's ufuncs themselves work on Tensors once
 this module is imported.
 """
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from autodiff.scipy.special.bessel import (
     airy,
     hankel1,
+    hankel1e,
     hankel2,
+    hankel2e,
     i0,
     i0e,
     i1,
@@ -41,18 +43,23 @@ from autodiff.scipy.special.bessel import (
 from autodiff.scipy.special.distributions import (
     bdtr,
     bdtrc,
+    betainccinv,
     chdtr,
     chdtrc,
+    chdtri,
     comb,
     factorial,
     fdtr,
     fdtrc,
+    fdtri,
     gdtr,
     gdtrc,
+    gdtrix,
     nbdtr,
     nbdtrc,
     pdtr,
     pdtrc,
+    perm,
 )
 from autodiff.scipy.special.errors import (
     dawsn,
@@ -115,8 +122,11 @@ from autodiff.scipy.special.gammas import (
     psi,
     rgamma,
     zeta,
+    zetac,
 )
 from autodiff.scipy.special.hypergeometric import (
+    eval_chebyc,
+    eval_chebys,
     eval_chebyt,
     eval_chebyu,
     eval_gegenbauer,
@@ -126,6 +136,9 @@ from autodiff.scipy.special.hypergeometric import (
     eval_jacobi,
     eval_laguerre,
     eval_legendre,
+    eval_sh_chebyt,
+    eval_sh_chebyu,
+    eval_sh_legendre,
     hyp0f1,
     hyp1f1,
     hyp2f1,
@@ -164,6 +177,7 @@ __all__ = [
     "beta",
     "betainc",
     "betaincc",
+    "betainccinv",
     "betaincinv",
     "betaln",
     "binom",
@@ -172,6 +186,7 @@ __all__ = [
     "cbrt",
     "chdtr",
     "chdtrc",
+    "chdtri",
     "comb",
     "cosm1",
     "dawsn",
@@ -188,6 +203,8 @@ __all__ = [
     "erfcx",
     "erfi",
     "erfinv",
+    "eval_chebyc",
+    "eval_chebys",
     "eval_chebyt",
     "eval_chebyu",
     "eval_gegenbauer",
@@ -197,6 +214,9 @@ __all__ = [
     "eval_jacobi",
     "eval_laguerre",
     "eval_legendre",
+    "eval_sh_chebyt",
+    "eval_sh_chebyu",
+    "eval_sh_legendre",
     "exp1",
     "exp2",
     "exp10",
@@ -208,6 +228,7 @@ __all__ = [
     "factorial",
     "fdtr",
     "fdtrc",
+    "fdtri",
     "fresnel",
     "gamma",
     "gammainc",
@@ -218,8 +239,11 @@ __all__ = [
     "gammasgn",
     "gdtr",
     "gdtrc",
+    "gdtrix",
     "hankel1",
+    "hankel1e",
     "hankel2",
+    "hankel2e",
     "huber",
     "hyp0f1",
     "hyp1f1",
@@ -261,6 +285,7 @@ __all__ = [
     "owens_t",
     "pdtr",
     "pdtrc",
+    "perm",
     "poch",
     "polygamma",
     "powm1",
@@ -290,6 +315,7 @@ __all__ = [
     "yn",
     "yv",
     "zeta",
+    "zetac",
 ]
 
 

@@ -262,8 +262,34 @@ def _hankel(ufunc: Any) -> Any:
     return with_constants(declared, ufunc)
 
 
+def _scaled_hankel(ufunc: Any, turn: complex) -> Any:
+    """Hankel functions times exp(turn z), which keeps them from overflow (DLMF 10.6.1)."""
+
+    @elementwise(
+        name=ufunc.__name__,
+        constant=("v",),
+        d_z=lambda v, z, out: (
+            0.5 * (declared.call(v - 1, z) - declared.call(v + 1, z)) + turn * out
+        ),
+        cost=200,
+        sample=lambda rng: [
+            Sample((2, array(rng, (2, 3), 0.8, 4.0) + 0.5j), {}),
+            Sample((array(rng, (2, 1), 0.3, 3.0), array(rng, (3,), 0.8, 4.0) + 0j), {}),
+        ],
+    )
+    def declared(v: Any, z: Any) -> Any:
+        """Scaled Hankel function, elementwise."""
+        z = as_array(z)
+        single = z.dtype in (np.float32, np.complex64)
+        return as_value(ufunc(v, z), np.complex64 if single else np.complex128)
+
+    return with_constants(declared, ufunc)
+
+
 hankel1 = _hankel(sc.hankel1)
 hankel2 = _hankel(sc.hankel2)
+hankel1e = _scaled_hankel(sc.hankel1e, -1j)
+hankel2e = _scaled_hankel(sc.hankel2e, 1j)
 
 
 def _airy_part(index: int, name: str, **options: Any) -> Any:

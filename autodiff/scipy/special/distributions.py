@@ -14,7 +14,9 @@ import numpy as np
 import scipy.special as sc
 
 from autodiff.core.arrays import has_memory, scalar_form
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec
+from autodiff.ops.protocol import UFUNCS
 from autodiff.ops.samples import Sample, array
 from autodiff.scipy.special.declare import (
     as_factor,
@@ -23,8 +25,16 @@ from autodiff.scipy.special.declare import (
     ranges,
     refuse_derivative,
 )
-from autodiff.scipy.special.gammas import binom, gamma
-from autodiff.scipy.special.incomplete import beta_density, beta_moment, gamma_density, gamma_moment
+from autodiff.scipy.special.gammas import binom, gamma, poch
+from autodiff.scipy.special.incomplete import (
+    beta_density,
+    beta_moment,
+    betaincinv,
+    gamma_density,
+    gamma_moment,
+    gammainccinv,
+    gammaincinv,
+)
 
 # --- chi square, gamma, F -----------------------------------------------------------------------
 
@@ -90,6 +100,33 @@ gdtr = _gamma_distribution(sc.gdtr, upper=False)
 gdtrc = _gamma_distribution(sc.gdtrc, upper=True)
 fdtr = _f_distribution(sc.fdtr, upper=False)
 fdtrc = _f_distribution(sc.fdtrc, upper=True)
+
+# --- quantiles ---------------------------------------------------------------------------------
+
+
+def _of_arrays_or(ufunc: Any, function: Any) -> Any:
+    """SciPy's ufunc of arrays, and a function of inverses that have a derivative of Tensors."""
+
+    def public(*inputs: Any) -> Any:
+        if any(isinstance(value, Box) for value in inputs):
+            return function(*inputs)
+        return ufunc(*inputs)
+
+    public.__name__ = public.__qualname__ = ufunc.__name__
+    public.__doc__ = f"``scipy.special.{ufunc.__name__}``, by the inverses that it consists of."
+    UFUNCS[ufunc] = public
+    return public
+
+
+def _fdtri(dfn: Any, dfd: Any, p: Any) -> Any:
+    share = betaincinv(0.5 * dfn, 0.5 * dfd, p)
+    return dfd * share / (dfn * (1 - share))
+
+
+chdtri = _of_arrays_or(sc.chdtri, lambda v, p: 2 * gammainccinv(0.5 * v, p))
+fdtri = _of_arrays_or(sc.fdtri, _fdtri)
+gdtrix = _of_arrays_or(sc.gdtrix, lambda a, b, p: gammaincinv(b, p) / a)
+betainccinv = _of_arrays_or(sc.betainccinv, lambda a, b, y: 1 - betaincinv(b, a, y))
 
 # --- counts -------------------------------------------------------------------------------------
 
@@ -165,6 +202,30 @@ def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> An
     is_counted = np.less_equal(k, N) & np.greater_equal(N, 0) & np.greater_equal(k, 0)
     safe = binom(np.where(is_counted, N, 1.0), np.where(is_counted, k, 1.0))
     return _as_scalar(np.where(is_counted, safe, 0.0))
+
+
+def perm(N: Any, k: Any, exact: bool = False) -> Any:
+    """Sequences of `k` of `N` things, as ``scipy.special.perm``: Pochhammer's (N - k + 1)_k.
+
+    Raises
+    ------
+    NonDifferentiableError
+        ``exact=True`` of an argument that carries a derivative: integers have none.
+
+    Examples
+    --------
+    >>> import autodiff as ad
+    >>> ad.grad(lambda n: perm(n, 2.0))(5.0).round(12)
+    np.float64(9.0)
+    """
+    if exact:
+        refuse_derivative("perm(exact=True)", N=N, k=k)
+    if not isinstance(N, Box) and not isinstance(k, Box):
+        return sc.perm(N, k, exact=exact)  # type: ignore[call-overload]
+    N, k = np.multiply(N, 1.0), np.multiply(k, 1.0)
+    is_counted = np.less_equal(k, N) & np.greater_equal(N, 0) & np.greater_equal(k, 0)
+    safe, count = np.where(is_counted, N, 1.0), np.where(is_counted, k, 1.0)
+    return _as_scalar(np.where(is_counted, poch(safe - count + 1, count), 0.0))
 
 
 def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:

@@ -13,16 +13,15 @@ import numpy as np
 import scipy.special as sc
 
 from autodiff.core.arrays import as_array, as_numpy, as_value, is_foreign, nowhere, zeros
-from autodiff.core.dispatch import concrete
+from autodiff.core.declare import elementwise
+from autodiff.core.dispatch import Box, concrete
 from autodiff.ops.elementwise import stop_gradient
 from autodiff.ops.samples import reals
 from autodiff.scipy.special.declare import (
-    as_factor,
     declare,
     declare_with_order,
     orders,
     ranges,
-    refuse_derivative,
     with_constants,
 )
 
@@ -176,14 +175,49 @@ binom = declare(
     sample=ranges((3.2, 5.0), (0.6, 2.5)),
 )
 
-_hurwitz = declare_with_order(
-    sc.zeta,
-    ("s", "q"),
+_TERMS = 12
+
+
+def _zeta_d_x(x: Any, q: Any) -> Any:
+    """Derivative by the exponent, of Euler's and Maclaurin's sum (DLMF 25.11.5), for q > 0."""
+    total: Any = 0.0
+    for k in range(_TERMS):
+        term = q + float(k)
+        total = total - np.log(term) * term**-x
+    far = q + float(_TERMS)
+    log = np.log(far)
+    power = far**-x
+    total = total - far * power / (x - 1) * (log + 1 / (x - 1)) - 0.5 * log * power
+    # Rising powers of x over powers of `far`, step by step, so that half precision holds them.
+    ratio, change = x * power / far, 1 / x
+    for j, bernoulli in enumerate(_BERNOULLI, start=1):
+        total = total + bernoulli / math.factorial(2 * j) * ratio * (change - log)
+        for i in (2 * j - 1, 2 * j):
+            ratio, change = ratio * ((x + i) / far), change + 1 / (x + i)
+    return total
+
+
+@elementwise(
     name="zeta",
-    d_q=lambda s, q, q_spec: -as_factor(s, q_spec) * _hurwitz.call(s + 1, q),
+    d_x=_zeta_d_x,
+    d_q=lambda x, q: -x * hurwitz(x + 1, q),
     cost=60,
-    sample=orders(2, 5, low=0.6, high=3.0),
+    sample=ranges((1.6, 5.0), (0.6, 3.0)),
 )
+def _zeta(x: Any, q: Any) -> Any:
+    """Hurwitz's zeta function, elementwise; an exponent that is an integer widens nothing."""
+    if np.iscomplexobj(x) or np.iscomplexobj(q):
+        raise TypeError("zeta: x and q must be real")
+    x, q = as_value(x), as_array(q)
+    if q.dtype.kind not in "fc":
+        q = q.astype(np.result_type(x.dtype, np.float16) if x.dtype.kind == "f" else np.float64)
+    dtype = q.dtype if x.dtype.kind != "f" else np.result_type(q.dtype, x.dtype)
+    return as_value(sc.zeta(x.astype(dtype), q), dtype)
+
+
+def hurwitz(x: Any, q: Any) -> Any:
+    """Hurwitz's zeta function, differentiable in both arguments."""
+    return _zeta.call(x, q)
 
 
 def zeta(x: Any, q: Any = None) -> Any:
@@ -191,24 +225,25 @@ def zeta(x: Any, q: Any = None) -> Any:
 
     Parameters
     ----------
-    x : array
-        The exponent; there is no derivative with respect to it.
+    x : array or Tensor
+        The exponent, above 1. Its derivative is there for q > 0.
     q : array, Tensor or None
         None stands for 1.
-
-    Raises
-    ------
-    NonDifferentiableError
-        `x` carries a derivative.
 
     Examples
     --------
     >>> import autodiff as ad
     >>> ad.grad(lambda q: zeta(3.0, q))(1.0)
     np.float64(-3.2469697011334144)
+    >>> ad.grad(zeta)(2.0).round(12)
+    np.float64(-0.937548254316)
     """
-    refuse_derivative("zeta", x=x)
-    return _hurwitz.call(x, 1.0 if q is None else q)
+    if q is None:
+        return sc.zeta(x) if not isinstance(x, Box) else hurwitz(x, 1.0)
+    return hurwitz(x, q)
+
+
+zetac = declare(sc.zetac, d_x=lambda x: _zeta_d_x(x, 1.0), cost=60, sample=reals(low=1.5, high=5.0))
 
 
 def multigammaln(a: Any, d: int) -> Any:

@@ -14,7 +14,9 @@ import numpy as np
 import scipy.special as sc
 
 from autodiff.core.arrays import scalar_form
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec
+from autodiff.ops.protocol import UFUNCS
 from autodiff.ops.samples import Sample, Sampler, array
 from autodiff.scipy.special.declare import as_factor, declare_with_parameters, ranges
 
@@ -140,3 +142,24 @@ eval_genlaguerre = _polynomial(
 eval_laguerre = _polynomial(
     sc.eval_laguerre, lambda n, x, _: -eval_genlaguerre.primitive.call(n - 1, 1.0, x)
 )
+
+
+def _shifted(ufunc: Any, function: Any, inner: Any, factor: float = 1.0) -> Any:
+    """A polynomial that is another one of a linear function of the argument (DLMF 18.1(iii))."""
+
+    def public(n: Any, x: Any) -> Any:
+        if not isinstance(x, Box) and not isinstance(n, Box):
+            return ufunc(n, x)
+        return factor * function(n, inner(x))
+
+    public.__name__ = public.__qualname__ = ufunc.__name__
+    public.__doc__ = f"``scipy.special.{ufunc.__name__}(n, x)``; no derivative with respect to n."
+    UFUNCS[ufunc] = public
+    return public
+
+
+eval_sh_legendre = _shifted(sc.eval_sh_legendre, eval_legendre, lambda x: 2 * x - 1)
+eval_sh_chebyt = _shifted(sc.eval_sh_chebyt, eval_chebyt, lambda x: 2 * x - 1)
+eval_sh_chebyu = _shifted(sc.eval_sh_chebyu, eval_chebyu, lambda x: 2 * x - 1)
+eval_chebyc = _shifted(sc.eval_chebyc, eval_chebyt, lambda x: 0.5 * x, 2.0)
+eval_chebys = _shifted(sc.eval_chebys, eval_chebyu, lambda x: 0.5 * x)

@@ -1,8 +1,9 @@
 """Univariate discrete distributions.
 
 Johnson, N. L., Kemp, A. W. and Kotz, S. (2005), Univariate Discrete Distributions, 3rd edition:
-binomial (3.1, 3.30), Poisson (4.1, 4.3), negative binomial (5.1, 5.31), geometric (5.2). The
-distribution functions are incomplete gamma and beta functions.
+binomial (3.1, 3.30), Poisson (4.1, 4.3), negative binomial (5.1, 5.31), geometric (5.2), beta
+binomial (6.16), zeta (11.100). The distribution functions are incomplete gamma and beta functions,
+zeta functions, and sums.
 """
 
 from __future__ import annotations
@@ -14,20 +15,43 @@ import numpy as np
 import scipy.stats
 
 from autodiff.core.arrays import foreign_among
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, concrete
+from autodiff.errors import NonDifferentiableError
 from autodiff.ops.operands import operand
 from autodiff.scipy.special.declare import refuse_derivative
 from autodiff.scipy.special.exponentials import xlog1py, xlogy
-from autodiff.scipy.special.gammas import gammaln
+from autodiff.scipy.special.gammas import betaln, gammaln, hurwitz
 from autodiff.scipy.special.incomplete import betainc, gammainc, gammaincc
 from autodiff.scipy.stats.distribution import bind, logarithm, undefined_unless
+from autodiff.scipy.stats.frozen import FrozenDiscrete
+from autodiff.scipy.stats.moments import about_zero, statistics
 
-__all__ = ["bernoulli", "binom", "geom", "nbinom", "poisson"]
+__all__ = [
+    "bernoulli",
+    "betabinom",
+    "binom",
+    "geom",
+    "hypergeom",
+    "nbinom",
+    "poisson",
+    "randint",
+    "zipf",
+]
 
 INTEGERS = (
     "stats.{0}.{1}: whole numbers do not move with the parameters, so there is no derivative; pass "
     "numbers or arrays (tensor.data, or stop_gradient(...)), or differentiate {0}.logpmf"
 )
+
+
+SUMMED = (
+    "stats.{0}.{1}: SciPy sums a series here, so there is no derivative; pass numbers or arrays "
+    "(tensor.data, or stop_gradient(...)), or sum -pmf * logpmf over the counts that matter"
+)
+
+
+def _has_tensor(args: Any, keywords: Any) -> bool:
+    return any(isinstance(value, Box) for value in (*args, *keywords.values()))
 
 
 class Discrete:
@@ -43,6 +67,7 @@ class Discrete:
     shapes : names of the parameters.
     lowest : the smallest count there can be.
     valid : whether parameters are valid, each for itself: functions of one.
+    entropy : a function of the parameters, if there is a closed form.
     logpmf, cdf, sf : functions of a whole count in the support, and the parameters.
     moments : mean and variance, functions of the parameters.
     whole : names of the parameters that are whole numbers.
@@ -64,9 +89,11 @@ class Discrete:
         whole: tuple[str, ...] = (),
         highest: Callable[..., Any] | None = None,
         logsf: Callable[..., Any] | None = None,
+        entropy: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.shapes = shapes
+        self._entropy = entropy
         self._lowest, self._highest = lowest, highest
         self._valid, self._whole = valid, whole
         self._logpmf, self._cdf, self._sf = logpmf, cdf, sf
@@ -75,6 +102,11 @@ class Discrete:
 
     def __repr__(self) -> str:
         return f"autodiff.scipy.stats.{self.name}"
+
+    def __call__(self, *args: Any, **keywords: Any) -> FrozenDiscrete:
+        """The distribution with its parameters given, as SciPy freezes it."""
+        bind(self.name, self.shapes, 0.0, args, keywords, {"loc": 0})
+        return FrozenDiscrete(self, args, keywords)
 
     def _bound(self, method: str, k: Any, args: Any, keywords: Any) -> tuple[Any, Any, Any]:
         """Count less the location, parameters (NaN where they are not valid), and location."""
@@ -158,6 +190,54 @@ class Discrete:
         """Standard deviation."""
         return np.sqrt(self.var(*args, **keywords))
 
+    def entropy(self, *args: Any, **keywords: Any) -> Any:
+        """Entropy, in nats; a sum of SciPy's where there is no closed form, without derivative."""
+        if self._entropy is None or not _has_tensor(args, keywords):
+            return self._of_numbers("entropy", *args, **keywords)
+        _, values, loc = self._bound("entropy", 0, args, keywords)
+        return self._entropy(*values) + 0.0 * loc
+
+    def _parameters(self, args: Any, keywords: Any) -> tuple[Any, Any, Any]:
+        """Parameters, location, and the scale, which is 1."""
+        _, values, loc = self._bound("moment", 0, args, keywords)
+        return values, loc, 1.0
+
+    def moment(self, order: int, *args: Any, **keywords: Any) -> Any:
+        """Moment about 0 of a whole order; SciPy's on numbers and arrays.
+
+        Raises
+        ------
+        NonDifferentiableError
+            A parameter is a Tensor, and there is no closed form.
+        """
+        if not _has_tensor(args, keywords):
+            return self._of_numbers("moment", order, *args, **keywords)
+        return about_zero(self.name, order, *self._parameters(args, keywords))
+
+    def stats(self, *args: Any, moments: str = "mv", **keywords: Any) -> Any:
+        """Mean, variance, skewness and excess kurtosis, those that `moments` names.
+
+        Raises
+        ------
+        NonDifferentiableError
+            A parameter is a Tensor, and there is no closed form.
+        """
+        if not _has_tensor(args, keywords):
+            return self._of_numbers("stats", *args, moments=moments, **keywords)
+        return statistics(self, moments, args, keywords)
+
+    def median(self, *args: Any, **keywords: Any) -> Any:
+        """The quantile of one half: of numbers and arrays only."""
+        return self._of_numbers("median", *args, **keywords)
+
+    def interval(self, confidence: Any, *args: Any, **keywords: Any) -> Any:
+        """Ends of the interval with equal tails: of numbers and arrays only."""
+        return self._of_numbers("interval", confidence, *args, **keywords)
+
+    def support(self, *args: Any, **keywords: Any) -> Any:
+        """Ends of the support: of numbers and arrays only."""
+        return self._of_numbers("support", *args, **keywords)
+
     def ppf(self, q: Any, *args: Any, **keywords: Any) -> Any:
         """Quantile, a whole number: of numbers and arrays only."""
         return self._of_numbers("ppf", q, *args, **keywords)
@@ -171,9 +251,81 @@ class Discrete:
         return self._of_numbers("rvs", *args, **keywords)
 
     def _of_numbers(self, method: str, *args: Any, **keywords: Any) -> Any:
-        if any(isinstance(value, Box) for value in (*args, *keywords.values())):
-            raise TypeError(INTEGERS.format(self.name, method))
+        if _has_tensor(args, keywords):
+            message = SUMMED if method == "entropy" else INTEGERS
+            raise NonDifferentiableError(message.format(self.name, method))
         return getattr(getattr(scipy.stats, self.name), method)(*args, **keywords)
+
+
+class Whole(Discrete):
+    """A distribution all of whose parameters are whole numbers: SciPy's, which has no derivative.
+
+    Parameters
+    ----------
+    name : str
+    shapes : names of the parameters.
+    """
+
+    def __init__(self, name: str, shapes: tuple[str, ...]) -> None:
+        self.name = name
+        self.shapes = shapes
+
+    def _of_numbers(self, method: str, *args: Any, **keywords: Any) -> Any:
+        if _has_tensor(args, keywords):
+            given = ", ".join(repr(shape) for shape in self.shapes)
+            raise NonDifferentiableError(
+                f"stats.{self.name}.{method}: {given} are whole numbers, so there is no "
+                "derivative; pass numbers or arrays (tensor.data, or stop_gradient(...))"
+            )
+        return getattr(getattr(scipy.stats, self.name), method)(*args, **keywords)
+
+    def logpmf(self, k: Any, *args: Any, **keywords: Any) -> Any:
+        """Logarithm of the probability of the count k."""
+        return self._of_numbers("logpmf", k, *args, **keywords)
+
+    def pmf(self, k: Any, *args: Any, **keywords: Any) -> Any:
+        """Probability of the count k."""
+        return self._of_numbers("pmf", k, *args, **keywords)
+
+    def cdf(self, k: Any, *args: Any, **keywords: Any) -> Any:
+        """Probability of counts up to k."""
+        return self._of_numbers("cdf", k, *args, **keywords)
+
+    def sf(self, k: Any, *args: Any, **keywords: Any) -> Any:
+        """Probability of counts above k."""
+        return self._of_numbers("sf", k, *args, **keywords)
+
+    def logcdf(self, k: Any, *args: Any, **keywords: Any) -> Any:
+        """Logarithm of the probability of counts up to k."""
+        return self._of_numbers("logcdf", k, *args, **keywords)
+
+    def logsf(self, k: Any, *args: Any, **keywords: Any) -> Any:
+        """Logarithm of the probability of counts above k."""
+        return self._of_numbers("logsf", k, *args, **keywords)
+
+    def mean(self, *args: Any, **keywords: Any) -> Any:
+        """Mean."""
+        return self._of_numbers("mean", *args, **keywords)
+
+    def var(self, *args: Any, **keywords: Any) -> Any:
+        """Variance."""
+        return self._of_numbers("var", *args, **keywords)
+
+    def std(self, *args: Any, **keywords: Any) -> Any:
+        """Standard deviation."""
+        return self._of_numbers("std", *args, **keywords)
+
+    def entropy(self, *args: Any, **keywords: Any) -> Any:
+        """Entropy, in nats."""
+        return self._of_numbers("entropy", *args, **keywords)
+
+    def moment(self, order: int, *args: Any, **keywords: Any) -> Any:
+        """Moment about 0."""
+        return self._of_numbers("moment", order, *args, **keywords)
+
+    def stats(self, *args: Any, moments: str = "mv", **keywords: Any) -> Any:
+        """Mean, variance, skewness and excess kurtosis, those that `moments` names."""
+        return self._of_numbers("stats", *args, moments=moments, **keywords)
 
 
 def _is_probability(p: Any) -> Any:
@@ -233,6 +385,7 @@ bernoulli = Discrete(
     sf=lambda k, p: p,
     moments=lambda p: (p, p * (1 - p)),
     highest=lambda p: 1,
+    entropy=lambda p: -xlogy(p, p) - xlogy(1 - p, 1 - p),
 )
 
 geom = Discrete(
@@ -259,3 +412,65 @@ nbinom = Discrete(
     sf=lambda k, n, p: betainc(k + 1.0, n, 1 - p),
     moments=lambda n, p: (n * (1 - p) / p, n * (1 - p) / np.square(p)),
 )
+
+zipf = Discrete(
+    "zipf",
+    ("a",),
+    1,
+    valid=(lambda a: np.greater(a, 1),),
+    logpmf=lambda k, a: -a * np.log(k) - np.log(hurwitz(a, 1.0)),
+    cdf=lambda k, a: 1 - hurwitz(a, k + 1.0) / hurwitz(a, 1.0),
+    sf=lambda k, a: hurwitz(a, k + 1.0) / hurwitz(a, 1.0),
+    moments=lambda a: (_zipf_moment(1, a), _zipf_variance(a)),
+)
+
+
+def _zipf_moment(order: int, a: Any) -> Any:
+    """Infinite unless a > order + 1."""
+    inside = np.greater(a, order + 1)
+    safe = np.where(inside, a, order + 2.0)
+    return np.where(inside, hurwitz(safe - order, 1.0) / hurwitz(safe, 1.0), np.inf) + 0.0 * a
+
+
+def _zipf_variance(a: Any) -> Any:
+    inside = np.greater(a, 3)
+    safe = np.where(inside, a, 4.0)
+    variance = _zipf_moment(2, safe) - np.square(_zipf_moment(1, safe))
+    return np.where(inside, variance, np.inf) + 0.0 * a
+
+
+def _beta_binomial_logpmf(k: Any, n: Any, a: Any, b: Any) -> Any:
+    ways = -np.log(n + 1.0) - betaln(n - k + 1.0, k + 1.0)
+    return ways + betaln(k + a, n - k + b) - betaln(a, b)
+
+
+def _beta_binomial_sum(k: Any, n: Any, a: Any, b: Any, upper: bool) -> Any:
+    """Sum of the probabilities of counts up to k, or above it."""
+    k, n, a, b = (np.expand_dims(value, -1) for value in (k, n, a, b))
+    counts = np.arange(int(np.nan_to_num(np.max(concrete(n)))) + 1.0)
+    wanted = np.greater(counts, k) if upper else np.less_equal(counts, k)
+    wanted = np.logical_and(wanted, np.less_equal(counts, n))
+    terms = _beta_binomial_logpmf(np.where(wanted, counts, 0.0), n, a, b)
+    return np.sum(np.where(wanted, np.exp(terms), 0.0), axis=-1)
+
+
+def _beta_binomial_moments(n: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    total = a + b
+    return n * a / total, n * a * b * (total + n) / (np.square(total) * (total + 1))
+
+
+betabinom = Discrete(
+    "betabinom",
+    ("n", "a", "b"),
+    0,
+    valid=(_is_count, lambda a: np.greater(a, 0), lambda b: np.greater(b, 0)),
+    logpmf=_beta_binomial_logpmf,
+    cdf=lambda k, n, a, b: _beta_binomial_sum(k, n, a, b, upper=False),
+    sf=lambda k, n, a, b: _beta_binomial_sum(k, n, a, b, upper=True),
+    moments=_beta_binomial_moments,
+    whole=("n",),
+    highest=lambda n, a, b: n,
+)
+
+randint = Whole("randint", ("low", "high"))
+hypergeom = Whole("hypergeom", ("M", "n", "N"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,13 @@ import scipy.stats
 from autodiff.core.arrays import foreign_among, has_memory, is_number
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
+from autodiff.errors import NonDifferentiableError
 from autodiff.ops.operands import operand
+from autodiff.scipy.stats.frozen import FrozenContinuous
+from autodiff.scipy.stats.moments import about_zero, statistics
 
 __all__ = [
     "Continuous",
-    "Frozen",
     "as_argument",
     "bind",
     "logarithm",
@@ -25,6 +27,8 @@ __all__ = [
 ]
 
 Shapes = tuple[Any, ...]
+
+EVERYWHERE = (-math.inf, math.inf)
 
 
 def bind(
@@ -97,22 +101,26 @@ class Continuous:
     Parameters
     ----------
     name : str
-    shapes : names of the shape parameters, all of them positive.
-    support : ends of the standard distribution's support.
-    interior : a point inside, for evaluating where the value is not used.
+    shapes : names of the shape parameters.
+    support : ends of the standard distribution's support, or a function of the shape parameters.
+    interior : a point inside, for evaluating where the value is not used; or such a function.
     logpdf, cdf, sf : functions of a standardised argument and the shape parameters.
     logcdf, logsf : likewise; the logarithm of `cdf` and `sf` if left out.
     ppf : likewise, of a probability; a distribution without one has no ``ppf`` and ``isf``.
-    moments : mean and variance of the standard distribution, functions of the shape parameters.
+    moments : mean and variance of the standard distribution, functions of the shape parameters;
+        None if they are not known in closed form.
     entropy : likewise.
+    valid : whether shape parameters are valid, a condition for each of them; that they are
+        positive if left out.
+    circle : values are angles, and draws are brought to the turn around 0.
     """
 
     def __init__(
         self,
         name: str,
         shapes: tuple[str, ...],
-        support: tuple[float, float],
-        interior: float,
+        support: tuple[float, float] | Callable[..., tuple[Any, Any]],
+        interior: float | Callable[..., Any],
         *,
         logpdf: Callable[..., Any],
         cdf: Callable[..., Any],
@@ -121,8 +129,10 @@ class Continuous:
         logsf: Callable[..., Any] | None = None,
         ppf: Callable[..., Any] | None = None,
         isf: Callable[..., Any] | None = None,
-        moments: Callable[..., tuple[Any, Any]],
-        entropy: Callable[..., Any],
+        moments: Callable[..., tuple[Any, Any]] | None,
+        entropy: Callable[..., Any] | None,
+        valid: Callable[..., Sequence[Any]] | None = None,
+        circle: bool = False,
     ) -> None:
         self.name = name
         self.shapes = shapes
@@ -133,14 +143,16 @@ class Continuous:
         self._logsf = logsf or (lambda z, *values: logarithm(sf(z, *values)))
         self._ppf, self._isf = ppf, isf
         self._moments, self._entropy = moments, entropy
+        self._valid = valid or (lambda *values: [np.greater(value, 0) for value in values])
+        self._circle = circle
 
     def __repr__(self) -> str:
         return f"autodiff.scipy.stats.{self.name}"
 
-    def __call__(self, *args: Any, **keywords: Any) -> Frozen:
+    def __call__(self, *args: Any, **keywords: Any) -> FrozenContinuous:
         """The distribution with its parameters given, as SciPy freezes it."""
         bind(self.name, self.shapes, 0.0, args, keywords, {"loc": 0.0, "scale": 1.0})
-        return Frozen(self, args, keywords)
+        return FrozenContinuous(self, args, keywords)
 
     def median(self, *args: Any, **keywords: Any) -> Any:
         """The quantile of one half."""
@@ -158,18 +170,27 @@ class Continuous:
         x, values, (loc, scale) = bind(
             self.name, self.shapes, x, args, keywords, {"loc": 0.0, "scale": 1.0}
         )
-        values = [undefined_unless(np.greater(value, 0), value) for value in values]
+        conditions = self._valid(*values)
+        values = [
+            undefined_unless(condition, value)
+            for condition, value in zip(conditions, values, strict=True)
+        ]
         return x, values, loc, undefined_unless(np.greater(scale, 0), scale)
+
+    def _ends(self, values: list[Any]) -> tuple[Any, Any]:
+        """Ends of the standard distribution's support."""
+        return self._support(*values) if callable(self._support) else self._support
 
     def _inside(
         self, function: Callable[..., Any], z: Any, values: list[Any], below: float, above: float
     ) -> Any:
         """Evaluate in the support; `below` and `above` it constants."""
-        low, high = self._support
-        if low == -np.inf and high == np.inf:
+        if self._support == EVERYWHERE:
             return function(z, *values)
+        low, high = self._ends(values)
         under, over = np.less(z, low), np.greater(z, high)
-        safe = np.where(np.logical_or(under, over), self._interior, z)
+        interior = self._interior(*values) if callable(self._interior) else self._interior
+        safe = np.where(np.logical_or(under, over), interior, z)
         # Outside, a parameter that is not valid still makes the value NaN.
         unknown = z + sum(values)
         outside = np.where(np.isnan(unknown), np.nan, np.where(under, below, above))
@@ -249,32 +270,98 @@ class Continuous:
         _, values, loc, scale = self._bound(0.0, args, keywords)
         return values, loc, scale
 
+    def _known(self, function: Any, method: str, args: Shapes, keywords: dict[str, Any]) -> bool:
+        """Whether there is a closed form; if not, no argument may be a Tensor."""
+        if function is None and any(isinstance(v, Box) for v in (*args, *keywords.values())):
+            raise NonDifferentiableError(
+                f"stats.{self.name}.{method}: SciPy integrates numerically here, so there is no "
+                "derivative; pass numbers or arrays (tensor.data, or stop_gradient(...)), or "
+                f"average over {self.name}.ppf of many levels"
+            )
+        return function is not None
+
+    def _numeric(self, method: str, *args: Any, **keywords: Any) -> Any:
+        return getattr(getattr(scipy.stats, self.name), method)(*args, **keywords)
+
     def mean(self, *args: Any, **keywords: Any) -> Any:
         """Mean; infinite or NaN where there is none."""
+        if not self._known(self._moments, "mean", args, keywords):
+            return self._numeric("mean", *args, **keywords)
         values, loc, scale = self._parameters(args, keywords)
-        return _number(loc + scale * self._moments(*values)[0])
+        return _number(loc + scale * self._moments(*values)[0])  # type: ignore[misc]
 
     def var(self, *args: Any, **keywords: Any) -> Any:
         """Variance; infinite or NaN where there is none."""
+        if not self._known(self._moments, "var", args, keywords):
+            return self._numeric("var", *args, **keywords)
         values, loc, scale = self._parameters(args, keywords)
-        return _number(scale * scale * self._moments(*values)[1] + 0.0 * loc)
+        variance = self._moments(*values)[1]  # type: ignore[misc]
+        return _number(scale * scale * variance + 0.0 * loc)
 
     def std(self, *args: Any, **keywords: Any) -> Any:
         """Standard deviation."""
+        if not self._known(self._moments, "std", args, keywords):
+            return self._numeric("std", *args, **keywords)
         values, loc, scale = self._parameters(args, keywords)
-        return _number(scale * np.sqrt(self._moments(*values)[1]) + 0.0 * loc)
+        variance = self._moments(*values)[1]  # type: ignore[misc]
+        return _number(scale * np.sqrt(variance) + 0.0 * loc)
 
     def entropy(self, *args: Any, **keywords: Any) -> Any:
         """Differential entropy, in nats."""
+        if not self._known(self._entropy, "entropy", args, keywords):
+            return self._numeric("entropy", *args, **keywords)
         values, loc, scale = self._parameters(args, keywords)
-        return _number(self._entropy(*values) + np.log(scale) + 0.0 * loc)
+        entropy = self._entropy(*values)  # type: ignore[misc]
+        return _number(entropy + np.log(scale) + 0.0 * loc)
+
+    def moment(self, order: int, *args: Any, **keywords: Any) -> Any:
+        """Moment about 0 of a whole order; SciPy's on numbers and arrays.
+
+        Raises
+        ------
+        NonDifferentiableError
+            A parameter is a Tensor, and there is no closed form.
+        """
+        if not any(isinstance(value, Box) for value in (*args, *keywords.values())):
+            return self._numeric("moment", order, *args, **keywords)
+        values, loc, scale = self._parameters(args, keywords)
+        return about_zero(self.name, order, values, loc, scale)
+
+    def stats(self, *args: Any, moments: str = "mv", **keywords: Any) -> Any:
+        """Mean, variance, skewness and excess kurtosis, those that `moments` names.
+
+        Raises
+        ------
+        NonDifferentiableError
+            A parameter is a Tensor, and there is no closed form.
+        """
+        if not any(isinstance(value, Box) for value in (*args, *keywords.values())):
+            return self._numeric("stats", *args, moments=moments, **keywords)
+        return statistics(self, moments, args, keywords)
+
+    def fit(self, data: Any, *args: Any, **keywords: Any) -> Any:
+        """Parameters by maximum likelihood, SciPy's: of numbers and arrays only.
+
+        Raises
+        ------
+        NonDifferentiableError
+            Something is a Tensor.
+        """
+        if any(isinstance(value, Box) for value in (data, *args, *keywords.values())):
+            raise NonDifferentiableError(
+                f"stats.{self.name}.fit: SciPy's optimiser has no derivative here; minimise "
+                f"-np.sum({self.name}.logpdf(data, ...)) with autodiff.scipy.optimize.minimize"
+            )
+        return self._numeric("fit", data, *args, **keywords)
 
     def support(self, *args: Any, **keywords: Any) -> tuple[Any, Any]:
         """Ends of the support."""
         values, loc, scale = self._parameters(args, keywords)
         unknown = sum([0.0 * value for value in values], start=0.0)
-        low, high = self._support
-        return _number(loc + scale * (low + unknown)), _number(loc + scale * (high + unknown))
+        low, high = self._ends(values)
+        if not callable(self._support):
+            low, high = low + unknown, high + unknown
+        return _number(loc + scale * low), _number(loc + scale * high)
 
     def rvs(self, *args: Any, size: Any = None, random_state: Any = None, **keywords: Any) -> Any:
         """Draws, SciPy's own; differentiable by the parameters.
@@ -315,7 +402,7 @@ class Continuous:
             level = scipy.stats.uniform.rvs(
                 size=shape if size is None else size, random_state=random_state
             )
-            return loc + scale * self._at_level(level, 1 - level, values)
+            return self._around(loc + scale * self._at_level(level, 1 - level, values))
         # Where the scale is not valid, SciPy shall say so as it does of its own.
         sign = np.where(concrete(scale) >= 0, 1.0, -1.0)
         shape = np.broadcast_shapes(spec_of(loc).shape, spec_of(scale).shape)
@@ -324,7 +411,10 @@ class Continuous:
         z = draw(*known, scale=sign, size=size, random_state=random_state)
         if any(isinstance(value, Box) for value in values):
             z = self._at_level(self._cdf(z, *known), self._sf(z, *known), values)
-        return loc + scale * z
+        return self._around(loc + scale * z)
+
+    def _around(self, x: Any) -> Any:
+        return np.mod(x + math.pi, 2 * math.pi) - math.pi if self._circle else x
 
     def _at_level(self, level: Any, rest: Any, values: list[Any]) -> Any:
         """The quantile of a level, computed from the smaller of the two tails."""
@@ -346,87 +436,3 @@ def is_batched(value: Any) -> bool:
 def _number(value: Any) -> Any:
     """Python's numbers become NumPy's, as SciPy's results are."""
     return np.float64(value) if isinstance(value, float) else value
-
-
-class Frozen:
-    """A distribution with its parameters given; its methods take what is left.
-
-    Parameters
-    ----------
-    distribution : Continuous
-    args, keywords : its parameters, which may be Tensors.
-    """
-
-    def __init__(
-        self, distribution: Continuous, args: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> None:
-        self.dist = distribution
-        self.args = args
-        self.kwds = keywords
-
-    def __repr__(self) -> str:
-        return f"<frozen {self.dist!r}>"
-
-    def pdf(self, x: Any) -> Any:
-        """Density."""
-        return self.dist.pdf(x, *self.args, **self.kwds)
-
-    def logpdf(self, x: Any) -> Any:
-        """Logarithm of the density."""
-        return self.dist.logpdf(x, *self.args, **self.kwds)
-
-    def cdf(self, x: Any) -> Any:
-        """Distribution function."""
-        return self.dist.cdf(x, *self.args, **self.kwds)
-
-    def logcdf(self, x: Any) -> Any:
-        """Logarithm of the distribution function."""
-        return self.dist.logcdf(x, *self.args, **self.kwds)
-
-    def sf(self, x: Any) -> Any:
-        """Survival function."""
-        return self.dist.sf(x, *self.args, **self.kwds)
-
-    def logsf(self, x: Any) -> Any:
-        """Logarithm of the survival function."""
-        return self.dist.logsf(x, *self.args, **self.kwds)
-
-    def ppf(self, q: Any) -> Any:
-        """Quantile."""
-        return self.dist.ppf(q, *self.args, **self.kwds)
-
-    def isf(self, q: Any) -> Any:
-        """Upper quantile."""
-        return self.dist.isf(q, *self.args, **self.kwds)
-
-    def median(self) -> Any:
-        """The quantile of one half."""
-        return self.dist.median(*self.args, **self.kwds)
-
-    def interval(self, confidence: Any) -> tuple[Any, Any]:
-        """Ends of the interval with equal tails that has a probability."""
-        return self.dist.interval(confidence, *self.args, **self.kwds)
-
-    def mean(self) -> Any:
-        """Mean."""
-        return self.dist.mean(*self.args, **self.kwds)
-
-    def var(self) -> Any:
-        """Variance."""
-        return self.dist.var(*self.args, **self.kwds)
-
-    def std(self) -> Any:
-        """Standard deviation."""
-        return self.dist.std(*self.args, **self.kwds)
-
-    def entropy(self) -> Any:
-        """Differential entropy."""
-        return self.dist.entropy(*self.args, **self.kwds)
-
-    def support(self) -> tuple[Any, Any]:
-        """Ends of the support."""
-        return self.dist.support(*self.args, **self.kwds)
-
-    def rvs(self, size: Any = None, random_state: Any = None) -> Any:
-        """Draws."""
-        return self.dist.rvs(*self.args, size=size, random_state=random_state, **self.kwds)

@@ -7,19 +7,34 @@ Kotz, S., Balakrishnan, N. and Johnson, N. L. (2000), Continuous Multivariate Di
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import numpy as np
+import scipy.stats
 
 from autodiff.core.arrays import ones, zeros
-from autodiff.core.dispatch import concrete
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
+from autodiff.errors import NonDifferentiableError
 from autodiff.ops.operands import operands
 from autodiff.scipy.linalg import solve_triangular
 from autodiff.scipy.special.errors import LOG_ROOT_TWO_PI
 from autodiff.scipy.special.exponentials import xlogy
-from autodiff.scipy.special.gammas import gammaln
+from autodiff.scipy.special.gammas import digamma, gammaln
+from autodiff.scipy.special.incomplete import gammainc, gammaincc
+from autodiff.scipy.stats.continuous import gamma
+from autodiff.scipy.stats.distribution import is_batched
 
 __all__ = ["dirichlet", "multivariate_normal"]
+
+
+def _of_numbers(name: str, method: str, *args: Any, **keywords: Any) -> Any:
+    if any(isinstance(value, Box) for value in (*args, *keywords.values())):
+        raise NonDifferentiableError(
+            f"stats.{name}.{method}: SciPy integrates numerically here, so there is no derivative; "
+            "pass numbers or arrays (tensor.data, or stop_gradient(...))"
+        )
+    return getattr(getattr(scipy.stats, name), method)(*args, **keywords)
 
 
 class MultivariateNormal:
@@ -95,6 +110,75 @@ class MultivariateNormal:
         """Density; parameters as of `logpdf`."""
         return np.exp(self.logpdf(x, mean, cov, allow_singular))
 
+    def entropy(self, mean: Any = None, cov: Any = 1) -> Any:
+        """Differential entropy, in nats; the mean says no more than the dimension."""
+        _, _, factor, n = self._parameters(mean, cov)
+        log_root = np.sum(np.log(np.diagonal(factor)))
+        return log_root + n * (LOG_ROOT_TWO_PI + 0.5)
+
+    def rvs(self, mean: Any = None, cov: Any = 1, size: Any = 1, random_state: Any = None) -> Any:
+        """Draws, SciPy's own; of Tensors they move with mean and covariance.
+
+        A draw is the mean and a factor of the covariance times what stays (Kingma, D. P. and
+        Welling, M., 2014, section 2.4). Under ``vmap`` what stays is drawn, the same for every
+        example.
+
+        Parameters
+        ----------
+        mean : array or Tensor, shape (n,), optional
+        cov : array or Tensor, as of `logpdf`
+        size : int or tuple of int
+        random_state : None, int, Generator or RandomState
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> from autodiff.scipy.stats import multivariate_normal
+        >>> draw = lambda m: multivariate_normal.rvs(m, np.eye(2), random_state=0).sum()
+        >>> ad.grad(draw)(np.zeros(2))
+        array([1., 1.])
+        """
+        if not any(isinstance(value, Box) for value in (mean, cov)):
+            return scipy.stats.multivariate_normal.rvs(mean, cov, size, random_state)
+        mean, cov, factor, n = self._parameters(mean, cov)
+        if is_batched(mean) or is_batched(cov):
+            rows = scipy.stats.multivariate_normal.rvs(np.zeros(n), np.eye(n), size, random_state)
+            z = np.reshape(rows, (-1, n))
+        else:
+            known = concrete(mean), concrete(factor)
+            rows = scipy.stats.multivariate_normal.rvs(known[0], concrete(cov), size, random_state)
+            z = np.transpose(
+                solve_triangular(
+                    known[1], np.transpose(np.reshape(rows, (-1, n)) - known[0]), lower=True
+                )
+            )
+        return np.reshape(mean + z @ np.transpose(factor), np.shape(rows))
+
+    def _parameters(self, mean: Any, cov: Any) -> tuple[Any, Any, Any, int]:
+        """Mean, covariance, its factor, and the dimension."""
+        n = self._dimension(None, mean, cov)
+        cov = operands(cov)[0] * 1.0
+        mean = zeros((n,), np.float64, like=cov) if mean is None else operands(mean)[0] * 1.0
+        if spec_of(cov).ndim < 2:
+            cov = cov * np.eye(n)
+        mean = np.reshape(mean, (1,)) if n == 1 else mean
+        return mean, cov, np.linalg.cholesky(0.5 * (cov + np.transpose(cov))), n
+
+    def cdf(self, x: Any, *args: Any, **keywords: Any) -> Any:
+        """Probability of a box, SciPy's: of numbers and arrays only.
+
+        Raises
+        ------
+        NonDifferentiableError
+            Something is a Tensor.
+        """
+        return _of_numbers("multivariate_normal", "cdf", x, *args, **keywords)
+
+    def logcdf(self, x: Any, *args: Any, **keywords: Any) -> Any:
+        """Logarithm of `cdf`, of numbers and arrays only."""
+        return _of_numbers("multivariate_normal", "logcdf", x, *args, **keywords)
+
     def _dimension(self, x: Any, mean: Any, cov: Any) -> int:
         """Length of the vectors: that of the mean, else the covariance's, else 1."""
         cov_shape = spec_of(cov).shape
@@ -163,6 +247,78 @@ class Dirichlet:
     def pdf(self, x: Any, alpha: Any) -> Any:
         """Density; parameters as of `logpdf`."""
         return np.exp(self.logpdf(x, alpha))
+
+    def _given(self, alpha: Any) -> Any:
+        alpha = operands(alpha)[0]
+        if spec_of(alpha).ndim != 1:
+            raise ValueError(f"dirichlet: alpha must be a vector, got shape {spec_of(alpha).shape}")
+        if not np.all(concrete(alpha) > 0):
+            raise ValueError("dirichlet: every alpha must be positive")
+        return alpha * 1.0
+
+    def mean(self, alpha: Any) -> Any:
+        """Mean shares."""
+        alpha = self._given(alpha)
+        return alpha / np.sum(alpha)
+
+    def var(self, alpha: Any) -> Any:
+        """Variances of the shares."""
+        alpha = self._given(alpha)
+        total = np.sum(alpha)
+        return alpha * (total - alpha) / (np.square(total) * (total + 1))
+
+    def cov(self, alpha: Any) -> Any:
+        """Covariance of the shares."""
+        alpha = self._given(alpha)
+        total = np.sum(alpha)
+        share = alpha / total
+        return (np.diag(share) - np.outer(share, share)) / (total + 1)
+
+    def entropy(self, alpha: Any) -> Any:
+        """Differential entropy, in nats."""
+        alpha = self._given(alpha)
+        total, count = np.sum(alpha), spec_of(alpha).shape[0]
+        constant = np.sum(gammaln(alpha)) - gammaln(total)
+        slopes = (total - count) * digamma(total) - np.sum((alpha - 1) * digamma(alpha))
+        return constant + slopes
+
+    def rvs(self, alpha: Any, size: Any = 1, random_state: Any = None) -> Any:
+        """Draws, SciPy's own; of a Tensor they move with the concentrations.
+
+        Shares are independent gamma variables over their sum, which is independent of them: a sum
+        is drawn too, and each variable moves as the quantile of its level (Figurnov, Mohamed and
+        Mnih, 2018, section 4.2).
+
+        Parameters
+        ----------
+        alpha : array or Tensor, shape (K,)
+        size : int or tuple of int
+        random_state : None, int, Generator or RandomState
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> from autodiff.scipy.stats import dirichlet
+        >>> draw = lambda a: dirichlet.rvs(a, random_state=0).sum()
+        >>> np.abs(ad.grad(draw)(np.array([1.0, 2.0]))).round(9)
+        array([0., 0.])
+        """
+        if not isinstance(alpha, Box):
+            return scipy.stats.dirichlet.rvs(alpha, size, random_state)
+        if is_batched(alpha):
+            raise NonDifferentiableError(
+                "stats.dirichlet.rvs: under vmap there are no draws of a batch of alpha; divide "
+                "draws of gamma.rvs(alpha) by their sum"
+            )
+        alpha = self._given(alpha)
+        known = concrete(alpha)
+        shares = scipy.stats.dirichlet.rvs(known, size, random_state)
+        generator = np.random.default_rng(crc32(shares.tobytes()))
+        sums = generator.gamma(np.sum(known), size=shares.shape[:-1])
+        draws = np.maximum(shares * sums[..., None], np.finfo(np.float64).tiny)
+        moving = gamma._at_level(gammainc(known, draws), gammaincc(known, draws), [alpha])
+        return moving / np.sum(moving, axis=-1, keepdims=True)
 
 
 multivariate_normal = MultivariateNormal()

@@ -1,0 +1,1 @@
+"""Functions of samples: summaries, correlations, tests, transforms and kernel densities."""
