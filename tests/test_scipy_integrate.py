@@ -154,6 +154,76 @@ def test_memory_grows_with_the_root_of_the_steps_where_there_are_checkpoints() -
     assert peak(320, "binomial") < 1.7 * peak(80, "binomial")
 
 
+@pytest.mark.parametrize("places", [1, 9, 30])
+@pytest.mark.parametrize("checkpoint", [10, "binomial"])
+def test_live_states_are_those_asked_for_and_a_root_of_the_steps(
+    places: int, checkpoint: Any
+) -> None:
+    start = np.ones(4000)
+    times = np.linspace(1.0, 0.02, places)[::-1]
+
+    def live(steps: int) -> float:
+        """Peak of the memory, in states."""
+
+        def last(rate: Any) -> Any:
+            found = integrate.solve_ivp(
+                lambda t, y: -rate * y,
+                (0.0, 1.0),
+                start,
+                t_eval=times,
+                max_step=1.0 / steps,
+                first_step=1.0 / steps,
+                checkpoint=checkpoint,
+            )
+            return np.sum(found.y * np.arange(1.0, places + 1.0))
+
+        tracemalloc.start()
+        try:
+            slope = ad.grad(last)(0.5)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        wanted = -np.sum(np.arange(1, places + 1) * times * np.exp(-0.5 * times)) * len(start)
+        np.testing.assert_allclose(slope, wanted, rtol=1e-5)
+        return most / start.nbytes
+
+    few, many = live(60), live(240)
+    assert many < 70 + 8 * places + 4 * np.sqrt(240)
+    assert many < few + 4 * (np.sqrt(240) - np.sqrt(60)) + 5
+
+
+@pytest.mark.parametrize("checkpoint", [7, "binomial"])
+@pytest.mark.parametrize("places", [2, 25])
+def test_derivatives_with_checkpoints_are_those_without(places: int, checkpoint: Any) -> None:
+    times = np.linspace(0.05, 2.0, places)
+
+    def f(rate: Any, times: Any, start: Any = 1.0, checkpoint: Any = checkpoint) -> Any:
+        y = integrate.solve_ivp(
+            lambda t, y: -rate * y**2,
+            (0.0, 2.0),
+            [start],
+            "DOP853",
+            times,
+            max_step=0.15,
+            checkpoint=checkpoint,
+        ).y[0]
+        return np.sum(np.sin(y))
+
+    def without(rate: Any, times: Any, start: Any = 1.0) -> Any:
+        return f(rate, times, start, None)
+
+    for transform in (
+        lambda f: ad.grad(f, (0, 1, 2)),
+        lambda f: ad.hessian(f),
+        lambda f: lambda *x: ad.jvp(f, x, (1.0, np.cos(times), 0.5)),
+        lambda f: ad.compile(ad.grad(f, (0, 1))),
+        lambda f: lambda rate, *x: ad.vmap(lambda r: ad.grad(f)(r, *x))(rate + np.arange(3.0)),
+    ):
+        ours, theirs = (transform(g)(0.7, times, 1.2) for g in (f, without))
+        for one, other in zip(ad.tree.leaves(ours), ad.tree.leaves(theirs), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
 def test_third_derivative_batches_and_compiling() -> None:
     rates = np.array([0.5, 1.0])
     first = -2 * np.exp(-2 * rates)
@@ -481,3 +551,93 @@ def test_lengths_that_differ_in_a_batch_are_named(options: Any, message: str) ->
 def test_names_that_are_not_here_say_what_to_write(name: str) -> None:
     with pytest.raises(AttributeError, match=f"has no '{name}'.*here: .*(quad|solve_ivp)"):
         getattr(integrate, name)
+
+
+# --- what the solver is given ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["RK45", "LSODA"])
+def test_a_right_hand_side_with_tensors_from_outside_is_recorded_for_the_solver(
+    method: str,
+) -> None:
+    calls = 0
+
+    def solved(matrix: Any, others: Any = ()) -> Any:
+        def slope(t: Any, y: Any, *args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return np.tanh(matrix @ y) + sum(args)
+
+        return integrate.solve_ivp(
+            slope, (0.0, 9.0), START, method, TIMES, args=others or None, **TIGHT
+        )
+
+    theirs = solved(MATRIX)
+    for others in ((), (ad.Tensor(0.0),)):
+        calls = 0
+        ours = solved(ad.Tensor(MATRIX), others)
+        assert calls < 30 < theirs.nfev
+        close: dict[str, Any] = {"rtol": 0 if method == "RK45" else 1e-7}
+        np.testing.assert_allclose(ours.y.data, theirs.y, **close)
+    found = ad.grad(lambda m: np.sum(solved(m).y))(MATRIX)
+    wanted = differences(lambda m: np.sum(solved(m).y), MATRIX)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_a_recorded_right_hand_side_goes_other_ways_and_meets_other_tensors() -> None:
+    def solved(a: Any, b: Any, c: Any) -> Any:
+        def slope(t: Any, y: Any) -> Any:
+            if t < 0.7:
+                return -a * y
+            return -b * y if y[0] > 0.3 else -c * y
+
+        return integrate.solve_ivp(slope, (0.0, 3.0), [1.0], max_step=0.05, **TIGHT).y[0, -1]
+
+    point = np.array([0.5, 1.1, 0.3])
+    boxed = solved(*map(ad.Tensor, point))
+    np.testing.assert_array_equal(boxed.data, solved(*point))
+    found = np.array(ad.grad(lambda p: solved(*p))(point))
+    one, half = np.array([0.0, 0.0, 1e-6]), 1e-6
+    by_last = (solved(*(point + one)) - solved(*(point - one))) / (2 * half)
+    np.testing.assert_allclose(found[2], by_last, rtol=1e-4)
+    assert (found < 0.0).all()
+
+
+def test_a_right_hand_side_that_computes_something_else_each_time_is_asked_each_time() -> None:
+    rng = np.random.default_rng(0)
+    calls = 0
+
+    def slope(t: Any, y: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return -rate * y * (1.0 + 1e-3 * rng.normal())
+
+    rate = ad.Tensor(0.5)
+    found = integrate.solve_ivp(slope, (0.0, 2.0), [1.0], max_step=0.2)
+    assert calls >= found.nfev
+
+
+def test_what_a_step_computes_again_is_computed_once() -> None:
+    matrix = ad.Tensor(MATRIX)
+    products = 0
+
+    @ad.primitive(vjp_x=lambda g, x: heavy(g))
+    def heavy(x: Any) -> Any:
+        nonlocal products
+        products += 1
+        return 2.0 * x
+
+    def last(p: Any) -> Any:
+        return integrate.solve_ivp(
+            lambda t, y, p: matrix @ y * 0.1 + heavy(p),
+            (0.0, 1.0),
+            START,
+            args=(p,),
+            max_step=0.01,
+            first_step=0.01,
+        ).y[0, -1]
+
+    steps = 100
+    ad.grad(last)(START)
+    # Six stages of a step in the solver; going back, once in a step, there and back
+    assert products < 6 * steps + 3 * steps

@@ -102,6 +102,25 @@ class State:
             vector = np.broadcast_to(vector, spec.shape)
         return vector if vector.dtype == spec.dtype else vector.astype(spec.dtype)
 
+    def on_vectors(self, fun: Callable[..., Any]) -> Callable[..., Any]:
+        """Right-hand side of vectors, of one of containers."""
+
+        def flat(t: Any, y: Any, *args: Any) -> Any:
+            return self.flat(fun(t, self.built(y), *args), y, False)
+
+        return flat
+
+    def of_vectors(self, event: Callable[..., Any]) -> Callable[..., Any]:
+        """Event of vectors, of one of containers."""
+
+        def flat(t: Any, y: Any, *args: Any) -> Any:
+            return event(t, self.built(y), *args)
+
+        for name in ("terminal", "direction"):
+            if hasattr(event, name):
+                setattr(flat, name, getattr(event, name))
+        return flat
+
 
 def _floating(x: Any) -> Any:
     """Double precision, real or complex, which SciPy computes in."""
@@ -160,12 +179,21 @@ class Part:
         start = as_value(float(t))
         xs = tree.flatten((start, list(given)))[1]
         body = Body(step, name, tree.flatten(y)[1], xs, [spec_of(y)])
-        body.outside = list(outside)
+        body.outside = self.outside = list(outside)
         self.frozen = Frozen(body, [y, start, *given, *map(example, outside)])
 
     def __call__(self, t: Any, y: Any, *values: Any) -> Any:
         """Evaluate, on arrays or Tensors; values are those of args, then those from outside."""
         return self.frozen(y, as_value(t) if type(t) is float else t, *values)[1]
+
+    def described(self, t: float, y: Any, *values: Any) -> Any:
+        """Evaluate on arrays, as it was recorded; None where the records do not say."""
+        outs = self.frozen.described(y, np.float64(t), *values)
+        return None if outs is None else outs[1]
+
+    def extend(self, t: float, y: Any, *values: Any) -> None:
+        """Record what it computes from there, if that is another way."""
+        self.frozen.extend(y, np.float64(t), *values)
 
     def settle(self) -> None:
         """Know that what uses it has been evaluated."""
