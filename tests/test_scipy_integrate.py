@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tracemalloc
 from typing import Any
 
@@ -459,9 +460,101 @@ def test_quad() -> None:
     plain = integrate.quad(np.cos, 0.0, 1.0, full_output=1)
     theirs = scipy.integrate.quad(np.cos, 0.0, 1.0, full_output=1)
     assert plain[:2] == theirs[:2]
-    for options in ({"points": [0.5]}, {"weight": "cos", "wvar": 1.0}):
-        with pytest.raises(ad.NonDifferentiableError, match=next(iter(options))):
-            ad.grad(lambda k, o=options: integrate.quad(lambda x: k * x, 0.0, 1.0, **o)[0])(1.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"points": [0.5, 0.8]},
+        {"weight": "cos", "wvar": 3.0},
+        {"weight": "sin", "wvar": 3.0},
+        {"weight": "cauchy", "wvar": 0.5},
+        {"complex_func": True},
+    ],
+)
+def test_options_of_quad(options: Any) -> None:
+    factor = 1.0 + 2.0j if "complex_func" in options else 1.0
+
+    def integral(k: Any, a: Any, b: Any) -> Any:
+        found = integrate.quad(lambda x: np.exp(k * x) * factor, a, b, **options)[0]
+        return np.real(found) + 3.0 * np.imag(found)
+
+    ad.check_grads(integral, (0.7, 0.1, 1.3), order=2)
+
+
+def test_weights_of_quad_at_singular_ends_and_at_infinity() -> None:
+    def weighted(k: Any, b: Any, weight: str) -> Any:
+        return integrate.quad(lambda x: np.exp(k * x), 0.0, b, weight=weight, wvar=(0.5, -0.3))[0]
+
+    for weight in ("alg", "alg-loga", "alg-logb", "alg-log"):
+        ad.check_grads(lambda k, w=weight: weighted(k, 1.0, w), (0.7,), order=1)
+        with pytest.raises(ad.NonDifferentiableError, match=f"weight='{weight}'.*by the limits"):
+            ad.grad(lambda b, w=weight: weighted(0.7, b, w))(1.0)
+
+    def transform(k: Any) -> Any:
+        return integrate.quad(lambda x: np.exp(-k * x), 0.0, np.inf, weight="cos", wvar=2.0)[0]
+
+    np.testing.assert_allclose(ad.grad(transform)(1.5), (4.0 - 1.5**2) / (4.0 + 1.5**2) ** 2)
+    for keyword in ("wvar", "points", "epsabs"):
+        with pytest.raises(ad.NonDifferentiableError, match=keyword):
+            integrate.quad(np.exp, 0.0, 1.0, **{keyword: ad.Tensor(1.0)})
+
+
+def test_nquad() -> None:
+    def moment(k: Any, c: Any, d: Any) -> Any:
+        return integrate.nquad(
+            lambda y, x, k: k**2 * x * y + c * y,
+            [lambda x, k: (c * x, x * d), (0.0, d)],
+            args=(k,),
+            opts={"epsabs": 1e-12},
+        )[0]
+
+    def formula(k: Any, c: Any, d: Any) -> Any:
+        return (d**2 - c**2) / 2.0 * (k**2 * d**4 / 4.0 + c * d**3 / 3.0)
+
+    point = (0.7, 0.5, 1.2)
+    for transform in (
+        lambda f: f,
+        lambda f: ad.grad(f, (0, 1, 2)),
+        lambda f: ad.grad(lambda k, c, d: ad.grad(f, 1)(k, c, d), (0, 2)),
+        lambda f: lambda *x: ad.jvp(f, x, (1.0, 0.5, -2.0))[1],
+    ):
+        np.testing.assert_allclose(transform(moment)(*point), transform(formula)(*point))
+    by_inner = ad.grad(lambda s: integrate.nquad(lambda y, x: x * y, [(0.0, s), (0.0, 1.0)])[0])
+    np.testing.assert_allclose(by_inner(2.0), 1.0)
+    ranges = [lambda x: (0.0, x), (0.0, 2.0)]
+    for full in (False, True):
+        ours, theirs = (
+            module.nquad(lambda y, x: x * y, ranges, opts=[{}, {"points": [0.5]}], full_output=full)
+            for module in (integrate, scipy.integrate)
+        )
+        assert ours == theirs
+    with pytest.raises(TypeError, match="options that are functions"):
+        ad.grad(
+            lambda k: integrate.nquad(
+                lambda y, x: k * x, ranges, opts=[lambda *x: {}, lambda *x: {}]
+            )[0]
+        )(1.0)
+
+
+def test_dblquad_and_tplquad() -> None:
+    def mass(k: Any, top: Any) -> Any:
+        return integrate.dblquad(lambda y, x: k * x + y, 0.0, 1.0, 0.0, lambda x: top * x)[
+            0
+        ]  # k top / 3 + top² / 6
+
+    np.testing.assert_allclose(ad.grad(mass, (0, 1))(2.0, 3.0), [1.0, 2.0 / 3.0 + 1.0])
+    args = (lambda y, x: x * y, 0.0, 1.0, 0.0, lambda x: x)
+    assert integrate.dblquad(*args) == scipy.integrate.dblquad(*args)
+
+    def solid(k: Any, side: Any) -> Any:
+        return integrate.tplquad(
+            lambda z, y, x, k: k * x * z, 0.0, side, 0.0, 1.0, 0.0, lambda x, y: x, (k,)
+        )[0]  # k side⁴ / 8
+
+    np.testing.assert_allclose(ad.grad(solid, 1)(2.0, 1.5), 1.5**3)
+    box = (lambda z, y, x: x * y * z, 0.0, 1.0, 0.0, lambda x: x, 0.0, lambda x, y: y)
+    assert integrate.tplquad(*box) == scipy.integrate.tplquad(*box)
 
 
 def test_quad_vec() -> None:
@@ -547,10 +640,128 @@ def test_lengths_that_differ_in_a_batch_are_named(options: Any, message: str) ->
             f(rates)
 
 
-@pytest.mark.parametrize("name", ["dblquad", "tplquad", "nquad", "solve_bvp", "ode"])
-def test_names_that_are_not_here_say_what_to_write(name: str) -> None:
-    with pytest.raises(AttributeError, match=f"has no '{name}'.*here: .*(quad|solve_ivp)"):
-        getattr(integrate, name)
+def test_every_name_of_scipys_is_here_or_says_what_to_write() -> None:
+    names = {
+        name
+        for name, value in vars(scipy.integrate).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "test"
+    }
+    missing = names - set(integrate.__all__)
+    assert {"ode", "complex_ode", "qmc_quad"} <= missing
+    for name in missing:
+        with pytest.raises(AttributeError, match=f"has no '{name}'.*here: "):
+            getattr(integrate, name)
+    assert set(integrate.__all__) <= names
+
+
+def test_solver_classes_refuse_tensors_by_name() -> None:
+    for name in (*EXPLICIT, *IMPLICIT):
+        with pytest.raises(TypeError, match=r"solve_ivp"):
+            getattr(integrate, name)(lambda t, y: -y, 0.0, ad.Tensor(START), 1.0)
+
+
+# --- boundary value problems ----------------------------------------------------------------------
+
+
+def between(k: Any, top: Any, at: Any, **options: Any) -> Any:
+    """Solution of y'' = k² y with y(0) = 0 and y(1) = top."""
+    mesh = np.linspace(0.0, 1.0, 5)
+    return integrate.solve_bvp(
+        lambda x, y: [y[1], k**2 * y[0]],
+        lambda ya, yb: [ya[0], yb[0] - top],
+        mesh,
+        np.zeros((2, 5)),
+        **{"tol": 1e-8, **options},
+    ).sol(at)[0]
+
+
+def test_solve_bvp() -> None:
+    def exact(k: Any, top: Any, at: Any) -> Any:
+        return top * np.sinh(at * k) / np.sinh(k)
+
+    point = (2.0, 1.3, 0.3)
+    close: dict[str, Any] = {"rtol": 1e-6}
+    for transform in (
+        lambda f: ad.grad(f, (0, 1, 2)),
+        lambda f: ad.grad(ad.grad(f)),
+        lambda f: lambda *x: ad.jvp(f, x, (1.0, 0.5, -2.0))[1],
+    ):
+        np.testing.assert_allclose(transform(between)(*point), transform(exact)(*point), **close)
+    times = np.array([0.0, 0.4, 1.0])
+    slopes = ad.jacobian(lambda k: between(k, 1.3, times))(2.0)
+    np.testing.assert_allclose(
+        slopes, ad.jacobian(lambda k: exact(k, 1.3, times))(2.0), atol=1e-9, **close
+    )
+
+
+def test_solve_bvp_of_arrays_is_scipys_and_sol_has_derivatives() -> None:
+    def problem(module: Any, k: Any) -> Any:
+        return module.solve_bvp(
+            lambda x, y: np.stack([y[1], k * y[0]]),
+            lambda ya, yb: np.stack([ya[0], yb[0] - 1.0]),
+            np.linspace(0.0, 1.0, 5),
+            np.zeros((2, 5)),
+        )
+
+    theirs = problem(scipy.integrate, 2.0)
+    plain, boxed = problem(integrate, 2.0), problem(integrate, ad.Tensor(2.0))
+    assert type(plain) is type(theirs) is type(boxed)
+    assert set(boxed) == set(theirs)
+    np.testing.assert_array_equal(plain.y, theirs.y)
+    np.testing.assert_allclose(boxed.y.data, theirs.y)
+    np.testing.assert_allclose(boxed.yp.data, theirs.yp)
+    points = np.array([0.0, 0.13, 0.5, 1.0, 1.1])
+    for order in (0, 1, 2):
+        np.testing.assert_allclose(
+            boxed.sol(points, order).data, theirs.sol(points, order), atol=1e-12
+        )
+
+
+def test_solve_bvp_with_unknown_parameters_and_a_singular_term() -> None:
+    def frequency(c: Any) -> Any:
+        return integrate.solve_bvp(
+            lambda x, y, p: np.stack([y[1], -c * p[0] ** 2 * y[0]]),
+            lambda ya, yb, p: np.stack([ya[0], yb[0], ya[1] - p[0]]),
+            np.linspace(0.0, 1.0, 5),
+            np.array([[0.0, 1.0, 0.0, -1.0, 0.0], [0.0] * 5]),
+            p=[6.0],
+            tol=1e-6,
+            max_nodes=3000,
+        ).p[0]
+
+    np.testing.assert_allclose(frequency(1.0), 2 * np.pi)
+    np.testing.assert_allclose(ad.grad(frequency)(1.0), -np.pi, rtol=1e-6)
+
+    def emden(end: Any, tol: float = 1e-6) -> Any:  # y = end / (1 + end⁴ x² / 3)^(1/2) at 1
+        return integrate.solve_bvp(
+            lambda x, y: np.stack([y[1], -(y[0] ** 5)]),
+            lambda ya, yb: np.stack([ya[1], yb[0] - end]),
+            np.linspace(0.0, 1.0, 5),
+            np.ones((2, 5)),
+            S=np.array([[0.0, 0.0], [0.0, -2.0]]),
+            tol=tol,
+        ).sol(0.0)[0]
+
+    def at_end(start: Any) -> Any:
+        return start / np.sqrt(1.0 + start**4 / 3.0)
+
+    start = emden(np.sqrt(0.75))
+    np.testing.assert_allclose(start, 1.0, rtol=1e-5)
+    np.testing.assert_allclose(ad.grad(emden)(np.sqrt(0.75)), 1.0 / ad.grad(at_end)(1.0), rtol=1e-4)
+
+
+def test_solve_bvp_says_what_it_cannot() -> None:
+    with pytest.raises(ad.NonDifferentiableError, match="mesh x"):
+        integrate.solve_bvp(None, None, ad.Tensor(np.ones(3)), np.ones((1, 3)))
+    for keyword in ("S", "tol", "bc_tol"):
+        with pytest.raises(ad.NonDifferentiableError, match=keyword):
+            between(1.0, 1.0, 0.5, **{keyword: ad.Tensor(1.0)})
+    with pytest.raises(ad.TapeError, match="one mesh; here are two, of"):
+        ad.vmap(lambda k: between(k, 1.0, 0.5))(np.array([0.5, 9.0]))
+    with pytest.warns(ad.ConvergenceWarning, match="did not converge: The maximum number of mesh"):
+        ad.grad(lambda k: between(k, 1.0, 0.5, max_nodes=6))(9.0)
+    with pytest.raises(ad.SolverError, match="maximum number of mesh"):
+        between(9.0, 1.0, 0.5, max_nodes=6, on_failure="raise")
 
 
 # --- what the solver is given ---------------------------------------------------------------------

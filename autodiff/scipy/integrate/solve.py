@@ -19,8 +19,7 @@ from autodiff.numpy import array
 from autodiff.scipy.integrate.adjoint import Adjoint
 from autodiff.scipy.integrate.discrete import IMPLICIT, Record, Steps, Way, recording, steps_of
 from autodiff.scipy.integrate.events import crossing
-from autodiff.scipy.integrate.replayed import Impure, Replaying
-from autodiff.scipy.integrate.rhs import Arguments, Opaque, Part, State
+from autodiff.scipy.integrate.rhs import Arguments, Impure, Opaque, Part, Replaying, State
 from autodiff.transforms.arguments import code_of, function_name
 from autodiff.transforms.closure import Closed, example
 from autodiff.transforms.jacobian.functions import jacobian
