@@ -35,12 +35,8 @@ _ASSIGNED = (
     "and np.stack it. A plain array would cut the derivative"
 )
 
-_SOLVERS = (
-    *("scipy.optimize.", "scipy.sparse.linalg."),
-    *(f"scipy.integrate.{name}" for name in ("solve_", "ode", "quad", "dblquad", "tplquad")),
-    *(f"scipy.integrate.{name}" for name in ("nquad", "fixed_quad", "qmc_quad")),
-    *(f"scipy.integrate.{name}" for name in ("RK", "BDF", "DOP", "LSODA", "Radau")),
-)
+_SOLVERS = ("scipy.optimize.", "scipy.sparse.linalg.")
+_INTEGRATORS = ("scipy.integrate.",)
 _WRITES = {"numpy.ndarray.put", "numpy.ndarray.fill", "numpy.ndarray.itemset"}
 _FRAMES = {
     "pandas": ".to_numpy() of the Series or DataFrame",
@@ -134,9 +130,14 @@ def _way_of_library(frames: list[FrameType]) -> str:
         return f"write {counterpart} for {name}, which takes no Tensors"
     if called.startswith(_SOLVERS):
         return (
-            f"call {called} on plain numbers, inside a function under ad.custom_vjp, and "
-            "differentiate its result through the equation that it solves, or the integral "
-            "(docs/implicit.md)"
+            f"call {called} on plain numbers as the solver of ad.root(residual, solver), which "
+            "differentiates its result through the equation that it solves (docs/implicit.md)"
+        )
+    if called.startswith(_INTEGRATORS):
+        return (
+            f"{called} takes no Tensors: write autodiff.scipy.integrate.solve_ivp (whose method= "
+            "takes SciPy's classes) for initial values, solve_bvp for boundary values, and quad, "
+            "quad_vec or nquad for integrals"
         )
     return (
         f"{called} has no derivative here: write it with NumPy's functions, or put it into a "

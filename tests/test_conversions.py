@@ -87,7 +87,7 @@ def join(x: Any) -> Any:
     return [x[0], x[1]]
 
 
-SOLVER = "inside a function under ad.custom_vjp"
+SOLVER = r"as the solver of ad\.root\(residual, solver\)"
 CASES = {
     # the program itself asks NumPy
     "np.array of a Tensor": Case(

@@ -1270,3 +1270,18 @@ def test_modules_are_not_hidden():
     assert callable(ad.scan)
     assert operation.Scan is Scan
     assert reversal.Revolve.__name__ == "Revolve"
+
+
+def test_what_a_step_computes_twice_is_shared_and_nothing_else() -> None:
+    from autodiff.transforms.scan.replay import shared
+
+    x = np.arange(6.0).reshape(2, 3)
+
+    def f(x: Any) -> Any:
+        one = np.sum(np.exp(x), axis=0) + np.sum(np.exp(x), axis=0)
+        return one @ np.sum(x, axis=0) + np.sum(np.sum(np.exp(x), axis=1)) + x[0, 1] * x[1, 0]
+
+    tape = ad.record(f)(x)
+    short = shared(tape)
+    assert len(short) == len(tape) - 3
+    np.testing.assert_array_equal(short.evaluate(x), f(x))

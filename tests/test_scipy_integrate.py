@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tracemalloc
 from typing import Any
 
@@ -152,6 +153,76 @@ def test_memory_grows_with_the_root_of_the_steps_where_there_are_checkpoints() -
 
     assert peak(100, 10) < 0.3 * peak(100, None)
     assert peak(320, "binomial") < 1.7 * peak(80, "binomial")
+
+
+@pytest.mark.parametrize("places", [1, 9, 30])
+@pytest.mark.parametrize("checkpoint", [10, "binomial"])
+def test_live_states_are_those_asked_for_and_a_root_of_the_steps(
+    places: int, checkpoint: Any
+) -> None:
+    start = np.ones(4000)
+    times = np.linspace(1.0, 0.02, places)[::-1]
+
+    def live(steps: int) -> float:
+        """Peak of the memory, in states."""
+
+        def last(rate: Any) -> Any:
+            found = integrate.solve_ivp(
+                lambda t, y: -rate * y,
+                (0.0, 1.0),
+                start,
+                t_eval=times,
+                max_step=1.0 / steps,
+                first_step=1.0 / steps,
+                checkpoint=checkpoint,
+            )
+            return np.sum(found.y * np.arange(1.0, places + 1.0))
+
+        tracemalloc.start()
+        try:
+            slope = ad.grad(last)(0.5)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        wanted = -np.sum(np.arange(1, places + 1) * times * np.exp(-0.5 * times)) * len(start)
+        np.testing.assert_allclose(slope, wanted, rtol=1e-5)
+        return most / start.nbytes
+
+    few, many = live(60), live(240)
+    assert many < 70 + 8 * places + 4 * np.sqrt(240)
+    assert many < few + 4 * (np.sqrt(240) - np.sqrt(60)) + 5
+
+
+@pytest.mark.parametrize("checkpoint", [7, "binomial"])
+@pytest.mark.parametrize("places", [2, 25])
+def test_derivatives_with_checkpoints_are_those_without(places: int, checkpoint: Any) -> None:
+    times = np.linspace(0.05, 2.0, places)
+
+    def f(rate: Any, times: Any, start: Any = 1.0, checkpoint: Any = checkpoint) -> Any:
+        y = integrate.solve_ivp(
+            lambda t, y: -rate * y**2,
+            (0.0, 2.0),
+            [start],
+            "DOP853",
+            times,
+            max_step=0.15,
+            checkpoint=checkpoint,
+        ).y[0]
+        return np.sum(np.sin(y))
+
+    def without(rate: Any, times: Any, start: Any = 1.0) -> Any:
+        return f(rate, times, start, None)
+
+    for transform in (
+        lambda f: ad.grad(f, (0, 1, 2)),
+        lambda f: ad.hessian(f),
+        lambda f: lambda *x: ad.jvp(f, x, (1.0, np.cos(times), 0.5)),
+        lambda f: ad.compile(ad.grad(f, (0, 1))),
+        lambda f: lambda rate, *x: ad.vmap(lambda r: ad.grad(f)(r, *x))(rate + np.arange(3.0)),
+    ):
+        ours, theirs = (transform(g)(0.7, times, 1.2) for g in (f, without))
+        for one, other in zip(ad.tree.leaves(ours), ad.tree.leaves(theirs), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 def test_third_derivative_batches_and_compiling() -> None:
@@ -389,9 +460,101 @@ def test_quad() -> None:
     plain = integrate.quad(np.cos, 0.0, 1.0, full_output=1)
     theirs = scipy.integrate.quad(np.cos, 0.0, 1.0, full_output=1)
     assert plain[:2] == theirs[:2]
-    for options in ({"points": [0.5]}, {"weight": "cos", "wvar": 1.0}):
-        with pytest.raises(ad.NonDifferentiableError, match=next(iter(options))):
-            ad.grad(lambda k, o=options: integrate.quad(lambda x: k * x, 0.0, 1.0, **o)[0])(1.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"points": [0.5, 0.8]},
+        {"weight": "cos", "wvar": 3.0},
+        {"weight": "sin", "wvar": 3.0},
+        {"weight": "cauchy", "wvar": 0.5},
+        {"complex_func": True},
+    ],
+)
+def test_options_of_quad(options: Any) -> None:
+    factor = 1.0 + 2.0j if "complex_func" in options else 1.0
+
+    def integral(k: Any, a: Any, b: Any) -> Any:
+        found = integrate.quad(lambda x: np.exp(k * x) * factor, a, b, **options)[0]
+        return np.real(found) + 3.0 * np.imag(found)
+
+    ad.check_grads(integral, (0.7, 0.1, 1.3), order=2)
+
+
+def test_weights_of_quad_at_singular_ends_and_at_infinity() -> None:
+    def weighted(k: Any, b: Any, weight: str) -> Any:
+        return integrate.quad(lambda x: np.exp(k * x), 0.0, b, weight=weight, wvar=(0.5, -0.3))[0]
+
+    for weight in ("alg", "alg-loga", "alg-logb", "alg-log"):
+        ad.check_grads(lambda k, w=weight: weighted(k, 1.0, w), (0.7,), order=1)
+        with pytest.raises(ad.NonDifferentiableError, match=f"weight='{weight}'.*by the limits"):
+            ad.grad(lambda b, w=weight: weighted(0.7, b, w))(1.0)
+
+    def transform(k: Any) -> Any:
+        return integrate.quad(lambda x: np.exp(-k * x), 0.0, np.inf, weight="cos", wvar=2.0)[0]
+
+    np.testing.assert_allclose(ad.grad(transform)(1.5), (4.0 - 1.5**2) / (4.0 + 1.5**2) ** 2)
+    for keyword in ("wvar", "points", "epsabs"):
+        with pytest.raises(ad.NonDifferentiableError, match=keyword):
+            integrate.quad(np.exp, 0.0, 1.0, **{keyword: ad.Tensor(1.0)})
+
+
+def test_nquad() -> None:
+    def moment(k: Any, c: Any, d: Any) -> Any:
+        return integrate.nquad(
+            lambda y, x, k: k**2 * x * y + c * y,
+            [lambda x, k: (c * x, x * d), (0.0, d)],
+            args=(k,),
+            opts={"epsabs": 1e-12},
+        )[0]
+
+    def formula(k: Any, c: Any, d: Any) -> Any:
+        return (d**2 - c**2) / 2.0 * (k**2 * d**4 / 4.0 + c * d**3 / 3.0)
+
+    point = (0.7, 0.5, 1.2)
+    for transform in (
+        lambda f: f,
+        lambda f: ad.grad(f, (0, 1, 2)),
+        lambda f: ad.grad(lambda k, c, d: ad.grad(f, 1)(k, c, d), (0, 2)),
+        lambda f: lambda *x: ad.jvp(f, x, (1.0, 0.5, -2.0))[1],
+    ):
+        np.testing.assert_allclose(transform(moment)(*point), transform(formula)(*point))
+    by_inner = ad.grad(lambda s: integrate.nquad(lambda y, x: x * y, [(0.0, s), (0.0, 1.0)])[0])
+    np.testing.assert_allclose(by_inner(2.0), 1.0)
+    ranges = [lambda x: (0.0, x), (0.0, 2.0)]
+    for full in (False, True):
+        ours, theirs = (
+            module.nquad(lambda y, x: x * y, ranges, opts=[{}, {"points": [0.5]}], full_output=full)
+            for module in (integrate, scipy.integrate)
+        )
+        assert ours == theirs
+    with pytest.raises(TypeError, match="options that are functions"):
+        ad.grad(
+            lambda k: integrate.nquad(
+                lambda y, x: k * x, ranges, opts=[lambda *x: {}, lambda *x: {}]
+            )[0]
+        )(1.0)
+
+
+def test_dblquad_and_tplquad() -> None:
+    def mass(k: Any, top: Any) -> Any:
+        return integrate.dblquad(lambda y, x: k * x + y, 0.0, 1.0, 0.0, lambda x: top * x)[
+            0
+        ]  # k top / 3 + top² / 6
+
+    np.testing.assert_allclose(ad.grad(mass, (0, 1))(2.0, 3.0), [1.0, 2.0 / 3.0 + 1.0])
+    args = (lambda y, x: x * y, 0.0, 1.0, 0.0, lambda x: x)
+    assert integrate.dblquad(*args) == scipy.integrate.dblquad(*args)
+
+    def solid(k: Any, side: Any) -> Any:
+        return integrate.tplquad(
+            lambda z, y, x, k: k * x * z, 0.0, side, 0.0, 1.0, 0.0, lambda x, y: x, (k,)
+        )[0]  # k side⁴ / 8
+
+    np.testing.assert_allclose(ad.grad(solid, 1)(2.0, 1.5), 1.5**3)
+    box = (lambda z, y, x: x * y * z, 0.0, 1.0, 0.0, lambda x: x, 0.0, lambda x, y: y)
+    assert integrate.tplquad(*box) == scipy.integrate.tplquad(*box)
 
 
 def test_quad_vec() -> None:
@@ -477,7 +640,215 @@ def test_lengths_that_differ_in_a_batch_are_named(options: Any, message: str) ->
             f(rates)
 
 
-@pytest.mark.parametrize("name", ["dblquad", "tplquad", "nquad", "solve_bvp", "ode"])
-def test_names_that_are_not_here_say_what_to_write(name: str) -> None:
-    with pytest.raises(AttributeError, match=f"has no '{name}'.*here: .*(quad|solve_ivp)"):
-        getattr(integrate, name)
+def test_every_name_of_scipys_is_here_or_says_what_to_write() -> None:
+    names = {
+        name
+        for name, value in vars(scipy.integrate).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "test"
+    }
+    missing = names - set(integrate.__all__)
+    assert {"ode", "complex_ode", "qmc_quad"} <= missing
+    for name in missing:
+        with pytest.raises(AttributeError, match=f"has no '{name}'.*here: "):
+            getattr(integrate, name)
+    assert set(integrate.__all__) <= names
+
+
+def test_solver_classes_refuse_tensors_by_name() -> None:
+    for name in (*EXPLICIT, *IMPLICIT):
+        with pytest.raises(TypeError, match=r"solve_ivp"):
+            getattr(integrate, name)(lambda t, y: -y, 0.0, ad.Tensor(START), 1.0)
+
+
+# --- boundary value problems ----------------------------------------------------------------------
+
+
+def between(k: Any, top: Any, at: Any, **options: Any) -> Any:
+    """Solution of y'' = k² y with y(0) = 0 and y(1) = top."""
+    mesh = np.linspace(0.0, 1.0, 5)
+    return integrate.solve_bvp(
+        lambda x, y: [y[1], k**2 * y[0]],
+        lambda ya, yb: [ya[0], yb[0] - top],
+        mesh,
+        np.zeros((2, 5)),
+        **{"tol": 1e-8, **options},
+    ).sol(at)[0]
+
+
+def test_solve_bvp() -> None:
+    def exact(k: Any, top: Any, at: Any) -> Any:
+        return top * np.sinh(at * k) / np.sinh(k)
+
+    point = (2.0, 1.3, 0.3)
+    close: dict[str, Any] = {"rtol": 1e-6}
+    for transform in (
+        lambda f: ad.grad(f, (0, 1, 2)),
+        lambda f: ad.grad(ad.grad(f)),
+        lambda f: lambda *x: ad.jvp(f, x, (1.0, 0.5, -2.0))[1],
+    ):
+        np.testing.assert_allclose(transform(between)(*point), transform(exact)(*point), **close)
+    times = np.array([0.0, 0.4, 1.0])
+    slopes = ad.jacobian(lambda k: between(k, 1.3, times))(2.0)
+    np.testing.assert_allclose(
+        slopes, ad.jacobian(lambda k: exact(k, 1.3, times))(2.0), atol=1e-9, **close
+    )
+
+
+def test_solve_bvp_of_arrays_is_scipys_and_sol_has_derivatives() -> None:
+    def problem(module: Any, k: Any) -> Any:
+        return module.solve_bvp(
+            lambda x, y: np.stack([y[1], k * y[0]]),
+            lambda ya, yb: np.stack([ya[0], yb[0] - 1.0]),
+            np.linspace(0.0, 1.0, 5),
+            np.zeros((2, 5)),
+        )
+
+    theirs = problem(scipy.integrate, 2.0)
+    plain, boxed = problem(integrate, 2.0), problem(integrate, ad.Tensor(2.0))
+    assert type(plain) is type(theirs) is type(boxed)
+    assert set(boxed) == set(theirs)
+    np.testing.assert_array_equal(plain.y, theirs.y)
+    np.testing.assert_allclose(boxed.y.data, theirs.y)
+    np.testing.assert_allclose(boxed.yp.data, theirs.yp)
+    points = np.array([0.0, 0.13, 0.5, 1.0, 1.1])
+    for order in (0, 1, 2):
+        np.testing.assert_allclose(
+            boxed.sol(points, order).data, theirs.sol(points, order), atol=1e-12
+        )
+
+
+def test_solve_bvp_with_unknown_parameters_and_a_singular_term() -> None:
+    def frequency(c: Any) -> Any:
+        return integrate.solve_bvp(
+            lambda x, y, p: np.stack([y[1], -c * p[0] ** 2 * y[0]]),
+            lambda ya, yb, p: np.stack([ya[0], yb[0], ya[1] - p[0]]),
+            np.linspace(0.0, 1.0, 5),
+            np.array([[0.0, 1.0, 0.0, -1.0, 0.0], [0.0] * 5]),
+            p=[6.0],
+            tol=1e-6,
+            max_nodes=3000,
+        ).p[0]
+
+    np.testing.assert_allclose(frequency(1.0), 2 * np.pi)
+    np.testing.assert_allclose(ad.grad(frequency)(1.0), -np.pi, rtol=1e-6)
+
+    def emden(end: Any, tol: float = 1e-6) -> Any:  # y = end / (1 + end⁴ x² / 3)^(1/2) at 1
+        return integrate.solve_bvp(
+            lambda x, y: np.stack([y[1], -(y[0] ** 5)]),
+            lambda ya, yb: np.stack([ya[1], yb[0] - end]),
+            np.linspace(0.0, 1.0, 5),
+            np.ones((2, 5)),
+            S=np.array([[0.0, 0.0], [0.0, -2.0]]),
+            tol=tol,
+        ).sol(0.0)[0]
+
+    def at_end(start: Any) -> Any:
+        return start / np.sqrt(1.0 + start**4 / 3.0)
+
+    start = emden(np.sqrt(0.75))
+    np.testing.assert_allclose(start, 1.0, rtol=1e-5)
+    np.testing.assert_allclose(ad.grad(emden)(np.sqrt(0.75)), 1.0 / ad.grad(at_end)(1.0), rtol=1e-4)
+
+
+def test_solve_bvp_says_what_it_cannot() -> None:
+    with pytest.raises(ad.NonDifferentiableError, match="mesh x"):
+        integrate.solve_bvp(None, None, ad.Tensor(np.ones(3)), np.ones((1, 3)))
+    for keyword in ("S", "tol", "bc_tol"):
+        with pytest.raises(ad.NonDifferentiableError, match=keyword):
+            between(1.0, 1.0, 0.5, **{keyword: ad.Tensor(1.0)})
+    with pytest.raises(ad.TapeError, match="one mesh; here are two, of"):
+        ad.vmap(lambda k: between(k, 1.0, 0.5))(np.array([0.5, 9.0]))
+    with pytest.warns(ad.ConvergenceWarning, match="did not converge: The maximum number of mesh"):
+        ad.grad(lambda k: between(k, 1.0, 0.5, max_nodes=6))(9.0)
+    with pytest.raises(ad.SolverError, match="maximum number of mesh"):
+        between(9.0, 1.0, 0.5, max_nodes=6, on_failure="raise")
+
+
+# --- what the solver is given ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["RK45", "LSODA"])
+def test_a_right_hand_side_with_tensors_from_outside_is_recorded_for_the_solver(
+    method: str,
+) -> None:
+    calls = 0
+
+    def solved(matrix: Any, others: Any = ()) -> Any:
+        def slope(t: Any, y: Any, *args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return np.tanh(matrix @ y) + sum(args)
+
+        return integrate.solve_ivp(
+            slope, (0.0, 9.0), START, method, TIMES, args=others or None, **TIGHT
+        )
+
+    theirs = solved(MATRIX)
+    for others in ((), (ad.Tensor(0.0),)):
+        calls = 0
+        ours = solved(ad.Tensor(MATRIX), others)
+        assert calls < 30 < theirs.nfev
+        close: dict[str, Any] = {"rtol": 0 if method == "RK45" else 1e-7}
+        np.testing.assert_allclose(ours.y.data, theirs.y, **close)
+    found = ad.grad(lambda m: np.sum(solved(m).y))(MATRIX)
+    wanted = differences(lambda m: np.sum(solved(m).y), MATRIX)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_a_recorded_right_hand_side_goes_other_ways_and_meets_other_tensors() -> None:
+    def solved(a: Any, b: Any, c: Any) -> Any:
+        def slope(t: Any, y: Any) -> Any:
+            if t < 0.7:
+                return -a * y
+            return -b * y if y[0] > 0.3 else -c * y
+
+        return integrate.solve_ivp(slope, (0.0, 3.0), [1.0], max_step=0.05, **TIGHT).y[0, -1]
+
+    point = np.array([0.5, 1.1, 0.3])
+    boxed = solved(*map(ad.Tensor, point))
+    np.testing.assert_array_equal(boxed.data, solved(*point))
+    found = np.array(ad.grad(lambda p: solved(*p))(point))
+    one, half = np.array([0.0, 0.0, 1e-6]), 1e-6
+    by_last = (solved(*(point + one)) - solved(*(point - one))) / (2 * half)
+    np.testing.assert_allclose(found[2], by_last, rtol=1e-4)
+    assert (found < 0.0).all()
+
+
+def test_a_right_hand_side_that_computes_something_else_each_time_is_asked_each_time() -> None:
+    rng = np.random.default_rng(0)
+    calls = 0
+
+    def slope(t: Any, y: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return -rate * y * (1.0 + 1e-3 * rng.normal())
+
+    rate = ad.Tensor(0.5)
+    found = integrate.solve_ivp(slope, (0.0, 2.0), [1.0], max_step=0.2)
+    assert calls >= found.nfev
+
+
+def test_what_a_step_computes_again_is_computed_once() -> None:
+    matrix = ad.Tensor(MATRIX)
+    products = 0
+
+    @ad.primitive(vjp_x=lambda g, x: heavy(g))
+    def heavy(x: Any) -> Any:
+        nonlocal products
+        products += 1
+        return 2.0 * x
+
+    def last(p: Any) -> Any:
+        return integrate.solve_ivp(
+            lambda t, y, p: matrix @ y * 0.1 + heavy(p),
+            (0.0, 1.0),
+            START,
+            args=(p,),
+            max_step=0.01,
+            first_step=0.01,
+        ).y[0, -1]
+
+    steps = 100
+    ad.grad(last)(START)
+    # Six stages of a step in the solver; going back, once in a step, there and back
+    assert products < 6 * steps + 3 * steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 
@@ -627,3 +628,87 @@ def test_solvers_whose_results_jump_are_refused() -> None:
         ad.grad(lambda c: optimize.linprog(c).fun)(np.ones(2))
     with pytest.raises(ad.NonDifferentiableError, match="milp"):
         ad.grad(lambda c: optimize.milp(c).fun)(np.ones(2))
+
+
+# --- searches -------------------------------------------------------------------------------------
+
+
+def wells(x: Any, a: Any) -> Any:
+    return np.sum((x**2 - a) ** 2 + 0.5 * x)
+
+
+@pytest.mark.parametrize("name", ["differential_evolution", "direct", "dual_annealing", "shgo"])
+def test_searches_between_bounds(name: str) -> None:
+    ours, theirs = getattr(optimize, name), getattr(so, name)
+    bounds = [(-3.0, 3.0), (-2.5, 3.5)]
+    options: dict[str, Any] = {} if name in ("direct", "shgo") else {"rng": 0}
+    if name == "direct":
+        options = {"maxfun": 4000, "len_tol": 1e-7, "vol_tol": 1e-26}
+    plain = ours(wells, bounds, (2.0,), **options)
+    np.testing.assert_allclose(plain.x, theirs(wells, bounds, args=(2.0,), **options).x)
+    assert plain.nfev == theirs(wells, bounds, args=(2.0,), **options).nfev
+
+    def best(a: Any) -> Any:
+        return ours(lambda x: wells(x, a), bounds, on_failure="ignore", **options).x
+
+    x = best(2.0)
+    np.testing.assert_allclose(ad.jacobian(best)(2.0), 4 * x / (12 * x**2 - 8), rtol=1e-3)
+
+    def at_bound(low: Any) -> Any:
+        return ours(lambda x: np.sum(x**2 + x), [(low, 3.0)], on_failure="ignore", **options).x[0]
+
+    if name != "direct":
+        np.testing.assert_allclose(ad.grad(at_bound)(0.5), 1.0)
+    with pytest.raises(ad.NonDifferentiableError, match="maxiter"):
+        ours(wells, bounds, (2.0,), maxiter=ad.Tensor(3.0))
+
+
+def test_basinhopping_and_brute() -> None:
+    def hop(module: Any, a: Any) -> Any:
+        return module.basinhopping(lambda x: wells(x, a), np.ones(2), niter=8, rng=0)
+
+    np.testing.assert_allclose(hop(optimize, 2.0).x, hop(so, 2.0).x, atol=1e-5)
+    x = hop(optimize, 2.0).x
+    np.testing.assert_allclose(
+        ad.jacobian(lambda a: hop(optimize, a).x)(2.0), 4 * x / (12 * x**2 - 8), rtol=1e-4
+    )
+    with pytest.raises(TypeError, match="'bounds'"):
+        optimize.basinhopping(wells, [1.0], minimizer_kwargs={"bounds": [(0, 1)]})
+    ranges = ((-3.0, 3.0), slice(-2.0, 2.0, 0.25))
+    for full in (False, True):
+        ours, theirs = (
+            module.brute(wells, ranges, (2.0,), full_output=full, Ns=11)
+            for module in (optimize, so)
+        )
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one, other)
+    slope = ad.jacobian(lambda a: optimize.brute(lambda x: wells(x, a), ranges))(2.0)
+    x = optimize.brute(wells, ranges, (2.0,))
+    np.testing.assert_allclose(slope, 4 * x / (12 * x**2 - 8), rtol=1e-3)
+
+
+def test_methods_of_ones_own() -> None:
+    def descent(fun: Any, x0: Any, jac: Any = None, **_: Any) -> Any:
+        x = np.array(x0, float)
+        for _i in range(200):
+            fun(x)
+            x = x - 0.2 * jac(x)
+        return so.OptimizeResult(x=x, fun=fun(x))
+
+    def best(a: Any) -> Any:
+        return optimize.minimize(lambda x: np.sum((x - a) ** 2), np.ones(2), method=descent).x
+
+    np.testing.assert_allclose(ad.jacobian(best)(2.0), [1.0, 1.0])
+
+
+def test_every_name_of_scipys_is_here_or_says_what_to_write() -> None:
+    names = {
+        name
+        for name, value in vars(so).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "test"
+    }
+    missing = names - set(optimize.__all__)
+    for name in missing:
+        with pytest.raises(AttributeError, match=f"has no '{name}'.*here: "):
+            getattr(optimize, name)
+    assert set(optimize.__all__) - {"Result"} <= names

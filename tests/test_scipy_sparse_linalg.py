@@ -276,7 +276,7 @@ def test_the_shift_of_minres_and_operators_of_scipys():
     theirs = sl.aslinearoperator(DENSE)
     ad.check_grads(lambda b: linalg.gmres(theirs, b, rtol=1e-13)[0], (B,), order=2)
     np.testing.assert_array_equal(linalg.gmres(theirs, B)[0], sl.gmres(theirs, B)[0])
-    with pytest.warns(RuntimeWarning, match="cg: no convergence"):
+    with pytest.warns(ad.ConvergenceWarning, match="cg: no convergence"):
         ad.grad(lambda w: np.sum(linalg.cg(shifted(DENSE @ DENSE.T, w), B, maxiter=1)[0]))(0.1)
 
 
@@ -324,7 +324,7 @@ def test_a_derivative_without_convergence_warns():
     A = sparse.csr_array(DENSE @ DENSE.T)
     info = linalg.cg(A, B, maxiter=1, rtol=1e-13)[1]
     assert info == 1
-    with pytest.warns(RuntimeWarning, match="cg: no convergence"):
+    with pytest.warns(ad.ConvergenceWarning, match="cg: no convergence"):
         ad.grad(lambda b: np.sum(linalg.cg(A, b, maxiter=1, rtol=1e-13)[0]))(B)
     seen = []
     ad.grad(lambda b: np.sum(linalg.cg(A, b, rtol=1e-10, callback=seen.append)[0]))(B)

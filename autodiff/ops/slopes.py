@@ -107,6 +107,8 @@ def tanh_slope(x: Any, t: Any) -> Any:
 
     It is a function of t; x has the digits that t has lost.
     """
+    if type(x) is ARRAY and type(t) is ARRAY and x.shape == t.shape:
+        return _slope_from_tanh(x, t)  # at once: this is all that small arrays have to wait for
     if spec_of(x).shape != spec_of(t).shape:
         x, t = np.broadcast_arrays(x, t)
     return _slope_from_tanh(x, t)

@@ -31,13 +31,86 @@ _INSTEAD = {
     "sparse.linalg.gcrotmk": "gmres, which solves the same equation",
     "sparse.linalg.qmr": "gmres, which solves the same equation",
     "sparse.linalg.tfqmr": "gmres, which solves the same equation",
-    "integrate.dblquad": "quad of a function that is a quad itself, for each further variable",
-    "integrate.tplquad": "quad of a function that is a quad itself, for each further variable",
-    "integrate.nquad": "quad of a function that is a quad itself, for each further variable",
-    "integrate.solve_bvp": "solve_ivp in a function whose root autodiff.scipy.optimize.root finds "
-    "(shooting)",
+    **dict.fromkeys(
+        (
+            f"optimize.fmin{kind}"
+            for kind in (
+                "",
+                "_bfgs",
+                "_cg",
+                "_cobyla",
+                "_l_bfgs_b",
+                "_ncg",
+                "_powell",
+                "_slsqp",
+                "_tnc",
+            )
+        ),
+        "minimize, with its method=",
+    ),
+    **dict.fromkeys(
+        ("optimize.brent", "optimize.golden", "optimize.fminbound"),
+        "minimize_scalar, with its method=",
+    ),
+    **dict.fromkeys(
+        (
+            f"optimize.{name}"
+            for name in (
+                "anderson",
+                "broyden1",
+                "broyden2",
+                "diagbroyden",
+                "excitingmixing",
+                "linearmixing",
+                "newton_krylov",
+            )
+        ),
+        "root, with its method=",
+    ),
+    **dict.fromkeys(
+        (
+            f"optimize.{name}"
+            for name in (
+                "BroydenFirst",
+                "HessianUpdateStrategy",
+                "InverseJacobian",
+                "KrylovJacobian",
+                "LbfgsInvHessProduct",
+                "NoConvergence",
+                "BFGS",
+                "SR1",
+                "OptimizeWarning",
+                "linprog_verbose_callback",
+                "show_options",
+            )
+        ),
+        "it computes nothing that has a derivative: SciPy's own",
+    ),
+    "optimize.approx_fprime": "ad.grad or ad.jacobian, which are exact",
+    "optimize.check_grad": "ad.check_grads",
+    "optimize.bracket": "a bracket is a constant: find it of plain numbers",
+    "optimize.isotonic_regression": "least_squares of increments that are bounded below by 0, "
+    "summed by np.cumsum",
+    "optimize.leastsq": "least_squares(method='lm')",
+    "optimize.line_search": "minimize, which searches along lines by itself",
+    "optimize.lsq_linear": "least_squares(lambda x: A @ x - b, x0, bounds=bounds), or nnls",
+    "optimize.quadratic_assignment": "the assignment jumps: find it of plain numbers, and "
+    "differentiate what it costs",
+    "optimize.rosen": "np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)",
+    "optimize.rosen_der": "ad.grad of the function",
+    "optimize.rosen_hess": "ad.hessian of the function",
+    "optimize.rosen_hess_prod": "ad.jvp of the function's gradient",
     "integrate.ode": "solve_ivp",
     "integrate.complex_ode": "solve_ivp, which takes complex states",
+    "integrate.qmc_quad": "its integral is a mean over points that are constants: draw them with "
+    "scipy.stats.qmc, and take the mean of func there",
+    "integrate.cubature": "nquad, or a mean over points that are constants",
+    "integrate.lebedev_rule": "its points and weights are constants, as SciPy's gives them",
+    "integrate.nsum": "np.sum of the terms, as many as count",
+    "integrate.tanhsinh": "quad or quad_vec",
+    "integrate.OdeSolver": "solve_ivp, whose method= takes SciPy's class",
+    "integrate.DenseOutput": "solve_ivp with dense_output=True",
+    "integrate.OdeSolution": "solve_ivp with dense_output=True",
 }
 
 

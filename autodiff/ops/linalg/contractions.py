@@ -65,7 +65,7 @@ def _matmul_vjp_x(g: Any, y: Any, x_spec: Spec) -> Any:
 
 def _matmul_vjp_y(g: Any, x: Any, y_spec: Spec) -> Any:
     x_ndim, y_ndim = len(x.shape), y_spec.ndim
-    if x_ndim == y_ndim == 2:
+    if x_ndim == 2 and y_ndim <= 2:
         return mT(x) @ g
     product = matmul(mT(_as_row(x, x_ndim)), _as_matrices(g, x_ndim, y_ndim))
     if product.shape == y_spec.shape:

@@ -16,17 +16,18 @@ import numpy as np
 import scipy.integrate
 
 from autodiff.core.dispatch import concrete
-from autodiff.scipy.integrate.stages import Tableau, flat_step
+from autodiff.scipy.integrate.stages import Tableau, flat_states, flat_step
 from autodiff.transforms.scan.layout import Layout
 from autodiff.transforms.scan.operation import Checkpoint, Scan
+from autodiff.transforms.scan.replay import Written
 
 __all__ = ["EXPLICIT", "IMPLICIT", "Record", "Steps", "Way", "method_of", "recording", "steps_of"]
 
 Values = Sequence[Any]
 EXPLICIT = (scipy.integrate.RK23, scipy.integrate.RK45, scipy.integrate.DOP853)
 IMPLICIT = (scipy.integrate.Radau, scipy.integrate.BDF, scipy.integrate.LSODA)
-SPLIT = 8
-"""Places up to which the way is cut at each of them, where memory is to be saved."""
+MANY = 50
+"""Steps from which on it pays to find what one computes more than once."""
 
 
 class Steps:
@@ -111,12 +112,14 @@ class Way:
         """States at times in any order, a row for each, whose values are known."""
         steps = self.steps
         holding = steps.holding(concrete(times))
-        if self.checkpoint is not None and len(holding) <= SPLIT:
-            return self._one_by_one(y0, t0, t1, times, holding, values)
         count = int(holding.max()) + 1
         counts = np.bincount(holding, minlength=count)
-        width = int(min(counts.max(), 2 * -(-len(holding) // count)))
-        rows = np.maximum(1, -(-counts // width))
+        sparing = self.checkpoint is not None
+        stepping = np.count_nonzero(counts) if sparing else count
+        width = int(min(counts.max(), 2 * -(-len(holding) // stepping)))
+        rows = -(-counts // width)
+        if not sparing:
+            rows = np.maximum(1, rows)
         step_of = np.repeat(np.arange(count), rows)
         moves = np.append(step_of[1:] != step_of[:-1], True)
         order = np.argsort(holding, kind="stable")
@@ -134,36 +137,37 @@ class Way:
         theta = np.where(used.reshape(shape), parts, 0.0)
         blocks = np.zeros((len(source), *known.shape[1:]), known.dtype)
         blocks[place] = known
-        results = () if steps.states is None else (steps.states[count], blocks.reshape(*shape, -1))
-        waits = not moves.all()
-        scan = self._scan(width, waits, step_of, results, len(values))
-        inner = scan(y0, t, h, moves, theta, *values)[1]
+        found = blocks.reshape(*shape, -1)
+        if sparing:
+            y = self._before(y0, t0, t1, count, step_of, values)
+            step = functools.partial(flat_states, self.f, self.tableau)
+            layout = Layout(0, 4, len(values), 1, 0)
+            name = f"{self.name}.between"
+            scan = _Known(
+                name, step, layout, length=len(t), kept=range(len(t)), known=(found,), first=False
+            )
+            inner = scan.call(y, t, h, theta, *values)[0]
+        else:
+            results = (steps.states[count], found)
+            steps_on = self._scan(width, not moves.all(), step_of, results, len(values))
+            inner = steps_on(y0, t, h, moves, theta, *values)[1]
         return np.reshape(inner, blocks.shape)[place]
 
-    def _one_by_one(
-        self, y0: Any, t0: Any, t1: Any, times: Any, holding: Any, values: Values
-    ) -> Any:
-        """The same, by going from each place to the next, and collecting nothing on the way."""
-        t, h = self._ends(t0, t1)
+    def _before(self, y0: Any, t0: Any, t1: Any, count: int, step_of: Any, values: Values) -> Any:
+        """States before some of the first `count` steps, a row for each.
 
-        def derivative(time: Any, state: Any) -> Any:
-            return self.f(time, state, *values)
-
-        y, before, found = y0, 0, {}
-        for i in np.argsort(holding, kind="stable"):
-            number = int(holding[i])
-            if number > before:
-                part = slice(before, number)
-                moves = np.ones(number - before, bool)
-                scan = self._scan(None, False, np.arange(before, number), (), len(values))
-                y = scan(y, t[part], h[part], moves, np.zeros((len(moves), 0)), *values)[0]
-                before = number
-            start, length = t[number], h[number]
-            stages, after = self.tableau.step(derivative, start, length, y)
-            theta = np.reshape((times[i] - start) / length, (1,))
-            inner = self.tableau.between(derivative, start, length, y, stages, after, theta)
-            found[int(i)] = inner[0]
-        return np.stack([found[i] for i in range(len(holding))])
+        A scan that collects nothing keeps them, beside those that a sweep back through it needs. So
+        there is nothing that grows with the number of steps but for times.
+        """
+        t, h = (part[:count] for part in self._ends(t0, t1))
+        step = functools.partial(flat_step, self.f, self.tableau, None, False)
+        layout = Layout(1, 4, len(values), 0, 0)
+        scan = Scan(self.name, step, layout, length=count, checkpoint=self.checkpoint)
+        kept = np.union1d(scan.positions(), step_of).astype(int)
+        scan = scan.remade(kept=kept.tolist())
+        moves, theta = np.ones(count, bool), np.zeros((count, 0))
+        states = scan.call(y0, t, h, moves, theta, *values)[1]
+        return states[np.searchsorted(kept, step_of)]
 
     def _ends(self, t0: Any, t1: Any) -> tuple[Any, Any]:
         """Start and length of each step, of where the interval starts and ends."""
@@ -183,7 +187,9 @@ class Way:
         outside: int,
     ) -> Callable[..., tuple[Any, ...]]:
         """Scan over steps of these numbers, whose results are known where states were kept."""
-        step = functools.partial(flat_step, self.f, self.tableau, width, waits)
+        step: Any = functools.partial(flat_step, self.f, self.tableau, width, waits)
+        if len(numbers) >= MANY:
+            step = Written(step)
         layout = Layout(1, 4, outside, 0 if width is None else 1, 0)
         if self.checkpoint is not None:
             scan = Scan(self.name, step, layout, length=len(numbers), checkpoint=self.checkpoint)

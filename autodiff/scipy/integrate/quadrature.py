@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,82 @@ from autodiff.scipy.special.declare import refuse_derivative
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import function_name
 from autodiff.transforms.call import jvp_of
-from autodiff.transforms.closure import Closed, example, is_differentiated
+from autodiff.transforms.closure import Closed, example
+from autodiff.transforms.scan.replay import Replayed
 
-__all__ = ["quad", "quad_vec"]
+__all__ = ["Integral", "Rule", "middle", "quad", "quad_vec"]
 
 Values = Sequence[Any]
 scipy_integrate: Any = scipy.integrate
 
 
-class _Integral:
+class Rule:
+    """How SciPy integrates a function of a number: by `quad` with these options, or by `quad_vec`.
+
+    Parameters
+    ----------
+    name : str
+    options : of SciPy's function
+    vectors : bool
+        Whether what is integrated are arrays. To integrate those with a weight takes an integral
+        for each of their elements; without, all are integrated at once.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, Any], vectors: bool = False) -> None:
+        self.name = name
+        self.options = dict(options)
+        self.vectors = vectors
+
+    def of_vectors(self) -> Rule:
+        """The same for arrays of derivatives, to about the accuracy of rounding."""
+        if self.options.get("weight") is not None:
+            tight = {"epsabs": 1e-13, "epsrel": 1e-11, "limit": 200, "complex_func": False}
+            return Rule(self.name, {**self.options, **tight}, vectors=True)
+        options: dict[str, Any] = {"epsabs": 1e-13, "epsrel": 1e-11, "limit": 2000, "norm": "max"}
+        options["points"] = self.options.get("points")
+        return Rule("quad_vec", options, vectors=True)
+
+    def solve(self, function: Callable[[float], Any], a: float, b: float) -> Any:
+        """Integral of a function of a number."""
+        if self.name == "quad_vec":
+            return scipy_integrate.quad_vec(function, a, b, **self.options)[0]
+        if not self.vectors:
+            return scipy_integrate.quad(function, a, b, **self.options)[0]
+        shape = np.shape(function(middle(a, b)))
+
+        def part(place: Any) -> Any:
+            def element(x: float) -> float:
+                return float(function(x)[place])
+
+            # SciPy warns of the rounding that so small a tolerance meets: what counts is the error
+            found = scipy_integrate.quad(element, a, b, full_output=1, **self.options)
+            if not found[1] <= 1e-7 * max(1.0, abs(found[0])):
+                warnings.warn(
+                    f"{self.name}: a derivative is known to {found[1]:.1e} alone: "
+                    f"{found[3] if len(found) > 3 else 'slow convergence'}",
+                    scipy_integrate.IntegrationWarning,
+                    stacklevel=2,
+                )
+            return found[0]
+
+        return np.reshape(np.array([part(place) for place in np.ndindex(*shape)], float), shape)
+
+    def weight_at(self, limit: Any) -> Any:
+        """Weight where an integral ends, by which its derivative by the end is the function's."""
+        weight, number = self.options.get("weight"), self.options.get("wvar")
+        if weight is None:
+            return 1.0
+        if weight in ("cos", "sin"):
+            return getattr(np, weight)(number * limit)
+        if weight == "cauchy":
+            return 1.0 / (limit - number)
+        raise NonDifferentiableError(
+            f"{self.name}: weight={weight!r} has no derivative by the limits, where it may be "
+            "infinite; substitute x = a + (b - a) u in func, which makes the limits constant"
+        )
+
+
+class Integral:
     """Integral of a flat function between two limits, as an operation with derivatives.
 
     Parameters
@@ -35,19 +103,14 @@ class _Integral:
     name : str
     integrand : function of x and values
         Returns an array or a number.
-    solve : function of a function of a number and two limits
-        Returns the integral, and whatever there is besides.
+    rule : Rule
+        How numbers and arrays are integrated, and by which weight.
     """
 
-    def __init__(
-        self,
-        name: str,
-        integrand: Callable[..., Any],
-        solve: Callable[[Callable[[float], Any], float, float], Any],
-    ) -> None:
+    def __init__(self, name: str, integrand: Callable[..., Any], rule: Rule) -> None:
         self.name = name
         self.integrand = integrand
-        self.solve = solve
+        self.rule = rule
 
     def value(self, a: Any, b: Any, values: Values, known: Any = None) -> Any:
         """Integral, differentiable."""
@@ -59,7 +122,7 @@ class _Integral:
             def at(x: float) -> Any:
                 return self.integrand(np.float64(x), *values)
 
-            return (as_value(self.solve(at, float(a), float(b))),)
+            return (as_value(self.rule.solve(at, float(a), float(b))),)
 
         paths = ["a", "b", *[f"value {i}" for i in range(len(values))]]
         call = Opaque(self.name, function, paths, pull_rule=self._pull, push_rule=self._push)
@@ -75,7 +138,8 @@ class _Integral:
             elif np.isinf(concrete(limit)):
                 ends.append(0.0)
             else:
-                ends.append(sign * self.integrand(limit, *values))
+                weight = self.rule.weight_at(limit)
+                ends.append(sign * weight * self.integrand(limit, *values))
         return ends
 
     def _pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> list[Any]:
@@ -100,7 +164,9 @@ class _Integral:
             parts = pull_back(Tensor, at, [own[i] for i in chosen], [g])
             return np.concatenate([np.reshape(part, (-1,)) for part in parts])
 
-        flat = _Integral(f"{self.name}.vjp", pulled, _of_vectors).value(a, b, [*values, g])
+        flat = Integral(f"{self.name}.vjp", pulled, self.rule.of_vectors()).value(
+            a, b, [*values, g]
+        )
         start = 0
         for i, shape in zip(chosen, shapes, strict=True):
             size = int(np.prod(shape, dtype=int))
@@ -127,8 +193,22 @@ class _Integral:
             return jvp_of(at, (True,) * len(chosen), *[own[i] for i in chosen], *tangents)[0]
 
         tangents = [ts[2 + i] for i in chosen]
-        moved = _Integral(f"{self.name}.jvp", pushed, _of_vectors).value(a, b, [*values, *tangents])
+        moved = Integral(f"{self.name}.jvp", pushed, self.rule.of_vectors()).value(
+            a, b, [*values, *tangents]
+        )
         return [total + moved]
+
+
+def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, on arrays as a tape says: a derivative is taken at many points in one way."""
+    replayed = Replayed(lambda *values: (function(*values),))
+
+    def evaluated(*values: Any) -> Any:
+        if any(isinstance(value, Box) for value in values):
+            return function(*values)
+        return replayed(*values)[0]
+
+    return evaluated
 
 
 def _placed(values: Values, places: Sequence[int], moving: Values) -> list[Any]:
@@ -138,13 +218,6 @@ def _placed(values: Values, places: Sequence[int], moving: Values) -> list[Any]:
     return placed
 
 
-def _of_vectors(function: Callable[[float], Any], a: float, b: float) -> Any:
-    """Integral of arrays, to about the accuracy of rounding."""
-    return scipy_integrate.quad_vec(
-        function, a, b, epsabs=1e-13, epsrel=1e-11, limit=2000, norm="max"
-    )[0]
-
-
 def _integrated(
     name: str,
     func: Callable[..., Any],
@@ -152,8 +225,7 @@ def _integrated(
     b: Any,
     args: tuple[Any, ...],
     solve: Callable[[Callable[..., Any], float, float, tuple[Any, ...]], tuple[Any, ...]],
-    again: Callable[[Callable[[float], Any], float, float], Any],
-    refused: str | None,
+    rule: Rule,
 ) -> tuple[Any, ...]:
     full = f"{name}({function_name(func)})"
     latest: list[tuple[Any, ...]] = []
@@ -168,14 +240,9 @@ def _integrated(
     inputs = solving.inputs()
     if not inputs:
         return latest[0]
-    if refused is not None and any(map(is_differentiated, inputs)):
-        raise NonDifferentiableError(
-            f"{name}: {refused} has no derivative; write what it does as part of func, or "
-            "integrate piece by piece"
-        )
     arguments = Arguments(args)
     given = [arguments.leaves[slot] for slot in arguments.slots]
-    at = _middle(float(concrete(example(a))), float(concrete(example(b))))
+    at = middle(float(concrete(example(a))), float(concrete(example(b))))
 
     def value(x: Any, y: Any, *args: Any) -> Any:
         found = func(x, *args)
@@ -194,14 +261,14 @@ def _integrated(
         own = (now[0], now[1], *now[2])
         return all(np.array_equal(one, other) for one, other in zip(first, own, strict=True))
 
-    integral = _Integral(full, integrand, again)
+    integral = Integral(full, integrand, rule)
     found = integral.value(a, b, values, (is_first, known))
     part.settle()
     solving.known = None
     return (found, *latest[0][1:])
 
 
-def _middle(a: float, b: float) -> float:
+def middle(a: float, b: float) -> float:
     """A number between two limits."""
     low, high = min(a, b), max(a, b)
     if np.isfinite(low) and np.isfinite(high):
@@ -241,7 +308,8 @@ def quad(
         Limits, perhaps infinite.
     args : tuple, or one argument
     full_output, epsabs, epsrel, limit, maxp1, limlst : as in SciPy
-    points, weight, wvar, wopts, complex_func : as in SciPy, where nothing is differentiated
+    points, weight, wvar, wopts, complex_func : as in SciPy
+        Constants. With `weight`, the derivative by parameters is one integral for each of them.
 
     Returns
     -------
@@ -253,7 +321,8 @@ def quad(
     Raises
     ------
     NonDifferentiableError
-        A derivative is asked for with `points`, `weight` or `complex_func`.
+        A derivative is asked for by `points`, `wvar` or a tolerance, or by a limit where `weight`
+        is "alg" (or one of its logarithms), which may be infinite there.
 
     Examples
     --------
@@ -288,14 +357,7 @@ def quad(
         )
         return found
 
-    def again(function: Callable[[float], Any], a: float, b: float) -> Any:
-        return scipy_integrate.quad(function, a, b, **options)[0]
-
-    refused = next(
-        (name for name, value in (("points", points), ("weight", weight)) if value is not None),
-        "complex_func" if complex_func else None,
-    )
-    return _integrated("quad", func, a, b, args, solve, again, refused and f"{refused}=")
+    return _integrated("quad", func, a, b, args, solve, Rule("quad", options))
 
 
 def quad_vec(
@@ -322,7 +384,7 @@ def quad_vec(
         Returns an array. What it closes over is differentiated too.
     a, b : float or Tensor
     epsabs, epsrel, norm, cache_size, limit, workers, quadrature, full_output : as in SciPy
-    points : as in SciPy, where nothing is differentiated
+    points : as in SciPy, constants
     args : tuple
 
     Returns
@@ -335,7 +397,7 @@ def quad_vec(
     Raises
     ------
     NonDifferentiableError
-        A derivative is asked for with `points`.
+        A derivative is asked for by `points` or a tolerance.
 
     Examples
     --------
@@ -347,6 +409,7 @@ def quad_vec(
     array([1., 2., 4.])
     """
     args = args if isinstance(args, tuple) else (args,)
+    refuse_derivative("quad_vec", epsabs=epsabs, epsrel=epsrel, points=points)
     options = {
         "epsabs": epsabs,
         "epsrel": epsrel,
@@ -369,8 +432,4 @@ def quad_vec(
         )
         return found
 
-    def again(function: Callable[[float], Any], a: float, b: float) -> Any:
-        return scipy_integrate.quad_vec(function, a, b, **options)[0]
-
-    refused = None if points is None else "points="
-    return _integrated("quad_vec", f, a, b, args, solve, again, refused)
+    return _integrated("quad_vec", f, a, b, args, solve, Rule("quad_vec", options, vectors=True))

@@ -11,14 +11,16 @@ import numpy as np
 from autodiff import tree
 from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box
+from autodiff.core.modes import modes
 from autodiff.core.spec import spec_of
 from autodiff.numpy import array
 from autodiff.transforms.call import Call, FlatFunction, jvp_of, vjp_of
 from autodiff.transforms.closure import example
 from autodiff.transforms.scan.body import Body
 from autodiff.transforms.scan.frozen import Frozen
+from autodiff.transforms.scan.replay import alike
 
-__all__ = ["Arguments", "Opaque", "Part", "State"]
+__all__ = ["Arguments", "Impure", "Opaque", "Part", "Replaying", "State"]
 
 Values = Sequence[Any]
 
@@ -102,6 +104,25 @@ class State:
             vector = np.broadcast_to(vector, spec.shape)
         return vector if vector.dtype == spec.dtype else vector.astype(spec.dtype)
 
+    def on_vectors(self, fun: Callable[..., Any]) -> Callable[..., Any]:
+        """Right-hand side of vectors, of one of containers."""
+
+        def flat(t: Any, y: Any, *args: Any) -> Any:
+            return self.flat(fun(t, self.built(y), *args), y, False)
+
+        return flat
+
+    def of_vectors(self, event: Callable[..., Any]) -> Callable[..., Any]:
+        """Event of vectors, of one of containers."""
+
+        def flat(t: Any, y: Any, *args: Any) -> Any:
+            return event(t, self.built(y), *args)
+
+        for name in ("terminal", "direction"):
+            if hasattr(event, name):
+                setattr(flat, name, getattr(event, name))
+        return flat
+
 
 def _floating(x: Any) -> Any:
     """Double precision, real or complex, which SciPy computes in."""
@@ -160,16 +181,91 @@ class Part:
         start = as_value(float(t))
         xs = tree.flatten((start, list(given)))[1]
         body = Body(step, name, tree.flatten(y)[1], xs, [spec_of(y)])
-        body.outside = list(outside)
+        body.outside = self.outside = list(outside)
         self.frozen = Frozen(body, [y, start, *given, *map(example, outside)])
 
     def __call__(self, t: Any, y: Any, *values: Any) -> Any:
         """Evaluate, on arrays or Tensors; values are those of args, then those from outside."""
         return self.frozen(y, as_value(t) if type(t) is float else t, *values)[1]
 
+    def described(self, t: float, y: Any, *values: Any) -> Any:
+        """Evaluate on arrays, as it was recorded; None where the records do not say."""
+        outs = self.frozen.described(y, np.float64(t), *values)
+        return None if outs is None else outs[1]
+
+    def extend(self, t: float, y: Any, *values: Any) -> None:
+        """Record what it computes from there, if that is another way."""
+        self.frozen.extend(y, np.float64(t), *values)
+
     def settle(self) -> None:
         """Know that what uses it has been evaluated."""
         self.frozen.settle()
+
+
+class Impure(Exception):
+    """A function computed something else than its record, of the same values."""
+
+
+class Replaying:
+    """The user's function as a solver calls it, on arrays.
+
+    Every operation on a Tensor from outside goes through an interpreter, which costs more than the
+    arithmetic on a small state. So the function is recorded once such a Tensor was met, and the
+    solver gets what the record computes: the same operations on arrays, bit by bit. Where the
+    record does not describe a point, the function itself is asked. At every call whose number is a
+    power of two both are, so that a function that draws random numbers or counts its calls is not
+    taken for one that computes the same each time.
+
+    Parameters
+    ----------
+    function : function of ``(t, y, *args)``
+    flat : function of what that returns, and y
+        Makes the vector of it.
+    outside : Tensors from outside: a list, which grows as evaluations meet them
+    given : values of the args that are Tensors
+    part : function
+        Records the function as it is now.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        flat: Callable[[Any, Any], Any],
+        outside: Sequence[Box],
+        given: Sequence[Any],
+        part: Callable[[], Part],
+    ) -> None:
+        self.function = function
+        self.flat = flat
+        self.outside = outside
+        self.given = given
+        self.make = part
+        self.part: Part | None = None
+        self.values: list[Any] = []
+        self.calls = 0
+
+    def __call__(self, t: float, y: Any, *args: Any) -> Any:
+        """Evaluate; raises `Impure` where function and record differ."""
+        part = self.part
+        if part is None or len(part.outside) != len(self.outside):
+            found = self.function(t, y, *args)
+            if self.outside:
+                capture: Any = modes.capture
+                self.part = self.make()
+                self.values = [*self.given, *map(capture.below, self.outside)]
+            return found
+        found = part.described(t, y, *self.values)
+        if found is None:
+            found = self.function(t, y, *args)
+            if len(part.outside) == len(self.outside):
+                part.extend(t, y, *self.values)
+            return found
+        self.calls += 1
+        if not self.calls & (self.calls - 1):
+            written = self.flat(self.function(t, y, *args), y)
+            if not alike([found], [written]):
+                raise Impure
+        return found
 
 
 class Opaque(Call):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.integrate
 
+from autodiff import tree
 from autodiff.core.arrays import as_numpy, as_value
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
@@ -18,7 +19,7 @@ from autodiff.numpy import array
 from autodiff.scipy.integrate.adjoint import Adjoint
 from autodiff.scipy.integrate.discrete import IMPLICIT, Record, Steps, Way, recording, steps_of
 from autodiff.scipy.integrate.events import crossing
-from autodiff.scipy.integrate.rhs import Arguments, Opaque, Part, State
+from autodiff.scipy.integrate.rhs import Arguments, Impure, Opaque, Part, Replaying, State
 from autodiff.transforms.arguments import code_of, function_name
 from autodiff.transforms.closure import Closed, example
 from autodiff.transforms.jacobian.functions import jacobian
@@ -86,6 +87,7 @@ class Problem:
         self.records: list[Record] = []
         self.latest: Any
         self.plain: Any = None
+        self.f: Any = None
         self.solving = Closed(self.name, (*self.fixed, args), {}, boxed=False, plain=True)
         result = self.solving.discover(self._run)
         self.plain = self.latest[0]
@@ -102,8 +104,8 @@ class Problem:
         """Solve by SciPy; returns the arrays of the result, and nothing else."""
         fun, events = self.fun, self.events
         if self.state.contained:
-            fun = self._on_vectors(fun)
-            events = None if events is None else [self._on_containers(event) for event in events]
+            fun = self.state.on_vectors(fun)
+            events = None if events is None else [self.state.of_vectors(e) for e in events]
         options = dict(self.options)
         discrete = self.adjoint == "discrete"
         method = self.method
@@ -113,19 +115,29 @@ class Problem:
             method = recording(method, times, states)
         elif method in IMPLICIT and self._supplies_jacobian(y0, t0, args):
             options["jac"] = self._jacobian(fun)
-        with self._progress(fun, float(t0), float(t1)) as shown:
-            result = scipy_ivp(
-                shown,
-                (float(t0), float(t1)),
-                y0,
-                method=method,
-                t_eval=t_eval,
-                dense_output=self.dense or not discrete,
-                events=events,
-                vectorized=self.vectorized,
-                args=args,
-                **options,
-            )
+
+        def solved(fun: Callable[..., Any]) -> Any:
+            with self._progress(fun, float(t0), float(t1)) as shown:
+                return scipy_ivp(
+                    shown,
+                    (float(t0), float(t1)),
+                    y0,
+                    method=method,
+                    t_eval=t_eval,
+                    dense_output=self.dense or not discrete,
+                    events=events,
+                    vectorized=self.vectorized,
+                    args=args,
+                    **options,
+                )
+
+        try:
+            result = solved(self._replaying(fun, args))
+        except Impure:
+            times.clear()
+            states = None if states is None else []
+            method = recording(self.method, times, states) if discrete else method
+            result = solved(fun)
         if self.on_failure == "raise" and not result.success:
             raise SolverError(f"{self.name}: {result.message}")
         if self.plain is not None:
@@ -140,6 +152,18 @@ class Problem:
             arrays += [] if found is None else [as_numpy(part) for part in found]
         counts = [result.nfev, result.njev, result.nlu, result.status]
         return [*arrays, *[as_value(int(count)) for count in counts]], None
+
+    def _replaying(self, fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
+        """The right-hand side as the solver gets it."""
+        if self.vectorized:
+            return fun
+        leaves = tree.leaves(args)
+        given = [leaves[slot] for slot in self.arguments.slots]
+
+        def flat(found: Any, y: Any) -> Any:
+            return self.state.flat(found, y, False) if not self.state.contained else found
+
+        return Replaying(fun, flat, self.solving.outside, given, self._right_side)
 
     def _check_lengths(self, result: Any) -> None:
         """Raise if a solution for other values has arrays of other lengths."""
@@ -162,25 +186,6 @@ class Problem:
                 f"{self.name}: examples of a batch, or calls of a recorded program, must have the "
                 f"same number of {found}; here they are {before} and {now}: {remedy}"
             )
-
-    def _on_vectors(self, fun: Callable[..., Any]) -> Callable[..., Any]:
-        """Right-hand side of vectors, of one of containers, on arrays."""
-
-        def flat(t: Any, y: Any, *args: Any) -> Any:
-            return self.state.flat(fun(t, self.state.built(y), *args), y, False)
-
-        return flat
-
-    def _on_containers(self, event: Callable[..., Any]) -> Callable[..., Any]:
-        """Event of vectors, of one of containers."""
-
-        def flat(t: Any, y: Any, *args: Any) -> Any:
-            return event(t, self.state.built(y), *args)
-
-        for name in ("terminal", "direction"):
-            if hasattr(event, name):
-                setattr(flat, name, getattr(event, name))
-        return flat
 
     def _supplies_jacobian(self, y0: Any, t0: Any, args: tuple[Any, ...]) -> bool:
         """Whether SciPy is given a Jacobian: where derivatives are wanted, and none is given."""
@@ -248,14 +253,15 @@ class Problem:
 
     # --- on Tensors -------------------------------------------------------------------------------
 
-    def _make_parts(self) -> None:
-        """Keep the user's functions as they are now."""
+    def _part(self, function: Callable[..., Any]) -> Part:
+        """Keep a function as it is now."""
         y0, t0 = (example(part) for part in self.fixed[:2])
         given = [example(self.arguments.leaves[slot]) for slot in self.arguments.slots]
         outside = self.solving.outside
+        return Part(self.name, function, self.arguments, float(t0), y0, given, outside)
 
-        def part(function: Callable[..., Any]) -> Part:
-            return Part(self.name, function, self.arguments, float(t0), y0, given, outside)
+    def _right_side(self) -> Part:
+        """Keep the right-hand side, as a function of vectors, as it is now."""
 
         def right_side(t: Any, y: Any, *args: Any) -> Any:
             if self.vectorized:
@@ -264,14 +270,22 @@ class Problem:
                 found = self.fun(t, self.state.built(y), *args)
             return self.state.flat(found, y, self.vectorized)
 
+        part: Part | None = self.f
+        if part is None or len(part.outside) != len(self.solving.outside):
+            part = self.f = self._part(right_side)
+        return part
+
+    def _make_parts(self) -> None:
+        """Keep the user's functions as they are now."""
+
         def value_of(event: Callable[..., Any]) -> Callable[..., Any]:
             def value(t: Any, y: Any, *args: Any) -> Any:
                 return np.reshape(_arrayed(event(t, self.state.built(y), *args)), ())
 
             return value
 
-        self.f = part(right_side)
-        self.event_parts = [part(value_of(event)) for event in self.events or ()]
+        self._right_side()
+        self.event_parts = [self._part(value_of(event)) for event in self.events or ()]
 
     def evaluate(self) -> Any:
         """Result, differentiable, as SciPy returns it."""

@@ -15,7 +15,7 @@ from autodiff.ops.descriptions import Same
 from autodiff.ops.samples import cases
 from autodiff.ops.shape import broadcast_to
 
-__all__ = ["Derivative", "Tableau", "combined", "flat_step"]
+__all__ = ["Derivative", "Tableau", "combined", "flat_states", "flat_step"]
 
 SMALL = 1000
 """Elements up to which to stack arrays takes longer than to add them one after the other."""
@@ -151,3 +151,14 @@ def flat_step(
         return after, after
     inner = tableau.between(derivative, t, h, y, stages, after, theta)
     return np.where(moves, after, y) if waits else after, inner
+
+
+def flat_states(f: Callable[..., Any], tableau: Tableau, *values: Any) -> tuple[Any, ...]:
+    """States within a step, of the state before it, as a step of a scan that carries nothing."""
+    y, t, h, theta, *others = values
+
+    def derivative(time: Any, state: Any) -> Any:
+        return f(time, state, *others)
+
+    stages, after = tableau.step(derivative, t, h, y)
+    return (tableau.between(derivative, t, h, y, stages, after, theta),)

@@ -25,6 +25,14 @@ from autodiff.scipy.optimize.scalar_roots import (
     root_scalar,
     toms748,
 )
+from autodiff.scipy.optimize.searches import (
+    basinhopping,
+    brute,
+    differential_evolution,
+    direct,
+    dual_annealing,
+    shgo,
+)
 
 __all__ = [
     "Bounds",
@@ -32,10 +40,15 @@ __all__ = [
     "NonlinearConstraint",
     "OptimizeResult",
     "RootResults",
+    "basinhopping",
     "bisect",
     "brenth",
     "brentq",
+    "brute",
     "curve_fit",
+    "differential_evolution",
+    "direct",
+    "dual_annealing",
     "fixed_point",
     "fsolve",
     "least_squares",
@@ -49,6 +62,7 @@ __all__ = [
     "ridder",
     "root",
     "root_scalar",
+    "shgo",
     "toms748",
 ]
 

@@ -161,7 +161,7 @@ def minimize(
         return Result.of(raw, x=unknowns[0])
     places = counts.pop("places", None)
     result = Result.of(counts, x=unknowns[0], fun=value_of(unknowns[0], *args))
-    result["message"] = attempt.found.raw.message
+    result["message"] = attempt.found.raw.get("message", "")
     if rows:
         result["multipliers_of_constraints"] = unknowns[1]
     if limits is not None:
@@ -196,7 +196,7 @@ def _derivatives(
         both = point.of_vector(fun, args)
         own["jac"] = True
         own["fun"] = lambda v: (lambda value, slope: (value, point.vector(slope)))(*both(v))
-    elif jac or method in _WITHOUT_GRADIENT:
+    elif jac or method in _WITHOUT_GRADIENT or getattr(method, "takes_values", False):
         own = {"fun": objective.value, **({"jac": jac} if jac else {})}
     else:
         own = {"fun": objective.value_and_gradient, "jac": True}
@@ -204,6 +204,8 @@ def _derivatives(
         own["hess"] = point.of_vector(hess, args) if callable(hess) else hess
     elif hessp is not None:
         own["hessp"] = lambda v, p: point.vector(hessp(point.point(v), point.point(p), *args))
+    elif getattr(method, "takes_values", False):
+        pass  # a search that asks for no derivatives
     elif callable(method) or method in _WITH_PRODUCT:
         own["hessp"] = objective.product
     elif method in _WITH_HESSIAN:
@@ -233,7 +235,8 @@ class _Conditions:
         point = self.point
         v = np.atleast_1d(raw.x)
         raw.x = point.point(raw.x)
-        failure = "" if raw.success else str(raw.message)
+        # A method of one's own may say no more than where it ended
+        failure = "" if raw.get("success", True) else str(raw.get("message", "no success"))
         values = [
             row.values(point, v, data) for row, (data, _, _) in zip(self.rows, numbers, strict=True)
         ]

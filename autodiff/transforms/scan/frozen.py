@@ -18,12 +18,11 @@ from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.errors import TapeError
-from autodiff.tape.rewrite import pruned
 from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.closure import example
 from autodiff.transforms.scan.body import Body
-from autodiff.transforms.scan.replay import PATHS, OtherPath, alike, programs, straight_line
+from autodiff.transforms.scan.replay import PATHS, OtherPath, alike, programs, shared, straight_line
 
 __all__ = ["Frozen", "as_written"]
 
@@ -105,6 +104,22 @@ class Frozen:
             )
         return self.body(*values)
 
+    def described(self, *values: Any) -> tuple[Any, ...] | None:
+        """Evaluate on arrays as a tape says; None where none describes the way from there."""
+        if not (_as_written.get() or modes.debug):
+            for path in self.paths:
+                try:
+                    outs: tuple[Any, ...] = path[False](*values)
+                except OtherPath:
+                    continue
+                return outs
+        return None
+
+    def extend(self, *values: Any) -> None:
+        """Record the way from there too, as far as there are few."""
+        if self.recordable and not self.settled and len(self.paths) < PATHS:
+            self._staged(values)
+
     def settle(self) -> None:
         """Know that the scan has been evaluated, and what the function is to compute."""
         self.settled = True
@@ -114,7 +129,7 @@ class Frozen:
         structure = tree.flatten(tuple(range(len(values))))[1]
         try:
             tape, outs = stage(self.body, _Steady(), values, [None] * len(values), structure)
-            tape = pruned(tape)
+            tape = shared(tape)
         except Exception:  # code that Tensors do not go through; a fault of its own shows again
             self.recordable = False
             return self.body(*values)

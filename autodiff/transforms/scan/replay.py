@@ -13,7 +13,7 @@ numbers or counts its calls does not pass for one that computes the same each ti
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -27,11 +27,14 @@ from autodiff.core.arrays import as_numpy, is_array, is_foreign
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.core.spec import is_inexact
-from autodiff.tape.entries import Constant, Guard, Operand, Variable, same_path
+from autodiff.tape.builder import TapeBuilder
+from autodiff.tape.entries import Constant, Entry, Guard, Operand, Variable, same_path
 from autodiff.tape.ir import Tape
-from autodiff.tape.rewrite import pruned
+from autodiff.tape.rewrite import pruned, rewrite
+from autodiff.tape.signature import params_key
 from autodiff.tape.staging import Stage, stage
 from autodiff.tensor import Tensor
+from autodiff.transforms.closure import example
 from autodiff.transforms.scan.layout import Grown
 
 __all__ = [
@@ -39,13 +42,16 @@ __all__ = [
     "OtherPath",
     "Programs",
     "Replayed",
+    "Written",
     "alike",
     "programs",
+    "shared",
     "straight_line",
 ]
 
 PATHS = 4
 """Tapes of one step: one for each way that its function goes, as far as there are few."""
+_REAL = (float, int, bool)
 PATIENCE = 3
 """How often none of them may describe a step before they are given up."""
 
@@ -103,8 +109,44 @@ class Replayed:
         except Exception:  # code that Tensors do not go through; a fault of its own shows again
             self.misses = PATIENCE
             return self.function(*values)
-        self.paths.append(straight_line(pruned(tape)))
+        self.paths.append(straight_line(shared(tape)))
         return tuple(outs)
+
+
+class Written:
+    """A flat function of Tensors, run as the operations that are left of it once they are shared.
+
+    So a sweep through it goes once through what the function computes again and again of the same.
+
+    Parameters
+    ----------
+    function : flat function
+        It computes the same each time it is given the same.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Any, ...]]) -> None:
+        self.function = function
+        self.path: Callable[..., tuple[Any, ...]] | None = None
+        self.fails = False
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        """Evaluate on anything; of arrays, the function itself."""
+        if self.fails or modes.debug or not any(isinstance(value, Box) for value in values):
+            return self.function(*values)
+        if self.path is None:
+            examples = [example(value) for value in values]
+            structure = tree.flatten(tuple(range(len(values))))[1]
+            names = [None] * len(values)
+            try:
+                tape, _ = stage(self.function, Stage(Tensor), examples, names, structure)
+            except Exception:  # a fault of its own shows again
+                self.fails = True
+                return self.function(*values)
+            self.path = straight_line(shared(tape), boxed=True)
+        try:
+            return self.path(*values)
+        except OtherPath:
+            return self.function(*values)
 
 
 Programs = WeakKeyDictionary[Any, Any]
@@ -161,6 +203,27 @@ def _check(guard: Guard, value: Any) -> None:
         raise OtherPath
 
 
+def shared(tape: Tape) -> Tape:
+    """Leave out what nothing needs, and compute once what a step computes again of the same."""
+    done: dict[Hashable, Sequence[int]] = {}
+
+    def rule(
+        entry: Entry, operands: tuple[int, ...], place: Any, builder: TapeBuilder
+    ) -> Sequence[int] | None:
+        try:  # by both: 1 is equal to True, and the text of an object says little
+            params = (params_key(entry.params), *sorted(entry.params.items()))
+            found = done.get(key := (entry.primitive, operands, params))
+        except TypeError:
+            return None
+        if found is None:
+            specs = [variable.spec for variable in entry.outputs]
+            found = builder.emit(entry.primitive, operands, specs, entry.params)
+            done[key] = found
+        return found
+
+    return rewrite(pruned(tape), rule)
+
+
 def straight_line(tape: Tape, boxed: bool = False) -> Callable[..., tuple[Any, ...]]:
     """Python function that runs a tape: a line for each operation, and nothing between.
 
@@ -188,9 +251,10 @@ def straight_line(tape: Tape, boxed: bool = False) -> Callable[..., tuple[Any, .
         if boxed:
             function = getattr(entry.primitive, "shown_outputs", entry.primitive.call)
         elif MET.any or any(
-            isinstance(o, Constant) and not is_array(o.value) for o in entry.inputs
+            isinstance(o, Constant) and type(o.value) not in _REAL and not is_array(o.value)
+            for o in entry.inputs
         ):
-            # It knows what Python's numbers are among arrays, and what Dask's arrays need
+            # It knows what a complex number is among scalars, and what Dask's arrays need
             function = entry.primitive.call
         if entry.params:
             function = functools.partial(function, **entry.params)

@@ -50,6 +50,10 @@ def go_back(
         return list(pulling.evaluate([*total, *states, *rows, *fixed]))
     if isinstance(scan.checkpoint, int):
         size = segment_size(scan.length, scan.checkpoint)
+        if len(scan.kept) > -(-scan.length // size):  # carries were kept for what they are, too
+            places = dict(zip(scan.kept, scan.storage(), strict=True))
+            starts = sorted(places[number] for number in range(0, scan.length, size))
+            states = [state[starts] for state in states]
         return by_segments(scan, pulling, size, total, states, rows, fixed)
     revolve = Revolve(scan, pulling, len(rows), len(fixed))
     return list(revolve.call(*total, *states, *rows, *fixed))

@@ -19,6 +19,7 @@ from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
+from autodiff.errors import ConvergenceWarning
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import refuse_half
 from autodiff.scipy.sparse.arrays import SparseArray
@@ -70,7 +71,7 @@ class Method:
                 warnings.warn(
                     f"{self.name}: no convergence (info {self.info}) in the linear system of the "
                     "derivative; allow more iterations, or precondition",
-                    RuntimeWarning,
+                    ConvergenceWarning,
                     stacklevel=2,
                 )
         return x
@@ -81,7 +82,7 @@ class Method:
             warnings.warn(
                 f"{self.name}: no convergence (info {self.info}): the derivative is that of a "
                 "point which does not solve the equation; allow more iterations, or precondition",
-                RuntimeWarning,
+                ConvergenceWarning,
                 stacklevel=2,
             )
         keywords = dict(self.keywords)
