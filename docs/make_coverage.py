@@ -102,14 +102,11 @@ arrays SciPy's own does.
 - `integrate`: `qmc_quad`, `cubature`, `tanhsinh`, `nsum`, `ode`, `complex_ode` (`solve_ivp`,
   `quad`, `quad_vec` and `nquad` take their place); the mesh and `S` of `solve_bvp` as variables
 - `optimize`: `linprog`, `milp` and `linear_sum_assignment` of Tensors, whose results jump;
-  global optimisers (take the point that they find as the first guess of `minimize`); `fft`:
-  `hfft2`, `hfftn` and their inverses
-- `special`: Kelvin's, Struve's and Mathieu's functions, roots of polynomials (constants);
-  parameters, degrees and counts as variables, but for the orders of `jv`, `yv`,
   `lsq_linear`, `isotonic_regression` (`least_squares` takes their place); `fft`: `hfft2`, `hfftn`
   and their inverses
-- `special`: parameters, degrees and counts as variables, but for the orders of `jv`, `yv`,
-  `iv`, `kv`, `ive`, `kve`
+- `special`: Kelvin's, Struve's and Mathieu's functions, roots of polynomials (constants);
+  parameters, degrees and counts as variables, but for the orders of `jv`, `yv`, `iv`, `kv`,
+  `ive`, `kve`
 """
 
 
