@@ -36,6 +36,15 @@ _INSTEAD = {
     "integrate.nquad": "quad of a function that is a quad itself, for each further variable",
     "integrate.solve_bvp": "solve_ivp in a function whose root autodiff.scipy.optimize.root finds "
     "(shooting)",
+    "signal.ShortTimeFFT": "stft and istft",
+    "signal.envelope": "np.abs of hilbert",
+    "signal.lsim": "integrate.solve_ivp, or lfilter of the bilinear form",
+    "signal.dlsim": "lfilter",
+    "signal.lti": "freqs, lfilter, and integrate.solve_ivp, of coefficients",
+    "signal.dlti": "freqz and lfilter, of coefficients",
+    "signal.sepfir2d": "ndimage.convolve1d in mode 'mirror', along each axis",
+    "signal.czt": "freqz of the signal at angles, for points on the circle",
+    "signal.zoom_fft": "freqz of the signal at angles",
     "integrate.ode": "solve_ivp",
     "integrate.complex_ode": "solve_ivp, which takes complex states",
 }
