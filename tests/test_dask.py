@@ -132,7 +132,6 @@ OF_SCIPY_ALONE = {
     "savgol_transposed",
     "spectral_resampling",
     "polyphase",
-    "overlap_added",
     "filtered",
     "filtered_along",
     "convolve_nd",

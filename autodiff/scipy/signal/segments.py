@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import copied, scatter_add, zeros
+from autodiff.core.arrays import copied, is_foreign, scatter_add, zeros
 from autodiff.core.declare import linear
 from autodiff.core.spec import spec_of
 from autodiff.ops import structures
@@ -164,9 +164,25 @@ def overlap_added(x: Any, *, step: int, size: int) -> Any:
     """Segments, one a row, added where they were in a signal of some length."""
     *outer, count, length = x.shape
     pieces = -(-length // step)
-    wide = zeros((*outer, max(size, (count + pieces) * step)), x.dtype, x)
+    if is_foreign(x):
+        return _added_up(x, step, size, pieces)
+    wide = zeros((*outer, max(size, (count + pieces) * step)), x.dtype)
     for j in range(pieces):
         part = x[..., j * step : (j + 1) * step]
         rows = wide[..., j * step : (j + count) * step].reshape(*outer, count, step)
         rows[..., : part.shape[-1]] += part
     return wide[..., :size]
+
+
+def _added_up(x: Any, step: int, size: int, pieces: int) -> Any:
+    """The same for arrays of another library, whose views need not be what they are views of."""
+    *outer, count, _ = x.shape
+    around = [(0, 0)] * len(outer)
+    total: Any = 0
+    for j in range(pieces):
+        part = x[..., j * step : (j + 1) * step]
+        part = np.pad(part, [*around, (0, 0), (0, step - part.shape[-1])])
+        row = np.reshape(part, (*outer, count * step))[..., : max(size - j * step, 0)]
+        before = min(j * step, size)
+        total = total + np.pad(row, [*around, (before, size - before - row.shape[-1])])
+    return total

@@ -7,6 +7,7 @@ element of each neighbourhood, to which the whole derivative goes.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import operator
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import correlate1d
 
-from autodiff.core.arrays import as_array, copied
+from autodiff.core.arrays import as_array
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import spec_of
@@ -158,9 +159,10 @@ def savgol_filter(
     return y if spec_of(y).dtype == dtype else y.astype(dtype)
 
 
-def _edges(fit: tuple[int, int, int], dtype: Any) -> Any:
+@functools.lru_cache(maxsize=32)
+def _edges(fit: tuple[int, int, int]) -> Any:
     """Values of the polynomial of one window at its places, as a matrix."""
-    return scipy_signal.savgol_filter(np.eye(fit[0]), *fit, axis=0, mode="interp").astype(dtype)
+    return scipy_signal.savgol_filter(np.eye(fit[0]), *fit, axis=0, mode="interp")
 
 
 def _wide(x: Any) -> Any:
@@ -205,7 +207,7 @@ def savgol(x: Any, *, fit: tuple[int, int, int], axis: int, mode: str) -> Any:
 def savgol_transposed(x: Any, *, fit: tuple[int, int, int], axis: int, mode: str) -> Any:
     """Transpose of `savgol`."""
     length, n, dtype = fit[0], x.shape[axis], x.dtype
-    x = _wide(x)
+    x = _wide(as_array(x))
     taps = scipy_signal.savgol_coeffs(*fit)
     before, after = length - 1 - length // 2, length // 2
     if mode != "interp":
@@ -217,11 +219,11 @@ def savgol_transposed(x: Any, *, fit: tuple[int, int, int], axis: int, mode: str
         inside = along(axis, slice(after, after + n + length - 1))
         return as_array(folded_back(spread[inside], axis, before, after, kind), dtype)
     half = length // 2
-    inner = copied(x)
+    inner = np.array(x)
     inner[along(axis, slice(half))] = 0
     inner[along(axis, slice(n - half, n))] = 0
     out = correlate1d(inner, taps, axis, mode="constant")
-    rows = _edges(fit, x.dtype)
+    rows = _edges(fit).astype(x.dtype)
     for part, at, window in (
         (rows[:half], slice(half), slice(length)),
         (rows[length - half :], slice(n - half, n), slice(n - length, n)),

@@ -40,8 +40,8 @@ def _short_time(
     axis: int,
     boundary: Any = None,
     padded: bool = False,
-) -> tuple[Any, Any, Any, Any, bool, int]:
-    """Frequencies, times, spectra of segments before `axis`, their scale, and which there are."""
+) -> tuple[Any, Any, Any, bool, int]:
+    """Frequencies, times, scaled transforms of segments, one a row, and which there are."""
     fs, window, nperseg, noverlap, nfft, detrend, one_sided, scaling = settings
     if boundary is not None and boundary not in _BOUNDARIES:
         raise ValueError(
@@ -66,6 +66,7 @@ def _short_time(
     if padded:
         x = zero_extended(x, last, 0, (-(spec_of(x).shape[-1] - length) % step) % length)
     win = precise(win, dtype)
+    win = win * np.sqrt(power_scale(function, scaling, win, fs))
     if callable(detrend) and axis != -1:
         given = detrend
 
@@ -78,8 +79,7 @@ def _short_time(
     times = np.arange(length / 2, n - length / 2 + 1, step) / float(fs)
     if boundary is not None:
         times = times - (length / 2) / fs
-    scale = power_scale(function, scaling, win, fs)
-    return frequencies(nfft, fs, one_sided), times, found, scale, one_sided, nfft
+    return frequencies(nfft, fs, one_sided), times, found, one_sided, nfft
 
 
 def spectrogram(
@@ -136,15 +136,15 @@ def spectrogram(
             length = spec_of(operand(window)).size
         noverlap = length // 8
     settings = (fs, window, nperseg, noverlap, nfft, detrend, return_onesided, scaling)
-    f, t, found, scale, one_sided, nfft_ = _short_time("spectrogram", x, settings, axis)
+    f, t, found, one_sided, nfft_ = _short_time("spectrogram", x, settings, axis)
     last = axis - 1 if axis < 0 else axis
     if mode == "psd":
         found = np.real(found) ** 2 + np.imag(found) ** 2
         if one_sided:
             count = spec_of(found).shape[-1]
-            scale = scale * one_sided_weights(count, nfft_, spec_of(found).dtype)
-        return f, t, np.moveaxis(found * scale, -1, last)
-    found = np.moveaxis(found * np.sqrt(scale), -1, last)
+            found = found * one_sided_weights(count, nfft_, spec_of(found).dtype)
+        return f, t, np.moveaxis(found, -1, last)
+    found = np.moveaxis(found, -1, last)
     if mode == "complex":
         return f, t, found
     if mode == "magnitude":
@@ -205,8 +205,8 @@ def stft(
         raise ValueError(f"stft: scaling must be 'spectrum' or 'psd', got {scaling!r}")
     how = "density" if scaling == "psd" else scaling
     settings = (fs, window, nperseg, noverlap, nfft, detrend, return_onesided, how)
-    f, t, found, scale, *_ = _short_time("stft", x, settings, axis, boundary, padded)
-    return f, t, np.moveaxis(found * np.sqrt(scale), -1, axis - 1 if axis < 0 else axis)
+    f, t, found, *_ = _short_time("stft", x, settings, axis, boundary, padded)
+    return f, t, np.moveaxis(found, -1, axis - 1 if axis < 0 else axis)
 
 
 def istft(
