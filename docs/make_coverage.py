@@ -89,9 +89,8 @@ NOT_THERE = """
 Not there, though people ask for it. A name that is missing says what to write instead; on plain
 arrays SciPy's own does.
 
-- `signal`: `filtfilt`, `savgol_filter`, `resample`, `resample_poly`, `upfirdn`, `detrend`,
-  `hilbert`, `stft`, `istft`, `periodogram`, `welch`, `csd`, `spectrogram`, `oaconvolve`,
-  `convolve2d`, `correlate2d`; windows, which are constants
+- `signal`: linear systems as objects, `ShortTimeFFT`, splines, `lombscargle`, `envelope`, `czt`,
+  partial fractions; the design of filters and windows of Tensors (constants are SciPy's there)
 - `sparse.linalg`: `eigsh`, `eigs`, `svds`, `lsqr`, `lsmr`; `sparse`: formats other than CSR,
   CSC and COO
 - `stats`: `nct`, `ncx2`, `ncf` and other distributions, multivariate ones too; `rankdata`,

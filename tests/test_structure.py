@@ -120,6 +120,8 @@ INEXACT = {
     # what reads a triangle, or writes one; products without some elements
     *("cholesky", "qr", "cofactors", "triangular_solve", "banded_solve", "eigh", "svd"),
     "rational_filter",
+    *("polyphase", "savgol", "savgol_transposed", "sections_filter", "spectral_resampling"),
+    *("zero_phase_filter", "zero_phase_transposed"),
     *("lu_factors", "toeplitz_solve"),
     # steps, and imaginary parts of real numbers
     *("slogdet", "heaviside", "imag"),

@@ -41,7 +41,7 @@ _SCIPYS = {
     "scipy.sparse": "scipy/sparse/__init__.py",
     "scipy.sparse.linalg": "scipy/sparse/linalg/__init__.py",
     "scipy.ndimage": "scipy/ndimage/__init__.py",
-    "scipy.signal": "scipy/signal.py",
+    "scipy.signal": "scipy/signal/__init__.py",
     "scipy.spatial.distance": "scipy/spatial/distance.py",
     "scipy.special": "scipy/special/__init__.py",
     "scipy.stats": "scipy/stats/__init__.py",

@@ -15,7 +15,7 @@ from autodiff.ops.operands import along
 from autodiff.ops.samples import cases
 from autodiff.ops.shape import pad_zeros
 from autodiff.scipy.ndimage.boundaries import extended, folded, sources
-from autodiff.scipy.signal import convolve_nd
+from autodiff.scipy.signal.convolution import convolve_nd
 
 __all__ = ["filtered", "filtered_along", "scipy_ndimage"]
 

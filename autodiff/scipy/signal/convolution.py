@@ -1,7 +1,4 @@
-"""``scipy.signal``: convolution and correlation in any number of dimensions, recursive filters.
-
-The transpose of a recursive filter is the filter run in reversed time.
-"""
+"""Convolution and correlation in any number of dimensions."""
 
 from __future__ import annotations
 
@@ -13,15 +10,24 @@ import scipy.fft as sf
 import scipy.signal
 
 from autodiff.core.arrays import as_array, empty, is_foreign, zeros
-from autodiff.core.declare import multilinear, primitive
-from autodiff.core.dispatch import concrete
+from autodiff.core.declare import multilinear
+from autodiff.core.dispatch import Box
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.linalg.contracted import convolution_pattern
-from autodiff.ops.operands import along, holds_box, operands
-from autodiff.ops.samples import Sample, cases
+from autodiff.ops.operands import operands
+from autodiff.ops.samples import cases
+from autodiff.scipy.signal.segments import extended
 
-__all__ = ["convolve", "correlate", "fftconvolve", "lfilter", "sosfilt"]
+__all__ = [
+    "convolve",
+    "convolve2d",
+    "convolve_nd",
+    "correlate",
+    "correlate2d",
+    "fftconvolve",
+    "oaconvolve",
+]
 
 # Its stubs list overloads for known dtypes; here they are known when the program runs.
 scipy_signal: Any = scipy.signal
@@ -55,6 +61,7 @@ def _vjp_short(g: Any, x: Any, mode: str, method: str) -> Any:
         (((3, 4), (2, 3)), {"mode": "full"}),
         (((4, 3), (2, 2)), {"mode": "valid"}),
         (((5,), (3,)), {"mode": "full", "method": "fft"}),
+        (((6,), (2,)), {"mode": "valid", "method": "overlap-add"}),
     ),
     pattern=convolution_pattern,
 )
@@ -66,9 +73,12 @@ def convolve_nd(x: Any, y: Any, *, mode: str, method: str = "direct") -> Any:
     if is_foreign(x) or is_foreign(y):
         return _by_transforms(x, y, mode)
     wanted = np.result_type(x, y)
-    if wanted == np.float16:
-        # SciPy's direct sums have no half precision.
-        x, y = x.astype(np.float32), y.astype(np.float32)
+    if wanted.kind in "fc":
+        # SciPy's direct sums have no half precision, and cast unset memory where dtypes differ.
+        wide = np.result_type(wanted, np.float32)
+        x, y = x.astype(wide, copy=False), y.astype(wide, copy=False)
+    if method == "overlap-add":
+        return as_array(scipy_signal.oaconvolve(x, y, mode), wanted)
     return as_array(scipy_signal.convolve(x, y, mode, method), wanted)
 
 
@@ -101,6 +111,11 @@ def _pair(function: str, in1: Any, in2: Any) -> tuple[Any, Any]:
     return in1, in2
 
 
+def _plain(*values: Any) -> bool:
+    """Whether SciPy's own code serves: there are NumPy's arrays alone."""
+    return not any(isinstance(value, Box) or is_foreign(value) for value in values)
+
+
 def _check_mode(function: str, mode: str) -> None:
     if mode not in ("full", "same", "valid"):
         raise ValueError(f"{function}: mode must be 'full', 'same' or 'valid', got {mode!r}")
@@ -128,10 +143,13 @@ def _longer_first(function: str, in1: Any, in2: Any) -> tuple[Any, Any]:
     )
 
 
-def _convolved(function: str, in1: Any, in2: Any, mode: str, method: str) -> Any:
+def _check(function: str, mode: str, method: str) -> None:
     _check_mode(function, mode)
     if method not in METHODS:
         raise ValueError(f"{function}: method must be 'auto', 'direct' or 'fft', got {method!r}")
+
+
+def _convolved(function: str, in1: Any, in2: Any, mode: str, method: str) -> Any:
     if spec_of(in1).ndim == 0:
         return in1 * in2
     if method == "auto":
@@ -170,6 +188,9 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
     array([1., 3., 5., 3.])
     """
     in1, in2 = _pair("convolve", in1, in2)
+    _check("convolve", mode, method)
+    if _plain(in1, in2):
+        return scipy_signal.convolve(in1, in2, mode, method)
     return _convolved("convolve", in1, in2, mode, method)
 
 
@@ -185,6 +206,9 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> A
     array([1., 2., 3., 0.])
     """
     in1, in2 = _pair("correlate", in1, in2)
+    _check("correlate", mode, method)
+    if _plain(in1, in2):
+        return scipy_signal.correlate(in1, in2, mode, method)
     first, second = spec_of(in1).shape, spec_of(in2).shape
     kernel = _mirrored(np.conjugate(in2)) if first else np.conjugate(in2)
     if mode == "valid" and _longer_first("correlate", in1, in2)[0] is not in1:
@@ -218,13 +242,20 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any
     """
     in1, in2 = _pair("fftconvolve", in1, in2)
     _check_mode("fftconvolve", mode)
+    if _plain(in1, in2):
+        return scipy_signal.fftconvolve(in1, in2, mode, axes)
+    return _by_products("fftconvolve", in1, in2, mode, axes)
+
+
+def _by_products(function: str, in1: Any, in2: Any, mode: str, axes: Any) -> Any:
+    """Convolve by products of transforms over some axes."""
     first, second = spec_of(in1).shape, spec_of(in2).shape
     if not first:
         return in1 * in2
-    over = normalize_axes(axes, len(first), "fftconvolve")
+    over = normalize_axes(axes, len(first), function)
     if mode == "valid":
         _longer_first(
-            "fftconvolve",
+            function,
             empty([first[axis] for axis in over], np.float64),
             empty([second[axis] for axis in over], np.float64),
         )
@@ -249,191 +280,123 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any
     return _centred(full, wanted)
 
 
-# --- recursive filters ----------------------------------------------------------------------------
+def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any:
+    """Convolve by transforms of pieces: for a long array with a short one.
 
-
-def _backwards(b: Any, a: Any, g: Any, axis: int) -> Any:
-    return np.flip(rational_filter(b, a, np.flip(g, axis), axis=axis), axis)
-
-
-def _lagged(u: Any, v: Any, count: int, axis: int) -> Any:
-    """Sum of ``u[n] * v[n - k]`` for each lag k."""
-    length = u.shape[axis]
-    sums = []
-    for k in range(count):
-        late, early = along(axis, slice(k, None)), along(axis, slice(max(length - k, 0)))
-        sums.append(np.sum(u[late] * v[early]))
-    return np.stack(sums)
-
-
-def _filter_samples(rng: np.random.Generator) -> list[Sample]:
-    samples = []
-    for shape, axis, p, q in (((2, 6), 1, 3, 3), ((5, 2), 0, 2, 1), ((4,), 0, 1, 3)):
-        a = 0.3 * rng.uniform(-1, 1, q)
-        a[0] = 1.5
-        inputs = (rng.uniform(-1, 1, p), a, rng.uniform(-1, 1, shape))
-        samples.append(Sample(inputs, {"axis": axis}))
-    return samples
-
-
-@primitive(
-    vjp_b=lambda g, b_spec, a, x, axis: _lagged(
-        _backwards(np.ones_like(a[:1]), a, g, axis), x, b_spec.shape[0], axis
-    ),
-    vjp_a=lambda g, a, out, axis: (
-        -_lagged(_backwards(np.ones_like(a[:1]), a, g, axis), out, a.shape[0], axis)
-    ),
-    vjp_x=lambda g, b, a, axis: _backwards(b, a, g, axis),
-    batch=lambda batched, inputs, params: loop_over_batch(
-        lambda b, a, x: rational_filter(b, a, x, **params), batched, inputs
-    ),
-    cost=lambda b_spec, a_spec, x_spec: 2 * x_spec.size * (b_spec.size + a_spec.size),
-    sample=_filter_samples,
-)
-def rational_filter(b: Any, a: Any, x: Any, *, axis: int) -> Any:
-    """Solution of ``sum(a[k] * y[n - k]) = sum(b[k] * x[n - k])`` from rest along an axis."""
-    wanted = np.result_type(b, a, x)
-    wide = np.result_type(wanted, np.float32)
-    found = scipy_signal.lfilter(b.astype(wide), a.astype(wide), x.astype(wide), axis=axis)
-    return as_array(found, wanted)
-
-
-def _coefficients(function: str, name: str, c: Any) -> Any:
-    spec = spec_of(c)
-    if spec.ndim > 1 or spec.size == 0:
-        raise ValueError(f"{function}: {name} must be a row of numbers, got shape {spec.shape}")
-    return np.reshape(c if spec.dtype.kind in "fc" else c.astype(np.float64), (-1,))
-
-
-def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
-    """Filter along an axis by a rational transfer function.
-
-    Differentiable by both polynomials, the signal and the initial state. The derivative by `a`
-    goes through the filter 1 / a, run in reversed time.
-
-    Parameters
-    ----------
-    b, a : arrays or Tensors, shapes (p,) and (q,)
-    x : array or Tensor
-    axis : int
-    zi : array or Tensor or None
-        State before, of length max(p, q) - 1 along `axis`; then the state after comes back, too.
-
-    Returns
-    -------
-    y, or (y, zf)
-
-    Raises
-    ------
-    ValueError
-        Shapes do not fit, or ``a[0]`` is 0.
+    Parameters and errors as of `fftconvolve`. Where only some axes are convolved, Tensors are
+    transformed as a whole.
 
     Examples
     --------
-    >>> import autodiff as ad
-    >>> x = np.array([1.0, 0.0, 0.0])
-    >>> ad.grad(lambda r: np.sum(lfilter([1.0], np.stack([1.0, -r]), x)))(0.5)
-    np.float64(2.0)
+    >>> import numpy as np
+    >>> np.round(oaconvolve(np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0])), 12)
+    array([1., 3., 5., 3.])
     """
-    if not any(holds_box(value) for value in (b, a, x, zi)):
-        return scipy_signal.lfilter(b, a, x, axis, zi)
-    b, a, x = operands(b, a, x)
-    b, a = _coefficients("lfilter", "b", b), _coefficients("lfilter", "a", a)
-    x = x if spec_of(x).dtype.kind in "fc" else x.astype(np.float64)
-    if not np.all(concrete(a[0]) != 0):
-        raise ValueError("lfilter: a[0] must not be 0")
-    (axis,) = normalize_axes(axis, spec_of(x).ndim, "lfilter")
-    y = rational_filter(b, a, x, axis=axis)
-    if zi is None:
-        return y
-    return _from_state(b, a, x, y, axis, zi)
+    in1, in2 = _pair("oaconvolve", in1, in2)
+    _check_mode("oaconvolve", mode)
+    if _plain(in1, in2):
+        return scipy_signal.oaconvolve(in1, in2, mode, axes)
+    if axes is not None:
+        return _by_products("oaconvolve", in1, in2, mode, axes)
+    return _convolved("oaconvolve", in1, in2, mode, "overlap-add")
 
 
-def _from_state(b: Any, a: Any, x: Any, y: Any, axis: int, zi: Any) -> tuple[Any, Any]:
-    """Add what a state before causes, and find the state after.
+# --- images ---------------------------------------------------------------------------------------
 
-    In the transposed direct form the state is added to the right-hand side of the first steps.
-    """
-    (zi,) = operands(zi)
-    count = max(spec_of(b).size, spec_of(a).size) - 1
-    length = spec_of(x).shape[axis]
-    shape = list(spec_of(x).shape)
-    shape[axis] = count
-    if (
-        spec_of(zi).ndim != len(shape)
-        or any(n not in (1, m) for n, m in zip(spec_of(zi).shape, shape, strict=True))
-        or spec_of(zi).shape[axis] != count
-    ):
-        raise ValueError(f"lfilter: zi must have shape {tuple(shape)}, got {spec_of(zi).shape}")
-    state = np.broadcast_to(zi, tuple(shape)) * a[0]
-    widths = [(0, 0)] * len(shape)
-    widths[axis] = (0, max(length - count, 0))
-    begun = np.pad(state, widths)[along(axis, slice(length))]
-    y = y + rational_filter(np.ones_like(a[:1]), a, begun, axis=axis)
-    after = []
-    for k in range(count):
-        total = (
-            state[along(axis, length + k)] if length + k < count else 0.0 * state[along(axis, 0)]
+_BOUNDARIES = {"fill": "constant", "pad": "constant", "wrap": "wrap", "circular": "wrap"} | {
+    "symm": "symmetric",
+    "symmetric": "symmetric",
+}
+
+
+def _images(function: str, in1: Any, in2: Any, mode: str, boundary: str) -> Any:
+    in1, in2 = _pair(function, in1, in2)
+    if spec_of(in1).ndim != 2:
+        raise ValueError(
+            f"{function}: needs arrays with two axes, got shapes {spec_of(in1).shape} and "
+            f"{spec_of(in2).shape}"
         )
-        for j in range(k + 1, count + 1):
-            place = length + k - j
-            if place >= 0:
-                if j < spec_of(b).size:
-                    total = total + b[j] * x[along(axis, place)]
-                if j < spec_of(a).size:
-                    total = total - a[j] * y[along(axis, place)]
-        after.append(total / a[0])
-    return y, np.stack(after, axis=axis) if after else state
+    _check_mode(function, mode)
+    if boundary not in _BOUNDARIES:
+        raise ValueError(f"{function}: boundary must be 'fill', 'wrap' or 'symm', got {boundary!r}")
+    return in1, in2
 
 
-def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
-    """Filter along an axis by a cascade of second-order sections.
+def _image_convolved(
+    function: str, in1: Any, in2: Any, mode: str, boundary: str, fillvalue: Any, late: bool = False
+) -> Any:
+    """Convolve images; `late` says which of two middles "same" is, where a kernel is even."""
+    if mode == "valid":
+        long, short = _longer_first(function, in1, in2)
+        return convolve_nd(long, short, mode="valid")
+    kind = _BOUNDARIES[boundary]
+    if kind == "constant":
+        is_zero = not isinstance(fillvalue, Box) and not np.any(fillvalue)
+        # What is beyond the edge is no difference from what is everywhere
+        full = convolve_nd(in1 if is_zero else in1 - fillvalue, in2, mode="full")
+        full = full if is_zero else full + fillvalue * np.sum(in2)
+    else:
+        wide = in1
+        for axis, length in enumerate(spec_of(in2).shape):
+            wide = extended(wide, axis, length - 1, length - 1, kind)
+        full = convolve_nd(wide, in2, mode="valid")
+    if mode == "full":
+        return full
+    starts = [(k - (not late)) // 2 for k in spec_of(in2).shape]
+    lengths = spec_of(in1).shape
+    return full[tuple(slice(i, i + n) for i, n in zip(starts, lengths, strict=True))]
+
+
+def convolve2d(
+    in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0
+) -> Any:
+    """Convolve two images.
 
     Parameters
     ----------
-    sos : array or Tensor, shape (n, 6)
-    x : array or Tensor
-    axis : int
-    zi : array or Tensor or None
-        States before, shape (n, ..., 2, ...), with 2 along `axis` of the signal.
-
-    Returns
-    -------
-    y, or (y, zf)
+    in1, in2 : arrays or Tensors with two axes
+    mode : as of `convolve`
+    boundary : "fill", "wrap" or "symm"
+        What is beyond the edges of `in1`.
+    fillvalue : number or Tensor
+        What is there for "fill".
 
     Raises
     ------
     ValueError
-        Shapes do not fit.
+        As `convolve`, or there is no such boundary.
 
     Examples
     --------
-    >>> sosfilt(np.array([[1.0, 0.0, 0.0, 1.0, -0.5, 0.0]]), np.array([1.0, 0.0, 0.0]))
-    array([1.  , 0.5 , 0.25])
+    >>> import numpy as np
+    >>> convolve2d(np.eye(2), np.ones((1, 2)), boundary="wrap")
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
     """
-    if not any(holds_box(value) for value in (sos, x, zi)):
-        return scipy_signal.sosfilt(sos, x, axis, zi)
-    sos, x = operands(sos, x)
-    if spec_of(sos).ndim != 2 or spec_of(sos).shape[1] != 6:
-        raise ValueError(f"sosfilt: sections of shape (n, 6) are needed, got {spec_of(sos).shape}")
-    (axis,) = normalize_axes(axis, spec_of(x).ndim, "sosfilt")
-    states = []
-    for i in range(spec_of(sos).shape[0]):
-        if zi is None:
-            x = _section(sos[i], x, axis, None)
-        else:
-            x, state = _section(sos[i], x, axis, zi[i])
-            states.append(state)
-    return x if zi is None else (x, np.stack(states))
+    in1, in2 = _images("convolve2d", in1, in2, mode, boundary)
+    if _plain(in1, in2, fillvalue):
+        return scipy_signal.convolve2d(in1, in2, mode, boundary, fillvalue)
+    return _image_convolved("convolve2d", in1, in2, mode, boundary, fillvalue)
 
 
-def _section(section: Any, x: Any, axis: int, zi: Any) -> Any:
-    b, a = _coefficients("sosfilt", "b", section[:3]), _coefficients("sosfilt", "a", section[3:])
-    y = rational_filter(b, a, x if spec_of(x).dtype.kind in "fc" else x.astype(float), axis=axis)
-    return y if zi is None else _from_state(b, a, x, y, axis, zi)
+def correlate2d(
+    in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0
+) -> Any:
+    """Cross-correlate two images; parameters and errors as of `convolve2d`.
 
-
-def __getattr__(name: str) -> Any:
-    from autodiff.scipy.absent import absent
-
-    raise absent("signal", name)
+    Examples
+    --------
+    >>> import numpy as np
+    >>> correlate2d(np.eye(2), np.array([[0.0, 1.0]]))
+    array([[1., 0., 0.],
+           [0., 1., 0.]])
+    """
+    in1, in2 = _images("correlate2d", in1, in2, mode, boundary)
+    if _plain(in1, in2, fillvalue):
+        return scipy_signal.correlate2d(in1, in2, mode, boundary, fillvalue)
+    turned = mode == "valid" and _longer_first("correlate2d", in1, in2)[0] is not in1
+    if turned:
+        in1, in2 = in2, in1
+    kernel = _mirrored(np.conjugate(in2))
+    found = _image_convolved("correlate2d", in1, kernel, mode, boundary, fillvalue, late=True)
+    return _mirrored(found) if turned else found

@@ -1,0 +1,1 @@
+"""Spectra: of a signal, of its segments, and of filters."""
