@@ -92,7 +92,7 @@ arrays SciPy's own does.
 - `signal`: `filtfilt`, `savgol_filter`, `resample`, `resample_poly`, `upfirdn`, `detrend`,
   `hilbert`, `stft`, `istft`, `periodogram`, `welch`, `csd`, `spectrogram`, `oaconvolve`,
   `convolve2d`, `correlate2d`; windows, which are constants
-- `sparse.linalg`: `eigsh`, `eigs`, `svds`, `lsqr`, `lsmr`; `sparse`: formats other than CSR,
+- `sparse.linalg`: `lobpcg`, `spilu`, `funm_multiply_krylov`; `sparse`: formats other than CSR,
   CSC and COO
 - `stats`: `truncnorm`, `genextreme`, `skewnorm`, `vonmises`, `randint`, `hypergeom`; `rvs` of
   the multivariate distributions; summary functions, `gaussian_kde`; `fit`, `expect`, `moment`

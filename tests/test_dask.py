@@ -122,6 +122,7 @@ OF_SCIPY_ALONE = {
     "toeplitz_solve",
     "tridiagonal_eigh",
     "banded_solve",
+    "eigenpairs",
     "krylov_solve",
     "sparse_solve",
     "rational_filter",

@@ -43,6 +43,7 @@ OF_SCIPY_ALONE = {
     "tridiagonal_eigh",
     "banded_solve",
     "entry_products",
+    "eigenpairs",
     "krylov_solve",
     "sampled_matmul",
     "sparse_matmul",
