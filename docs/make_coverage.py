@@ -97,8 +97,9 @@ arrays SciPy's own does.
 - `stats`: `truncnorm`, `genextreme`, `skewnorm`, `vonmises`, `randint`, `hypergeom`; `rvs` of
   the multivariate distributions; summary functions, `gaussian_kde`; `fit`, `expect`, `moment`
 - `linalg`: `schur`, `ldl`, `rq`, `funm`; `eig` with `b` or `left`
-- `interpolate`: smoothing splines, `RBFInterpolator`, triangulated data; `ndimage`: ranks,
-  morphology, labels, `geometric_transform`, and the factor of `zoom` as a variable
+- `interpolate`: smoothing splines, `RBFInterpolator`, triangulated data; `ndimage`:
+  `geometric_transform`, filters by a function of one's own, distance transforms, and the factor of
+  `zoom` as a variable
 - `integrate`: `dblquad`, `tplquad`, `nquad` and `solve_bvp` (nested `quad`, and shooting with
   `optimize.root`, take their place)
 - `optimize`: `linprog`, `milp` and `linear_sum_assignment` of Tensors, whose results jump;
