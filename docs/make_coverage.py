@@ -96,7 +96,7 @@ arrays SciPy's own does.
   CSC and COO
 - `stats`: `truncnorm`, `genextreme`, `skewnorm`, `vonmises`, `randint`, `hypergeom`; `rvs` of
   the multivariate distributions; summary functions, `gaussian_kde`; `fit`, `expect`, `moment`
-- `linalg`: `schur`, `ldl`, `rq`, `funm`; `eig` with `b` or `left`
+- `linalg`: `ldl`, `qz`, `hessenberg`, `cossin`, `funm`; a real `schur` form of complex eigenvalues
 - `interpolate`: smoothing splines, `RBFInterpolator`, triangulated data; `ndimage`:
   `geometric_transform`, filters by a function of one's own, distance transforms, and the factor of
   `zoom` as a variable

@@ -125,6 +125,8 @@ OF_SCIPY_ALONE = {
     "tridiagonal_eigh",
     "banded_solve",
     "eigenpairs",
+    "order_of_values",
+    "phases_of_vectors",
     "krylov_solve",
     "sparse_solve",
     "rational_filter",

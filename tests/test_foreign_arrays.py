@@ -46,6 +46,8 @@ OF_SCIPY_ALONE = {
     "entry_products",
     "chosen_places",
     "eigenpairs",
+    "order_of_values",
+    "phases_of_vectors",
     "krylov_solve",
     "sampled_matmul",
     "sparse_matmul",
