@@ -79,6 +79,11 @@ from autodiff.scipy.linalg.factors import (
     lu_factor,
     lu_solve,
 )
+from autodiff.scipy.linalg.forms import (
+    rq,
+    schur,
+    subspace_angles,
+)
 from autodiff.scipy.linalg.matrix_functions import (
     coshm,
     cosm,
@@ -92,11 +97,6 @@ from autodiff.scipy.linalg.matrix_functions import (
     sqrtm,
     tanhm,
     tanm,
-)
-from autodiff.scipy.linalg.schur import (
-    rq,
-    schur,
-    subspace_angles,
 )
 from autodiff.scipy.linalg.special_matrices.construction import (
     block_diag,

@@ -22,10 +22,10 @@ from autodiff.ops.linalg.matrices import (
     require_square,
 )
 from autodiff.ops.operands import operands
+from autodiff.scipy.linalg.forms import Form, aligned_to, order_of_values
 from autodiff.scipy.linalg.inputs import (
     matrices,
 )
-from autodiff.scipy.linalg.schur import Form, aligned_to, order_of_values
 from autodiff.scipy.linalg.triangular import triangular_solve
 from autodiff.scipy.special.declare import refuse_derivative
 
