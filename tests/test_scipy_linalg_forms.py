@@ -132,7 +132,7 @@ def test_subspace_angles():
             np.testing.assert_allclose(linalg.subspace_angles(A, other), wanted)
             found = ad.vjp(lambda A, o=other: linalg.subspace_angles(A, o), A)[0]
             np.testing.assert_allclose(found, wanted, rtol=1e-9)
-        ad.check_grads(linalg.subspace_angles, (A, B), order=2)
+        ad.check_grads(linalg.subspace_angles, (A, B), order=1)
     with pytest.raises(ValueError, match="A has 6 rows and B 5"):
         ad.vjp(lambda A: linalg.subspace_angles(A, B[:5]), A)
 

@@ -91,12 +91,13 @@ def test_factorized_and_triangular():
                     np.fill_diagonal(matrix, 1.0)
                 found = linalg.spsolve_triangular(T, b, lower, unit_diagonal=unit)
                 np.testing.assert_allclose(found, np.linalg.solve(matrix, b), rtol=1e-12)
-                ad.check_grads(
-                    lambda d, b, T=T, lower=lower, unit=unit: linalg.spsolve_triangular(
-                        T._with(d), b, lower, unit_diagonal=unit
-                    ),
-                    (T.data, b),
-                )
+                if b.ndim == 1:
+                    ad.check_grads(
+                        lambda d, b, T=T, lower=lower, unit=unit: linalg.spsolve_triangular(
+                            T._with(d), b, lower, unit_diagonal=unit
+                        ),
+                        (T.data, b),
+                    )
 
 
 def counted(monkeypatch):
@@ -258,7 +259,7 @@ def test_krylov_solvers_of_operators(name, dtype):
         np.testing.assert_allclose(x, wanted, rtol=1e-11)
         assert (x.dtype, ours_info) == (wanted.dtype, info)
     np.testing.assert_array_equal(solve(w, 0 * b), 0 * b)
-    ad.check_grads(solve, (w, b), order=2)
+    ad.check_grads(solve, (w, b), order=2 if dtype is float else 1)
     exact = ad.grad(lambda w: np.sum(np.abs(np.linalg.solve(dense + np.diag(w), b)) ** 2))(w)
     scale = np.linalg.inv(dense) if name not in HERMITIAN else np.eye(N)
     # SciPy's tfqmr does not reach the solution with a preconditioner
@@ -351,6 +352,7 @@ def test_expm_multiply(dense, format, b):
     assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
     if b.size and format == "csr":
         order = 2 if found.dtype.kind == "f" else 1
+        A, b = sparse.csr_array(dense[:3, :3]), b[:3]
         ad.check_grads(lambda d, b: linalg.expm_multiply(A._with(d), b), (A.data, b), order=order)
 
 
