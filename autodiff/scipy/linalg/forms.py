@@ -148,7 +148,7 @@ def schur(
     --------
     >>> import numpy as np
     >>> t, z = schur(np.array([[2.0, 0.0], [1.0, 3.0]]))
-    >>> np.round(np.abs(np.diag(t)), 12)
+    >>> np.round(np.sort(np.diag(t)), 12)
     array([2., 3.])
     """
     if not isinstance(a, Box):

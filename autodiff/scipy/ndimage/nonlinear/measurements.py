@@ -230,7 +230,7 @@ def variance(input: Any, labels: Any = None, index: Any = None) -> Any:
 
     Examples
     --------
-    >>> variance(np.array([1.0, 2.0, 4.0]), np.array([1, 1, 2]), [1, 2])
+    >>> variance(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 1]), [0, 1])
     array([0.25, 0.  ])
     """
     if not boxed(input, labels, index):
