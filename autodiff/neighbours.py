@@ -194,19 +194,15 @@ KNOWN: dict[str, dict[str, str]] = {
     "autodiff.scipy.linalg": {
         "ldl": "cholesky, or solve(a, b, assume_a='sym')",
         "funm": "expm, logm, sqrtm, ..., or v @ np.diag(f(w)) @ inv(v) with w, v = eig(a)",
-        "schur": "eig, whose vectors have a derivative",
-        "rq": "qr of a[::-1].T, with both factors turned back",
         "expm_cond": "np.linalg.norm of the Jacobian that ad.jacobian(expm) gives",
         "kron": "np.kron, which takes Tensors",
         "tril": "np.tril, which takes Tensors",
         "triu": "np.triu, which takes Tensors",
         "tri": "np.tri",
-        "subspace_angles": "np.arccos(svdvals(orth(A).T @ orth(B)))",
         **dict.fromkeys(
             (
                 *("qz", "ordqz", "hessenberg", "cossin", "cdf2rdf", "rsf2csf", "matrix_balance"),
                 *("qr_delete", "qr_insert", "qr_multiply", "qr_update"),
-                *("bandwidth", "ishermitian", "issymmetric", "fiedler_companion"),
                 "clarkson_woodruff_transform",
             ),
             _WITHOUT_RULE.format("scipy.linalg"),

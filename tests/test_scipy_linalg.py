@@ -371,8 +371,6 @@ def test_structures_say_what_is_read(structure):
         (lambda x: linalg.qr(x, mode="odd"), ValueError, "mode"),
         (lambda x: linalg.qr(x, mode="raw"), NonDifferentiableError, "raw"),
         (lambda x: linalg.lu_solve(linalg.lu_factor(x), V, 3), ValueError, "trans"),
-        (lambda x: linalg.eig(x, DEFINITE), NonDifferentiableError, "solve"),
-        (lambda x: linalg.eig(x, left=True), NonDifferentiableError, "left"),
         (lambda x: linalg.eigvals(x, homogeneous_eigvals=True), NonDifferentiableError, "homog"),
         (lambda x: linalg.eigh(x, type=4), ValueError, "type"),
         (lambda x: linalg.eigh(x, driver="gv"), ValueError, "driver"),
@@ -407,8 +405,8 @@ def test_missing_names_say_what_to_write():
         assert name in KNOWN["autodiff.scipy.linalg"], name
         with pytest.raises(AttributeError, match="here: "):
             getattr(linalg, name)
-    with pytest.raises(ImportError, match="eig"):
-        from autodiff.scipy.linalg import schur  # noqa: F401
+    with pytest.raises(ImportError, match="cholesky"):
+        from autodiff.scipy.linalg import ldl  # noqa: F401
 
 
 def test_scipys_function_on_a_tensor_names_this_one():
@@ -425,7 +423,7 @@ def _parameters(function):
     return list(inspect.signature(function).parameters)
 
 
-@pytest.mark.parametrize("name", linalg.__all__)
+@pytest.mark.parametrize("name", [n for n in linalg.__all__ if not n.startswith("LinAlg")])
 def test_parameters_are_scipys(name):
     if not hasattr(reference, name):
         pytest.skip("newer than this SciPy")

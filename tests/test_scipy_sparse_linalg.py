@@ -91,12 +91,13 @@ def test_factorized_and_triangular():
                     np.fill_diagonal(matrix, 1.0)
                 found = linalg.spsolve_triangular(T, b, lower, unit_diagonal=unit)
                 np.testing.assert_allclose(found, np.linalg.solve(matrix, b), rtol=1e-12)
-                ad.check_grads(
-                    lambda d, b, T=T, lower=lower, unit=unit: linalg.spsolve_triangular(
-                        T._with(d), b, lower, unit_diagonal=unit
-                    ),
-                    (T.data, b),
-                )
+                if b.ndim == 1:
+                    ad.check_grads(
+                        lambda d, b, T=T, lower=lower, unit=unit: linalg.spsolve_triangular(
+                            T._with(d), b, lower, unit_diagonal=unit
+                        ),
+                        (T.data, b),
+                    )
 
 
 def counted(monkeypatch):
@@ -189,9 +190,12 @@ def test_precision_and_empty_systems():
 KRYLOV = {
     "cg": DENSE @ DENSE.T,
     "minres": DENSE + DENSE.T,
-    "gmres": DENSE,
-    "bicgstab": DENSE,
+    **dict.fromkeys(
+        ("gmres", "bicgstab", "bicg", "cgs", "qmr", "tfqmr", "lgmres", "gcrotmk"), DENSE
+    ),
 }
+HERMITIAN = ("cg", "minres")
+UNITS = sparse.eye_array(N, format="csr")
 
 
 @pytest.mark.parametrize("name", KRYLOV)
@@ -200,8 +204,9 @@ def test_krylov_solvers(name):
     A = sparse.csr_array(dense)
     ours, theirs = getattr(linalg, name), getattr(sl, name)
     keywords = {"rtol": 1e-13}
-    for given in ({}, keywords, {"x0": np.ones(N)}, {"M": sparse.eye_array(N, format="csr")}):
-        plain = {k: v.toscipy() if k == "M" else v for k, v in given.items()}
+    M = ("M1", "M2") if name == "qmr" else ("M",)
+    for given in ({}, keywords, {"x0": np.ones(N)}, dict.fromkeys(M, UNITS)):
+        plain = {k: sl.aslinearoperator(v.toscipy()) if k in M else v for k, v in given.items()}
         x, info = ours(A, B, **given)
         wanted, other = theirs(A.toscipy(), B, **plain)
         np.testing.assert_array_equal(x, wanted)
@@ -216,9 +221,8 @@ def test_krylov_solvers(name):
     ]
     np.testing.assert_allclose(second[1], second[0], rtol=1e-8, atol=1e-9)
     scale = sparse.diags_array(1.0 / np.diag(dense), format="csr")
-    g = ad.grad(lambda b: np.sum(ours(A, b, M=None if name == "minres" else scale, rtol=1e-13)[0]))(
-        B
-    )
+    scaled = {} if name == "minres" else {**dict.fromkeys(M, UNITS), M[0]: scale}
+    g = ad.grad(lambda b: np.sum(ours(A, b, rtol=1e-13, **scaled)[0]))(B)
     np.testing.assert_allclose(g, np.linalg.solve(dense.T, np.ones(N)), rtol=1e-9)
     rows = np.stack([B, 2.0 * B])
     many = ad.vmap(lambda b: ours(A, b, **keywords)[0])(rows)
@@ -235,8 +239,8 @@ def shifted(dense, w):
 def test_krylov_solvers_of_operators(name, dtype):
     dense = KRYLOV[name].astype(dtype)
     if dtype is complex:
-        extra = 0.3j * (COMPLEX.imag if name in ("gmres", "bicgstab") else np.triu(DENSE, 1))
-        dense = dense + extra + (0 if name in ("gmres", "bicgstab") else extra.conj().T)
+        extra = 0.3j * (COMPLEX.imag if name not in HERMITIAN else np.triu(DENSE, 1))
+        dense = dense + extra + (0 if name not in HERMITIAN else extra.conj().T)
     ours, theirs = getattr(linalg, name), getattr(sl, name)
     w, b = np.linspace(0.1, 0.5, N), B.astype(dtype)
     if name == "minres" and dtype is complex:
@@ -245,17 +249,23 @@ def test_krylov_solvers_of_operators(name, dtype):
     def solve(w, b, **keywords):
         return ours(shifted(dense, w), b, rtol=1e-13, **keywords)[0]
 
-    for plain in (sl.LinearOperator((N, N), lambda x: dense @ x + w * x), dense + np.diag(w)):
+    whole = dense + np.diag(w)
+    for plain in (
+        sl.LinearOperator((N, N), lambda x: whole @ x, lambda x: whole.conj().T @ x),
+        whole,
+    ):
         wanted, info = theirs(plain, b, rtol=1e-13)
         x, ours_info = ours(shifted(dense, w), b, rtol=1e-13)
         np.testing.assert_allclose(x, wanted, rtol=1e-11)
         assert (x.dtype, ours_info) == (wanted.dtype, info)
     np.testing.assert_array_equal(solve(w, 0 * b), 0 * b)
-    ad.check_grads(solve, (w, b), order=2)
+    ad.check_grads(solve, (w, b), order=2 if dtype is float else 1)
     exact = ad.grad(lambda w: np.sum(np.abs(np.linalg.solve(dense + np.diag(w), b)) ** 2))(w)
-    scale = np.linalg.inv(dense) if name in ("gmres", "bicgstab") else np.eye(N)
-    for M in (None, scale, linalg.aslinearoperator(scale)):
-        found = ad.grad(lambda w, M=M: np.sum(np.abs(solve(w, b, M=M)) ** 2))(w)
+    scale = np.linalg.inv(dense) if name not in HERMITIAN else np.eye(N)
+    # SciPy's tfqmr does not reach the solution with a preconditioner
+    for M in (None,) if name == "tfqmr" else (None, scale, linalg.aslinearoperator(scale)):
+        given = {"M": M} if name != "qmr" else {"M1": M, "M2": UNITS if M is not None else None}
+        found = ad.grad(lambda w, k=given: np.sum(np.abs(solve(w, b, **k)) ** 2))(w)
         np.testing.assert_allclose(found, exact, rtol=1e-9)
     rows = np.stack([w, 2.0 * w])
     many = ad.vmap(lambda w: solve(w, b))(rows)
@@ -342,6 +352,7 @@ def test_expm_multiply(dense, format, b):
     assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
     if b.size and format == "csr":
         order = 2 if found.dtype.kind == "f" else 1
+        A, b = sparse.csr_array(dense[:3, :3]), b[:3]
         ad.check_grads(lambda d, b: linalg.expm_multiply(A._with(d), b), (A.data, b), order=order)
 
 
@@ -442,13 +453,13 @@ REFUSED = {
         TypeError,
         "operator",
     ),
-    "svds": (lambda: linalg.svds, AttributeError, "np.linalg.svd"),
-    "eigsh": (lambda: linalg.eigsh, AttributeError, "np.linalg.eigh"),
-    "eigs": (lambda: linalg.eigs, AttributeError, "np.linalg.eig"),
+    "lobpcg": (lambda: linalg.lobpcg, AttributeError, "eigsh"),
+    "spilu": (lambda: linalg.spilu, AttributeError, "splu"),
     "x0": (lambda: linalg.cg(DENSE, B, x0=ad.Tensor(B)), TypeError, "x0"),
+    "M1": (lambda: linalg.qmr(DENSE, B, M1=ad.Tensor(DENSE)), TypeError, "M1 is a Tensor"),
     "M": (lambda: linalg.cg(DENSE, B, M=ad.Tensor(DENSE)), TypeError, "M is a Tensor"),
     "columns": (lambda: linalg.gmres(DENSE, COLUMNS), ValueError, "one right-hand side"),
-    "ord": (lambda: linalg.norm(DENSE, 2), ValueError, "ord 2"),
+    "ord": (lambda: linalg.norm(DENSE, -2), ValueError, "ord -2"),
     "ord of rows": (lambda: linalg.norm(DENSE, 7, 0), ValueError, "ord 7"),
 }
 

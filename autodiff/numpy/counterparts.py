@@ -107,7 +107,7 @@ def _is_in_scipy(name: str) -> bool:
 
 @cache
 def _names_of(module: str) -> frozenset[str]:
-    """Names of a module of `autodiff.scipy`: read, not imported.
+    """Names of a module of `autodiff.scipy` but for SciPy's own: read, not imported.
 
     Importing it teaches SciPy's ufuncs about Tensors, and an error message should change nothing.
     """
@@ -120,3 +120,11 @@ def _names_of(module: str) -> frozenset[str]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return frozenset(ast.literal_eval(node.value)) - classes
     return frozenset()
+    names: set[str] = set()
+    theirs: set[str] = set()
+    for node in ast.parse(source or b"").body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scipy."):
+            theirs.update(alias.name for alias in node.names)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names = set(ast.literal_eval(node.value))
+    return frozenset(names - theirs)

@@ -13,12 +13,17 @@ Conventions where values coincide, and of null spaces, are those of ``np.linalg`
 from typing import TYPE_CHECKING, Any
 
 from scipy.linalg import (
+    LinAlgError,
+    LinAlgWarning,
+    bandwidth,
     dft,
     hadamard,
     helmert,
     hilbert,
     invhilbert,
     invpascal,
+    ishermitian,
+    issymmetric,
     pascal,
 )
 
@@ -74,6 +79,11 @@ from autodiff.scipy.linalg.factors import (
     lu_factor,
     lu_solve,
 )
+from autodiff.scipy.linalg.forms import (
+    rq,
+    schur,
+    subspace_angles,
+)
 from autodiff.scipy.linalg.matrix_functions import (
     coshm,
     cosm,
@@ -95,6 +105,7 @@ from autodiff.scipy.linalg.special_matrices.construction import (
     convolution_matrix,
     diagsvd,
     fiedler,
+    fiedler_companion,
     hankel,
     khatri_rao,
     leslie,
@@ -110,6 +121,9 @@ from autodiff.scipy.linalg.triangular import (
 )
 
 __all__ = [
+    "LinAlgError",
+    "LinAlgWarning",
+    "bandwidth",
     "block_diag",
     "cho_factor",
     "cho_solve",
@@ -135,6 +149,7 @@ __all__ = [
     "expm",
     "expm_frechet",
     "fiedler",
+    "fiedler_companion",
     "fractional_matrix_power",
     "hadamard",
     "hankel",
@@ -143,6 +158,8 @@ __all__ = [
     "inv",
     "invhilbert",
     "invpascal",
+    "ishermitian",
+    "issymmetric",
     "khatri_rao",
     "leslie",
     "logm",
@@ -160,6 +177,8 @@ __all__ = [
     "pinvh",
     "polar",
     "qr",
+    "rq",
+    "schur",
     "signm",
     "sinhm",
     "sinm",
@@ -176,6 +195,7 @@ __all__ = [
     "solve_triangular",
     "solveh_banded",
     "sqrtm",
+    "subspace_angles",
     "svd",
     "svdvals",
     "tanhm",

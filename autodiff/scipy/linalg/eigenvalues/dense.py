@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from autodiff.core.arrays import as_array
-from autodiff.core.dispatch import concrete
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops.linalg.matrices import (
@@ -21,6 +22,7 @@ from autodiff.ops.linalg.matrices import (
     require_square,
 )
 from autodiff.ops.operands import operands
+from autodiff.scipy.linalg.forms import Form, aligned_to, order_of_values
 from autodiff.scipy.linalg.inputs import (
     matrices,
 )
@@ -34,6 +36,9 @@ __all__ = [
     "eigvals",
     "eigvalsh",
 ]
+
+# Its stubs list overloads for known dtypes; here they are known when the program runs.
+scipy_linalg: Any = scipy.linalg
 
 
 # --- Hermitian ------------------------------------------------------------------------------------
@@ -230,15 +235,15 @@ def eig(
     check_finite: bool = True,
     homogeneous_eigvals: bool = False,
 ) -> Any:
-    """Eigenvalues, which are complex, and right eigenvectors of square matrices.
+    """Eigenvalues, which are complex, and eigenvectors of square matrices.
 
     Parameters
     ----------
     a : array or Tensor, shape (..., n, n)
-    b : None
-        For a generalised problem call it on ``solve(b, a)``.
+    b : array or Tensor, shape (n, n), optional
+        Regular: a v = w b v, one matrix each.
     left : bool
-        Must be False: left eigenvectors are the rows of the inverse of the right ones.
+        Left vectors too: u^H a = w u^H b.
     right : bool
     overwrite_a, overwrite_b : accepted as SciPy does; nothing is overwritten.
     check_finite : bool
@@ -247,40 +252,75 @@ def eig(
 
     Returns
     -------
-    w, or (w, v)
+    w, (w, vr), (w, vl) or (w, vl, vr)
         Vectors have length 1; those of a real matrix are real if all eigenvalues are.
 
     Raises
     ------
     NonDifferentiableError
-        `b`, `left` or `homogeneous_eigvals` is asked for.
+        `homogeneous_eigvals` is asked for.
     LinAlgError
-        A matrix is not square, or the iteration does not converge.
+        A matrix is not square, b is singular, or the iteration does not converge.
     ValueError
-        A number is not finite.
+        Stacks are given with `b` or `left`, shapes differ, or a number is not finite.
 
     Examples
     --------
     >>> import numpy as np
     >>> eig(np.array([[0.0, 1.0], [-4.0, 0.0]]), right=False)
     array([0.+2.j, 0.-2.j])
+    >>> eig(np.diag([2.0, 3.0]), np.diag([1.0, 2.0]), right=False)
+    array([2. +0.j, 1.5+0.j])
     """
-    if b is not None:
-        raise NonDifferentiableError(
-            "eig: generalised problems (b=) have no derivative rule; write eig(solve(b, a))"
-        )
-    if left:
-        raise NonDifferentiableError(
-            "eig: left=True has no derivative rule; left eigenvectors are the conjugate rows of "
-            "inv(v), up to their length"
-        )
     if homogeneous_eigvals:
         raise NonDifferentiableError("eig: homogeneous_eigvals=True has no derivative rule")
+    if b is not None or left:
+        return _eig_of_pair(a, b, left, right, check_finite)
     a = _square("eig", a, check_finite)
     w, v = np.linalg.eig(a)
     if spec_of(w).dtype.kind != "c":
         w = w + 0j
     return (w, v) if right else w
+
+
+def _eig_of_pair(a: Any, b: Any, left: bool, right: bool, check_finite: bool) -> Any:
+    """Eigenvalues of b^-1 a; left vectors from the inverse of b V."""
+    if not (isinstance(a, Box) or isinstance(b, Box)):
+        # Without the right ones, SciPy's left vectors are not of length 1
+        found = scipy_linalg.eig(a, b, left, left or right, check_finite=check_finite)
+        return found[:2] if left and not right else found
+    a = _square("eig", a, check_finite)
+    matrix, count = a, 1
+    if b is not None:
+        a, b = operands(a, b)
+        b = _square("eig", b, check_finite)
+        matrix, count = np.linalg.solve(b, a), 2
+        if spec_of(a).shape != spec_of(b).shape:
+            raise ValueError(f"eig: a has shape {spec_of(a).shape} and b {spec_of(b).shape}")
+    if len(spec_of(a).shape) != 2:
+        raise ValueError(
+            f"eig: b= and left=True take one matrix, got shape {spec_of(a).shape}; use ad.vmap"
+        )
+
+    def reference(both: Any) -> tuple[Any, tuple[Any, ...]]:
+        w, vl, vr = scipy_linalg.eig(*both[:count], left=True)
+        return w, (vl, vr)
+
+    pair = np.stack([a, a if b is None else b])
+    form = Form("eig", reference)
+    w, v = np.linalg.eig(matrix)
+    order = order_of_values(w, pair, form=form)
+    w, v = w[order], np.take_along_axis(v, np.broadcast_to(order, spec_of(v).shape), axis=1)
+    vectors: list[Any] = []
+    if left:
+        u = adjoint(np.linalg.inv(v if b is None else b @ v))
+        u = u / np.linalg.norm(u, axis=0)
+        vectors.append(aligned_to(form, pair, u, 0))
+    if right:
+        vectors.append(aligned_to(form, pair, v, 1))
+    if spec_of(w).dtype.kind != "c":
+        w = w + 0j
+    return (w, *vectors) if vectors else w
 
 
 def eigvals(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
-from autodiff.core.dispatch import concrete
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
 from autodiff.ops.linalg.matrices import conj
 from autodiff.ops.operands import operand, operands
@@ -20,12 +21,16 @@ __all__ = [
     "convolution_matrix",
     "diagsvd",
     "fiedler",
+    "fiedler_companion",
     "hankel",
     "khatri_rao",
     "leslie",
     "of_diagonals",
     "toeplitz",
 ]
+
+# Its stubs list overloads for known dtypes; here they are known when the program runs.
+scipy_linalg: Any = scipy.linalg
 
 
 def block_diag(*arrs: Any) -> Any:
@@ -197,6 +202,43 @@ def companion(a: Any) -> Any:
     top = (-a[..., 1:] / a[..., :1])[..., None, :]
     below = np.broadcast_to(np.eye(n - 2, n - 1), (*spec_of(a).shape[:-1], n - 2, n - 1))
     return np.concatenate([top, below.astype(spec_of(top).dtype)], axis=-2)
+
+
+def fiedler_companion(a: Any) -> Any:
+    """Companion matrix of a polynomial with five diagonals.
+
+    Parameters
+    ----------
+    a : array or Tensor, shape (n,)
+        Coefficients, the highest power first; the first not 0.
+
+    Raises
+    ------
+    ValueError
+        It is no vector, or the first coefficient is 0.
+
+    Examples
+    --------
+    >>> fiedler_companion([1.0, -3.0, 2.0])
+    array([[ 3., -2.],
+           [ 1.,  0.]])
+    """
+    a = operand(a)
+    if not isinstance(a, Box):
+        return scipy_linalg.fiedler_companion(a)
+    a = floating(_vector(a))
+    if spec_of(a).ndim != 1:
+        raise ValueError(f"fiedler_companion: needs a vector, got shape {spec_of(a).shape}")
+    n = spec_of(a).shape[0]
+    if n and np.any(np.equal(concrete(a)[..., 0], 0)):
+        raise ValueError("fiedler_companion: the first coefficient is 0; leave leading zeros out")
+    if n < 2:
+        return np.zeros((0,), spec_of(a).dtype)
+    # It is affine in the other coefficients
+    units = np.concatenate([np.ones((n, 1)), np.eye(n, n - 1, -1)], axis=1)
+    parts = np.stack([scipy_linalg.fiedler_companion(unit) for unit in units])
+    slopes = (parts[1:] - parts[0]).astype(spec_of(a).dtype)
+    return parts[0].astype(spec_of(a).dtype) + np.tensordot(a[1:] / a[0], slopes, 1)
 
 
 def convolution_matrix(a: Any, n: int, mode: str = "full") -> Any:

@@ -15,9 +15,21 @@ array([-0.25  , -0.0625])
 
 from typing import Any
 
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, MatrixRankWarning
+
+from autodiff.scipy.sparse.linalg.eigen.functions import eigs, eigsh, svds
 from autodiff.scipy.sparse.linalg.exponential import expm_multiply
+from autodiff.scipy.sparse.linalg.functions import (
+    expm,
+    inv,
+    is_sptriangular,
+    matrix_power,
+    spbandwidth,
+)
 from autodiff.scipy.sparse.linalg.interface import LinearOperator, aslinearoperator
 from autodiff.scipy.sparse.linalg.iterative import bicgstab, cg, gmres, minres
+from autodiff.scipy.sparse.linalg.krylov import bicg, cgs, gcrotmk, lgmres, qmr, tfqmr
+from autodiff.scipy.sparse.linalg.least_squares import lsmr, lsqr
 from autodiff.scipy.sparse.linalg.norms import norm
 from autodiff.scipy.sparse.linalg.solves import (
     SuperLU,
@@ -28,19 +40,38 @@ from autodiff.scipy.sparse.linalg.solves import (
 )
 
 __all__ = [
+    "ArpackError",
+    "ArpackNoConvergence",
     "LinearOperator",
+    "MatrixRankWarning",
     "SuperLU",
     "aslinearoperator",
+    "bicg",
     "bicgstab",
     "cg",
+    "cgs",
+    "eigs",
+    "eigsh",
+    "expm",
     "expm_multiply",
     "factorized",
+    "gcrotmk",
     "gmres",
+    "inv",
+    "is_sptriangular",
+    "lgmres",
+    "lsmr",
+    "lsqr",
+    "matrix_power",
     "minres",
     "norm",
+    "qmr",
+    "spbandwidth",
     "splu",
     "spsolve",
     "spsolve_triangular",
+    "svds",
+    "tfqmr",
 ]
 
 

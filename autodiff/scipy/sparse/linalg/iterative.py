@@ -31,9 +31,20 @@ from autodiff.scipy.sparse.products import sampled_matmul, sparse_matmul
 from autodiff.scipy.special.declare import refuse_derivative
 from autodiff.transforms.implicit.solution import Solution
 
-__all__ = ["bicgstab", "cg", "gmres", "krylov_solve", "minres"]
+__all__ = [
+    "bicgstab",
+    "cg",
+    "gmres",
+    "krylov_solve",
+    "minres",
+    "solved_by",
+]
 
 scipy_linalg: Any = scipy.sparse.linalg
+
+_BREAK_DOWN = ("bicg", "bicgstab", "cgs", "qmr", "tfqmr")
+"""Methods that may stop at a right-hand side which others solve for."""
+_OF_GMRES = ("rtol", "atol", "maxiter", "M")
 
 
 class Method:
@@ -64,9 +75,10 @@ class Method:
         """Solution for one right-hand side."""
         x, self.info = getattr(scipy_linalg, self.name)(matrix, b, **self.keywords, **self.first)
         if self.derives and self.info != 0:
-            if self.name == "bicgstab":
-                # It breaks down for some right-hand sides, unit vectors among them
-                x, self.info = scipy_linalg.gmres(matrix, b, **self.keywords)
+            if self.name in _BREAK_DOWN:
+                # They break down for some right-hand sides, unit vectors among them
+                keywords = {k: v for k, v in self.keywords.items() if k in _OF_GMRES}
+                x, self.info = scipy_linalg.gmres(matrix, b, **keywords)
             if self.info != 0:
                 warnings.warn(
                     f"{self.name}: no convergence (info {self.info}) in the linear system of the "
@@ -86,9 +98,16 @@ class Method:
                 stacklevel=2,
             )
         keywords = dict(self.keywords)
-        if transposed and keywords.get("M") is not None:
+        if transposed and self.name == "qmr":
+            left, right = keywords["M1"], keywords["M2"]
+            keywords["M1"], keywords["M2"] = (m if m is None else m.T for m in (right, left))
+        elif transposed and keywords.get("M") is not None:
             keywords["M"] = keywords["M"].T
-        made = Method(self.name, keywords, {})
+        name = self.name
+        if name == "tfqmr":
+            # With a preconditioner SciPy's may stop too early, and say that it converged
+            name, keywords = "gmres", {k: v for k, v in keywords.items() if k in _OF_GMRES}
+        made = Method(name, keywords, {})
         made.derives = True
         return made
 
@@ -133,8 +152,16 @@ def krylov_solve(data: Any, b: Any, *, form: Pattern, method: Method) -> Any:
     return x.astype(np.result_type(data, b), copy=False)
 
 
-def _solve(name: str, A: Any, b: Any, x0: Any, M: Any, callback: Any, **keywords: Any) -> Any:
-    """Check the inputs of a method, and run it."""
+def solved_by(
+    name: str,
+    A: Any,
+    b: Any,
+    x0: Any,
+    preconditioners: dict[str, Any],
+    first: dict[str, Any],
+    **keywords: Any,
+) -> Any:
+    """Check the inputs of a method, and run it; `first` is for the program's own solve alone."""
     given = isinstance(A, (LinearOperator, scipy_linalg.LinearOperator))
     if not given and not issparse(A) and not hasattr(A, "__array__"):
         raise TypeError(
@@ -152,7 +179,13 @@ def _solve(name: str, A: Any, b: Any, x0: Any, M: Any, callback: Any, **keywords
     refuse_derivative(name, x0=x0)
     if isinstance(x0, Box):
         raise TypeError(f"{name}: x0 is a Tensor; pass an array, which is where to begin")
-    method = Method(name, {**keywords, "M": _plain(name, M)}, {"x0": x0, "callback": callback})
+    constants = {key: _plain(name, M, key) for key, M in preconditioners.items()}
+    if name == "qmr":
+        constants = {
+            key: M if M is None else scipy_linalg.aslinearoperator(M)
+            for key, M in constants.items()
+        }
+    method = Method(name, {**keywords, **constants}, {"x0": x0, **first})
     if isinstance(A, LinearOperator):
         return _solve_operator(A, b, method)
     x = krylov_solve.call(A.data, b, form=A.pattern, method=method)
@@ -165,7 +198,7 @@ def _solve_operator(A: LinearOperator, b: Any, method: Method) -> tuple[Any, int
 
     def solver(b: Any) -> tuple[Any, Any, tuple[()]]:
         dtype = np.result_type(A.dtype, np.float32)
-        operator = scipy_linalg.LinearOperator(A.shape, matvec=A.matvec, dtype=dtype)
+        operator = scipy_linalg.LinearOperator(A.shape, A.matvec, A.rmatvec, dtype=dtype)
         return method.solved(operator, np.ascontiguousarray(b)), method.info, ()
 
     def residual(x: Any, marks: Any, b: Any) -> Any:
@@ -175,6 +208,9 @@ def _solve_operator(A: LinearOperator, b: Any, method: Method) -> tuple[Any, int
     def derived(transposed: bool, product: Any, g: Any) -> Any:
         own = method.derived()
         own.keywords.pop("shift", None)
+        if own.name in ("bicg", "qmr"):  # which take products with the adjoint as well
+            own.name = "gmres"
+            own.keywords = {k: v for k, v in own.keywords.items() if k in _OF_GMRES}
         if transposed and own.keywords.get("M") is not None:
             own.keywords["M"] = scipy_linalg.aslinearoperator(own.keywords["M"]).H
         if len(g) == A.shape[0]:
@@ -208,10 +244,13 @@ def _parts(w: Any, dtype: Any) -> Any:
     return np.concatenate([w.real, w.imag]).astype(dtype, copy=False)
 
 
-def _plain(name: str, M: Any) -> Any:
+def _plain(name: str, M: Any, keyword: str = "M") -> Any:
     """A preconditioner as SciPy takes it: it does not change the solution, so it is a constant."""
     if isinstance(M, Box):
-        raise TypeError(f"{name}: M is a Tensor; the solution does not depend on it: pass M.data")
+        raise TypeError(
+            f"{name}: {keyword} is a Tensor; the solution does not depend on it: pass "
+            f"{keyword}.data"
+        )
     if isinstance(M, SparseArray):
         return as_sparse(M).detach().toscipy()
     if isinstance(M, LinearOperator):
@@ -275,7 +314,9 @@ def cg(
     array([0.4, 0.2])
     """
     tolerances = {"rtol": rtol, "atol": atol, "maxiter": maxiter}
-    found: tuple[Any, int] = _solve("cg", A, b, x0, M, callback, **tolerances)
+    found: tuple[Any, int] = solved_by(
+        "cg", A, b, x0, {"M": M}, {"callback": callback}, **tolerances
+    )
     return found
 
 
@@ -299,7 +340,9 @@ def bicgstab(
     0
     """
     tolerances = {"rtol": rtol, "atol": atol, "maxiter": maxiter}
-    found: tuple[Any, int] = _solve("bicgstab", A, b, x0, M, callback, **tolerances)
+    found: tuple[Any, int] = solved_by(
+        "bicgstab", A, b, x0, {"M": M}, {"callback": callback}, **tolerances
+    )
     return found
 
 
@@ -330,7 +373,9 @@ def gmres(
     keywords = {"rtol": rtol, "atol": atol, "maxiter": maxiter, "restart": restart}
     if callback is not None:
         keywords["callback_type"] = callback_type  # type: ignore[assignment]
-    found: tuple[Any, int] = _solve("gmres", A, b, x0, M, callback, **keywords)
+    found: tuple[Any, int] = solved_by(
+        "gmres", A, b, x0, {"M": M}, {"callback": callback}, **keywords
+    )
     return found
 
 
@@ -357,5 +402,7 @@ def minres(
     """
     refuse_derivative("minres", shift=shift)
     keywords = {"rtol": rtol, "shift": shift, "maxiter": maxiter, "show": show, "check": check}
-    found: tuple[Any, int] = _solve("minres", A, b, x0, M, callback, **keywords)
+    found: tuple[Any, int] = solved_by(
+        "minres", A, b, x0, {"M": M}, {"callback": callback}, **keywords
+    )
     return found

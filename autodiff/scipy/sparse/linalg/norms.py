@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.scipy.sparse.linalg.eigen.functions import svds
 from autodiff.scipy.sparse.operators import as_sparse
 
 __all__ = ["norm"]
@@ -19,7 +20,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None) -> Any:
     x : sparse array
     ord : {None, "fro", 1, -1, inf, -inf, 2}, optional
         Of a matrix: Frobenius (None and "fro"), largest or smallest column sum (1 and -1), largest
-        or smallest row sum (inf and -inf). Of rows and columns: 1, 2 (and None).
+        or smallest row sum (inf and -inf), largest singular value (2). Of rows and columns: 1, 2
+        (and None).
     axis : int, optional
         Along which vectors lie: 0 for a norm of each column.
 
@@ -30,8 +32,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None) -> Any:
     Raises
     ------
     ValueError
-        Another `ord` or `axis`. The spectral norm needs a singular value: ``np.linalg.norm`` of
-        ``x.toarray()`` has it.
+        Another `ord` or `axis`.
 
     Examples
     --------
@@ -48,10 +49,12 @@ def norm(x: Any, ord: Any = None, axis: Any = None) -> Any:
         return np.sqrt((abs(A) ** 2).sum(axis=axis))
     if ord in (None, "fro", "f"):
         return np.sqrt(np.sum(np.abs(A.data) ** 2))
+    if ord == 2:
+        return svds(A, k=1, tol=0, return_singular_vectors=False)[0]
     reductions = {1: (np.max, 0), -1: (np.min, 0), np.inf: (np.max, 1), -np.inf: (np.min, 1)}
     if ord not in reductions:
         raise ValueError(
-            f"norm: ord {ord!r} of a sparse matrix; it is None, 'fro', 1, -1, inf or -inf here, "
+            f"norm: ord {ord!r} of a sparse matrix; it is None, 'fro', 1, -1, 2, inf or -inf here, "
             "and np.linalg.norm(x.toarray(), ord) has the others"
         )
     reduction, along = reductions[ord]

@@ -1,0 +1,1 @@
+"""Filters that choose among neighbours, and what is measured in labelled regions."""
