@@ -91,28 +91,16 @@ arrays SciPy's own does.
 
 - `signal`: linear systems as objects, `ShortTimeFFT`, splines, `lombscargle`, `envelope`, `czt`,
   partial fractions; the design of filters and windows of Tensors (constants are SciPy's there)
-- `sparse.linalg`: `eigsh`, `eigs`, `svds`, `lsqr`, `lsmr`; `sparse`: formats other than CSR,
+- `sparse.linalg`: `lobpcg`, `spilu`, `funm_multiply_krylov`; `sparse`: formats other than CSR,
   CSC and COO
 - `stats`: `nct`, `ncx2`, `ncf` and other distributions, multivariate ones too; `rankdata`,
   `spearmanr`, `kendalltau` (steps), `yeojohnson`, tests but Student's; `expect`
-- `linalg`: `schur`, `ldl`, `rq`, `funm`; `eig` with `b` or `left`
-- `interpolate`: smoothing splines, `RBFInterpolator`, triangulated data; `ndimage`: ranks,
-  morphology, labels, `geometric_transform`, and the factor of `zoom` as a variable
-- `integrate`: `qmc_quad`, `cubature`, `tanhsinh`, `nsum`, `ode`, `complex_ode` (`solve_ivp`,
-  `quad`, `quad_vec` and `nquad` take their place); the mesh and `S` of `solve_bvp` as variables
-- `signal`: `filtfilt`, `savgol_filter`, `resample`, `resample_poly`, `upfirdn`, `detrend`,
-  `hilbert`, `stft`, `istft`, `periodogram`, `welch`, `csd`, `spectrogram`, `oaconvolve`,
-  `convolve2d`, `correlate2d`; windows, which are constants
-- `sparse.linalg`: `lobpcg`, `spilu`, `funm_multiply_krylov`; `sparse`: formats other than CSR,
-  CSC and COO
-- `stats`: `truncnorm`, `genextreme`, `skewnorm`, `vonmises`, `randint`, `hypergeom`; `rvs` of
-  the multivariate distributions; summary functions, `gaussian_kde`; `fit`, `expect`, `moment`
 - `linalg`: `ldl`, `qz`, `hessenberg`, `cossin`, `funm`; a real `schur` form of complex eigenvalues
 - `interpolate`: smoothing splines, `RBFInterpolator`, triangulated data; `ndimage`:
   `geometric_transform`, filters by a function of one's own, distance transforms, and the factor of
   `zoom` as a variable
-- `integrate`: `dblquad`, `tplquad`, `nquad` and `solve_bvp` (nested `quad`, and shooting with
-  `optimize.root`, take their place)
+- `integrate`: `qmc_quad`, `cubature`, `tanhsinh`, `nsum`, `ode`, `complex_ode` (`solve_ivp`,
+  `quad`, `quad_vec` and `nquad` take their place); the mesh and `S` of `solve_bvp` as variables
 - `optimize`: `linprog`, `milp` and `linear_sum_assignment` of Tensors, whose results jump;
   `lsq_linear`, `isotonic_regression` (`least_squares` takes their place); `fft`: `hfft2`, `hfftn`
   and their inverses

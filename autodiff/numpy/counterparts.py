@@ -112,14 +112,6 @@ def _names_of(module: str) -> frozenset[str]:
     Importing it teaches SciPy's ufuncs about Tensors, and an error message should change nothing.
     """
     source = pkgutil.get_data("autodiff", _SCIPYS[module]) if module in _SCIPYS else None
-    classes: set[str] = set()
-    for node in ast.parse(source or b"").body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scipy"):
-            # SciPy's own, which take no more here than there
-            classes |= {alias.name for alias in node.names if alias.name[0].isupper()}
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return frozenset(ast.literal_eval(node.value)) - classes
-    return frozenset()
     names: set[str] = set()
     theirs: set[str] = set()
     for node in ast.parse(source or b"").body:

@@ -28,20 +28,6 @@ _INSTEAD = {
     "ndimage.histogram": "nothing: counts are steps; a sum of smooth bumps takes their place",
     "ndimage.labeled_comprehension": "sum_labels, mean, ..., or the function of x[labels == i]",
     "sparse.linalg.spilu": "splu for a factor; an incomplete one is a preconditioner, a constant",
-    "sparse.linalg.inv": "spsolve or splu, np.linalg.inv(A.toarray()) for all of the inverse",
-    "sparse.linalg.expm": "linalg.expm(A.toarray())",
-    "sparse.linalg.eigsh": "np.linalg.eigh(A.toarray()), or for a derivative of the eigenvalues "
-    "alone np.sum(V * (A @ V), axis=0) with SciPy's V, a constant",
-    "sparse.linalg.eigs": "np.linalg.eig(A.toarray())",
-    "sparse.linalg.svds": "np.linalg.svd(A.toarray())",
-    "sparse.linalg.lsqr": "spsolve(A.T @ A, A.T @ b), or np.linalg.lstsq(A.toarray(), b)",
-    "sparse.linalg.lsmr": "spsolve(A.T @ A, A.T @ b), or np.linalg.lstsq(A.toarray(), b)",
-    "sparse.linalg.bicg": "bicgstab or gmres, which solve the same equation",
-    "sparse.linalg.cgs": "bicgstab or gmres, which solve the same equation",
-    "sparse.linalg.lgmres": "gmres, which solves the same equation",
-    "sparse.linalg.gcrotmk": "gmres, which solves the same equation",
-    "sparse.linalg.qmr": "gmres, which solves the same equation",
-    "sparse.linalg.tfqmr": "gmres, which solves the same equation",
     **dict.fromkeys(
         (
             f"optimize.fmin{kind}"
@@ -116,11 +102,6 @@ _INSTEAD = {
     "sparse.linalg.funm_multiply_krylov": "expm_multiply, or linalg.expm(A.toarray()) @ b",
     "sparse.linalg.LaplacianNd": "LinearOperator, or aslinearoperator(A) of SciPy's as a constant",
     "sparse.linalg.use_solver": "spsolve, whose factor is SuperLU's",
-    "integrate.dblquad": "quad of a function that is a quad itself, for each further variable",
-    "integrate.tplquad": "quad of a function that is a quad itself, for each further variable",
-    "integrate.nquad": "quad of a function that is a quad itself, for each further variable",
-    "integrate.solve_bvp": "solve_ivp in a function whose root autodiff.scipy.optimize.root finds "
-    "(shooting)",
     "signal.ShortTimeFFT": "stft and istft",
     "signal.envelope": "np.abs of hilbert",
     "signal.lsim": "integrate.solve_ivp, or lfilter of the bilinear form",

@@ -64,7 +64,9 @@ def unary_to_nary(unary_operator: Function) -> Function:
                 f"{get_name(unary_operator)}: argnum must be the number of a positional argument, "
                 f"or a tuple or list of such, got {argnum!r}"
             )
-        made: Transformed[Any] = Transformed(_applied, fun, nary_operator, argnum, options, keywords)
+        made: Transformed[Any] = Transformed(
+            _applied, fun, nary_operator, argnum, options, keywords
+        )
         return wrap_nary_f(fun, unary_operator, argnum)(made)
 
     del nary_operator.__wrapped__  # it has other arguments
