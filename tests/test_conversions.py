@@ -6,7 +6,7 @@ import cmath
 import math
 import sys
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -366,7 +366,7 @@ def test_counterparts_are_what_there_is(package: str) -> None:
         found = counterpart(f"scipy.{package}.{name}")
         numpys = getattr(np.linalg, name, None) if package == "linalg" else None
         if name in ours.__all__ and getattr(ours, name) is getattr(theirs, name):
-            assert found is None
+            assert found is None or isinstance(getattr(ours, name), ModuleType)
         elif name in ours.__all__:
             assert found == f"autodiff.scipy.{package}.{name}"
         elif found is not None:
@@ -374,9 +374,11 @@ def test_counterparts_are_what_there_is(package: str) -> None:
             assert numpys is not None
         if package != "stats" or name not in ours.__all__:
             continue
-        for method in ("pdf", "logpdf", "pmf", "cdf", "sf", "ppf", "isf", "rvs", "entropy", "fit"):
+        if isinstance(getattr(ours, name), FunctionType):
+            continue
+        for method in ("pdf", "logpdf", "pmf", "sf", "ppf", "rvs", "entropy", "moment"):
             found = counterpart(f"scipy.stats.{name}.{method}")
-            assert (found is not None) == hasattr(getattr(ours, name), method)
+            assert (found is not None) == hasattr(getattr(ours, name), method), method
 
 
 @pytest.mark.parametrize("name", [name for name in dir(math) if not name.startswith("_")])

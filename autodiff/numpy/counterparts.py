@@ -49,16 +49,24 @@ _SCIPYS = {
 
 _DENSITIES = ("pdf", "logpdf")
 _PROBABILITIES = ("cdf", "logcdf", "sf", "logsf")
-_OF_COUNTS = ("pmf", "logpmf", *_PROBABILITIES, "ppf", "isf", "rvs", "mean", "var", "std")
-_METHODS = {
-    "dirichlet": _DENSITIES,
-    "multivariate_normal": _DENSITIES,
-    **dict.fromkeys(("bernoulli", "binom", "geom", "nbinom", "poisson"), _OF_COUNTS),
-}
-_METHODS_OF_OTHERS = (
-    *(*_DENSITIES, *_PROBABILITIES, "ppf", "isf", "rvs", "median", "interval"),
-    *("mean", "var", "std", "entropy", "support"),
+_OF_ALL = (
+    *(*_PROBABILITIES, "ppf", "isf", "rvs", "mean", "var", "std", "entropy", "median"),
+    *("interval", "support", "moment", "stats"),
 )
+_OF_COUNTS = ("pmf", "logpmf", *_OF_ALL)
+_METHODS = {
+    "dirichlet": (*_DENSITIES, "rvs", "mean", "var", "cov", "entropy"),
+    "multivariate_normal": (*_DENSITIES, "rvs", "entropy"),
+    "gaussian_kde": _DENSITIES,
+    **dict.fromkeys(
+        (
+            *("bernoulli", "betabinom", "binom", "geom", "hypergeom"),
+            *("nbinom", "poisson", "randint", "zipf"),
+        ),
+        _OF_COUNTS,
+    ),
+}
+_METHODS_OF_OTHERS = (*_DENSITIES, *_OF_ALL)
 
 
 def counterpart(name: str) -> str | None:
