@@ -100,3 +100,30 @@ def test_dirichlet_draws():
     np.testing.assert_allclose(ad.grad(squared)(ALPHA), ad.grad(known)(ALPHA), rtol=0.06)
     with pytest.raises(NonDifferentiableError, match=r"dirichlet.rvs.*gamma"):
         ad.vmap(rvs)(np.stack([ALPHA, ALPHA]))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4])
+def test_a_singular_covariance(rank):
+    rng = np.random.default_rng(rank)
+    root, mean = rng.normal(size=(4, rank)), rng.normal(size=4)
+    points = mean + rng.normal(size=(3, rank)) @ root.T
+    logpdf = stats.multivariate_normal.logpdf
+    for x in (points, points + 1.0):
+        wanted = reference.multivariate_normal.logpdf(x, mean, root @ root.T, allow_singular=True)
+        found = logpdf(x, mean, root @ root.T, allow_singular=True)
+        np.testing.assert_allclose(found, wanted, rtol=1e-10)
+
+    def along_the_rank(root, mean):
+        return np.sum(logpdf(mean + weights @ root.T, mean, root @ root.T, allow_singular=True))
+
+    weights = rng.normal(size=(3, rank))
+    ad.check_grads(along_the_rank, (root, mean), order=2)
+
+
+def test_a_singular_covariance_of_other_forms():
+    logpdf = stats.multivariate_normal.logpdf
+    for cov in (2.0, np.array([1.0, 0.0, 3.0])):
+        n = np.size(cov)
+        x = np.array([[0.5, 0.0, -1.0]])[:, :n]
+        wanted = reference.multivariate_normal.logpdf(x, np.zeros(n), cov, allow_singular=True)
+        np.testing.assert_allclose(logpdf(x, np.zeros(n), cov, allow_singular=True), wanted)

@@ -37,6 +37,37 @@ def _of_numbers(name: str, method: str, *args: Any, **keywords: Any) -> Any:
     return getattr(getattr(scipy.stats, name), method)(*args, **keywords)
 
 
+_LEAST = {"f": 1e3, "d": 1e6}
+"""Which part of the largest eigenvalue SciPy takes for zero, in units of the rounding."""
+
+
+def _floor(values: Any) -> Any:
+    """Largest eigenvalue that SciPy takes for zero."""
+    return _LEAST[values.dtype.char] * np.finfo(values.dtype).eps * np.max(np.abs(values))
+
+
+def _on_support(gaps: Any, cov: Any, values: Any, vectors: Any) -> Any:
+    """Logarithm of the density of a covariance that may be singular, where it is not zero.
+
+    The pseudodeterminant is the determinant of the covariance plus the projector on its null space.
+    Derivatives are those along matrices of the same rank, as the pseudoinverse's are (Golub, G. H.
+    and Pereyra, V., 1973, equation 4.12).
+    """
+    floor = _floor(values)
+    if np.min(values) < -floor:
+        raise np.linalg.LinAlgError("multivariate_normal: cov is not positive semidefinite")
+    symmetric = 0.5 * (cov + np.transpose(cov))
+    inverse = np.linalg.pinv(symmetric, rcond=floor / (np.max(values) or 1.0), hermitian=True)
+    projector = np.eye(len(values), dtype=values.dtype) - symmetric @ inverse
+    log_det = np.linalg.slogdet(symmetric + projector)[1]
+    distance = np.sum((gaps @ inverse) * gaps, axis=-1)
+    rank = np.count_nonzero(values > floor)
+    density = -0.5 * (distance + log_det) - rank * LOG_ROOT_TWO_PI
+    missing = vectors[:, values <= floor]
+    outside = np.linalg.norm(concrete(gaps) @ missing, axis=-1) >= 1e3 * floor
+    return np.where(outside, -np.inf, density) if np.any(outside) else density
+
+
 class MultivariateNormal:
     """Normal vectors with a mean and a positive definite covariance.
 
@@ -56,7 +87,8 @@ class MultivariateNormal:
         mean : array or Tensor, shape (n,), optional
         cov : array or Tensor, shape (n, n), (n,) for a diagonal, or a number for a multiple of 1
         allow_singular : bool
-            Must be False.
+            Whether eigenvalues of `cov` may be zero. The density is then one on the support, and
+            its derivatives by `cov` are along matrices of the same rank.
 
         Returns
         -------
@@ -76,11 +108,6 @@ class MultivariateNormal:
         >>> ad.grad(multivariate_normal.logpdf, argnums=1)(np.array([1.0, 2.0]), np.zeros(2))
         array([1., 2.])
         """
-        if allow_singular:
-            raise ValueError(
-                "multivariate_normal: allow_singular=True has no derivative here; add a small "
-                "multiple of the identity to cov"
-            )
         given = [x, cov] if mean is None else [x, cov, mean]
         x, cov, *means = operands(*given)
         n = self._dimension(x, mean, cov)
@@ -93,6 +120,11 @@ class MultivariateNormal:
                 f"multivariate_normal: points of shape {shape} do not have dimension {n}"
             )
         ndim = spec_of(cov).ndim
+        if allow_singular:
+            matrix = cov if ndim == 2 else cov * np.eye(n)
+            values, vectors = np.linalg.eigh(concrete(matrix))
+            if np.min(values) <= _floor(values):
+                return _on_support(x - mean, matrix, values, vectors)
         if ndim < 2:
             if not np.all(concrete(cov) > 0):
                 raise np.linalg.LinAlgError("multivariate_normal: a variance is not positive")
