@@ -706,6 +706,28 @@ def test_orders_of_sweeps() -> None:
     assert subval((1, 2, 3), 1, 5) == (1, 5, 3)
 
 
+def test_traces_with_nodes_of_ones_own() -> None:
+    class Again(tracer.Node):
+        def __init__(
+            self, value: Any, fun: Any, args: Any, kwargs: Any, argnums: Any, parents: Any
+        ) -> None:
+            self.parents, self.value = parents, value
+            np.testing.assert_array_equal(fun(*args, **kwargs), value)
+            for i, parent in zip(argnums, parents, strict=True):
+                np.testing.assert_array_equal(args[i], parent.value)
+
+        def initialize_root(self, value: Any) -> None:
+            self.parents, self.value = (), value
+
+    root = Again.new_root(1.5)
+    with pytest.raises(TypeError, match="must define"):
+        tracer.Node.new_root()
+    value, node = tracer.trace(root, lambda x: anp.exp(x) * 2.0, 1.5)
+    np.testing.assert_allclose(value, 2 * np.exp(1.5))
+    assert [type(n) for n in toposort(node)] == [Again] * 3
+    assert tracer.trace(root, lambda x: 2.0 * anp.ones(2), 1.5)[1] is None
+
+
 # --- SciPy's names --------------------------------------------------------------------------------
 
 

@@ -20,9 +20,11 @@ from autodiff.core.arrays import ARRAY, as_value
 from autodiff.core.dispatch import Box as EngineBox
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import spec_of
+from autodiff.tape.entries import Variable
 from autodiff.tensor import Tensor
 from autodiff.transforms.call import Call
 from autodiff.transforms.closure import Closed, is_differentiated
+from autodiff.transforms.record import record
 
 __all__ = [
     "Box",
@@ -37,6 +39,7 @@ __all__ = [
     "primitive_vjps",
     "register_notrace",
     "toposort",
+    "trace",
 ]
 
 Function = Callable[..., Any]
@@ -93,6 +96,55 @@ class Node:
         root = cls.__new__(cls)
         root.initialize_root(*args, **kwargs)
         return root
+
+
+def trace(start_node: Any, fun: Function, x: Any) -> tuple[Any, Any]:
+    """Evaluate a function, and make a node of a package's own for each of its operations.
+
+    Parameters
+    ----------
+    start_node : Node
+        Of the input; those of operations are of its class.
+    fun : function of one argument
+    x : array, number or container
+
+    Returns
+    -------
+    value : what the function returned, an array or a number
+    node : Node or None
+        Of the operation that computed it; None if it does not depend on `x`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Printing(Node):
+    ...     def __init__(self, value, fun, args, kwargs, parent_argnums, parents):
+    ...         print(fun.__name__, args, value)
+    ...
+    ...     def initialize_root(self): ...
+    >>> value, node = trace(Printing.new_root(), lambda x: np.sqrt(x + 1.0), 3.0)
+    add (np.float64(3.0), 1.0) 4.0
+    sqrt (np.float64(4.0),) 2.0
+    """
+    tape = record(fun)(x)
+    values = dict(tape.values())
+    nodes: dict[Any, Any] = dict.fromkeys(tape.inputs, start_node)
+
+    def value_of(operand: Any) -> Any:
+        return values[operand] if isinstance(operand, Variable) else operand.value
+
+    for entry in tape:
+        argnums = tuple(i for i, operand in enumerate(entry.inputs) if operand in nodes)
+        if not argnums:
+            continue
+        args = tuple(map(value_of, entry.inputs))
+        parents = tuple(nodes[entry.inputs[i]] for i in argnums)
+        for output in entry.outputs:
+            nodes[output] = type(start_node)(
+                values[output], entry.primitive, args, dict(entry.params), argnums, parents
+            )
+    (out,) = tape.outputs
+    return value_of(out), nodes.get(out)
 
 
 class SparseObject:

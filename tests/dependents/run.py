@@ -1,0 +1,183 @@
+"""Run test-suites of packages written for HIPS/autograd on this engine, as they are.
+
+``python tests/dependents/run.py`` makes an environment under ``build/dependents``, installs pinned
+packages from the registry, takes the tests from their source archives, and runs a fast slice of
+each on `autodiff.compat.autograd`. ``baseline.json`` beside this file says which of them fail on
+HIPS/autograd itself; any other failure is a difference, and makes this fail. ``--full`` runs whole
+suites, ``--record`` runs them on HIPS/autograd too and writes the baseline anew; names choose
+suites.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+import venv
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "build" / "dependents"
+BASELINE = Path(__file__).with_name("baseline.json")
+TOOLS = ["pytest==9.0.2", "flaky==3.8.1"]
+
+
+class Suite(NamedTuple):
+    """Tests of a package.
+
+    Attributes
+    ----------
+    requirement : name and version in the registry
+    needs : what its tests import besides
+    fast : what to run by default, as arguments of pytest
+    full : all that can be run
+    known : tests that fail here and not there, with the reason
+    """
+
+    requirement: str
+    fast: list[str]
+    full: list[str]
+    needs: list[str] = []  # noqa: RUF012 a default that nobody changes
+    known: dict[str, str] = {}  # noqa: RUF012 likewise
+
+
+SUITES = {
+    "autograd": Suite(
+        "autograd==1.9.1",
+        ["tests"],
+        ["tests"],
+        known={
+            "tests.test_fft::test_rfftn_odd_not_implemented": "it has a derivative here",
+            "tests.test_graphs::test_assignment_raises_error": "assignment has a derivative here",
+            "tests.test_linalg::test_pinv": "it calls private functions of the library",
+            "tests.test_wrappers::test_wrapped_name_and_docs": "it compares docstrings",
+        },
+    ),
+    "lifelines": Suite(
+        "lifelines==0.30.3",
+        [
+            "lifelines/tests/test_estimation.py",
+            "-k",
+            "TestWeibullFitter or TestLogNormal or TestGeneralizedGamma or TestPiecewise",
+        ],
+        ["lifelines/tests"],
+        ["pandas==2.3.3", "matplotlib==3.11.0"],
+    ),
+    "legume": Suite(
+        "legume-gme==1.0.3",
+        ["tests/test_primitives.py", "tests/test_gme_grad.py"],
+        ["tests"],
+    ),
+    "mici": Suite("mici==0.4.1", ["tests/test_autodiff.py"], ["tests"]),
+    "pymanopt": Suite(
+        "pymanopt==2.2.1",
+        ["--noconftest", "tests/backends/test_autograd.py", "tests/test_multi_tools.py"],
+        ["--noconftest", "tests/backends/test_autograd.py", "tests/test_multi_tools.py"],
+    ),
+}
+
+
+def main() -> int:
+    """Run suites; how many differences there are."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("names", nargs="*", choices=[[], *SUITES])
+    parser.add_argument("--full", action="store_true", help="whole suites")
+    parser.add_argument("--record", action="store_true", help="write the baseline anew")
+    options = parser.parse_args()
+    names = options.names or list(SUITES)
+    python = environment([SUITES[name] for name in names])
+    baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    kind = "full" if options.full else "fast"
+    differences = 0
+    for name in names:
+        suite = SUITES[name]
+        sources = unpacked(python, suite)
+        arguments = suite.full if options.full else suite.fast
+        key = f"{name}, {kind}"
+        if options.record:
+            there, seconds = outcomes(python, sources, arguments, compat=False)
+            failing = sorted(test for test, passed in there.items() if not passed)
+            baseline[key] = {"tests": len(there), "failing": failing, "seconds": round(seconds, 1)}
+        here, seconds = outcomes(python, sources, arguments, compat=True)
+        expected = baseline[key]
+        failing = {test for test, passed in here.items() if not passed}
+        new = sorted(failing - set(expected["failing"]) - set(suite.known))
+        missing = expected["tests"] - len(here)
+        print(
+            f"{suite.requirement}: {len(here) - len(failing)} of {len(here)} pass, "
+            f"{expected['tests'] - len(expected['failing'])} of {expected['tests']} on "
+            f"HIPS/autograd; {seconds:.0f} s, {expected['seconds']:.0f} s"
+        )
+        for test in new:
+            print(f"  fails here alone: {test}")
+        if missing > 0:
+            print(f"  {missing} tests were not run")
+        differences += len(new) + max(missing, 0)
+    if options.record:
+        BASELINE.write_text(json.dumps(baseline, indent=1, sort_keys=True) + "\n")
+    return differences
+
+
+def environment(suites: list[Suite]) -> Path:
+    """Interpreter of an environment with the packages, and this one."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    folder = WORK / "environment"
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    wanted = [requirement for suite in suites for requirement in (suite.requirement, *suite.needs)]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, *TOOLS, *wanted, "-e", f"{ROOT}[scipy]"], check=True)
+    return python
+
+
+def unpacked(python: Path, suite: Suite) -> Path:
+    """Folder of a package's sources, with its tests."""
+    folder = WORK / "sources" / suite.requirement.replace("==", "-")
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        pip = [str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        archive = ["--no-deps", "--no-binary", ":all:", suite.requirement]
+        subprocess.run([*pip, "--dest", str(folder), *archive], check=True)
+        with tarfile.open(next(folder.glob("*.tar.gz"))) as archived:
+            archived.extractall(folder, filter="data")
+    return next(path for path in folder.iterdir() if path.is_dir())
+
+
+def outcomes(
+    python: Path, sources: Path, arguments: list[str], *, compat: bool
+) -> tuple[dict[str, bool], float]:
+    """Whether each test that was not skipped passed, and how long all took."""
+    report = WORK / "report.xml"
+    report.unlink(missing_ok=True)
+    engine = ["-m", "autodiff.compat", "autograd"] if compat else []
+    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
+    start = time.perf_counter()
+    done = subprocess.run(
+        [str(python), *engine, *pytest, f"--junitxml={report}", *arguments],
+        cwd=sources,
+        env={**os.environ, "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - start
+    if not report.exists():
+        raise SystemExit(f"{sources.name}: no test was run\n{done.stdout[-2000:]}{done.stderr}")
+    found: dict[str, bool] = {}
+    for test in ElementTree.parse(report).iter("testcase"):
+        tags = {child.tag for child in test}
+        if "skipped" not in tags:
+            name = f"{test.get('classname')}::{test.get('name')}"
+            found[name] = not tags & {"failure", "error"}
+    return found, seconds
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(), 1))
