@@ -781,3 +781,28 @@ def test_iterators_from_outside_are_refused_by_name() -> None:
     numbers = iter([1.0, 2.0])
     with pytest.raises(ad.CompileError, match="numbers, an iterator from outside"):
         ad.compile(lambda x: x + next(numbers))(X)
+
+
+# --- containers of the library's own ---------------------------------------------------------------
+
+
+def test_a_sparse_array_from_outside_is_what_it_is_made_of() -> None:
+    sparse = pytest.importorskip("scipy.sparse") and ad.scipy.sparse
+    held = {"matrix": sparse.csr_array(np.diag([1.0, 2.0, 3.0]))}
+
+    def function(x: Any) -> Any:
+        return np.sum(np.sin(held["matrix"] @ x))
+
+    compiled = ad.compile(ad.grad(function))
+    others = [
+        np.diag([1.0, 5.0, 3.0]),
+        np.array([[0.0, 1.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
+    ]
+    for matrix in (None, None, *others):
+        if matrix is not None:
+            held["matrix"] = sparse.csr_array(matrix)
+        np.testing.assert_allclose(compiled(np.ones(3)), ad.grad(function)(np.ones(3)))
+    data = ad.Tensor([1.0, 2.0])
+    matrix = sparse.csr_array((data, ([0, 1], [1, 0])), shape=(2, 2))
+    ad.compile(lambda x: np.sum(matrix @ x))(np.array([3.0, 4.0])).backward()
+    np.testing.assert_allclose(data.grad, [4.0, 3.0])

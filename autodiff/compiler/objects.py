@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff import tree
 from autodiff.compiler.code import (
     EVERYTHING,
     attributes_named,
@@ -105,6 +106,9 @@ class LiftingObjects(Lifting):
                 "value after the other: take them outside, and pass them as arguments"
             )
         if not is_program_class(cls):
+            leaves, structure = tree.flatten(value)
+            if len(leaves) != 1 or leaves[0] is not value:
+                return self._container(value, var, path, leaves, structure)
             return self._foreign(value, var, path)
         if hasattr(cls, "__del__") and not self.frozen:
             with self._freezing():  # a copy would close what the object owns
@@ -170,6 +174,19 @@ class LiftingObjects(Lifting):
                 if not self.frozen and name not in vars(one):
                     vars(one)[name] = found
 
+    def _container(
+        self, value: Any, var: str, path: str, leaves: list[Any], structure: tree.PyTreeSpec
+    ) -> Any:
+        """A container of a class that is no program's, as a sparse array: by what it is made of."""
+        read = self.reading.constant(_structure)
+        self.reading.demand(f"{read}({var}) == {self.reading.constant(structure)}")
+        places = tree.paths(structure, "")
+        found = [
+            self.lift(leaf, f"{var}{place}", f"{path}{place}")
+            for leaf, place in zip(leaves, places, strict=True)
+        ]
+        return value if self.frozen else tree.unflatten(structure, found)
+
     def _foreign(self, value: Any, var: str, path: str) -> Any:
         """An object of another library, or of C: itself, with the same arrays in it."""
         self.reading.same(value, var)
@@ -190,3 +207,7 @@ class LiftingObjects(Lifting):
                     self.lift(part, f"{var}.__dict__[{name!r}]", f"{path}.{name}")
             self.foreign -= 1
         return value
+
+
+def _structure(value: Any) -> tree.PyTreeSpec:
+    return tree.flatten(value)[1]
