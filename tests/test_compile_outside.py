@@ -783,7 +783,7 @@ def test_iterators_from_outside_are_refused_by_name() -> None:
         ad.compile(lambda x: x + next(numbers))(X)
 
 
-# --- containers of the library's own ---------------------------------------------------------------
+# --- containers of the library's own --------------------------------------------------------------
 
 
 def test_a_sparse_array_from_outside_is_what_it_is_made_of() -> None:
