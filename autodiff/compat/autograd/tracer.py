@@ -7,14 +7,13 @@ the tables `primitive_vjps` and `primitive_jvps`.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from autodiff import tree
-from autodiff.compat.autograd.util import toposort
+from autodiff.compat.autograd.util import toposort, warn
 from autodiff.compat.autograd.wrap_util import wraps
 from autodiff.core.arrays import ARRAY, as_value
 from autodiff.core.dispatch import Box as EngineBox
@@ -31,6 +30,7 @@ __all__ = [
     "Node",
     "SparseObject",
     "getval",
+    "give_rule",
     "isbox",
     "new_box",
     "notrace_primitive",
@@ -147,6 +147,17 @@ def trace(start_node: Any, fun: Function, x: Any) -> tuple[Any, Any]:
     return value_of(out), nodes.get(out)
 
 
+def give_rule(rules: dict[Any, Function], fun: Function, rule: Function) -> None:
+    """Put a rule into a table, and say so if nothing will look it up."""
+    if not getattr(fun, "_is_autograd_primitive", False):
+        name = getattr(fun, "__name__", repr(fun))
+        warn(
+            f"{name} is no primitive here: the rule that is given is left out of account, and "
+            f"derivatives stay this engine's own; primitive({name}) makes a function with the rule"
+        )
+    rules[fun] = rule
+
+
 class SparseObject:
     """A cotangent that is zero but for some entries: `mut_add` adds those into an array.
 
@@ -198,13 +209,17 @@ def notrace_primitive(f_raw: Function) -> Function:
 def register_notrace(trace_type: type, primitive_fun: Function) -> None:
     """Declare that a primitive has no derivative in one kind of trace: it is zero."""
     if trace_type.__name__ == "JVPNode":
-        primitive_jvps[primitive_fun] = lambda argnums, gs, ans, args, kwargs: None
+        give_rule(primitive_jvps, primitive_fun, _no_tangent)
     else:
-        primitive_vjps[primitive_fun] = _no_cotangents
+        give_rule(primitive_vjps, primitive_fun, _no_cotangents)
 
 
 def _no_cotangents(argnums: Sequence[int], ans: Any, args: Any, kwargs: Any) -> Function:
     return lambda g: [None] * len(argnums)
+
+
+def _no_tangent(argnums: Sequence[int], gs: Values, ans: Any, args: Any, kwargs: Any) -> None:
+    return None
 
 
 def primitive(f_raw: Function) -> Function:
@@ -283,7 +298,7 @@ class _PrimitiveCall:
                 f"{self.name}: the primitive uses a Tensor from outside that is being "
                 "differentiated, for which it has no rule; pass it as an argument"
             )
-        if not closed.inputs():
+        if not closed.inputs() or not result.arrays:
             return result.build(0, (), result.arrays)
         vjp, jvp = primitive_vjps.get(self.function), primitive_jvps.get(self.function)
         call = Call(
@@ -373,7 +388,7 @@ def _own(value: Any) -> Any:
 
 def _as_array(value: Any) -> Any:
     """Python's numbers in an output depend on the inputs as its arrays do."""
-    return as_value(value) if isinstance(value, (float, complex)) else value
+    return as_value(value) if isinstance(value, (int, float, complex)) else value
 
 
 def _fitting(g: Any, x: Any) -> Any:
@@ -406,12 +421,3 @@ def _summed(g: Any, shape: tuple[int, ...]) -> Any:
     g = np.sum(g, axis=tuple(range(extra))) if extra else g
     axes = tuple(i for i, n in enumerate(shape) if n == 1 and np.shape(g)[i] != 1)
     return np.sum(g, axis=axes, keepdims=True) if axes else g
-
-
-def warn_deprecated(name: str) -> None:
-    """Say that an old way to give rules is no longer the one to use."""
-    warnings.warn(
-        f"{name} of a primitive is an old way to give its rules; use defvjp of autograd.extend",
-        DeprecationWarning,
-        stacklevel=3,
-    )
