@@ -167,7 +167,8 @@ def test_programs_run_on_this_engine(tmp_path: Path) -> None:
         "print(helper.NAME, sys.argv[1], grad(lambda x: np.sum(x**2))(3.0))\n"
     )
     (tmp_path / "helper.py").write_text("NAME = 'helper'\n")
-    for arguments in ((str(program), "first"), ("-m", "program", "first")):
+    ways = ((str(program),), ("-m", "program"), ("-c", "import program"))
+    for arguments in ((*way, "first") for way in ways):
         done = run("-m", "autodiff.compat", "autograd", *arguments, cwd=tmp_path)
         assert done.stdout.split() == ["helper", "first", "6.0"], done.stderr
     assert "usage" in run("-m", "autodiff.compat", "autograd").stderr
@@ -556,6 +557,23 @@ def test_cotangents_are_brought_into_shape() -> None:
     np.testing.assert_allclose(found, 2 * b)
     assert found.dtype == np.float64
     assert autograd.grad(lambda y: anp.sum(plus(a, y)))(1.0) == 6.0
+
+
+def test_a_cotangent_of_no_fitting_shape_is_refused() -> None:
+    def gradient(given: Any, at: Any = X) -> Any:
+        @extend.primitive
+        def doubled(x: Any) -> Any:
+            return 2.0 * x
+
+        extend.defvjp(doubled, lambda ans, x: lambda g: given)
+        return autograd.grad(lambda x: anp.sum(doubled(x)))(at)
+
+    np.testing.assert_allclose(gradient([1.0, 2.0, 3.0]), [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(gradient(np.ones((3, 1))), np.ones(3))
+    np.testing.assert_allclose(gradient(np.arange(6.0), np.ones((2, 3)))[1], [3.0, 4.0, 5.0])
+    for wrong, at in ((np.ones(2), X), (np.ones((3, 2)), np.ones((2, 3)))):
+        with pytest.raises(ValueError, match="doubled: a rule gave an array of shape"):
+            gradient(wrong, at)
 
 
 def test_sparse_cotangents() -> None:

@@ -7,11 +7,13 @@ the tables `primitive_vjps` and `primitive_jvps`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+import autodiff.numpy as anp
 from autodiff import tree
 from autodiff.compat.autograd.util import toposort, warn
 from autodiff.compat.autograd.wrap_util import wraps
@@ -44,6 +46,8 @@ __all__ = [
 
 Function = Callable[..., Any]
 Values = Sequence[Any]
+
+_ONE_LEAF = tree.flatten(0.0)[1]
 
 primitive_vjps: dict[Any, Function] = {}
 """By primitive: ``(argnums, ans, args, kwargs)`` to a function of the cotangent."""
@@ -345,15 +349,17 @@ class _PrimitiveCall:
             if cotangent is not None:
                 by_slot.update(self._leaves_of(argnum, cotangent))
         return [
-            _fitting(by_slot.get(slot), x) if flag else None
+            _fitting(by_slot.get(slot), x, self.name) if flag else None
             for slot, x, flag in zip(
                 [*self.closed.slots, *[-1] * len(self.closed.outside)], xs, active, strict=True
             )
         ]
 
     def _leaves_of(self, argnum: int, cotangent: Any) -> Iterable[tuple[int, Any]]:
-        leaves, structure = tree.flatten(cotangent)
         expected = self.arguments[argnum]
+        if isinstance(cotangent, (list, tuple)) and expected == _ONE_LEAF:
+            cotangent = anp.array(cotangent)
+        leaves, structure = tree.flatten(cotangent)
         if len(leaves) != expected.num_leaves:
             raise TypeError(
                 f"{self.name}: the cotangent of argument {argnum} has structure "
@@ -376,7 +382,7 @@ class _PrimitiveCall:
         tangent = maker(argnums, chosen, result.build(0, xs, outs), args, kwargs)
         leaves = [None] * len(outs) if tangent is None else tree.leaves(tangent)
         return [
-            out * 0.0 if leaf is None else _fitting(leaf, out)
+            out * 0.0 if leaf is None else _fitting(leaf, out, self.name)
             for leaf, out in zip(leaves, outs, strict=True)
         ]
 
@@ -391,28 +397,40 @@ def _as_array(value: Any) -> Any:
     return as_value(value) if isinstance(value, (int, float, complex)) else value
 
 
-def _fitting(g: Any, x: Any) -> Any:
+def _fitting(g: Any, x: Any, name: str) -> Any:
     """A cotangent or tangent with the shape, and of the kind, of what it belongs to.
 
-    Rules of packages may leave out the sum over broadcast axes, or give numbers for arrays.
+    Rules of packages may leave out the sum over broadcast axes, or give numbers for arrays, or flat
+    arrays for others.
     """
     if g is None:
         return None
     spec = spec_of(x)
-    own = np.shape(g)
-    if own != spec.shape:
-        if np.size(g) == spec.size:
-            g = np.reshape(g, spec.shape)
-        elif np.broadcast_shapes(own, spec.shape) == spec.shape:
-            g = np.broadcast_to(g, spec.shape)
-        else:
-            g = _summed(g, spec.shape)
+    if np.shape(g) != spec.shape:
+        g = _shaped(g, spec.shape, name)
     dtype = spec_of(g).dtype if isinstance(g, EngineBox) else np.result_type(g)
     if dtype.kind == "c" and spec.dtype.kind != "c":
         g = np.real(g)
     elif isinstance(g, (int, float, complex)) or dtype != spec.dtype:
         g = g * np.ones((), spec.dtype)
     return g
+
+
+def _shaped(g: Any, shape: tuple[int, ...], name: str) -> Any:
+    own = np.shape(g)
+    long, wanted = ([n for n in part if n != 1] for part in (own, shape))
+    is_flat = min(len(long), len(wanted)) <= 1
+    if np.size(g) == math.prod(shape) and (is_flat or long == wanted):
+        return np.reshape(g, shape)
+    try:
+        joint = np.broadcast_shapes(own, shape)
+    except ValueError:
+        joint = ()
+    if joint == shape:
+        return np.broadcast_to(g, shape)
+    if joint == own:
+        return _summed(g, shape)
+    raise ValueError(f"{name}: a rule gave an array of shape {own} for one of shape {shape}")
 
 
 def _summed(g: Any, shape: tuple[int, ...]) -> Any:
