@@ -9,7 +9,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from autodiff.compat import autograd, install
 from autodiff.compat.autograd import extend, test_util, tracer
 from autodiff.compat.autograd.builtins import isinstance as of_values
 from autodiff.compat.autograd.builtins import type as type_of_values
-from autodiff.compat.autograd.core import VSpace, primitive_vjps, vspace
+from autodiff.compat.autograd.core import VSpace, primitive_jvps, primitive_vjps, vspace
 from autodiff.compat.autograd.misc import const_graph, fixed_points, flatten, optimizers
 from autodiff.compat.autograd.misc.flatten import flatten_func
 from autodiff.compat.autograd.numpy import numpy_vjps
@@ -105,6 +105,37 @@ def test_every_module_can_be_imported_by_both_names(name: str) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("numpy", "sin"),
+        ("numpy.linalg", "solve"),
+        ("numpy.fft", "ifft"),
+        ("numpy.random", "default_rng"),
+        ("scipy.special", "gammaln"),
+        ("scipy.stats", "norm"),
+        ("scipy.stats.norm", "ppf"),
+    ],
+)
+def test_modules_list_their_names(name: str, listed: str) -> None:
+    if name in SCIPYS:
+        pytest.importorskip("scipy")
+    module = importlib.import_module(f"autodiff.compat.autograd.{name}")
+    assert listed in dir(module)
+    assert hasattr(module, listed)
+    with pytest.raises(AttributeError):
+        _ = module.__no_such_name__
+
+
+def test_the_package_has_its_modules() -> None:
+    program = (
+        "import autodiff; autodiff.compat.install('autograd'); import autograd\n"
+        "names = 'extend core tracer util wrap_util numpy builtins differential_operators'\n"
+        "print([name for name in names.split() if not hasattr(autograd, name)])"
+    )
+    assert run("-c", program).stdout.strip() == "[]"
+
+
 def test_installing_twice_is_as_good_as_once() -> None:
     program = (
         "import sys, autodiff; n = len(sys.meta_path)\n"
@@ -136,7 +167,8 @@ def test_programs_run_on_this_engine(tmp_path: Path) -> None:
         "print(helper.NAME, sys.argv[1], grad(lambda x: np.sum(x**2))(3.0))\n"
     )
     (tmp_path / "helper.py").write_text("NAME = 'helper'\n")
-    for arguments in ((str(program), "first"), ("-m", "program", "first")):
+    ways = ((str(program),), ("-m", "program"), ("-c", "import program"))
+    for arguments in ((*way, "first") for way in ways):
         done = run("-m", "autodiff.compat", "autograd", *arguments, cwd=tmp_path)
         assert done.stdout.split() == ["helper", "first", "6.0"], done.stderr
     assert "usage" in run("-m", "autodiff.compat", "autograd").stderr
@@ -200,6 +232,31 @@ def test_a_result_that_does_not_depend_on_the_input_is_said_to() -> None:
         warnings.simplefilter("error")
         autograd.grad(lambda x: anp.sum(x))(X)
         autograd.grad(lambda x: autograd.grad(lambda y: x * y)(2.0) * x)(3.0)
+
+
+def test_warnings_are_at_the_line_of_the_user() -> None:
+    def constant(x: Any) -> Any:
+        return np.sum(np.ones(2))
+
+    @autograd.primitive
+    def old(x: Any) -> Any:
+        return x
+
+    calls: list[Any] = [
+        lambda: autograd.grad(constant)(X),
+        lambda: autograd.jacobian(constant)(X),
+        lambda: autograd.hessian(constant)(X),
+        lambda: autograd.deriv(constant)(1.0),
+        lambda: autograd.make_ggnvp(constant)(X)(X),
+        lambda: autograd.multigrad_dict(constant)(X),
+        lambda: autograd.holomorphic_grad(lambda x: x)(1.0),
+        lambda: quick_grad_check(quartic, X),
+        lambda: old.defvjp(lambda g, ans, vs, gvs, x: g),
+    ]
+    for call in calls:
+        with pytest.warns((UserWarning, DeprecationWarning)) as seen:
+            call()
+        assert {warning.filename for warning in seen} == {__file__}
 
 
 @pytest.mark.filterwarnings("error")
@@ -281,6 +338,63 @@ def test_what_a_function_keeps_is_a_constant_afterwards() -> None:
         np.sum(kept[-1])
 
 
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+def test_cotangents_and_tangents_of_other_containers_and_shapes() -> None:
+    """What packages give to a pullback: a number for an array, a tuple for a named one, a list."""
+    cases: list[tuple[Any, Any, Any]] = [
+        (anp.sin, 1.0, np.cos(X)),
+        (anp.sin, np.ones(1), np.cos(X)),
+        (anp.sin, [1.0, 1.0, 1.0], np.cos(X)),
+        (anp.sum, np.ones((1, 1)), np.ones(3)),
+        (lambda x: x[:1], 1.0, [1.0, 0.0, 0.0]),
+        (lambda x: anp.stack([x, x]), X, 2 * X),
+        (lambda x: Pair(x, x[0]), (X, 1.0), np.add(X, [1.0, 0.0, 0.0])),
+        (lambda x: (x, {"a": x}), [X, {"a": 1.0}], X + 1.0),
+    ]
+    for function, given, expected in cases:
+        np.testing.assert_allclose(autograd.make_vjp(function)(X)[0](given), expected)
+    for wrong in (np.ones(2), np.ones((3, 1)), (X, X)):
+        with pytest.raises((ValueError, TypeError), match="cotangent has"):
+            autograd.make_vjp(lambda x: 2.0 * x)(X)[0](wrong)
+    with pytest.raises(TypeError, match="structure"):
+        autograd.make_vjp(lambda x: (x, {"a": x}))(X)[0]((X, {"b": X}))
+    for tangent in (1.0, [1.0, 1.0, 1.0], np.ones(3, int)):
+        np.testing.assert_allclose(autograd.make_jvp(anp.sin)(X)(tangent)[1], np.cos(X))
+    pushed = autograd.make_jvp(lambda x, y: x * y, (0, 1))(X, X)([X, 1.0])[1]
+    np.testing.assert_allclose(pushed, X**2 + X)
+    pull = autograd.make_vjp(anp.sin)(X)[0]
+    np.testing.assert_allclose(autograd.grad(lambda g: anp.sum(pull(g)))(1.0), np.sum(np.cos(X)))
+
+
+def test_hessian_products_with_containers() -> None:
+    def cubic(x: Any, y: Any) -> Any:
+        return anp.sum(x * y**3)
+
+    found = autograd.hessian_vector_product(cubic, (0, 1))(X, X, [X, X])
+    np.testing.assert_allclose(found[0], 3 * X**3)
+    np.testing.assert_allclose(found[1], 3 * X**3 + 6 * X**3)
+    found = autograd.hessian_tensor_product(lambda p: anp.sum(p["a"] ** 3) * p["b"])(
+        {"a": X, "b": 2.0}, {"a": X, "b": 1.0}
+    )
+    np.testing.assert_allclose(found["a"], 12 * X**2 + 3 * X**2)
+    np.testing.assert_allclose(found["b"], np.sum(3 * X**3))
+    found = autograd.tensor_jacobian_product(lambda x: [x[0], x[1] ** 2])(X, np.ones(2))
+    np.testing.assert_allclose(found, [1.0, 2 * X[1], 0.0])
+
+
+def test_what_is_no_variable_is_refused() -> None:
+    with pytest.raises(TypeError, match="NoneType"):
+        autograd.grad(lambda x: 1.0)(None)
+    with pytest.raises(TypeError, match="holomorphic=True"):
+        autograd.jacobian(lambda z: z**2)(X + 1j)
+    found = autograd.jacobian(lambda z: z**2, holomorphic=True)(X + 1j)
+    np.testing.assert_allclose(found, np.diag(2 * (X + 1j)))
+
+
 # --- boxes ----------------------------------------------------------------------------------------
 
 
@@ -288,6 +402,8 @@ def test_questions_about_boxes() -> None:
     seen = []
 
     def looking(x: Any) -> Any:
+        assert anp.isscalar(x[0])
+        assert not anp.isscalar(x)
         seen.extend(
             [
                 isinstance(x, ArrayBox),
@@ -443,6 +559,23 @@ def test_cotangents_are_brought_into_shape() -> None:
     assert autograd.grad(lambda y: anp.sum(plus(a, y)))(1.0) == 6.0
 
 
+def test_a_cotangent_of_no_fitting_shape_is_refused() -> None:
+    def gradient(given: Any, at: Any = X) -> Any:
+        @extend.primitive
+        def doubled(x: Any) -> Any:
+            return 2.0 * x
+
+        extend.defvjp(doubled, lambda ans, x: lambda g: given)
+        return autograd.grad(lambda x: anp.sum(doubled(x)))(at)
+
+    np.testing.assert_allclose(gradient([1.0, 2.0, 3.0]), [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(gradient(np.ones((3, 1))), np.ones(3))
+    np.testing.assert_allclose(gradient(np.arange(6.0), np.ones((2, 3)))[1], [3.0, 4.0, 5.0])
+    for wrong, at in ((np.ones(2), X), (np.ones((3, 2)), np.ones((2, 3)))):
+        with pytest.raises(ValueError, match="doubled: a rule gave an array of shape"):
+            gradient(wrong, at)
+
+
 def test_sparse_cotangents() -> None:
     @extend.primitive
     def first(x: Any) -> Any:
@@ -491,6 +624,59 @@ def test_what_a_primitive_cannot_know_is_refused() -> None:
 
     with pytest.raises(TypeError, match="from outside"):
         autograd.grad(outer)(2.0)
+
+
+def test_a_rule_that_nothing_looks_up_is_warned_of() -> None:
+    """A function with a rule of its own keeps it; what `primitive` makes of it has the other."""
+
+    def hundred(ans: Any, x: Any) -> Any:
+        return lambda g: 100.0 * g
+
+    def tangent(g: Any, ans: Any, x: Any) -> Any:
+        return 100.0 * g
+
+    def by_number(number: int, *args: Any) -> Any:
+        return lambda g: 100.0 * g
+
+    functions: list[Any] = [anp.sin, anp.linalg.inv, anp.sum, anp.fft.fft]
+    for function in functions:
+        givings: list[Any] = [
+            lambda f: extend.defvjp(f, hundred),
+            lambda f: extend.defvjp_argnum(f, by_number),
+            lambda f: extend.defvjp_argnums(f, lambda *args: lambda g: [100.0 * g]),
+            lambda f: extend.defjvp(f, tangent),
+            lambda f: extend.defjvp_argnum(f, by_number),
+            lambda f: extend.defjvp_argnums(f, by_number),
+            extend.def_linear,
+            lambda f: extend.register_notrace(extend.VJPNode, f),
+            lambda f: extend.register_notrace(extend.JVPNode, f),
+        ]
+        for give in givings:
+            with pytest.warns(UserWarning, match=f"{function.__name__} is no primitive") as seen:
+                give(function)
+            assert all(warning.filename == __file__ for warning in seen)
+            primitive_vjps.pop(function, None)
+            primitive_jvps.pop(function, None)
+    np.testing.assert_allclose(autograd.grad(anp.sin)(0.5), np.cos(0.5))
+    own = extend.primitive(anp.sin)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        extend.defvjp(own, hundred)
+    assert autograd.grad(own)(0.5) == 100.0
+    assert autograd.grad(anp.sin)(0.5) == np.cos(0.5)
+
+
+@pytest.mark.parametrize("output", [3, True, np.int64(3), "three", None])
+def test_an_output_that_is_no_float_is_a_constant(output: Any) -> None:
+    @extend.primitive
+    def described(x: Any) -> Any:
+        return output
+
+    extend.defvjp(described, lambda ans, x: lambda g: g)
+    seen = []
+    found = autograd.grad(lambda x: (seen.append(described(x)), anp.sum(x))[1])(X)
+    np.testing.assert_allclose(found, np.ones(3))
+    assert seen == [output]
 
 
 def test_functions_without_derivative() -> None:
@@ -623,6 +809,29 @@ def test_spaces() -> None:
 
     IntervalSpace.register(Interval)
     assert isinstance(vspace(Interval()), IntervalSpace)
+
+
+def test_spaces_add_in_place_where_they_can() -> None:
+    total = np.zeros(3)
+    assert vspace(X).mut_add(total, X) is total
+    np.testing.assert_allclose(total, X)
+    np.testing.assert_allclose(vspace(X).mut_add(None, X), X)
+    both = vspace([X, 1.0]).mut_add(None, [X, 2.0])
+    np.testing.assert_allclose(both[0], X)
+    assert both[1] == 2.0
+    first = extend.SparseObject(vspace(X), lambda whole: whole + np.array([1.0, 0.0, 0.0]))
+    np.testing.assert_allclose(vspace(X).mut_add(None, first), [1.0, 0.0, 0.0])
+    found = autograd.grad(lambda x: anp.sum(vspace(X).mut_add(None, x) ** 2))(X)
+    np.testing.assert_allclose(found, 2 * X)
+
+    class Doubling(VSpace):
+        def zeros(self) -> Any:
+            return 1.0
+
+        def _mut_add(self, x: Any, y: Any) -> Any:
+            return x + 2 * y
+
+    assert Doubling(None).mut_add(None, 3.0) == 7.0
 
 
 def test_check_grads_sees_a_wrong_rule() -> None:

@@ -264,3 +264,33 @@ class TestPlainResultsUnderTransforms:
         assert result.dtype == np.float32
         np.sum(result).backward()
         assert wide.grad == 2.0
+
+
+class TestNumbersAsRowsOfOne:
+    """A reduction takes axis 0 or -1 of a number, as NumPy's does."""
+
+    REDUCTIONS = ("sum", "prod", "max", "min", "nansum", "nanmax", "squeeze", "ptp")
+    PLAIN = ("any", "all", "argmax", "argmin", "count_nonzero")
+
+    @pytest.mark.parametrize("name", [*REDUCTIONS, *PLAIN])
+    @pytest.mark.parametrize("axis", [0, -1])
+    def test_as_numpy_does(self, name, axis):
+        function = getattr(np, name)
+
+        def reduced(x):
+            return function(x, axis=axis) * x
+
+        assert ad.value_and_grad(reduced)(3.0)[0] == reduced(np.array(3.0))
+        with pytest.raises(np.exceptions.AxisError):
+            ad.grad(lambda x: function(x, axis=1) * x)(3.0)
+
+    @pytest.mark.parametrize("name", ["mean", "var", "std", "flip", "sort"])
+    def test_others_refuse_as_numpys_do(self, name):
+        function = getattr(np, name)
+        for x in (np.array(3.0), ad.Tensor(3.0)):
+            with pytest.raises(np.exceptions.AxisError):
+                function(x, axis=0)
+
+    def test_the_derivative(self):
+        assert ad.grad(lambda x: np.sum(x**2, axis=-1))(3.0) == 6.0
+        assert ad.grad(lambda x: np.max(x**2, axis=0, keepdims=True))(3.0) == 6.0

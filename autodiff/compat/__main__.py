@@ -1,4 +1,4 @@
-"""``python -m autodiff.compat autograd program.py``, or ``-m module``: run it on this engine."""
+"""``python -m autodiff.compat autograd program.py``, ``-m module``, ``-c code``, on this engine."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from autodiff.compat.installing import install
 
 __all__: list[str] = []
 
-USAGE = "usage: python -m autodiff.compat autograd (program.py | -m module) [arguments]"
+USAGE = "usage: python -m autodiff.compat autograd (program.py | -m module | -c code) [arguments]"
 
 
 def main() -> None:
     """Install a module tree, and run a program or a module."""
     arguments = sys.argv[1:]
-    if len(arguments) < 2 or (arguments[1] == "-m" and len(arguments) < 3):
+    if len(arguments) < 2 or (arguments[1] in ("-m", "-c") and len(arguments) < 3):
         raise SystemExit(USAGE)
     try:
         install(arguments[0])
@@ -26,6 +26,10 @@ def main() -> None:
         sys.argv = arguments[2:]
         sys.path.insert(0, os.getcwd())
         runpy.run_module(arguments[2], run_name="__main__", alter_sys=True)
+    elif arguments[1] == "-c":
+        sys.argv = ["-c", *arguments[3:]]
+        sys.path.insert(0, os.getcwd())
+        exec(compile(arguments[2], "<string>", "exec"), {"__name__": "__main__"})
     else:
         sys.argv = arguments[1:]
         sys.path.insert(0, os.path.dirname(os.path.abspath(arguments[1])))

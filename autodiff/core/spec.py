@@ -16,6 +16,7 @@ __all__ = [
     "describe",
     "is_inexact",
     "normalize_axes",
+    "reduced_axes",
     "spec_of",
 ]
 
@@ -116,3 +117,10 @@ def normalize_axes(axis: int | Iterable[int] | None, ndim: int, function: str) -
     if len(set(normalized)) != len(normalized):
         raise ValueError(f"{function}: axis {axis} names an axis twice")
     return tuple(sorted(normalized))
+
+
+def reduced_axes(axis: int | Iterable[int] | None, ndim: int, function: str) -> Shape:
+    """Axes that a ufunc's reduction goes over: a number may be called a row of one element."""
+    if ndim == 0 and isinstance(axis, (int, np.integer)) and axis in (0, -1):
+        return ()
+    return normalize_axes(axis, ndim, function)

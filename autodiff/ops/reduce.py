@@ -12,7 +12,7 @@ from autodiff.core.arrays import ARRAY, full, is_foreign, reduced
 from autodiff.core.declare import linear, primitive
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
-from autodiff.core.spec import Shape, Spec, normalize_axes, spec_of
+from autodiff.core.spec import Shape, Spec, normalize_axes, reduced_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Pairs
 from autodiff.ops.elementwise import convert
@@ -295,7 +295,8 @@ def _reduction(name: str, reduce: Any, neutral: Any, combine: Any) -> Any:
 def _reduced(reduce: Primitive, a: Any, axis: Axis, keepdims: Any) -> Any:
     """Apply a reduction over axes as NumPy takes them."""
     ndim = len(a.shape) if isinstance(a, Box) else spec_of(a).ndim
-    params = {"axis": normalize_axes(axis, ndim, reduce.name), "keepdims": _flag(keepdims)}
+    axes_of = normalize_axes if ndim or reduce is mean else reduced_axes
+    params = {"axis": axes_of(axis, ndim, reduce.name), "keepdims": _flag(keepdims)}
     if isinstance(a, Box):  # there is no other input, whose interpreter would be the one to ask
         return a._interpreter.process(reduce, (a,), params)
     return reduce.call(a, **params)
@@ -451,7 +452,7 @@ def _arg_function(name: str, reduce: Any) -> Any:
     ) -> Any:
         keep = _flag(keepdims)
         spec = spec_of(a)
-        if axis is None:
+        if axis is None or (spec.ndim == 0 and axis in (0, -1)):
             index = reduce(reshape(a, shape=(spec.size,)), axis=0)
             return reshape(index, shape=(1,) * spec.ndim) if keep else index
         (position,) = normalize_axes(axis, spec.ndim, name)
@@ -477,7 +478,7 @@ def _truth_function(name: str, reduce: Any, neutral: bool) -> Any:
     ) -> Any:
         if where is not True and where is not NO_VALUE:
             a = np.where(where, np.not_equal(a, 0), neutral)
-        axes = normalize_axes(axis, spec_of(a).ndim, name)
+        axes = reduced_axes(axis, spec_of(a).ndim, name)
         return reduce(a, axis=axes, keepdims=_flag(keepdims))
 
     function.__name__ = function.__qualname__ = f"{name}_"
@@ -492,5 +493,5 @@ all_ = implements(np.all)(_truth_function("all", all, True))
 @implements(np.count_nonzero)
 def count_nonzero_(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     """``np.count_nonzero``: a plain array of integers."""
-    axes = normalize_axes(axis, spec_of(a).ndim, "count_nonzero")
+    axes = reduced_axes(axis, spec_of(a).ndim, "count_nonzero")
     return count_nonzero(a, axis=axes, keepdims=keepdims)

@@ -21,7 +21,7 @@ from autodiff.core.arrays import (
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.memory import memory_order, steps
-from autodiff.core.spec import Shape, axes_to_sum, spec_of
+from autodiff.core.spec import Shape, axes_to_sum, reduced_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.lowered import Lowering, Piece, Pieces, Reduced, at_index
 from autodiff.ops.protocol import implements, refuse_keywords
@@ -370,8 +370,7 @@ def squeeze_(a: Any, axis: Axes | None = None) -> Any:
     if axis is None:
         drop = {i for i, length in enumerate(shape) if length == 1}
     else:
-        axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
-        drop = {_axis(i, len(shape), "squeeze") for i in axes}
+        drop = set(reduced_axes(axis, len(shape), "squeeze"))
         for i in drop:
             if shape[i] != 1:
                 raise ValueError(f"squeeze: axis {i} of shape {shape} has length {shape[i]}, not 1")

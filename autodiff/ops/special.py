@@ -9,7 +9,7 @@ import numpy as np
 
 from autodiff.core.arrays import reduced, scalar_form
 from autodiff.core.declare import primitive
-from autodiff.core.spec import Shape, normalize_axes, spec_of
+from autodiff.core.spec import Shape, reduced_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Blocks, Operation
 from autodiff.ops.elementwise import LOG_2
@@ -142,7 +142,7 @@ def _log_softmax(x: Any, *, axis: Shape) -> Any:
 
 
 def _axes(x: Any, axis: Axis, function: str) -> Shape:
-    return normalize_axes(axis, spec_of(x).ndim, function)
+    return reduced_axes(axis, spec_of(x).ndim, function)
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False, b: Any = None) -> Any:

@@ -16,7 +16,7 @@ np.float64(0.419974341614026)
 
 from __future__ import annotations
 
-from autodiff.compat.autograd import numpy, test_util
+from autodiff.compat.autograd import extend, numpy, test_util
 from autodiff.compat.autograd.builtins import dict, isinstance, list, tuple, type
 from autodiff.compat.autograd.core import primitive_with_deprecation_warnings as primitive
 from autodiff.compat.autograd.differential_operators import (
@@ -49,6 +49,7 @@ __all__ = [
     "dict",
     "egrad",
     "elementwise_grad",
+    "extend",
     "grad",
     "grad_and_aux",
     "grad_named",

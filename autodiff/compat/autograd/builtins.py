@@ -98,6 +98,9 @@ class ContainerVSpace(VSpace):
     def _add(self, x: Any, y: Any) -> Any:
         return self._map(lambda vs, a, b: vs.add(a, b), x, y)
 
+    def _mut_add(self, x: Any, y: Any) -> Any:
+        return self._map(lambda vs, a, b: vs.mut_add(a, b), x, y)
+
     def _scalar_mul(self, x: Any, a: Any) -> Any:
         return self._map(lambda vs, part: vs.scalar_mul(part, a), x)
 

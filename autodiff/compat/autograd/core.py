@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import count
 from typing import Any, ClassVar
 
+import numpy as np
+
+import autodiff.numpy as anp
 from autodiff import tree
 from autodiff.compat.autograd import tracer
 from autodiff.compat.autograd.tracer import (
     Node,
     SparseObject,
     getval,
+    give_rule,
     isbox,
     primitive_jvps,
     primitive_vjps,
 )
-from autodiff.compat.autograd.util import func, subval
+from autodiff.compat.autograd.util import func, subval, warn
+from autodiff.core.arrays import is_array
 from autodiff.core.dispatch import Box as EngineBox
 from autodiff.core.spec import spec_of
 from autodiff.transforms.gradient import vjp as engine_vjp
@@ -79,7 +84,7 @@ def make_vjp(fun: Function, x: Any) -> tuple[Function, Any]:
     """
     x = as_variable(x)
     value, pullback = engine_vjp(observed(fun), x)
-    return (lambda g: pullback(g)[0]), value
+    return (lambda g: pullback(fitted(g, value))[0]), value
 
 
 def make_jvp(fun: Function, x: Any) -> Function:
@@ -87,7 +92,8 @@ def make_jvp(fun: Function, x: Any) -> Function:
     x = as_variable(x)
 
     def jvp(g: Any) -> Any:
-        return engine_jvp(observed(fun), (x,), (_like(g, x),))
+        moving = tree.map_leaves(_of_kind, fitted(g, x), x)
+        return engine_jvp(observed(fun), (x,), (moving,))
 
     return jvp
 
@@ -103,11 +109,44 @@ def as_variable(x: Any) -> Any:
         kind = spec_of(leaf).dtype.kind if hasattr(leaf, "dtype") else "f"
         return leaf.astype(float) if kind in "iub" else leaf
 
+    if x is None:
+        raise TypeError(f"Can't differentiate w.r.t. type {type(x)}")
     return tree.map_leaves(converted, x)
 
 
-def _like(g: Any, x: Any) -> Any:
-    return tree.map_leaves(lambda t, leaf: t * spec_of(leaf).dtype.type(1), g, x)
+def _of_kind(g: Any, x: Any) -> Any:
+    return g * spec_of(x).dtype.type(1)
+
+
+def fitted(g: Any, x: Any) -> Any:
+    """Cotangent or tangent in the structure and the shapes of the value that it belongs to.
+
+    A list stands for a tuple, a tuple for a named one, and numbers are repeated, as packages that
+    call pullbacks rely on. What does not fit stays as it is: the engine says so.
+    """
+    if isinstance(x, (list, tuple)):
+        if not isinstance(g, (list, tuple)) or len(g) != len(x):
+            return g
+        parts = [fitted(part, value) for part, value in zip(g, x, strict=True)]
+        return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
+    if isinstance(x, dict):
+        if not isinstance(g, dict) or g.keys() != x.keys():
+            return g
+        found = copy.copy(x)
+        found.update({key: fitted(g[key], value) for key, value in x.items()})
+        return found
+    if not isinstance(x, (EngineBox, float, complex)) and not is_array(x):
+        return g
+    if isinstance(g, (list, tuple)):
+        g = anp.array(g)
+    own, shape = np.shape(g), spec_of(x).shape
+    if own == shape:
+        return g
+    if np.size(g) == 1:
+        return np.broadcast_to(np.reshape(g, ()), shape)
+    pairs = zip(reversed(own), reversed(shape), strict=False)
+    repeats = len(own) <= len(shape) and all(n in (1, m) for n, m in pairs)
+    return np.broadcast_to(g, shape) if repeats else g
 
 
 def observed(fun: Function) -> Function:
@@ -122,7 +161,7 @@ def observed(fun: Function) -> Function:
             interpreter.leaves_constants = True
         out = fun(x)
         if own and not any(_depends(leaf, own[0]) for leaf in tree.leaves(out)):
-            warnings.warn("Output seems independent of input.", stacklevel=4)
+            warn("Output seems independent of input.")
         return out
 
     return observed
@@ -141,7 +180,7 @@ def _depends(leaf: Any, interpreter: Any) -> bool:
 
 def defvjp_argnums(fun: Function, vjpmaker: Function) -> None:
     """Give the VJPs for any arguments: ``vjpmaker(argnums, ans, args, kwargs)(g)``."""
-    primitive_vjps[fun] = vjpmaker
+    give_rule(primitive_vjps, fun, vjpmaker)
 
 
 def defvjp_argnum(fun: Function, vjpmaker: Function) -> None:
@@ -151,7 +190,7 @@ def defvjp_argnum(fun: Function, vjpmaker: Function) -> None:
         vjps = [vjpmaker(argnum, *args) for argnum in argnums]
         return lambda g: [vjp(g) for vjp in vjps]
 
-    defvjp_argnums(fun, vjp_argnums)
+    give_rule(primitive_vjps, fun, vjp_argnums)
 
 
 def defvjp(
@@ -181,12 +220,12 @@ def defvjp(
         vjps = [None if maker is None else maker(ans, *args, **kwargs) for maker in chosen]
         return lambda g: [None if vjp is None else vjp(g) for vjp in vjps]
 
-    defvjp_argnums(fun, vjp_argnums)
+    give_rule(primitive_vjps, fun, vjp_argnums)
 
 
 def defjvp_argnums(fun: Function, jvpmaker: Function) -> None:
     """Give the JVP for any arguments: ``jvpmaker(argnums, tangents, ans, args, kwargs)``."""
-    primitive_jvps[fun] = jvpmaker
+    give_rule(primitive_jvps, fun, jvpmaker)
 
 
 def defjvp_argnum(fun: Function, jvpmaker: Function) -> None:
@@ -199,7 +238,7 @@ def defjvp_argnum(fun: Function, jvpmaker: Function) -> None:
             jvpmaker(argnum, g, ans, args, kwargs) for argnum, g in zip(argnums, gs, strict=True)
         )
 
-    defjvp_argnums(fun, jvp_argnums)
+    give_rule(primitive_jvps, fun, jvp_argnums)
 
 
 def defjvp(
@@ -236,7 +275,7 @@ def defjvp(
                 terms.append(rule(g, ans, *args, **kwargs))
         return _sum(terms)
 
-    defjvp_argnums(fun, jvp_argnums)
+    give_rule(primitive_jvps, fun, jvp_argnums)
 
 
 def def_linear(fun: Function) -> None:
@@ -245,7 +284,10 @@ def def_linear(fun: Function) -> None:
     def rule(argnum: int, g: Any, ans: Any, args: Any, kwargs: Any) -> Any:
         return fun(*subval(args, argnum, g), **kwargs)
 
-    defjvp_argnum(fun, rule)
+    def jvp_argnums(argnums: Sequence[int], gs: Sequence[Any], *args: Any) -> Any:
+        return _sum(rule(argnum, g, *args) for argnum, g in zip(argnums, gs, strict=True))
+
+    give_rule(primitive_jvps, fun, jvp_argnums)
 
 
 def _sum(terms: Iterable[Any]) -> Any:
@@ -292,8 +334,11 @@ class VSpace:
         return self._add(x_prev, x_new)
 
     def mut_add(self, x_prev: Any, x_new: Any) -> Any:
-        """Sum of two values; None for zero."""
-        return self._add(self.zeros() if x_prev is None else x_prev, x_new)
+        """Add to a value, in place where it can be, and return it; None is zero."""
+        total = self.zeros() if x_prev is None else x_prev
+        if isinstance(x_new, SparseObject):
+            return x_new.mut_add(total)
+        return self._mut_add(total, x_new)
 
     def scalar_mul(self, x: Any, a: Any) -> Any:
         """A value times a number."""
@@ -311,7 +356,10 @@ class VSpace:
         return x + y
 
     def _mut_add(self, x: Any, y: Any) -> Any:
-        return self._add(x, y)
+        if isbox(y) and not isbox(x):  # an array cannot hold it
+            return self._add(x, y)
+        x += y
+        return x
 
     def _scalar_mul(self, x: Any, a: Any) -> Any:
         return x * a
@@ -362,6 +410,13 @@ def vspace(value: Any) -> Any:
 # --- the old way to give rules --------------------------------------------------------------------
 
 
+def _warn_deprecated(name: str) -> None:
+    warn(
+        f"{name} of a primitive is an old way to give its rules; use defvjp of autograd.extend",
+        DeprecationWarning,
+    )
+
+
 def primitive_with_deprecation_warnings(f_raw: Function) -> Function:
     """Declare a primitive, that also has the methods `defvjp`, `defgrad` and `defvjp_is_zero`."""
     f_wrapped = tracer.primitive(f_raw)
@@ -372,7 +427,7 @@ def primitive_with_deprecation_warnings(f_raw: Function) -> Function:
         defvjp(f_wrapped, *makers.values(), argnums=list(makers))
 
     def old_defvjp(vjpmaker: Function, argnum: int = 0) -> None:
-        tracer.warn_deprecated("defvjp")
+        _warn_deprecated("defvjp")
 
         def staged(ans: Any, *args: Any, **kwargs: Any) -> Function:
             return lambda g: vjpmaker(g, ans, vspace(args[argnum]), vspace(g), *args, **kwargs)
@@ -380,12 +435,12 @@ def primitive_with_deprecation_warnings(f_raw: Function) -> Function:
         give(argnum, staged)
 
     def defvjp_is_zero(argnums: Iterable[int] = (0,)) -> None:
-        tracer.warn_deprecated("defvjp_is_zero")
+        _warn_deprecated("defvjp_is_zero")
         for argnum in argnums:
             give(argnum, None)
 
     def defgrad(gradfun: Function, argnum: int = 0) -> None:
-        tracer.warn_deprecated("defgrad")
+        _warn_deprecated("defgrad")
         give(argnum, gradfun)
 
     methods = {"defvjp": old_defvjp, "defvjp_is_zero": defvjp_is_zero, "defgrad": defgrad}

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+import autodiff.numpy as anp
+from autodiff import tree
 from autodiff.compat.autograd import core
 from autodiff.compat.autograd.core import vspace
+from autodiff.compat.autograd.util import warn
 from autodiff.compat.autograd.wrap_util import unary_to_nary
 from autodiff.transforms.checkpoint import checkpoint as engine_checkpoint
 from autodiff.transforms.gradient import vjp as engine_vjp
@@ -94,17 +96,17 @@ def deriv(fun: Function, x: Any) -> Any:
 
 
 @unary_to_nary
-def jacobian(fun: Function, x: Any) -> Any:
+def jacobian(fun: Function, x: Any, holomorphic: bool = False) -> Any:
     """Jacobian, of shape output plus input, in the order that this engine finds cheapest."""
     x = core.as_variable(x)
-    return engine_jacobian(core.observed(fun))(x)
+    return engine_jacobian(core.observed(fun), holomorphic=holomorphic)(x)
 
 
 @unary_to_nary
 def holomorphic_grad(fun: Function, x: Any) -> Any:
     """Derivative of a holomorphic function of one complex number."""
     if not vspace(x).iscomplex:
-        warnings.warn("Input to holomorphic_grad is not complex", stacklevel=3)
+        warn("Input to holomorphic_grad is not complex")
     return grad(lambda x: np.real(fun(x)))(x)
 
 
@@ -132,7 +134,9 @@ def hessian_tensor_product(fun: Function, argnum: Any = 0) -> Function:
 
     def vector_dot_grad(*args: Any, **kwargs: Any) -> Any:
         *given, vector = args
-        return np.tensordot(gradient(*given, **kwargs), vector, np.ndim(vector))
+        slope = gradient(*given, **kwargs)
+        pairs = zip(tree.leaves(slope), tree.leaves(core.fitted(vector, slope)), strict=True)
+        return sum(np.tensordot(part, along, np.ndim(along)) for part, along in pairs)
 
     product: Function = grad(vector_dot_grad, argnum)
     return product
@@ -146,7 +150,7 @@ def tensor_jacobian_product(fun: Function, argnum: Any = 0) -> Function:
 
     def vector_dot_fun(*args: Any, **kwargs: Any) -> Any:
         *given, vector = args
-        return np.tensordot(vector, fun(*given, **kwargs), axes=np.ndim(vector))
+        return anp.tensordot(vector, fun(*given, **kwargs), axes=np.ndim(vector))
 
     product: Function = jacobian(vector_dot_fun, argnum)
     return product

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
@@ -136,10 +135,7 @@ def quick_grad_check(
     rs: Any = None,
 ) -> None:
     """Check the gradient by the first argument; an old name of `check_grads`."""
-    warnings.warn(
-        "The quick_grad_check function is deprecated; use check_grads of test_util",
-        stacklevel=2,
-    )
+    util.warn("The quick_grad_check function is deprecated; use check_grads of test_util")
     check_grads(lambda x: fun(x, *extra_args, **(kwargs or {})), modes=["rev"], order=1)(arg0)
 
 

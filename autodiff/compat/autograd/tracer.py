@@ -7,14 +7,15 @@ the tables `primitive_vjps` and `primitive_jvps`.
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+import autodiff.numpy as anp
 from autodiff import tree
-from autodiff.compat.autograd.util import toposort
+from autodiff.compat.autograd.util import toposort, warn
 from autodiff.compat.autograd.wrap_util import wraps
 from autodiff.core.arrays import ARRAY, as_value
 from autodiff.core.dispatch import Box as EngineBox
@@ -31,6 +32,7 @@ __all__ = [
     "Node",
     "SparseObject",
     "getval",
+    "give_rule",
     "isbox",
     "new_box",
     "notrace_primitive",
@@ -44,6 +46,8 @@ __all__ = [
 
 Function = Callable[..., Any]
 Values = Sequence[Any]
+
+_ONE_LEAF = tree.flatten(0.0)[1]
 
 primitive_vjps: dict[Any, Function] = {}
 """By primitive: ``(argnums, ans, args, kwargs)`` to a function of the cotangent."""
@@ -147,6 +151,17 @@ def trace(start_node: Any, fun: Function, x: Any) -> tuple[Any, Any]:
     return value_of(out), nodes.get(out)
 
 
+def give_rule(rules: dict[Any, Function], fun: Function, rule: Function) -> None:
+    """Put a rule into a table, and say so if nothing will look it up."""
+    if not getattr(fun, "_is_autograd_primitive", False):
+        name = getattr(fun, "__name__", repr(fun))
+        warn(
+            f"{name} is no primitive here: the rule that is given is left out of account, and "
+            f"derivatives stay this engine's own; primitive({name}) makes a function with the rule"
+        )
+    rules[fun] = rule
+
+
 class SparseObject:
     """A cotangent that is zero but for some entries: `mut_add` adds those into an array.
 
@@ -198,13 +213,17 @@ def notrace_primitive(f_raw: Function) -> Function:
 def register_notrace(trace_type: type, primitive_fun: Function) -> None:
     """Declare that a primitive has no derivative in one kind of trace: it is zero."""
     if trace_type.__name__ == "JVPNode":
-        primitive_jvps[primitive_fun] = lambda argnums, gs, ans, args, kwargs: None
+        give_rule(primitive_jvps, primitive_fun, _no_tangent)
     else:
-        primitive_vjps[primitive_fun] = _no_cotangents
+        give_rule(primitive_vjps, primitive_fun, _no_cotangents)
 
 
 def _no_cotangents(argnums: Sequence[int], ans: Any, args: Any, kwargs: Any) -> Function:
     return lambda g: [None] * len(argnums)
+
+
+def _no_tangent(argnums: Sequence[int], gs: Values, ans: Any, args: Any, kwargs: Any) -> None:
+    return None
 
 
 def primitive(f_raw: Function) -> Function:
@@ -283,7 +302,7 @@ class _PrimitiveCall:
                 f"{self.name}: the primitive uses a Tensor from outside that is being "
                 "differentiated, for which it has no rule; pass it as an argument"
             )
-        if not closed.inputs():
+        if not closed.inputs() or not result.arrays:
             return result.build(0, (), result.arrays)
         vjp, jvp = primitive_vjps.get(self.function), primitive_jvps.get(self.function)
         call = Call(
@@ -330,15 +349,17 @@ class _PrimitiveCall:
             if cotangent is not None:
                 by_slot.update(self._leaves_of(argnum, cotangent))
         return [
-            _fitting(by_slot.get(slot), x) if flag else None
+            _fitting(by_slot.get(slot), x, self.name) if flag else None
             for slot, x, flag in zip(
                 [*self.closed.slots, *[-1] * len(self.closed.outside)], xs, active, strict=True
             )
         ]
 
     def _leaves_of(self, argnum: int, cotangent: Any) -> Iterable[tuple[int, Any]]:
-        leaves, structure = tree.flatten(cotangent)
         expected = self.arguments[argnum]
+        if isinstance(cotangent, (list, tuple)) and expected == _ONE_LEAF:
+            cotangent = anp.array(cotangent)
+        leaves, structure = tree.flatten(cotangent)
         if len(leaves) != expected.num_leaves:
             raise TypeError(
                 f"{self.name}: the cotangent of argument {argnum} has structure "
@@ -361,7 +382,7 @@ class _PrimitiveCall:
         tangent = maker(argnums, chosen, result.build(0, xs, outs), args, kwargs)
         leaves = [None] * len(outs) if tangent is None else tree.leaves(tangent)
         return [
-            out * 0.0 if leaf is None else _fitting(leaf, out)
+            out * 0.0 if leaf is None else _fitting(leaf, out, self.name)
             for leaf, out in zip(leaves, outs, strict=True)
         ]
 
@@ -373,25 +394,20 @@ def _own(value: Any) -> Any:
 
 def _as_array(value: Any) -> Any:
     """Python's numbers in an output depend on the inputs as its arrays do."""
-    return as_value(value) if isinstance(value, (float, complex)) else value
+    return as_value(value) if isinstance(value, (int, float, complex)) else value
 
 
-def _fitting(g: Any, x: Any) -> Any:
+def _fitting(g: Any, x: Any, name: str) -> Any:
     """A cotangent or tangent with the shape, and of the kind, of what it belongs to.
 
-    Rules of packages may leave out the sum over broadcast axes, or give numbers for arrays.
+    Rules of packages may leave out the sum over broadcast axes, or give numbers for arrays, or flat
+    arrays for others.
     """
     if g is None:
         return None
     spec = spec_of(x)
-    own = np.shape(g)
-    if own != spec.shape:
-        if np.size(g) == spec.size:
-            g = np.reshape(g, spec.shape)
-        elif np.broadcast_shapes(own, spec.shape) == spec.shape:
-            g = np.broadcast_to(g, spec.shape)
-        else:
-            g = _summed(g, spec.shape)
+    if np.shape(g) != spec.shape:
+        g = _shaped(g, spec.shape, name)
     dtype = spec_of(g).dtype if isinstance(g, EngineBox) else np.result_type(g)
     if dtype.kind == "c" and spec.dtype.kind != "c":
         g = np.real(g)
@@ -400,18 +416,26 @@ def _fitting(g: Any, x: Any) -> Any:
     return g
 
 
+def _shaped(g: Any, shape: tuple[int, ...], name: str) -> Any:
+    own = np.shape(g)
+    long, wanted = ([n for n in part if n != 1] for part in (own, shape))
+    is_flat = min(len(long), len(wanted)) <= 1
+    if np.size(g) == math.prod(shape) and (is_flat or long == wanted):
+        return np.reshape(g, shape)
+    try:
+        joint = np.broadcast_shapes(own, shape)
+    except ValueError:
+        joint = ()
+    if joint == shape:
+        return np.broadcast_to(g, shape)
+    if joint == own:
+        return _summed(g, shape)
+    raise ValueError(f"{name}: a rule gave an array of shape {own} for one of shape {shape}")
+
+
 def _summed(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum over the axes along which an array of a shape was repeated."""
     extra = np.ndim(g) - len(shape)
     g = np.sum(g, axis=tuple(range(extra))) if extra else g
     axes = tuple(i for i, n in enumerate(shape) if n == 1 and np.shape(g)[i] != 1)
     return np.sum(g, axis=axes, keepdims=True) if axes else g
-
-
-def warn_deprecated(name: str) -> None:
-    """Say that an old way to give rules is no longer the one to use."""
-    warnings.warn(
-        f"{name} of a primitive is an old way to give its rules; use defvjp of autograd.extend",
-        DeprecationWarning,
-        stacklevel=3,
-    )

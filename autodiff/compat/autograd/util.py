@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import operator
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-__all__ = ["func", "quick_grad_check", "subval", "subvals", "toposort"]
+__all__ = ["func", "quick_grad_check", "subval", "subvals", "toposort", "warn"]
 
 T = TypeVar("T")
 
@@ -30,6 +32,18 @@ def subval(x: Iterable[Any], i: int, v: Any) -> tuple[Any, ...]:
 def func(f: T) -> T:
     """Give a method as a function, which it is."""
     return f
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, at the line outside this engine that led here, however many calls are between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_own(frame.f_globals.get("__name__", "")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def toposort(

@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as _np
 
-from autodiff.compat.autograd.numpy.numpy_wrapper import differentiable
+from autodiff.compat.autograd.numpy.numpy_wrapper import taken_over
+from autodiff.compat.autograd.on_demand import on_demand
 
 __all__ = list(_np.fft.__all__)
 
 
-def __getattr__(name: str) -> Any:
-    """Look a name up when it is first used, and keep it."""
-    if name.startswith("__"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(_np.fft, name)
-    if callable(value) and not isinstance(value, type):
-        value = differentiable(value)
-    globals()[name] = value
-    return value
+def _find(name: str) -> Any:
+    return taken_over(getattr(_np.fft, name))
+
+
+__getattr__, __dir__ = on_demand(globals(), _np.fft, _find)

@@ -46,23 +46,13 @@ def _plain(name: str) -> Function:
     return wrapped
 
 
-def _of_values(function: Function) -> Function:
-    """Function that sees the values of Tensors."""
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return function(*map(getval, args), **kwargs)
-
-    return wrapped
-
-
 _MAKING = (
     *("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray"),
     *("zeros", "ones", "empty", "full", "fromiter", "require", "select"),
 )
 _OF_VALUES = (
     *("zeros_like", "ones_like", "empty_like"),
-    *("ndim", "shape", "size", "iscomplexobj", "isrealobj", "result_type"),
+    *("ndim", "shape", "size", "isscalar", "iscomplexobj", "isrealobj", "result_type"),
     *("argmax", "argmin", "argpartition", "argsort", "array_equal", "array_equiv"),
     *("count_nonzero", "flatnonzero", "nonzero", "searchsorted", "all", "any"),
 )
@@ -107,7 +97,7 @@ def _of_values_too(kind: type) -> type:
 
 SPECIAL: dict[str, Any] = {
     **{name: _plain(name) for name in _MAKING},
-    **{name: _of_values(getattr(_np, name)) for name in _OF_VALUES},
+    **{name: notrace_primitive(getattr(_np, name)) for name in _OF_VALUES},
     **{name: _of_values_too(getattr(_np, name)) for name in ("int8", "int16", "int32", "int64")},
     "row_stack": autodiff.numpy.vstack,
     "std": std,
@@ -121,6 +111,11 @@ def differentiable(function: Any) -> Any:
     if function in FUNCTIONS:
         return of_lists(function)
     return primitive(function)
+
+
+def taken_over(value: Any) -> Any:
+    """Value of a name of one of NumPy's modules."""
+    return differentiable(value) if callable(value) and not isinstance(value, type) else value
 
 
 def lookup(name: str) -> Any:

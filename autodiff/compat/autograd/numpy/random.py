@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as _np
 
+from autodiff.compat.autograd.on_demand import on_demand
+
 __all__ = list(_np.random.__all__)
 
 
-def __getattr__(name: str) -> Any:
-    """Look a name up when it is first used, and keep it."""
-    if name.startswith("__"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(_np.random, name)
-    globals()[name] = value
-    return value
+def _find(name: str) -> Any:
+    return getattr(_np.random, name)
+
+
+__getattr__, __dir__ = on_demand(globals(), _np.random, _find)

@@ -11,4 +11,4 @@ __all__ = ["odeint"]
 
 odeint = autodiff.scipy.integrate.odeint
 
-__getattr__ = names_of(autodiff.scipy.integrate, scipy.integrate, globals())
+__getattr__, __dir__ = names_of(autodiff.scipy.integrate, scipy.integrate, globals())

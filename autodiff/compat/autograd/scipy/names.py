@@ -1,17 +1,20 @@
-"""Names of a module of SciPy's: this engine's where there is one, else a primitive of it."""
+"""Names of SciPy's modules: the engine's own functions, and SciPy's as primitives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from autodiff.compat.autograd.on_demand import on_demand
 from autodiff.compat.autograd.tracer import primitive
 
 __all__ = ["names_of"]
 
 
-def names_of(own: Any, scipys: Any, space: dict[str, Any]) -> Callable[[str], Any]:
-    """Return what looks a name up when it is first used, and keeps it.
+def names_of(
+    own: Any, scipys: Any, space: dict[str, Any]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return a module's ``__getattr__`` and ``__dir__``.
 
     Parameters
     ----------
@@ -21,15 +24,12 @@ def names_of(own: Any, scipys: Any, space: dict[str, Any]) -> Callable[[str], An
         Globals of the module that has the names.
     """
 
-    def lookup(name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(f"module {space['__name__']!r} has no attribute {name!r}")
+    def find(name: str) -> Any:
         value = getattr(own, name, None)
         if value is None:
             value = getattr(scipys, name)
             if callable(value) and not isinstance(value, type) and not hasattr(value, "rvs"):
                 value = primitive(value)
-        space[name] = value
         return value
 
-    return lookup
+    return on_demand(space, scipys, find)

@@ -89,4 +89,4 @@ def _contracted(
     return np.einsum(windows, names_x, y, names_y, result)
 
 
-__getattr__ = names_of(autodiff.scipy.signal, scipy.signal, globals())
+__getattr__, __dir__ = names_of(autodiff.scipy.signal, scipy.signal, globals())

@@ -9,4 +9,4 @@ from autodiff.compat.autograd.scipy.names import names_of
 
 __all__ = list(scipy.special.__all__)
 
-__getattr__ = names_of(autodiff.scipy.special, scipy.special, globals())
+__getattr__, __dir__ = names_of(autodiff.scipy.special, scipy.special, globals())

@@ -19,4 +19,4 @@ from autodiff.compat.autograd.scipy.stats import (
 
 __all__ = ["beta", "chi2", "dirichlet", "gamma", "multivariate_normal", "norm", "poisson", "t"]
 
-__getattr__ = names_of(autodiff.scipy.stats, scipy.stats, globals())
+__getattr__, __dir__ = names_of(autodiff.scipy.stats, scipy.stats, globals())

@@ -7,4 +7,4 @@ import scipy.stats
 import autodiff.scipy.stats
 from autodiff.compat.autograd.scipy.names import names_of
 
-__getattr__ = names_of(autodiff.scipy.stats.dirichlet, scipy.stats.dirichlet, globals())
+__getattr__, __dir__ = names_of(autodiff.scipy.stats.dirichlet, scipy.stats.dirichlet, globals())

@@ -7,4 +7,4 @@ from scipy import stats as scipys
 from autodiff.compat.autograd.scipy.names import names_of
 from autodiff.scipy import stats
 
-__getattr__ = names_of(stats.multivariate_normal, scipys.multivariate_normal, globals())
+__getattr__, __dir__ = names_of(stats.multivariate_normal, scipys.multivariate_normal, globals())
