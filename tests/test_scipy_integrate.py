@@ -931,6 +931,29 @@ def test_a_right_hand_side_that_remembers_its_calls_is_asked_each_time(name: str
         ad.grad(lambda rate: solved(rate).y[0, -1])(0.7)
 
 
+@pytest.mark.parametrize("way", ["outside", "args", "y0", "vectorized"])
+def test_a_solution_of_what_remembers_has_no_derivative_wherever_the_tensors_are(way: str) -> None:
+    def solved(rate: Any) -> Any:
+        calls = 0
+
+        def slope(t: Any, y: Any, *args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            of = args[0] if args else 0.7 if way == "y0" else rate
+            return -of * y * (1.5 if calls > 50 else 1.0)
+
+        options: dict[str, Any] = {"args": (rate,)} if way == "args" else {}
+        start = np.stack([rate]) if way == "y0" else [1.0]
+        vectorized = way == "vectorized"
+        return integrate.solve_ivp(
+            slope, (0.0, 3.0), start, max_step=0.1, vectorized=vectorized, **options
+        ).y[0, -1]
+
+    np.testing.assert_array_equal(solved(ad.Tensor(0.7)).data, solved(0.7))
+    with pytest.raises(ad.TapeError, match="returned something else"):
+        ad.grad(solved)(0.7)
+
+
 def test_what_a_right_hand_side_keeps_without_using_it_does_no_harm() -> None:
     def solved(rate: Any) -> Any:
         def slope(t: Any, y: Any) -> Any:

@@ -242,8 +242,11 @@ class Replaying:
         Makes the vector of it.
     outside : Tensors from outside: a list, which grows as evaluations meet them
     given : values of the args that are Tensors
-    part : function
-        Records the function as it is now.
+    boxed : bool
+        Whether there are Tensors besides, so that derivatives may be wanted.
+    part : function, optional
+        Records the function as it is now. Without it, the function is asked each time, for one
+        state or for several as columns, and what it returned is kept to compare.
     """
 
     def __init__(
@@ -253,13 +256,15 @@ class Replaying:
         flat: Callable[[Any, Any], Any],
         outside: Sequence[Box],
         given: Sequence[Any],
-        part: Callable[[], Part],
+        boxed: bool,
+        part: Callable[[], Part] | None,
     ) -> None:
         self.function = function
         self.user = user
         self.flat = flat
         self.outside = outside
         self.given = given
+        self.boxed = boxed
         self.make = part
         self.part: Part | None = None
         self.values: list[Any] = []
@@ -274,7 +279,7 @@ class Replaying:
         part = self.part
         if self.remembers or part is None or len(part.outside) != len(self.outside):
             found = self._watched(t, y, *args)
-            if self.outside and not self.changed:
+            if self.make is not None and self.outside and not self.changed:
                 self.part = self.make()
                 self.values = self._values()
             return found
@@ -297,6 +302,9 @@ class Replaying:
 
     def _watched(self, t: float, y: Any, *args: Any) -> Any:
         """Ask the function, and see whether it remembers that."""
+        wanted = self.boxed or bool(self.outside)
+        if self.asked and not wanted:
+            return self.function(t, y, *args)
         self.asked += 1
         now = self.asked <= OFTEN or not self.asked & (self.asked - 1)
         memory = Memory(self.user) if now and not self.remembers else None
@@ -305,8 +313,10 @@ class Replaying:
             # What the first call alone leaves behind was made for the others: a table, a cache
             self.changed = memory.changed()
             self.remembers = self.changed and self.asked > 1
-        if now and self.changed and self.outside:
-            self.samples.append((t, np.array(y), self._values(), self.flat(found, y)))
+        keeps = self.changed or self.make is None
+        if now and keeps and (wanted or bool(self.outside)) and np.shape(y)[1:] in ((), (1,)):
+            state = np.array(y).ravel()
+            self.samples.append((t, state, self._values(), self.flat(found, state)))
         return found
 
     def differs(self, part: Part) -> bool:

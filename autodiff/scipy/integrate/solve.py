@@ -158,15 +158,15 @@ class Problem:
 
     def _replaying(self, fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
         """The right-hand side as the solver gets it."""
-        if self.vectorized:
-            return fun
         leaves = tree.leaves(args)
         given = [leaves[slot] for slot in self.arguments.slots]
 
         def flat(found: Any, y: Any) -> Any:
-            return self.state.flat(found, y, False) if not self.state.contained else found
+            return self.state.flat(found, y, self.vectorized) if fun is self.fun else found
 
-        found = Replaying(fun, self.fun, flat, self.solving.outside, given, self._right_side)
+        part = None if self.vectorized else self._right_side
+        boxed = bool(self.solving.boxes)
+        found = Replaying(fun, self.fun, flat, self.solving.outside, given, boxed, part)
         if self.plain is None:
             self.replaying = found
         return found
