@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import itertools
 import tracemalloc
 from typing import Any
 
@@ -771,12 +773,11 @@ def test_solve_bvp_says_what_it_cannot() -> None:
 def test_a_right_hand_side_with_tensors_from_outside_is_recorded_for_the_solver(
     method: str,
 ) -> None:
-    calls = 0
+    counter = itertools.count()  # nobody sees that it changes
 
     def solved(matrix: Any, others: Any = ()) -> Any:
         def slope(t: Any, y: Any, *args: Any) -> Any:
-            nonlocal calls
-            calls += 1
+            next(counter)
             return np.tanh(matrix @ y) + sum(args)
 
         return integrate.solve_ivp(
@@ -785,9 +786,9 @@ def test_a_right_hand_side_with_tensors_from_outside_is_recorded_for_the_solver(
 
     theirs = solved(MATRIX)
     for others in ((), (ad.Tensor(0.0),)):
-        calls = 0
+        before = next(counter)
         ours = solved(ad.Tensor(MATRIX), others)
-        assert calls < 30 < theirs.nfev
+        assert next(counter) - before < 30 < theirs.nfev
         close: dict[str, Any] = {"rtol": 0 if method == "RK45" else 1e-7}
         np.testing.assert_allclose(ours.y.data, theirs.y, **close)
     found = ad.grad(lambda m: np.sum(solved(m).y))(MATRIX)
@@ -826,6 +827,175 @@ def test_a_right_hand_side_that_computes_something_else_each_time_is_asked_each_
     rate = ad.Tensor(0.5)
     found = integrate.solve_ivp(slope, (0.0, 2.0), [1.0], max_step=0.2)
     assert calls >= found.nfev
+
+
+class Remembering:
+    """Right-hand sides that keep something from call to call, each in a way of its own."""
+
+    total = 0
+
+    def __init__(self) -> None:
+        self.on = False
+        self.since = 0.0
+        self.before: list[Any] = []
+        self.counts = {"calls": 0}
+        self.flags = np.zeros(2, bool)
+
+    def count_in_a_cell(self, rate: Any) -> Any:
+        calls = 0
+
+        def slope(t: Any, y: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return -rate * y * (1.5 if calls > 50 else 1.0)
+
+        return slope
+
+    def count_in_a_container(self, rate: Any) -> Any:
+        counts = self.counts
+
+        def slope(t: Any, y: Any) -> Any:
+            counts["calls"] += 1
+            return -rate * y * (1.5 if counts["calls"] > 50 else 1.0)
+
+        return slope
+
+    def count_in_a_global(self, rate: Any) -> Any:
+        def slope(t: Any, y: Any) -> Any:
+            EVALUATED[0] += 1
+            return -rate * y * (1.5 if EVALUATED[0] > 50 else 1.0)
+
+        return slope
+
+    def count_in_a_class(self, rate: Any) -> Any:
+        def slope(t: Any, y: Any) -> Any:
+            Remembering.total += 1
+            return -rate * y * (1.5 if Remembering.total > 50 else 1.0)
+
+        return slope
+
+    def earlier_times(self, rate: Any) -> Any:
+        def slope(t: Any, y: Any) -> Any:
+            self.before.append(t)
+            return -rate * y * (1.0 + self.before[max(0, len(self.before) - 20)])
+
+        return slope
+
+    def switch(self, rate: Any) -> Any:
+        def slope(t: Any, y: Any) -> Any:
+            if y[0] > 0.9:
+                self.on = False
+            elif y[0] < 0.4:
+                self.on = True
+            return rate - rate * y if self.on else -rate * y
+
+        return slope
+
+    def switch_in_an_array(self, rate: Any) -> Any:
+        flags = self.flags
+
+        def slope(t: Any, y: Any) -> Any:
+            if y[0] > 0.9 or y[0] < 0.4:
+                flags[0] = bool(y[0] < 0.4)
+            return rate - rate * y if flags[0] else -rate * y
+
+        return functools.partial(slope)
+
+    def held(self, rate: Any) -> Any:
+        self.rate = rate
+        return self.method
+
+    def method(self, t: Any, y: Any) -> Any:
+        if t > self.since + 0.4:
+            self.since = t
+        return -self.rate * y * (1.0 + self.since)
+
+
+EVALUATED = [0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, f in vars(Remembering).items() if n[0] != "_" and callable(f) and n != "method"],
+)
+def test_a_right_hand_side_that_remembers_its_calls_is_asked_each_time(name: str) -> None:
+    def solved(rate: Any) -> Any:
+        EVALUATED[0] = Remembering.total = 0
+        slope = getattr(Remembering(), name)(rate)
+        return integrate.solve_ivp(slope, (0.0, 3.0), [1.0], max_step=0.1)
+
+    theirs, ours = solved(0.7), solved(ad.Tensor(0.7))
+    np.testing.assert_array_equal(ours.y.data, theirs.y)
+    assert int(ours.nfev) == theirs.nfev
+    with pytest.raises(ad.TapeError, match="returned something else, so the solution has no"):
+        ad.grad(lambda rate: solved(rate).y[0, -1])(0.7)
+
+
+@pytest.mark.parametrize("way", ["outside", "args", "y0", "vectorized"])
+def test_a_solution_of_what_remembers_has_no_derivative_wherever_the_tensors_are(way: str) -> None:
+    def solved(rate: Any) -> Any:
+        calls = 0
+
+        def slope(t: Any, y: Any, *args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            of = args[0] if args else 0.7 if way == "y0" else rate
+            return -of * y * (1.5 if calls > 50 else 1.0)
+
+        options: dict[str, Any] = {"args": (rate,)} if way == "args" else {}
+        start = np.stack([rate]) if way == "y0" else [1.0]
+        vectorized = way == "vectorized"
+        return integrate.solve_ivp(
+            slope, (0.0, 3.0), start, max_step=0.1, vectorized=vectorized, **options
+        ).y[0, -1]
+
+    np.testing.assert_array_equal(solved(ad.Tensor(0.7)).data, solved(0.7))
+    with pytest.raises(ad.TapeError, match="returned something else"):
+        ad.grad(solved)(0.7)
+
+
+def test_what_a_right_hand_side_keeps_without_using_it_does_no_harm() -> None:
+    def solved(rate: Any) -> Any:
+        def slope(t: Any, y: Any) -> Any:
+            times.append(t)
+            return -rate * y
+
+        return integrate.solve_ivp(slope, (0.0, 2.0), [1.0], **TIGHT)
+
+    times: list[Any] = []
+    count = solved(0.5).nfev
+    assert len(times) == count
+    times.clear()
+    np.testing.assert_allclose(
+        ad.grad(lambda rate: solved(rate).y[0, -1])(0.5), -2.0 * np.exp(-1.0), rtol=1e-7
+    )
+    assert len(times) >= count
+
+
+def test_what_the_first_call_leaves_behind_is_no_memory() -> None:
+    counter, table = itertools.count(), {}
+
+    def slope(t: Any, y: Any) -> Any:
+        next(counter)
+        if "factor" not in table:
+            table["factor"] = 2.0
+        return -rate * table["factor"] * y
+
+    rate = ad.Tensor(0.5)
+    found = integrate.solve_ivp(slope, (0.0, 9.0), [1.0], **TIGHT)
+    assert next(counter) < 30 < int(found.nfev)
+
+
+def test_a_solution_with_random_numbers_has_no_derivative() -> None:
+    def solved(rate: Any) -> Any:
+        rng = np.random.default_rng(0)
+        return integrate.solve_ivp(
+            lambda t, y: -rate * y * (1.0 + 1e-3 * rng.normal()), (0.0, 2.0), [1.0], max_step=0.2
+        ).y[0, -1]
+
+    np.testing.assert_array_equal(solved(ad.Tensor(0.5)).data, solved(0.5))
+    with pytest.raises(ad.TapeError, match="returned something else"):
+        ad.grad(solved)(0.5)
 
 
 def test_what_a_step_computes_again_is_computed_once() -> None:

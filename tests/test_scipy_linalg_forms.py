@@ -17,6 +17,7 @@ TURNING = REAL + np.array([[0, 4, 0, 0], [-4, 0, 0, 0], [0] * 4, [0] * 4])
 COMPLEX = REAL + 0.7j * RNG.uniform(-1, 1, (N, N))
 MATRICES = {"real": REAL, "turning": TURNING, "complex": COMPLEX}
 MASS = np.eye(N) + 0.2 * RNG.uniform(-1, 1, (N, N))
+DIRECTION = np.arange(N * N).reshape(N, N) % 5 - 2.0
 
 
 def as_scipys(found, wanted, rtol=1e-9):
@@ -116,6 +117,13 @@ def test_left_and_generalised_eigenvectors(kind, mass):
         return np.sum(np.abs(w) ** 3) + np.sum(np.abs(vl) ** 4) + np.sum(np.abs(vr) ** 3)
 
     ad.check_grads(loss, (a,), order=2)
+    if mass is None:
+        # Phases too: LAPACK's vectors have a real largest component, wherever the matrix goes
+        vl, vr = ad.jvp(lambda a: linalg.eig(a, left=True)[1:], (a,), (DIRECTION,))[1]
+        h = 1e-6
+        one, other = (reference.eig(a + e * DIRECTION, left=True)[1:] for e in (h, -h))
+        for found, up, down in zip((vl, vr), one, other, strict=True):
+            np.testing.assert_allclose(found, (up - down) / (2 * h), rtol=1e-5, atol=1e-7)
     if mass is not None:
         ad.check_grads(lambda b: loss(a, b), (mass,), order=1)
         np.testing.assert_allclose(

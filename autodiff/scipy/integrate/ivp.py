@@ -47,7 +47,9 @@ def solve_ivp(
     Parameters
     ----------
     fun : function of ``(t, y, *args)``
-        Written with functions that Tensors go through; it may return a list of numbers.
+        Written with functions that Tensors go through; it may return a list of numbers. It must
+        compute the same each time. What it keeps from call to call is a constant to derivatives,
+        and has it asked for every evaluation, where otherwise a record of it may answer.
     t_span : pair of float or Tensor
     y0 : array_like of shape (n,), or a container of arrays
         Where it is a dict, or a tuple or list of arrays, `fun`, `events` and the result have such
@@ -92,6 +94,8 @@ def solve_ivp(
         The solver failed, and ``on_failure="raise"``.
     SingularSystemError
         Where a derivative is taken: an event touches zero without crossing it.
+    TapeError
+        Where a derivative is taken: `fun` returned something else for the same time and state.
 
     Warns
     -----

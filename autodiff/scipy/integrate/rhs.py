@@ -13,7 +13,9 @@ from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.core.spec import spec_of
+from autodiff.errors import TapeError
 from autodiff.numpy import array
+from autodiff.scipy.integrate.memory import Memory
 from autodiff.transforms.call import Call, FlatFunction, jvp_of, vjp_of
 from autodiff.transforms.closure import example
 from autodiff.transforms.scan.body import Body
@@ -23,6 +25,8 @@ from autodiff.transforms.scan.replay import alike
 __all__ = ["Arguments", "Impure", "Opaque", "Part", "Replaying", "State"]
 
 Values = Sequence[Any]
+OFTEN = 16
+"""Calls at which it is always seen whether a function remembers them, before it is now and then."""
 
 
 class State:
@@ -205,6 +209,15 @@ class Part:
 class Impure(Exception):
     """A function computed something else than its record, of the same values."""
 
+    @staticmethod
+    def of(name: str) -> TapeError:
+        """What is said where a derivative is asked for."""
+        return TapeError(
+            f"{name}: evaluated again at the same time and state, the function returned something "
+            "else, so the solution has no derivative; it must compute the same each time: draw "
+            "random numbers before, and keep nothing from call to call"
+        )
+
 
 class Replaying:
     """The user's function as a solver calls it, on arrays.
@@ -213,59 +226,105 @@ class Replaying:
     arithmetic on a small state. So the function is recorded once such a Tensor was met, and the
     solver gets what the record computes: the same operations on arrays, bit by bit. Where the
     record does not describe a point, the function itself is asked. At every call whose number is a
-    power of two both are, so that a function that draws random numbers or counts its calls is not
-    taken for one that computes the same each time.
+    power of two both are, so that a function that draws random numbers is not taken for one that
+    computes the same each time.
+
+    A function that changes what it reads from outside (a list of former states, a switch, a count)
+    may mean something else each time, and calls that are left out would be missing from what it
+    remembers. So it is asked each time.
 
     Parameters
     ----------
     function : function of ``(t, y, *args)``
+    user : callable
+        The user's, on which that rests.
     flat : function of what that returns, and y
         Makes the vector of it.
     outside : Tensors from outside: a list, which grows as evaluations meet them
     given : values of the args that are Tensors
-    part : function
-        Records the function as it is now.
+    boxed : bool
+        Whether there are Tensors besides, so that derivatives may be wanted.
+    part : function, optional
+        Records the function as it is now. Without it, the function is asked each time, for one
+        state or for several as columns, and what it returned is kept to compare.
     """
 
     def __init__(
         self,
         function: Callable[..., Any],
+        user: Callable[..., Any],
         flat: Callable[[Any, Any], Any],
         outside: Sequence[Box],
         given: Sequence[Any],
-        part: Callable[[], Part],
+        boxed: bool,
+        part: Callable[[], Part] | None,
     ) -> None:
         self.function = function
+        self.user = user
         self.flat = flat
         self.outside = outside
         self.given = given
+        self.boxed = boxed
         self.make = part
         self.part: Part | None = None
         self.values: list[Any] = []
         self.calls = 0
+        self.asked = 0
+        self.changed = False
+        self.remembers = False
+        self.samples: list[tuple[float, Any, list[Any], Any]] = []
 
     def __call__(self, t: float, y: Any, *args: Any) -> Any:
         """Evaluate; raises `Impure` where function and record differ."""
         part = self.part
-        if part is None or len(part.outside) != len(self.outside):
-            found = self.function(t, y, *args)
-            if self.outside:
-                capture: Any = modes.capture
+        if self.remembers or part is None or len(part.outside) != len(self.outside):
+            found = self._watched(t, y, *args)
+            if self.make is not None and self.outside and not self.changed:
                 self.part = self.make()
-                self.values = [*self.given, *map(capture.below, self.outside)]
+                self.values = self._values()
             return found
         found = part.described(t, y, *self.values)
         if found is None:
-            found = self.function(t, y, *args)
-            if len(part.outside) == len(self.outside):
+            found = self._watched(t, y, *args)
+            if len(part.outside) == len(self.outside) and not self.remembers:
                 part.extend(t, y, *self.values)
             return found
         self.calls += 1
         if not self.calls & (self.calls - 1):
-            written = self.flat(self.function(t, y, *args), y)
+            written = self.flat(self._watched(t, y, *args), y)
             if not alike([found], [written]):
                 raise Impure
         return found
+
+    def _values(self) -> list[Any]:
+        capture: Any = modes.capture
+        return [*self.given, *map(capture.below, self.outside)]
+
+    def _watched(self, t: float, y: Any, *args: Any) -> Any:
+        """Ask the function, and see whether it remembers that."""
+        wanted = self.boxed or bool(self.outside)
+        if self.asked and not wanted:
+            return self.function(t, y, *args)
+        self.asked += 1
+        now = self.asked <= OFTEN or not self.asked & (self.asked - 1)
+        memory = Memory(self.user) if now and not self.remembers else None
+        found = self.function(t, y, *args)
+        if memory is not None:
+            # What the first call alone leaves behind was made for the others: a table, a cache
+            self.changed = memory.changed()
+            self.remembers = self.changed and self.asked > 1
+        keeps = self.changed or self.make is None
+        if now and keeps and (wanted or bool(self.outside)) and np.shape(y)[1:] in ((), (1,)):
+            state = np.array(y).ravel()
+            self.samples.append((t, state, self._values(), self.flat(found, state)))
+        return found
+
+    def differs(self, part: Part) -> bool:
+        """Whether a record, made later, computes something else than a function that remembers."""
+        return any(
+            not alike([part(np.float64(t), y, *values)], [found])
+            for t, y, values, found in self.samples
+        )
 
 
 class Opaque(Call):

@@ -88,6 +88,8 @@ class Problem:
         self.latest: Any
         self.plain: Any = None
         self.f: Any = None
+        self.replaying: Replaying | None = None
+        self.impure = False
         self.solving = Closed(self.name, (*self.fixed, args), {}, boxed=False, plain=True)
         result = self.solving.discover(self._run)
         self.plain = self.latest[0]
@@ -95,7 +97,7 @@ class Problem:
         if not self.inputs:
             return
         self.counted = len(result.arrays)
-        self._remember(result_values(self.solving), *self.latest)
+        self._remember(list(map(example, self.inputs)), *self.latest)
         self._make_parts()
 
     # --- on arrays --------------------------------------------------------------------------------
@@ -134,6 +136,7 @@ class Problem:
         try:
             result = solved(self._replaying(fun, args))
         except Impure:
+            self.impure = True
             times.clear()
             states = None if states is None else []
             method = recording(self.method, times, states) if discrete else method
@@ -155,15 +158,18 @@ class Problem:
 
     def _replaying(self, fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
         """The right-hand side as the solver gets it."""
-        if self.vectorized:
-            return fun
         leaves = tree.leaves(args)
         given = [leaves[slot] for slot in self.arguments.slots]
 
         def flat(found: Any, y: Any) -> Any:
-            return self.state.flat(found, y, False) if not self.state.contained else found
+            return self.state.flat(found, y, self.vectorized) if fun is self.fun else found
 
-        return Replaying(fun, flat, self.solving.outside, given, self._right_side)
+        part = None if self.vectorized else self._right_side
+        boxed = bool(self.solving.boxes)
+        found = Replaying(fun, self.fun, flat, self.solving.outside, given, boxed, part)
+        if self.plain is None:
+            self.replaying = found
+        return found
 
     def _check_lengths(self, result: Any) -> None:
         """Raise if a solution for other values has arrays of other lengths."""
@@ -285,6 +291,9 @@ class Problem:
             return value
 
         self._right_side()
+        if self.replaying is not None:
+            self.impure = self.impure or self.replaying.differs(self.f)
+            self.replaying = None
         self.event_parts = [self._part(value_of(event)) for event in self.events or ()]
 
     def evaluate(self) -> Any:
@@ -344,6 +353,8 @@ class Problem:
         return y0, t0, t1, t_eval, list(following)
 
     def _way(self, record: Record) -> Any:
+        if self.impure:
+            raise Impure.of(self.name)
         if not record.result.success:
             warnings.warn(
                 f"{self.name}: {record.result.message} The derivative is that of a solution that "
@@ -464,11 +475,6 @@ class Dense:
         known = record.sol(concrete(wanted)).T
         rows = problem._way(record).points(y0, t0, t1, wanted, known, rest)
         return (rows.T if spec_of(times).ndim else rows[0],)
-
-
-def result_values(solving: Closed) -> list[Any]:
-    """Values that a function was discovered with."""
-    return [example(box) for box in solving.inputs()]
 
 
 def _time(t: Any) -> Any:

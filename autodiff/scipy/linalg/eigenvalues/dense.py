@@ -253,7 +253,8 @@ def eig(
     Returns
     -------
     w, (w, vr), (w, vl) or (w, vl, vr)
-        Vectors have length 1; those of a real matrix are real if all eigenvalues are.
+        Vectors have length 1; those of a real matrix are real if all eigenvalues are. Complex ones
+        keep the phase of their largest component as the matrices change: for one matrix SciPy's do.
 
     Raises
     ------
@@ -315,6 +316,11 @@ def _eig_of_pair(a: Any, b: Any, left: bool, right: bool, check_finite: bool) ->
     if left:
         u = adjoint(np.linalg.inv(v if b is None else b @ v))
         u = u / np.linalg.norm(u, axis=0)
+        if spec_of(u).dtype.kind == "c":
+            # As LAPACK's right vectors, whose largest component is real
+            largest = np.argmax(np.abs(u), axis=0)
+            pivots = np.take_along_axis(u, largest[None, :], axis=0)
+            u = u * (np.conj(pivots) / np.abs(pivots))
         vectors.append(aligned_to(form, pair, u, 0))
     if right:
         vectors.append(aligned_to(form, pair, v, 1))
