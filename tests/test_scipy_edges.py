@@ -1,5 +1,7 @@
 """SciPy's distributions, samples, signals and images where functions have ends, kinks and ties."""
 
+import copy
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -225,6 +227,26 @@ def test_samples_without_spread():
     assert found.pvalue.data == 0
     with pytest.raises(ValueError, match="all x are the same"):
         stats.linregress(ad.Tensor(x), np.arange(3.0))
+
+
+def test_results_of_tests_are_taken_apart_as_scipys():
+    x, y = np.array([1.0, 2.0, 4.0]), np.array([2.0, 1.0, 5.0])
+    for name, args in (
+        ("ttest_ind", (x, y)),
+        ("ttest_rel", (x, y)),
+        ("ttest_1samp", (x, 0.5)),
+        ("linregress", (x, y)),
+        ("pearsonr", (x, y)),
+    ):
+        found = getattr(stats, name)(ad.Tensor(args[0]), *args[1:])
+        wanted = getattr(scipy.stats, name)(*args)
+        assert [part.data for part in found] == pytest.approx(list(wanted))
+    test = ad.vmap(lambda x: stats.ttest_ind(x, y))(np.stack([x, x + 1]))
+    assert (test.statistic.shape, test.pvalue.shape, np.max(test.df)) == ((2,), (2,), 4.0)
+    again = copy.copy(stats.ttest_ind(x + ad.Tensor(0.0), y))
+    assert again.df == 4.0
+    line = ad.vmap(lambda x: stats.linregress(x, y))(np.stack([x, x + 1]))
+    assert line.intercept_stderr.shape == (2,)
 
 
 def test_the_order_of_a_moment_is_whole():

@@ -5,6 +5,7 @@ Student (1908), Biometrika 6, 1-25; Welch, B. L. (1947), Biometrika 34, 28-35 (d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,13 @@ class Regression(NamedTuple):
     stderr: Any
     intercept_stderr: Any
 
+    def __iter__(self) -> Iterator[Any]:
+        """Taken apart, SciPy's result has no `intercept_stderr`."""
+        return iter(tuple.__getitem__(self, slice(5)))
+
+    def __reduce__(self) -> Any:
+        return Regression, tuple.__getitem__(self, slice(None))
+
 
 class Test(NamedTuple):
     """A statistic of Student's, its probability, and the degrees of freedom."""
@@ -42,6 +50,13 @@ class Test(NamedTuple):
     statistic: Any
     pvalue: Any
     df: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        """Taken apart, SciPy's result has no `df`."""
+        return iter(tuple.__getitem__(self, slice(2)))
+
+    def __reduce__(self) -> Any:
+        return Test, tuple.__getitem__(self, slice(None))
 
 
 def _student(name: str, t: Any, df: Any, alternative: str) -> Any:
