@@ -59,7 +59,7 @@ def _mode(function: str, mode: Any) -> str:
     return MODES[mode]
 
 
-def _checked_origin(function: str, given: Any, length: int) -> int:
+def checked_origin(function: str, given: Any, length: int) -> int:
     origin: int = operator.index(given)
     if not -(length // 2) <= origin <= (length - 1) // 2:
         raise ValueError(f"{function}: origin {origin} is outside a filter of length {length}")
@@ -118,7 +118,7 @@ def along_axis(function: str, x: Any, w: Any, axis: int, mode: str, cval: Any, o
     if spec_of(w).ndim != 1 or spec_of(w).size == 0:
         raise ValueError(f"{function}: weights must be a row, got shape {spec_of(w).shape}")
     how = _mode(function, mode)
-    origin = _checked_origin(function, origin, spec_of(w).size)
+    origin = checked_origin(function, origin, spec_of(w).size)
     w = _as_precise(w, x)
     out = filtered_along(x, w, axis=axis, mode=how, origin=origin)
     if how == "constant" and not _is_zero(cval):
@@ -203,7 +203,7 @@ def _neighbourhood(
         w = np.flip(w)
         origins = [-o - (1 - k % 2) for o, k in zip(origins, shape, strict=True)]
     for o, k in zip(origins, shape, strict=True):
-        _checked_origin(function, o, k)
+        checked_origin(function, o, k)
     order = sorted(range(len(over)), key=lambda i: over[i])
     w = np.transpose(w, order)
     lengths, places = [1] * spec_of(x).ndim, [0] * spec_of(x).ndim

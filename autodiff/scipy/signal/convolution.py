@@ -273,10 +273,12 @@ def _by_products(function: str, in1: Any, in2: Any, mode: str, axes: Any) -> Any
     full = inverse(product, fast, over)[tuple(window)]
     if mode == "full":
         return full
+    if mode == "same":
+        # Of the axes that broadcast too, as SciPy cuts the middle out
+        return _centred(full, first)
     wanted = list(spec_of(full).shape)
     for axis in over:
-        m, n = first[axis], second[axis]
-        wanted[axis] = m if mode == "same" else abs(m - n) + 1
+        wanted[axis] = abs(first[axis] - second[axis]) + 1
     return _centred(full, wanted)
 
 

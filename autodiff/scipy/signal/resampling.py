@@ -123,6 +123,7 @@ def _filtered(
     """Filter between two rates a signal that goes on beyond its ends."""
     if mode not in KINDS:
         raise ValueError(f"{function}: mode must be one of {KINDS}, got {mode!r}")
+    x = x.astype(np.float32) if spec_of(x).dtype == np.float16 else x
     taps, n = spec_of(h).size, spec_of(x).shape[axis]
     if n == 0:
         raise ValueError(f"{function}: x has no samples, shape {spec_of(x).shape}")

@@ -136,12 +136,12 @@ class Discrete:
         outside = np.logical_or(under, over)
         if gaps:
             outside = np.logical_or(outside, np.not_equal(count, whole))
-        # Where nothing is known of the parameters, the value is not known either.
-        unknown = sum([0.0 * value for value in values], start=0.0)
-        constant = np.where(under, below, above) + unknown
-        return np.where(
-            outside, constant, function(np.where(outside, self._lowest, whole), *values)
-        )
+        inside = function(np.where(outside, self._lowest, whole), *values)
+        result = np.where(outside, np.where(under, below, above), inside)
+        # Where nothing is known of count or parameters, the value is not known either.
+        for value in (count, *values):
+            result = np.where(np.isnan(value), np.nan, result)
+        return result
 
     def logpmf(self, k: Any, *args: Any, **keywords: Any) -> Any:
         """Logarithm of the probability of the count k; -inf if k is not a count."""

@@ -24,6 +24,7 @@ __all__ = [
     "logarithm",
     "undefined_unless",
     "where_above",
+    "with_limits",
 ]
 
 Shapes = tuple[Any, ...]
@@ -82,6 +83,16 @@ def undefined_unless(condition: Any, value: Any) -> Any:
     if is_number(value) and not isinstance(condition, Box) and not has_memory(condition):
         return value if condition else math.nan
     return np.where(condition, value, np.nan)
+
+
+def with_limits(function: Callable[..., Any], below: float, above: float) -> Callable[..., Any]:
+    """A function on the whole line, with its limits at the ends, where it cannot be evaluated."""
+
+    def limited(z: Any, *values: Any) -> Any:
+        value = function(np.where(np.isinf(z), 0.0, z), *values)
+        return np.where(np.equal(z, np.inf), above, np.where(np.equal(z, -np.inf), below, value))
+
+    return limited
 
 
 def where_above(x: Any, bound: float, function: Callable[[Any], Any], otherwise: float) -> Any:
@@ -188,12 +199,15 @@ class Continuous:
         if self._support == EVERYWHERE:
             return function(z, *values)
         low, high = self._ends(values)
-        under, over = np.less(z, low), np.greater(z, high)
+        # At an infinite end the functions are at their limits
+        under = np.logical_or(np.less(z, low), np.equal(z, -np.inf))
+        over = np.logical_or(np.greater(z, high), np.equal(z, np.inf))
         interior = self._interior(*values) if callable(self._interior) else self._interior
         safe = np.where(np.logical_or(under, over), interior, z)
         # Outside, a parameter that is not valid still makes the value NaN.
-        unknown = z + sum(values)
-        outside = np.where(np.isnan(unknown), np.nan, np.where(under, below, above))
+        outside = np.where(under, below, above)
+        for value in (z, *values):
+            outside = np.where(np.isnan(value), np.nan, outside)
         return np.where(np.logical_or(under, over), outside, function(safe, *values))
 
     def logpdf(self, x: Any, *args: Any, **keywords: Any) -> Any:

@@ -115,7 +115,12 @@ def _extreme_moments(c: Any) -> tuple[Any, Any]:
 
 
 def _extreme_quantile(level: Any, c: Any) -> Any:
-    return level * exprel(-c * level)
+    """(1 - exp(-c level)) / c, which is the level at c = 0; the ends of the support beyond all."""
+    is_end = np.isinf(level)
+    safe = np.where(is_end, 0.0, level)
+    bounded = np.greater(c * np.sign(level), 0)
+    end = np.where(bounded, 1 / np.where(bounded, c, 1.0), np.where(is_end, level, 0.0))
+    return np.where(is_end, end, safe * exprel(-c * safe))
 
 
 genextreme = Continuous(
@@ -230,7 +235,9 @@ weibull_max = Continuous(
 
 def _exponentiated_logpdf(z: Any, a: Any, c: Any) -> Any:
     power = z**c
-    risen = np.where(np.equal(a, 1), 0.0, (a - 1) * _log1mexp(power))
+    # At 0 the logarithm is infinite, also where a = 1 takes no part of it
+    is_none = np.logical_and(np.equal(a, 1), np.equal(power, 0))
+    risen = np.where(is_none, 0.0, (a - 1) * _log1mexp(np.where(is_none, 1.0, power)))
     return np.log(a) + np.log(c) + risen - power + xlogy(c - 1, z)
 
 
@@ -362,6 +369,28 @@ def _cut_moments(b: Any) -> tuple[Any, Any]:
     return mean, np.where(near, series, variance)
 
 
+def _cut_quantile(q: Any, b: Any) -> Any:
+    """The upper half by what is left, which may be as little as exp(-b)."""
+    is_low = np.less(q, 0.5)
+    low, high = np.where(is_low, q, 0.25), np.where(is_low, 0.75, q)
+    return np.where(
+        is_low,
+        -np.log1p(low * np.expm1(-b)),
+        -np.logaddexp(logarithm(1 - high), np.log(high) - b),
+    )
+
+
+def _cut_upper_quantile(q: Any, b: Any) -> Any:
+    """exp(b) overflows for a large b."""
+    is_large = np.greater(b, 30.0)
+    small, large = np.where(is_large, 1.0, b), np.where(is_large, b, 100.0)
+    return np.where(
+        is_large,
+        -np.logaddexp(-large, logarithm(q) + np.log1p(-np.exp(-large))),
+        small - np.log1p(q * np.expm1(small)),
+    )
+
+
 truncexpon = Continuous(
     "truncexpon",
     ("b",),
@@ -370,8 +399,8 @@ truncexpon = Continuous(
     logpdf=lambda z, b: -z - np.log(-np.expm1(-b)),
     cdf=lambda z, b: np.expm1(-z) / np.expm1(-b),
     sf=lambda z, b: np.exp(-z) * np.expm1(z - b) / np.expm1(-b),
-    ppf=lambda q, b: -np.log1p(q * np.expm1(-b)),
-    isf=lambda q, b: b - np.log1p(q * np.expm1(b)),
+    ppf=_cut_quantile,
+    isf=_cut_upper_quantile,
     moments=_cut_moments,
     entropy=lambda b: _cut_moments(b)[0] + np.log(-np.expm1(-b)),
 )

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.scipy.special.bessel import i0e, i1e
 from autodiff.scipy.special.errors import (
     LOG_ROOT_TWO_PI,
     erf,
@@ -24,7 +23,7 @@ from autodiff.scipy.special.errors import (
 from autodiff.scipy.special.exponentials import xlogy
 from autodiff.scipy.special.gammas import digamma, gammaln
 from autodiff.scipy.special.incomplete import gammainc, gammaincc, gammainccinv, gammaincinv
-from autodiff.scipy.stats.distribution import Continuous
+from autodiff.scipy.stats.distribution import Continuous, with_limits
 from autodiff.scipy.stats.extremes import _log1mexp, _scaled_exp1
 from autodiff.scipy.stats.quantiles import (
     folded_quantile,
@@ -32,7 +31,10 @@ from autodiff.scipy.stats.quantiles import (
     rice_cdf,
     rice_quantile,
     rice_sf,
+    scaled_i0,
+    scaled_i1,
     skew_cdf,
+    skew_logcdf,
     skew_quantile,
     von_mises_cdf,
     von_mises_quantile,
@@ -64,9 +66,11 @@ def _log_mass(a: Any, b: Any) -> Any:
 
 
 def _truncated_quantile(log_q: Any, log_rest: Any, a: Any, b: Any) -> Any:
-    """From the left end where it is negative, from the right one else."""
+    """From the left or from the right end: by the smaller of the normal tails."""
     mass = _log_mass(a, b)
-    is_left = np.less(a, 0)
+    is_left = np.less_equal(
+        np.logaddexp(_log_tail(a), log_q + mass), np.logaddexp(_log_tail(-b), log_rest + mass)
+    )
     end = _log_tail(np.where(is_left, a, -b))
     inside = np.where(is_left, log_q, log_rest) + mass
     level = ndtri_exp(np.logaddexp(end, inside))
@@ -215,7 +219,9 @@ invgauss = Continuous(
 
 def _rice_moments(b: Any) -> tuple[Any, Any]:
     half = 0.5 * np.square(b)
-    mean = math.sqrt(0.5 * math.pi) * ((1 + half) * i0e(0.5 * half) + half * i1e(0.5 * half))
+    mean = math.sqrt(0.5 * math.pi) * (
+        (1 + half) * scaled_i0(0.5 * half) + half * scaled_i1(0.5 * half)
+    )
     return mean, 2 + 2 * half - np.square(mean)
 
 
@@ -224,7 +230,9 @@ rice = Continuous(
     ("b",),
     (0.0, np.inf),
     1.0,
-    logpdf=_positive(lambda z, b: np.log(z) - 0.5 * np.square(z - b) + np.log(i0e(z * b)), -np.inf),
+    logpdf=_positive(
+        lambda z, b: np.log(z) - 0.5 * np.square(z - b) + np.log(scaled_i0(z * b)), -np.inf
+    ),
     cdf=rice_cdf,
     sf=rice_sf,
     ppf=lambda q, b: rice_quantile(q, b),
@@ -242,14 +250,20 @@ def _skew_moments(a: Any) -> tuple[Any, Any]:
     return mean, 1 - np.square(mean)
 
 
+def _skew_logpdf(z: Any, a: Any) -> Any:
+    return LOG_2 - 0.5 * np.square(z) - LOG_ROOT_TWO_PI + log_ndtr(a * z)
+
+
 skewnorm = Continuous(
     "skewnorm",
     ("a",),
     (-np.inf, np.inf),
     0.0,
-    logpdf=lambda z, a: LOG_2 - 0.5 * np.square(z) - LOG_ROOT_TWO_PI + log_ndtr(a * z),
-    cdf=skew_cdf,
-    sf=lambda z, a: skew_cdf(-z, -a),
+    logpdf=with_limits(_skew_logpdf, -np.inf, -np.inf),
+    cdf=with_limits(skew_cdf, 0.0, 1.0),
+    sf=with_limits(lambda z, a: skew_cdf(-z, -a), 1.0, 0.0),
+    logcdf=with_limits(skew_logcdf, -np.inf, 0.0),
+    logsf=with_limits(lambda z, a: skew_logcdf(-z, -a), 0.0, -np.inf),
     ppf=lambda q, a: skew_quantile(q, a),
     isf=lambda q, a: -skew_quantile(q, -a),
     moments=_skew_moments,
@@ -262,14 +276,18 @@ vonmises = Continuous(
     ("kappa",),
     (-np.inf, np.inf),
     0.0,
-    logpdf=lambda z, kappa: kappa * (np.cos(z) - 1) - math.log(2 * math.pi) - np.log(i0e(kappa)),
-    cdf=von_mises_cdf,
-    sf=lambda z, kappa: 1 - von_mises_cdf(z, kappa),
+    logpdf=lambda z, kappa: (
+        -2 * kappa * np.square(np.sin(0.5 * z)) - math.log(2 * math.pi) - np.log(scaled_i0(kappa))
+    ),
+    cdf=with_limits(von_mises_cdf, 0.0, 1.0),
+    sf=with_limits(lambda z, kappa: 1 - von_mises_cdf(z, kappa), 1.0, 0.0),
     ppf=lambda q, kappa: von_mises_quantile(q, kappa),
     isf=lambda q, kappa: von_mises_quantile(1 - q, kappa),
     moments=None,
     entropy=lambda kappa: (
-        math.log(2 * math.pi) + np.log(i0e(kappa)) + kappa * (1 - i1e(kappa) / i0e(kappa))
+        math.log(2 * math.pi)
+        + np.log(scaled_i0(kappa))
+        + kappa * (1 - scaled_i1(kappa) / scaled_i0(kappa))
     ),
     valid=lambda kappa: [np.greater_equal(kappa, 0)],
     circle=True,

@@ -113,14 +113,21 @@ def _samples(rng: np.random.Generator) -> list[Sample]:
 def region_places(x: Any, *, regions: Regions, kind: str) -> Any:
     """Place in the flat image of the smallest, largest or middle two of each region.
 
-    An empty region has the place behind the last.
+    An empty region has the place behind the last. What is not a number is chosen where SciPy's
+    result is none: it is the largest, and for a single region it spoils every answer.
     """
     flat, numbers = x.ravel()[regions.places], regions.numbers
+    unknown = np.isnan(flat)
+    spoils = kind == "maximum" or not regions.shape
     # The first of equal ones, whichever end is looked for
-    order = np.lexsort((flat if kind != "maximum" else -flat, numbers))
+    key = flat if kind != "maximum" else -flat
+    order = np.lexsort((key, ~unknown, numbers) if spoils else (key, numbers))
     starts = np.searchsorted(numbers[order], np.arange(regions.count))
     sizes = regions.sizes
     steps = [0 * sizes] if kind != "middle" else [(sizes - 1) // 2, sizes // 2]
+    if spoils:
+        spoilt = np.bincount(numbers[unknown], minlength=regions.count) > 0
+        steps = [np.where(spoilt, 0, step) for step in steps]
     sorted_places = np.append(regions.places[order], x.size)
     last = len(sorted_places) - 1
     chosen = [np.where(sizes > 0, np.minimum(starts + step, last), last) for step in steps]
@@ -253,6 +260,8 @@ def standard_deviation(input: Any, labels: Any = None, index: Any = None) -> Any
 
 def _read(name: str, kind: str, input: Any, labels: Any, index: Any, empty: float) -> Any:
     x, regions = _regions(name, input, labels, index)
+    if kind != "middle" and not regions.shape and not regions.sizes.all():
+        raise ValueError(f"{name}: the region is empty, so there is none")
     places = region_places(x, regions=regions, kind=kind)
     beyond = as_array(np.full(1, empty, spec_of(x).dtype))
     flat = np.concatenate([np.reshape(x, (-1,)), beyond])
@@ -265,6 +274,11 @@ def minimum(input: Any, labels: Any = None, index: Any = None) -> Any:
     """Smallest element of each region, 0 of an empty one: parameters as of `sum_labels`.
 
     The derivative goes to the element, of equal ones to the first.
+
+    Raises
+    ------
+    ValueError
+        The one region that is asked for is empty.
 
     Examples
     --------
@@ -303,7 +317,8 @@ def median(input: Any, labels: Any = None, index: Any = None) -> Any:
 
 
 def _positions(name: str, input: Any, labels: Any, index: Any) -> Any:
-    given = [None if v is None else plain(v, name) for v in (input, labels, index)]
+    # A number stays one: of a 0-d array SciPy makes places it cannot write to
+    given = [plain(v, name) if boxed(v) else v for v in (input, labels, index)]
     return getattr(scipy_ndimage, name)(*given)
 
 
@@ -376,9 +391,9 @@ def center_of_mass(input: Any, labels: Any = None, index: Any = None) -> Any:
     shape = spec_of(x).shape
     grids = [grid.ravel()[regions.places] for grid in np.indices(shape)]
     centres = [
-        regions.handed_out(regions.summed(masses * grid.astype(spec_of(x).dtype)) / total)
+        regions.handed_out(regions.summed(masses * grid.astype(np.float64)) / total)
         for grid in grids
     ]
     if not regions.shape:
         return tuple(centres)
-    return [tuple(each) for each in zip(*centres, strict=True)]
+    return [tuple(each) for each in np.transpose(np.stack(centres))]

@@ -14,6 +14,7 @@ from autodiff.scipy.ndimage.correlation import scipy_ndimage
 from autodiff.scipy.ndimage.filters import (
     axes_of,
     boxed,
+    checked_origin,
     image_of,
     refuse_output,
     several,
@@ -84,7 +85,10 @@ def _with_structure(
         raise RuntimeError(f"{name}: a structure of shape {widths} over {len(over)} axes")
     if mode not in MODES:
         raise ValueError(f"{name}: mode must be one of {tuple(MODES)}, got {mode!r}")
-    origins = [int(o) for o in several(origin, len(over), name, "origin")]
+    origins = [
+        checked_origin(name, o, k)
+        for o, k in zip(several(origin, len(over), name, "origin"), widths, strict=True)
+    ]
     dilates = name == "grey_dilation"
     if dilates:
         s = np.flip(s)

@@ -18,7 +18,8 @@ from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.ops.operands import holds_box, operand
 from autodiff.ops.samples import Sample
-from autodiff.scipy.signal.filtering import floating, scipy_signal, signal_axis
+from autodiff.scipy.signal.filtering import scipy_signal, signal_axis
+from autodiff.scipy.signal.spectral.transforms import wide
 
 __all__ = ["resample"]
 
@@ -75,7 +76,7 @@ def resample(
     if domain not in ("time", "freq"):
         raise ValueError(f"resample: domain must be 'time' or 'freq', got {domain!r}")
     num = operator.index(num)
-    x = floating(x)
+    x = wide(x)
     axis = signal_axis("resample", x, axis)
     n = spec_of(x).shape[axis]
     if min(num, n) < 1:

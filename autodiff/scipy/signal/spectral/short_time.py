@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, concrete
 from autodiff.core.spec import spec_of
-from autodiff.ops.operands import holds_box, operand, plain
+from autodiff.ops.operands import holds_box, operand
 from autodiff.scipy.signal.filtering import scipy_signal, signal_axis
 from autodiff.scipy.signal.segments import extended, overlap_added, zero_extended
 from autodiff.scipy.signal.spectral.transforms import (
@@ -297,14 +297,14 @@ def istft(
     if boundary:
         inside = slice(length // 2, -(length // 2))
         x, norm = x[..., inside], norm[..., inside]
-    reached = np.real(plain(norm, "istft")) > 1e-10
-    if not np.all(reached):
+    reached = np.greater(np.real(norm), 1e-10)
+    if not np.all(concrete(reached)):
         warnings.warn(
             "istft: segments times windows do not reach all samples, so this may be no inverse"
             + ("" if boundary else "; perhaps because the boundary is missing"),
             stacklevel=2,
         )
-    x = x / (norm if np.all(reached) else np.where(reached, norm, 1.0))
+    x = x / np.where(reached, norm, 1.0)
     after = at_time - (at_frequency < at_time)
     x = np.moveaxis(x, -1, after) if isinstance(x, Box) or np.ndim(x) else x
     return np.arange(spec_of(x).shape[0]) / float(fs), x

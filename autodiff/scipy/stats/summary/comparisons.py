@@ -5,10 +5,12 @@ Student (1908), Biometrika 6, 1-25; Welch, B. L. (1947), Biometrika 34, 28-35 (d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.core.dispatch import concrete
 from autodiff.core.spec import spec_of
 from autodiff.ops.operands import operand
 from autodiff.scipy.special.incomplete import betainc, stdtr
@@ -34,6 +36,13 @@ class Regression(NamedTuple):
     stderr: Any
     intercept_stderr: Any
 
+    def __iter__(self) -> Iterator[Any]:
+        """Taken apart, SciPy's result has no `intercept_stderr`."""
+        return iter(tuple.__getitem__(self, slice(5)))
+
+    def __reduce__(self) -> Any:
+        return Regression, tuple.__getitem__(self, slice(None))
+
 
 class Test(NamedTuple):
     """A statistic of Student's, its probability, and the degrees of freedom."""
@@ -41,6 +50,13 @@ class Test(NamedTuple):
     statistic: Any
     pvalue: Any
     df: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        """Taken apart, SciPy's result has no `df`."""
+        return iter(tuple.__getitem__(self, slice(2)))
+
+    def __reduce__(self) -> Any:
+        return Test, tuple.__getitem__(self, slice(None))
 
 
 def _student(name: str, t: Any, df: Any, alternative: str) -> Any:
@@ -76,6 +92,8 @@ def pearsonr(
     require("pearsonr", "alternative", alternative, "two-sided", "less", "greater")
     x, axis = sample("pearsonr", x, axis)
     y, _ = sample("pearsonr", y, axis)
+    wanted = np.result_type(spec_of(x).dtype, spec_of(y).dtype)
+    x, y = x.astype(wanted), y.astype(wanted)
     if axis is None:
         x, y, axis = np.ravel(x), np.ravel(y), 0
     n = along(x, axis)
@@ -84,7 +102,8 @@ def pearsonr(
     x, y = x - np.mean(x, axis=axis, keepdims=True), y - np.mean(y, axis=axis, keepdims=True)
     x = x / np.sqrt(np.sum(np.square(x), axis=axis, keepdims=True))
     y = y / np.sqrt(np.sum(np.square(y), axis=axis, keepdims=True))
-    r = np.sum(x * y, axis=axis)
+    # Rounding may lead beyond 1, where there are no probabilities
+    r = np.clip(np.sum(x * y, axis=axis), -1.0, 1.0)
     half = 0.5 * n - 1
     if alternative == "two-sided":
         pvalue = 2 * betainc(half, half, 0.5 * (1 - np.abs(r)))
@@ -118,6 +137,8 @@ def linregress(x: Any, y: Any, alternative: str = "two-sided") -> Any:
             f"{shapes[0]} and {shapes[1]}"
         )
     n = shapes[0][0]
+    if np.any(np.ptp(concrete(x), axis=-1) == 0):
+        raise ValueError("stats.linregress: all x are the same: there is no line through them")
     middle = np.mean(x)
     gaps, rises = x - middle, y - np.mean(y)
     xx, xy, yy = np.mean(gaps * gaps), np.mean(gaps * rises), np.mean(rises * rises)
@@ -152,9 +173,8 @@ def ttest_1samp(
     """
     a, axis = sample("ttest_1samp", a, axis, nan_policy)
     n = along(a, axis)
-    popmean = operand(popmean)
-    if spec_of(popmean).ndim and not keepdims:
-        popmean = np.squeeze(popmean, axis)
+    if np.ndim(popmean) and not keepdims:
+        popmean = np.squeeze(operand(popmean), axis)
     error = np.sqrt(np.var(a, axis=axis, ddof=1, keepdims=keepdims) / n)
     t = (np.mean(a, axis=axis, keepdims=keepdims) - popmean) / error
     return Test(t, _student("ttest_1samp", t, n - 1.0, alternative), n - 1.0)
@@ -226,7 +246,10 @@ def ttest_ind(
         error = np.sqrt(((n - 1) * of_a + (m - 1) * of_b) / df * (1 / n + 1 / m))
     else:
         of_a, of_b = of_a / n, of_b / m
-        df = np.square(of_a + of_b) / (np.square(of_a) / (n - 1) + np.square(of_b) / (m - 1))
+        below = np.square(of_a) / (n - 1) + np.square(of_b) / (m - 1)
+        # Without any spread there is no quotient, and every number of degrees says the same
+        is_none = np.equal(below, 0)
+        df = np.where(is_none, 1.0, np.square(of_a + of_b) / np.where(is_none, 1.0, below))
         error = np.sqrt(of_a + of_b)
     t = gap / error
     return Test(t, _student("ttest_ind", t, df, alternative), df)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.spec import spec_of
+from autodiff.ops.elementwise import stop_gradient
 from autodiff.ops.operands import operand
-from autodiff.ops.special import logsumexp
 from autodiff.scipy.linalg import solve_triangular
 from autodiff.scipy.special.errors import LOG_ROOT_TWO_PI, ndtr
 from autodiff.scipy.special.exponentials import boxcox
@@ -117,8 +117,10 @@ class gaussian_kde:
         z = solve_triangular(self._root, np.reshape(gaps, (self.d, k * self.n)), lower=True)
         square = np.reshape(np.sum(np.square(z), axis=0), (k, self.n))
         log_root = np.sum(np.log(np.diagonal(self._root)))
-        terms = np.log(self.weights) - 0.5 * square
-        return logsumexp(terms, axis=1) - log_root - self.d * LOG_ROOT_TWO_PI
+        # Weights may be 0, where their logarithm has no derivative, but the sum has
+        highest = stop_gradient(np.max(-0.5 * square, axis=1, keepdims=True))
+        total = np.sum(self.weights * np.exp(-0.5 * square - highest), axis=1)
+        return np.log(total) + highest[:, 0] - log_root - self.d * LOG_ROOT_TWO_PI
 
     def evaluate(self, points: Any) -> Any:
         """Density at points of shape (d, k), or (k,) in one dimension."""

@@ -74,6 +74,8 @@ def moment(
     a, axis = sample("moment", a, axis, nan_policy)
     if np.ndim(order):
         raise ValueError("stats.moment: of Tensors the order is one number; call it for each order")
+    if order != int(order):
+        raise ValueError(f"stats.moment: the order must be a whole number, got {order}")
     middle = np.mean(a, axis=axis, keepdims=True) if center is None else center
     return np.mean((a - middle) ** order, axis=axis, keepdims=keepdims)
 
@@ -350,6 +352,8 @@ def describe(
     array([-2.,  2.])
     """
     a, axis = sample("describe", a, axis, nan_policy)
+    if spec_of(a).size == 0:
+        raise ValueError(f"stats.describe: the sample is empty, shape {spec_of(a).shape}")
     ends = (np.min(a, axis=axis), np.max(a, axis=axis))
     return Description(
         along(a, axis),

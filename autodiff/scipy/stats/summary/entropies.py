@@ -12,8 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.spec import spec_of
 from autodiff.scipy.special.exponentials import entr, rel_entr
-from autodiff.scipy.stats.summary.samples import along, of_tensors, require, sample
+from autodiff.scipy.stats.summary.samples import (
+    along,
+    every_axis,
+    lined_up,
+    of_tensors,
+    require,
+    sample,
+)
 
 __all__ = ["differential_entropy", "entropy"]
 
@@ -94,7 +102,7 @@ def differential_entropy(
         )
     if method == "auto":
         method = "van es" if n <= 10 else "ebrahimi" if n <= 1000 else "vasicek"
-    ordered = np.sort(np.moveaxis(values, axis, -1), axis=-1)
+    ordered = np.sort(lined_up(values, axis), axis=-1)
     if method == "van es":
         gaps = ordered[..., m:] - ordered[..., : n - m]
         harmonic = float(np.sum(1 / np.arange(m, n + 1))) + math.log(m) - math.log(n + 1)
@@ -106,6 +114,7 @@ def differential_entropy(
             i = np.arange(1, n + 1)
             weights = np.where(i <= m, 1 + (i - 1) / m, weights)
             weights = np.where(i >= n - m + 1, 1 + (n - i) / m, weights)
-        result = np.mean(np.log(n * gaps / (weights * m)), axis=-1)
+        weights = (weights * m).astype(spec_of(gaps).dtype)
+        result = np.mean(np.log(n * gaps / weights), axis=-1)
     result = result if base is None else result / math.log(base)
-    return np.expand_dims(result, axis) if keepdims else result
+    return np.expand_dims(result, every_axis(values, axis)) if keepdims else result

@@ -9,8 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.dispatch import concrete
 from autodiff.core.spec import spec_of
-from autodiff.scipy.stats.summary.samples import along, of_tensors, reduced, require, sample
+from autodiff.scipy.stats.summary.samples import (
+    along,
+    every_axis,
+    lined_up,
+    of_tensors,
+    reduced,
+    require,
+    sample,
+)
 
 __all__ = ["iqr", "median_abs_deviation", "tmean", "trim_mean", "tsem", "tstd", "tvar"]
 
@@ -92,25 +101,30 @@ def trim_mean(
     array([0. , 0.5, 0. , 0.5])
     """
     a, axis = sample("trim_mean", a, axis, nan_policy)
-    if axis is None:
-        a, axis = np.ravel(a), 0
     n = along(a, axis)
     cut = int(proportiontocut * n)
     if n - 2 * cut <= 0:
         raise ValueError("stats.trim_mean: proportion too big, nothing is left")
-    ordered = np.moveaxis(np.sort(a, axis=axis), axis, 0)[cut : n - cut]
-    middle = np.mean(ordered, axis=0)
-    return np.expand_dims(middle, axis) if keepdims else middle
+    ordered = np.sort(lined_up(a, axis), axis=-1)
+    middle = np.mean(ordered[..., cut : n - cut], axis=-1)
+    # What is not a number is sorted to the end, and would be cut off
+    unknown = np.any(np.isnan(ordered), axis=-1)
+    middle = np.where(unknown, np.nan, middle)
+    return np.expand_dims(middle, every_axis(a, axis)) if keepdims else middle
 
 
-def _kept(a: Any, limits: Any, inclusive: tuple[bool, bool]) -> Any:
-    """1.0 where an element is within limits."""
+def _kept(name: str, a: Any, limits: Any, inclusive: tuple[bool, bool]) -> Any:
+    """Whether an element is within limits; one that is not a number is, so that it is seen."""
+    unknown = np.isnan(a)
     kept = np.ones(spec_of(a).shape, dtype=bool)
     low, high = (None, None) if limits is None else limits
     if low is not None:
         kept = kept & (np.greater_equal(a, low) if inclusive[0] else np.greater(a, low))
     if high is not None:
         kept = kept & (np.less_equal(a, high) if inclusive[1] else np.less(a, high))
+    kept = kept | unknown
+    if not np.any(concrete(kept)):
+        raise ValueError(f"stats.{name}: no element is within the limits {limits}")
     return kept
 
 
@@ -119,8 +133,8 @@ def _trimmed(
 ) -> tuple[Any, Any, Any, Any]:
     """Elements (0 outside), which are kept, their number, and their mean (axes kept)."""
     a, axis = sample(name, a, axis, nan_policy)
-    kept = _kept(a, limits, inclusive)
-    count = np.sum(kept, axis=axis, keepdims=True) * 1.0
+    kept = _kept(name, a, limits, inclusive)
+    count = np.sum(kept.astype(spec_of(a).dtype), axis=axis, keepdims=True)
     return a, kept, count, np.sum(np.where(kept, a, 0.0), axis=axis, keepdims=True) / count
 
 
@@ -167,7 +181,20 @@ def tvar(
     >>> ad.grad(lambda a: tvar(a, (0, 5)))(np.array([1.0, 3.0, 9.0]))
     array([-2.,  2.,  0.])
     """
-    a, kept, count, middle = _trimmed("tvar", a, limits, inclusive, axis, nan_policy)
+    return _variance("tvar", a, limits, inclusive, axis, ddof, nan_policy, keepdims)
+
+
+def _variance(
+    name: str,
+    a: Any,
+    limits: Any,
+    inclusive: Any,
+    axis: Any,
+    ddof: int,
+    nan_policy: str,
+    keepdims: bool,
+) -> Any:
+    a, kept, count, middle = _trimmed(name, a, limits, inclusive, axis, nan_policy)
     squares = np.sum(np.where(kept, np.square(a - middle), 0.0), axis=axis, keepdims=True)
     return reduced(squares / (count - ddof), axis, keepdims)
 
@@ -192,7 +219,7 @@ def tstd(
     >>> ad.grad(lambda a: tstd(a, (0, 5)))(np.array([1.0, 3.0, 9.0])).round(6)
     array([-0.707107,  0.707107,  0.      ])
     """
-    return np.sqrt(tvar(a, limits, inclusive, axis, ddof, nan_policy=nan_policy, keepdims=keepdims))
+    return np.sqrt(_variance("tstd", a, limits, inclusive, axis, ddof, nan_policy, keepdims))
 
 
 @of_tensors

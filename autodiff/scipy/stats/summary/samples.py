@@ -10,10 +10,10 @@ import numpy as np
 import scipy.stats
 
 from autodiff.core.dispatch import Box
-from autodiff.core.spec import spec_of
+from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.operands import operand
 
-__all__ = ["along", "of_tensors", "reduced", "require", "sample"]
+__all__ = ["along", "every_axis", "lined_up", "of_tensors", "reduced", "require", "sample"]
 
 
 def _has_tensor(value: Any) -> bool:
@@ -72,6 +72,20 @@ def along(a: Any, axis: Any) -> int:
         return int(np.prod(shape, dtype=int))
     axes = axis if isinstance(axis, tuple) else (axis,)
     return int(np.prod([shape[i] for i in axes], dtype=int))
+
+
+def every_axis(a: Any, axis: Any) -> tuple[int, ...]:
+    """The axes that are reduced, from 0."""
+    return normalize_axes(axis, spec_of(a).ndim, "stats")
+
+
+def lined_up(a: Any, axis: Any) -> Any:
+    """The sample with what is reduced as its last axis: one axis, several, or all for None."""
+    ndim = spec_of(a).ndim
+    axes = every_axis(a, axis)
+    rest = [n for i, n in enumerate(spec_of(a).shape) if i not in axes]
+    moved = np.moveaxis(a, axes, range(ndim - len(axes), ndim))
+    return np.reshape(moved, (*rest, along(a, axes)))
 
 
 def reduced(value: Any, axis: Any, keepdims: bool) -> Any:
