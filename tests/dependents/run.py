@@ -84,6 +84,10 @@ SUITES = {
         "reliability==0.9.0",
         ["tests/test_Fitters.py", "-k", "Weibull_2P or Gamma_2P or Lognormal"],
         ["tests"],
+        known={
+            "tests.test_ALT_fitters::test_Fit_Everything_ALT_single_stress": "an optimiser's path "
+            "along a flat valley (a parameter of 1e16), where rounding decides when it gives up",
+        },
     ),
     "surpyval": Suite("surpyval==0.25", ["surpyval/tests/reference"], ["surpyval/tests/reference"]),
 }
