@@ -61,6 +61,7 @@ OF_SCIPY_ALONE = {
     "sparse_solve",
     "rational_filter",
     "sections_filter",
+    "skew_log_tail",
     "zero_phase_filter",
     "zero_phase_transposed",
     "savgol",
