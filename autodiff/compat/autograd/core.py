@@ -14,8 +14,10 @@ import autodiff.numpy as anp
 from autodiff import tree
 from autodiff.compat.autograd import tracer
 from autodiff.compat.autograd.tracer import (
+    JVPNode,
     Node,
     SparseObject,
+    VJPNode,
     getval,
     give_rule,
     isbox,
@@ -55,14 +57,6 @@ __all__ = [
 ]
 
 Function = Callable[..., Any]
-
-
-class VJPNode(Node):
-    """The kind of trace of reverse mode, as packages name it."""
-
-
-class JVPNode(Node):
-    """The kind of trace of forward mode, as packages name it."""
 
 
 # --- derivatives of a function of one argument ----------------------------------------------------

@@ -29,8 +29,10 @@ from autodiff.transforms.record import record
 
 __all__ = [
     "Box",
+    "JVPNode",
     "Node",
     "SparseObject",
+    "VJPNode",
     "getval",
     "give_rule",
     "isbox",
@@ -100,6 +102,14 @@ class Node:
         root = cls.__new__(cls)
         root.initialize_root(*args, **kwargs)
         return root
+
+
+class VJPNode(Node):
+    """The kind of trace of reverse mode, as packages name it."""
+
+
+class JVPNode(Node):
+    """The kind of trace of forward mode, as packages name it."""
 
 
 def trace(start_node: Any, fun: Function, x: Any) -> tuple[Any, Any]:
@@ -212,7 +222,7 @@ def notrace_primitive(f_raw: Function) -> Function:
 
 def register_notrace(trace_type: type, primitive_fun: Function) -> None:
     """Declare that a primitive has no derivative in one kind of trace: it is zero."""
-    if trace_type.__name__ == "JVPNode":
+    if issubclass(trace_type, JVPNode):
         give_rule(primitive_jvps, primitive_fun, _no_tangent)
     else:
         give_rule(primitive_vjps, primitive_fun, _no_cotangents)

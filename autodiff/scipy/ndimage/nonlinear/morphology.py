@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,23 @@ def grey_dilation(
     )
 
 
+def _in_turn(
+    name: str,
+    first: Callable[..., Any],
+    second: Callable[..., Any],
+    input: Any,
+    given: tuple[Any, ...],
+    axes: Any,
+) -> Any:
+    """One operation after the other, of Tensors; of plain arrays SciPy's function of the name."""
+    size, footprint, structure, output, mode, cval, origin = given
+    if not boxed(input, structure, cval):
+        return getattr(scipy_ndimage, name)(input, *given, **with_axes(axes))
+    refuse_output(name, output)
+    alike = (size, footprint, structure, None, mode, cval, origin)
+    return second(first(input, *alike, axes=axes), *alike, axes=axes)
+
+
 def grey_opening(
     input: Any,
     size: Any = None,
@@ -202,14 +220,8 @@ def grey_opening(
     >>> grey_opening(np.array([3.0, 1.0, 2.0, 5.0]), size=3)
     array([1., 1., 2., 2.])
     """
-    given: tuple[Any, ...] = (size, footprint, structure, None, mode, cval, origin)
-    if not boxed(input, structure, cval):
-        return scipy_ndimage.grey_opening(
-            input, size, footprint, structure, output, mode, cval, origin, **with_axes(axes)
-        )
-    refuse_output("grey_opening", output)
-    eroded = grey_erosion(input, *given, axes=axes)
-    return grey_dilation(eroded, *given, axes=axes)
+    given = (size, footprint, structure, output, mode, cval, origin)
+    return _in_turn("grey_opening", grey_erosion, grey_dilation, input, given, axes)
 
 
 def grey_closing(
@@ -231,14 +243,8 @@ def grey_closing(
     >>> grey_closing(np.array([3.0, 1.0, 2.0, 5.0]), size=3)
     array([3., 3., 3., 5.])
     """
-    given: tuple[Any, ...] = (size, footprint, structure, None, mode, cval, origin)
-    if not boxed(input, structure, cval):
-        return scipy_ndimage.grey_closing(
-            input, size, footprint, structure, output, mode, cval, origin, **with_axes(axes)
-        )
-    refuse_output("grey_closing", output)
-    dilated = grey_dilation(input, *given, axes=axes)
-    return grey_erosion(dilated, *given, axes=axes)
+    given = (size, footprint, structure, output, mode, cval, origin)
+    return _in_turn("grey_closing", grey_dilation, grey_erosion, input, given, axes)
 
 
 def morphological_gradient(
