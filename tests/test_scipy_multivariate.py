@@ -89,7 +89,7 @@ def test_dirichlet_draws():
     found = rvs(ad.Tensor(ALPHA), size=(5,), random_state=2)
     np.testing.assert_allclose(found.data, wanted, rtol=1e-8)
     # The mean of the derivatives of a function is that of its mean: here of share 0 squared.
-    n = 20000
+    n = 4000
 
     def squared(alpha):
         return np.mean(np.square(rvs(alpha, size=n, random_state=7)[:, 0]))
@@ -97,7 +97,7 @@ def test_dirichlet_draws():
     def known(alpha):
         return stats.dirichlet.var(alpha)[0] + stats.dirichlet.mean(alpha)[0] ** 2
 
-    np.testing.assert_allclose(ad.grad(squared)(ALPHA), ad.grad(known)(ALPHA), rtol=0.06)
+    np.testing.assert_allclose(ad.grad(squared)(ALPHA), ad.grad(known)(ALPHA), rtol=0.1)
     with pytest.raises(NonDifferentiableError, match=r"dirichlet.rvs.*gamma"):
         ad.vmap(rvs)(np.stack([ALPHA, ALPHA]))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -267,10 +267,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"autodiff {ad.__version__}\n"
-    project = Path(ad.__file__).parents[1] / "pyproject.toml"
-    if project.is_file():
-        text = project.read_text(encoding="utf-8")
-        assert tomllib.loads(text)["project"]["version"] == ad.__version__
+    assert importlib.metadata.version("autodiff") == ad.__version__
 
 
 def test_out_of_memory_is_no_traceback(

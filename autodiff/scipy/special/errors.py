@@ -7,7 +7,7 @@ integral), 7.17.1 (inverses); Owen, D. B. (1956), Ann. Math. Statist. 27, 1075-1
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from autodiff.core.declare import elementwise
 from autodiff.core.spec import spec_of
 from autodiff.ops.samples import Sample, reals
 from autodiff.scipy.special.declare import declare, ranges
+from autodiff.scipy.special.quadrature import equal_panels, in_blocks, nodes
 
 TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
 ROOT_TWO = math.sqrt(2.0)
@@ -40,22 +41,13 @@ erfc = declare(
 )
 
 
-@cache
-def _nodes() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Nodes and weights on [0, 1]: four panels of twenty-four Gauss-Legendre points."""
-    panels, points = 4, 24
-    x, w = np.polynomial.legendre.leggauss(points)
-    starts = np.arange(panels)[:, None]
-    return np.ravel((starts + 0.5 * (x + 1)) / panels), np.tile(0.5 * w / panels, panels)
-
-
 def _scaled_tail_integral(x: Any, order: int) -> Any:
     """2 / (sqrt(pi) n!) times the integral of t^n exp(-t² - 2 x t) over t > 0, for x >= 0.
 
     What it integrates is positive. It is negligible beyond t = 7 + n, and beyond (40 + 8 n) / 2x.
     """
     reach = np.minimum(7.0 + order, (20.0 + 4.0 * order) / np.maximum(x, 1e-3))
-    position, weight = (as_array(part, like=x) for part in _nodes())
+    position, weight = (as_array(part, like=x) for part in nodes(24, equal_panels(4)))
     t = reach[..., None] * position
     values = np.exp(-t * (t + 2 * x[..., None])) * position**order
     factor = TWO_OVER_ROOT_PI / math.factorial(order)
@@ -82,7 +74,8 @@ def scaled_repeated_erfc(x: Any, *, order: int) -> Any:
     for n in range(1, order + 1):
         before, value = value, (before - 2 * left * value) / (2 * n)
     if order and (is_foreign(x) or np.any(right)):
-        value = np.where(right, _scaled_tail_integral(np.where(right, wide, 1.0), order), value)
+        tail = partial(_scaled_tail_integral, order=order)
+        value = np.where(right, in_blocks(tail, np.where(right, wide, 1.0)), value)
     return as_value(value, x.dtype)
 
 

@@ -16,7 +16,7 @@ chapter 17; 1995, chapter 25).
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from autodiff.ops.samples import Sample, array
 from autodiff.scipy.special.declare import declare, ranges
 from autodiff.scipy.special.exponentials import xlog1py, xlogy
 from autodiff.scipy.special.gammas import betaln, digamma, polygamma
+from autodiff.scipy.special.quadrature import equal_panels, in_blocks, nodes
 
 REACH = 50.0
 """Drop of the logarithm of a density beyond which it counts as nothing: exp(-50) = 2e-22."""
@@ -37,21 +38,12 @@ REACH = 50.0
 # --- quadrature ---------------------------------------------------------------------------------
 
 
-@cache
-def _nodes() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Nodes and weights on [0, 1]: eight panels of twenty Gauss-Legendre points."""
-    panels, points = 8, 20
-    x, w = np.polynomial.legendre.leggauss(points)
-    starts = np.arange(panels)[:, None]
-    return np.ravel((starts + 0.5 * (x + 1)) / panels), np.tile(0.5 * w / panels, panels)
-
-
 def _distances(length: Any, scale: Any) -> tuple[Any, Any]:
     """Distances from an end, dense within `scale` of it, and their weights; nodes last.
 
     The scale resolves the bulk of the density and, far out in a tail, its exponential fall.
     """
-    position, weight = _nodes()
+    position, weight = nodes(20, equal_panels(8))
     span = np.arcsinh(length / scale)[..., None]
     v = span * position
     return scale[..., None] * np.sinh(v), scale[..., None] * np.cosh(v) * span * weight
@@ -174,7 +166,8 @@ def gamma_moment(a: Any, x: Any, *, order: int, upper: bool) -> Any:
     at_end = valid & ((x == 0) | np.isinf(x))
     inside = valid & ~at_end
     safe_a, safe_x = np.where(valid, a, 1.0), np.where(inside, x, 1.0)
-    tail = np.where(at_end, 0.0, _gamma_tail_moment(safe_a, safe_x, order))
+    tail = in_blocks(partial(_gamma_tail_moment, order=order), safe_a, safe_x)
+    tail = np.where(at_end, 0.0, tail)
     is_lower = np.where(at_end, x == 0, safe_x < safe_a)
     is_wanted = is_lower == (not upper)
     if not nowhere(~is_wanted):
@@ -252,7 +245,7 @@ def _whole_beta_moment(a: Any, b: Any, m: int, n: int) -> Any:
     return moment(m, n)
 
 
-def _beta_tail_moment(a: Any, b: Any, odds: Any, powers: tuple[Any, Any]) -> Any:
+def _beta_tail_moment(odds: Any, a: Any, b: Any, m: Any, n: Any) -> Any:
     """Partial moment over logit t < odds, which lies left of the mode."""
     curvature = a * b / (a + b)
     length = REACH / a + np.sqrt(2 * REACH / curvature) + np.log1p(REACH / b) + np.log1p(a / b)
@@ -264,8 +257,8 @@ def _beta_tail_moment(a: Any, b: Any, odds: Any, powers: tuple[Any, Any]) -> Any
     log_t, log_rest = sc.log_expit(u), sc.log_expit(-u)
     density = np.exp(a * log_t + b * log_rest - sc.betaln(a, b))
     both = sc.psi(a + b)
-    first = (log_t - sc.psi(a) + both) ** powers[0][..., None]
-    second = (log_rest - sc.psi(b) + both) ** powers[1][..., None]
+    first = (log_t - sc.psi(a) + both) ** m[..., None]
+    second = (log_rest - sc.psi(b) + both) ** n[..., None]
     return np.sum(weight * density * first * second, axis=-1)
 
 
@@ -371,8 +364,8 @@ def beta_moment(a: Any, b: Any, x: Any, *, m: int, n: int, upper: bool) -> Any:
     is_lower = np.where(at_end, x == 0, safe * (a + b) < a)
     # The upper tail is the lower one of the mirrored distribution.
     odds = np.where(is_lower, 1.0, -1.0) * sc.logit(safe)
-    powers = (np.where(is_lower, m, n), np.where(is_lower, n, m))
-    tail = _beta_tail_moment(np.where(is_lower, a, b), np.where(is_lower, b, a), odds, powers)
+    sides = (np.where(is_lower, one, other) for one, other in ((a, b), (b, a), (m, n), (n, m)))
+    tail = in_blocks(_beta_tail_moment, odds, *sides)
     tail = np.where(at_end, 0.0, tail)
     is_wanted = is_lower == (not upper)
     if not nowhere(~is_wanted):

@@ -8,7 +8,6 @@ that vanishes, a hypergeometric series takes its place.
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from autodiff.scipy.special.bessel import spherical_in
 from autodiff.scipy.special.declare import declare, ranges, refuse_derivative
 from autodiff.scipy.special.errors import ROOT_TWO
 from autodiff.scipy.special.hypergeometric import hyp2f1
+from autodiff.scipy.special.quadrature import in_blocks, nodes
 
 ROOT_PI = math.sqrt(math.pi)
 
@@ -83,13 +83,6 @@ ellipe = declare(
 )
 
 
-@cache
-def _nodes() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Gauss-Legendre nodes and weights on [0, 1]."""
-    x, w = np.polynomial.legendre.leggauss(60)
-    return 0.5 * (x + 1), 0.5 * w
-
-
 def _integrand(phi: Any, m: Any, j: int, k: int) -> Any:
     """sin^(2j) (1 - m sin^2)^(-k - 1/2)."""
     square = np.square(np.sin(phi))
@@ -115,15 +108,16 @@ def elliptic_moment(phi: Any, m: Any, *, j: int, k: int) -> Any:
     phi, m = np.broadcast_arrays(as_array(phi), as_array(m))
     dtype = np.result_type(phi, m)
     phi, m = phi.astype(np.float64), m.astype(np.float64)
-    position, weight = _nodes()
+    position, weight = nodes(60)
     turns = np.rint(phi / math.pi)
     rest = phi - math.pi * turns
 
-    def until(end: Any) -> Any:
+    def until(end: Any, m: Any) -> Any:
         values = _integrand(end[..., None] * position, m[..., None], j, k)
         return end * np.sum(weight * values, axis=-1)
 
-    return as_value(until(rest) + 2 * turns * until(np.full_like(rest, math.pi / 2)), dtype)
+    quarter = in_blocks(until, np.full_like(rest, math.pi / 2), m)
+    return as_value(in_blocks(until, rest, m) + 2 * turns * quarter, dtype)
 
 
 def _is_smooth(phi: Any, m: Any) -> Any:

@@ -7,7 +7,7 @@ with the level, and by -dF / f with a shape.
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from autodiff.ops.samples import Sample, array
 from autodiff.scipy.special.bessel import i0e, i1e
 from autodiff.scipy.special.declare import declare, ranges
 from autodiff.scipy.special.errors import LOG_ROOT_TWO_PI, log_ndtr, ndtr, owens_t
+from autodiff.scipy.special.quadrature import in_blocks, nodes
 
 __all__ = [
     "folded_quantile",
@@ -78,13 +79,7 @@ def _skew_slope(z: Any, a: Any) -> Any:
 skew_quantile = _quantile("skewnorm", _skew_density, _skew_slope, 0.4, 3.0).call
 
 
-@cache
-def _nodes() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Gauss-Legendre nodes and weights on [0, 1], in panels that are short near 0."""
-    x, w = np.polynomial.legendre.leggauss(24)
-    edges = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
-    widths = np.diff(edges)[:, None]
-    return np.ravel(edges[:-1, None] + widths * 0.5 * (x + 1)), np.ravel(widths * 0.5 * w)
+_PANELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def _log_skew_density(z: Any, a: Any) -> Any:
@@ -94,19 +89,24 @@ def _log_skew_density(z: Any, a: Any) -> Any:
 def _log_tail(z: Any, a: Any) -> Any:
     """The logarithm of the integral of the density up to z < 0, for a > 0.
 
-    By quadrature of what the density falls by, down to exp(-40); Azzalini's equation 4 would be a
-    difference of numbers that are nearly the same.
+    By quadrature of what the density falls by; Azzalini's equation 4 would be a difference of
+    numbers that are nearly the same.
     """
     z, a = np.broadcast_arrays(as_array(z), as_array(a))
     dtype = np.result_type(z, a)
-    z, a = z.astype(np.float64)[..., None], a.astype(np.float64)[..., None]
+    z, a = z.astype(np.float64), a.astype(np.float64)
+    return as_value(_log_skew_density(z, a) + in_blocks(_log_fall, z, a), dtype)
+
+
+def _log_fall(z: Any, a: Any) -> Any:
+    """The logarithm of the integral up to z of the density over its value there, to exp(-40)."""
+    z, a = z[..., None], a[..., None]
     reach = 80 / (1 + np.square(a))
     reach = reach / (np.sqrt(np.square(z) + reach) - z)
-    position, weight = _nodes()
+    position, weight = nodes(24, _PANELS)
     step = reach * position
     fall = z * step - 0.5 * np.square(step) + sc.log_ndtr(a * (z - step)) - sc.log_ndtr(a * z)
-    total = np.log(reach[..., 0] * np.sum(weight * np.exp(fall), axis=-1))
-    return as_value(_log_skew_density(z[..., 0], a[..., 0]) + total, dtype)
+    return np.log(reach[..., 0] * np.sum(weight * np.exp(fall), axis=-1))
 
 
 skew_log_tail = declare(
@@ -258,10 +258,14 @@ def von_mises_moment(kappa: Any, x: Any, *, order: int) -> Any:
     # Beyond, the exponent is below -100 - 10 order.
     reach = np.arccos(np.clip(1 - (100.0 + 10 * order) / np.maximum(kappa, 1e-9), -1.0, 1.0))
     end = np.sign(x) * np.minimum(np.abs(x), reach)
-    position, weight = _nodes()
+    return as_value(in_blocks(partial(_von_mises_part, order=order), end, kappa), dtype)
+
+
+def _von_mises_part(end: Any, kappa: Any, order: int) -> Any:
+    position, weight = nodes(24, _PANELS)
     fall = -2 * np.square(np.sin(0.5 * end[..., None] * position))
     values = fall**order * np.exp(kappa[..., None] * fall)
-    return as_value(end * np.sum(weight * values, axis=-1), dtype)
+    return end * np.sum(weight * values, axis=-1)
 
 
 def von_mises_cdf(z: Any, kappa: Any) -> Any:
