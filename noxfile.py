@@ -108,7 +108,7 @@ def release(session: nox.Session) -> None:
     """
     session.install("build", "twine")
     scratch = Path(session.create_tmp()).resolve()
-    built = scratch / "dist"
+    built = Path("build/dist").resolve()
     shutil.rmtree(built, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(built))
     (wheel,), (archive,) = built.glob("*.whl"), built.glob("*.tar.gz")

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from autodiff.transforms.namespace import one_namespace
     from autodiff.transforms.scan.functions import scan
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "REGISTRY",
