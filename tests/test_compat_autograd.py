@@ -743,8 +743,8 @@ def test_conventions_of_functions() -> None:
     a = a @ a.T + np.eye(3)
     found = autograd.grad(lambda a: anp.sum(anp.sin(anp.linalg.cholesky(a))))(a)
     np.testing.assert_allclose(found, found.T)
-    lower = ad.grad(lambda a: np.sum(np.sin(np.linalg.cholesky(a))))(a)
-    np.testing.assert_allclose(found, 0.5 * (lower + lower.T))
+    same = ad.grad(lambda a: np.sum(np.sin(np.linalg.cholesky(a))))(a)
+    np.testing.assert_array_equal(found, same)
     assert anp.metadata(X) == ((3,), 1, np.float64, False)
     assert anp.pi == np.pi
     assert anp.float64 is np.float64
