@@ -45,12 +45,14 @@ def reduced(tensor: Any) -> tuple[Any, ...]:
     outermost = tensor._interpreter.level == 0 and not isinstance(tensor._value, Box)
     if not outermost or not (payload is None or isinstance(payload, Leaf)):
         raise _refused("pickle")
-    return restored, (type(tensor), tensor.data, tensor.name, payload is not None)
+    return restored, (tensor.data, tensor.name, payload is not None)
 
 
-def restored(cls: type[Any], value: Any, name: str | None, is_variable: bool) -> Any:
+def restored(value: Any, name: str | None, is_variable: bool) -> Any:
     """Tensor of what `reduced` kept."""
-    variable = cls(value, name=name)
+    from autodiff.tensor import Tensor  # which is made of this module
+
+    variable = Tensor(value, name=name)
     return variable if is_variable else variable.detach()
 
 
