@@ -7,7 +7,11 @@ from typing import Any
 from autodiff.core.dispatch import Box, thread_state
 from autodiff.interpret.graph import Leaf
 
-__all__ = ["deep_copy", "reduced", "restored"]
+__all__ = ["MAKERS", "deep_copy", "reduced", "restored"]
+
+MAKERS: list[Any] = []
+"""The class of Tensors, which puts itself here. Pickles do not name it: its module may be called
+by another library's name, see `compat.install`."""
 
 
 def deep_copy(tensor: Any) -> Any:
@@ -50,9 +54,8 @@ def reduced(tensor: Any) -> tuple[Any, ...]:
 
 def restored(value: Any, name: str | None, is_variable: bool) -> Any:
     """Tensor of what `reduced` kept."""
-    from autodiff.tensor import Tensor  # which is made of this module
-
-    variable = Tensor(value, name=name)
+    (make,) = MAKERS
+    variable = make(value, name=name)
     return variable if is_variable else variable.detach()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from autodiff.chunked import MET
 from autodiff.conversions import array_of_objects, refusal
-from autodiff.copying import deep_copy, reduced
+from autodiff.copying import MAKERS, deep_copy, reduced
 from autodiff.core.arrays import as_array, as_numpy, copied, scalar_form, shown, unit
 from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
 from autodiff.core.memory import protected, read_only
@@ -490,4 +490,5 @@ def make_root() -> Reverse:
 
 
 ROOT = Reverse(Tensor, level=0)
+MAKERS.append(Tensor)
 MET.watchers.append(lambda: setattr(ROOT, "asks", True))
