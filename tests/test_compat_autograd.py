@@ -23,6 +23,7 @@ from autodiff.compat.autograd.builtins import type as type_of_values
 from autodiff.compat.autograd.core import VSpace, primitive_jvps, primitive_vjps, vspace
 from autodiff.compat.autograd.misc import const_graph, fixed_points, flatten, optimizers
 from autodiff.compat.autograd.misc.flatten import flatten_func
+from autodiff.compat.autograd.misc.tracers import const_graph_unary, full_graph
 from autodiff.compat.autograd.numpy import numpy_vjps
 from autodiff.compat.autograd.numpy.numpy_boxes import ArrayBox
 from autodiff.compat.autograd.util import quick_grad_check, subval, toposort
@@ -1110,3 +1111,15 @@ def test_tensors_are_of_the_library_for_who_asks_their_class() -> None:
     )
     done = run("-c", program)
     assert done.returncode == 0, done.stderr
+
+
+def test_full_graph() -> None:
+    node = full_graph(lambda x, y: anp.sum(anp.sin(x) * y), X, 2.0)
+    names = []
+    while node.value is not None:
+        fun, _, _, parents = node.recipe
+        names.append(fun.__name__)
+        node = parents[0][1]
+    assert names == ["sum", "multiply", "sin"]
+    assert node.recipe[3] == []
+    np.testing.assert_allclose(const_graph_unary(lambda x: x * x)(X), X * X)
