@@ -24,7 +24,7 @@ from autodiff.core.arrays import has_memory
 from autodiff.deferred import Deferred
 from autodiff.interpret.call_sites import is_library
 
-__all__ = ["COUNTERPARTS", "is_installed", "refusal"]
+__all__ = ["COUNTERPARTS", "array_of_objects", "is_installed", "refusal"]
 
 COUNTERPARTS = Deferred("what to call instead of a function that takes no Tensors")
 """``find(name)`` gives the dotted name of a function that takes Tensors, or None."""
@@ -44,6 +44,39 @@ _FRAMES = {
     "xarray": ".data of the DataArray",
 }
 _FOR_NUMBERS_ALONE = {"matplotlib", "seaborn", "plotly", "PIL", "json", "csv", "tqdm"}
+
+
+def array_of_objects(tensor: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """Array of the elements of a Tensor as Tensors, where NumPy may have one: nothing is cut.
+
+    It may where objects are asked for, and where an operator meets a list of Tensors: its result is
+    then an array of Tensors, of which NumPy's arithmetic, comparisons, sums and products make
+    Tensors again.
+
+    Raises
+    ------
+    TypeError
+        Anywhere else, because most of NumPy does not know what to do with objects: see `refusal`.
+    """
+    asked = _is_operator(sys._getframe(2)) if dtype is None else np.dtype(dtype).hasobject
+    if not asked:
+        raise refusal("array")
+    elements = np.empty(tensor.shape, object)
+    for place in np.ndindex(tensor.shape):
+        elements[place] = tensor[place] if place else tensor
+    return elements
+
+
+def _is_operator(frame: FrameType) -> bool:
+    """Whether a frame converts a Tensor by an operator or a comparison, and not in place."""
+    code, place = frame.f_code.co_code, frame.f_lasti
+    if code[place] == opmap["BINARY_OP"]:
+        return code[place + 1] < _FIRST_IN_PLACE
+    return code[place] == opmap["COMPARE_OP"]
+
+
+_FIRST_IN_PLACE = 13
+"""Number of ``+=`` among Python's operators; those below have no memory to write into."""
 
 
 def refusal(converter: str) -> TypeError:

@@ -7,7 +7,11 @@ from typing import Any
 from autodiff.core.dispatch import Box, thread_state
 from autodiff.interpret.graph import Leaf
 
-__all__ = ["deep_copy", "reduced", "restored"]
+__all__ = ["MAKERS", "deep_copy", "reduced", "restored"]
+
+MAKERS: list[Any] = []
+"""The class of Tensors, which puts itself here. Pickles do not name it: its module may be called
+by another library's name, see `compat.install`."""
 
 
 def deep_copy(tensor: Any) -> Any:
@@ -45,12 +49,13 @@ def reduced(tensor: Any) -> tuple[Any, ...]:
     outermost = tensor._interpreter.level == 0 and not isinstance(tensor._value, Box)
     if not outermost or not (payload is None or isinstance(payload, Leaf)):
         raise _refused("pickle")
-    return restored, (type(tensor), tensor.data, tensor.name, payload is not None)
+    return restored, (tensor.data, tensor.name, payload is not None)
 
 
-def restored(cls: type[Any], value: Any, name: str | None, is_variable: bool) -> Any:
+def restored(value: Any, name: str | None, is_variable: bool) -> Any:
     """Tensor of what `reduced` kept."""
-    variable = cls(value, name=name)
+    (make,) = MAKERS
+    variable = make(value, name=name)
     return variable if is_variable else variable.detach()
 
 

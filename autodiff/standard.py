@@ -1,7 +1,8 @@
 """What Python's array API standard asks of an array object, beyond NumPy's methods.
 
 Libraries that are written for arrays of any kind (SciPy, scikit-learn, xarray, einops) ask an array
-for its namespace and call that. Nothing here is on the way of an operation.
+for its namespace and call that. Nothing here is on the way of an operation but the operators of a
+Tensor that is not on the left.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from autodiff.core.memory import read_only
 from autodiff.core.primitive import Primitive
 from autodiff.deferred import Deferred
 from autodiff.ops.methods import Methods
+from autodiff.ops.operands import HoldsTensors, joined
 
-__all__ = ["NAMESPACES", "Standard", "comparison"]
+__all__ = ["NAMESPACES", "Standard", "comparison", "reflected"]
 
 NAMESPACES = Deferred("a namespace of arrays")
 """``array_api(version)`` gives the module that has the standard's functions on Tensors."""
@@ -35,6 +37,18 @@ def comparison(primitive: Primitive, operate: Callable[[Any, Any], Any]) -> Any:
         return operate(self, other)
 
     return compare
+
+
+def reflected(call: Callable[[Any, Any], Any]) -> Any:
+    """Operator with its operands swapped."""
+
+    def operate(self: Any, other: Any) -> Any:
+        try:
+            return call(other, self)
+        except HoldsTensors:
+            return call(joined(other), self)
+
+    return operate
 
 
 class Standard(Methods):

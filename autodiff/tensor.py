@@ -14,15 +14,14 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from autodiff.chunked import MET
-from autodiff.conversions import refusal
-from autodiff.copying import deep_copy, reduced
+from autodiff.conversions import array_of_objects, refusal
+from autodiff.copying import MAKERS, deep_copy, reduced
 from autodiff.core.arrays import as_array, as_numpy, copied, scalar_form, shown, unit
 from autodiff.core.dispatch import Box, concrete, depends, imperative_interpreter, set_name
 from autodiff.core.memory import protected, read_only
 from autodiff.core.primitive import Primitive
 from autodiff.errors import NonDifferentiableError
 from autodiff.interpret.graph import Leaf, Node, add_hook
-from autodiff.interpret.operands import NamedAxes
 from autodiff.interpret.reverse import Reverse, recorder
 from autodiff.ops import elementwise as ew
 from autodiff.ops import index as indexing
@@ -33,10 +32,11 @@ from autodiff.ops.elementwise_functions import (
     round_,
 )
 from autodiff.ops.linalg import contractions
+from autodiff.ops.operands import HoldsTensors, NamedAxes, joined, joined_within
 from autodiff.ops.protocol import FUNCTIONS, UFUNCS, UNARY_UFUNCS, name_of
 from autodiff.ops.ufunc_methods import apply_ufunc_method
 from autodiff.ops.variables import variable_value
-from autodiff.standard import Standard, comparison
+from autodiff.standard import Standard, comparison, reflected
 from autodiff.tape.from_nodes import tape_of
 from autodiff.tape.ir import Tape
 from autodiff.writing import augmented, update_views, write_item
@@ -60,17 +60,10 @@ def _binary(primitive: Primitive) -> Any:
     def operate(self: Tensor, other: Any) -> Any:
         try:
             return self._interpreter.process_binary(primitive, self, other)
+        except HoldsTensors:
+            return operate(self, joined(other))
         except NamedAxes:  # its own operator knows what to do
             return NotImplemented
-
-    return operate
-
-
-def _reflected(call: Callable[[Any, Any], Any]) -> Any:
-    """Operator with its operands swapped."""
-
-    def operate(self: Tensor, other: Any) -> Any:
-        return call(other, self)
 
     return operate
 
@@ -315,8 +308,8 @@ class Tensor(Standard):
         return as_numpy(self._interpreter.expose(self, ".tolist()")).tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        if depends(self):
-            raise refusal("array")
+        if depends(self) and not (dtype and np.dtype(dtype).kind in "iub"):  # as int() and bool()
+            return array_of_objects(self, dtype)
         value = as_numpy(self._interpreter.expose(self, "np.asarray"), dtype)
         return read_only(value) if copy is False else copied(value)
 
@@ -389,17 +382,17 @@ class Tensor(Standard):
     __floordiv__ = _binary(ew.floor_divide)
     __mod__ = _binary(ew.remainder)
     __matmul__ = _binary(contractions.matmul)
-    __radd__ = _reflected(ew.add.call)
-    __rsub__ = _reflected(ew.subtract.call)
-    __rmul__ = _reflected(ew.multiply.call)
-    __rtruediv__ = _reflected(ew.divide.call)
-    __rfloordiv__ = _reflected(ew.floor_divide.call)
-    __rmod__ = _reflected(ew.remainder.call)
-    __rmatmul__ = _reflected(contractions.matmul.call)
+    __radd__ = reflected(ew.add.call)
+    __rsub__ = reflected(ew.subtract.call)
+    __rmul__ = reflected(ew.multiply.call)
+    __rtruediv__ = reflected(ew.divide.call)
+    __rfloordiv__ = reflected(ew.floor_divide.call)
+    __rmod__ = reflected(ew.remainder.call)
+    __rmatmul__ = reflected(contractions.matmul.call)
     __pow__ = power_
-    __rpow__ = _reflected(power_)
+    __rpow__ = reflected(power_)
     __divmod__ = divmod_
-    __rdivmod__ = _reflected(divmod_)
+    __rdivmod__ = reflected(divmod_)
     __neg__ = ew.negative.call
     __pos__ = ew.positive.call
     __lt__ = _binary(ew.less)
@@ -411,9 +404,9 @@ class Tensor(Standard):
     __and__ = _binary(ew.bitwise_and)
     __or__ = _binary(ew.bitwise_or)
     __xor__ = _binary(ew.bitwise_xor)
-    __rand__ = _reflected(ew.bitwise_and.call)
-    __ror__ = _reflected(ew.bitwise_or.call)
-    __rxor__ = _reflected(ew.bitwise_xor.call)
+    __rand__ = reflected(ew.bitwise_and.call)
+    __ror__ = reflected(ew.bitwise_or.call)
+    __rxor__ = reflected(ew.bitwise_xor.call)
     __invert__ = ew.invert.call
 
     __abs__ = absolute_
@@ -450,6 +443,8 @@ class Tensor(Standard):
                 if call is not None:
                     return call(*inputs)
             return apply_ufunc_method(ufunc, method, inputs, keywords)
+        except HoldsTensors:
+            return getattr(ufunc, method)(*map(joined, inputs), **keywords)
         except NamedAxes:  # the other's `__array_ufunc__` is asked next
             return NotImplemented
 
@@ -467,7 +462,10 @@ class Tensor(Standard):
                 "that have one, declare it with ad.primitive, or pass tensor.data to treat it as "
                 "a constant"
             )
-        return implementation(*args, **keywords)
+        try:
+            return implementation(*args, **keywords)
+        except HoldsTensors:
+            return implementation(*joined_within(args), **keywords)
 
     # --- methods that leave the program -----------------------------------------------------------
 
@@ -492,4 +490,5 @@ def make_root() -> Reverse:
 
 
 ROOT = Reverse(Tensor, level=0)
+MAKERS.append(Tensor)
 MET.watchers.append(lambda: setattr(ROOT, "asks", True))

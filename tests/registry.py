@@ -35,6 +35,14 @@ def is_library(primitive: Primitive) -> bool:
 PRIMITIVES = [p for p in ad.REGISTRY.values() if is_library(p)]
 
 
+def _hermitian(x: Any) -> Any:
+    return 0.5 * (x + np.conj(np.matrix_transpose(x)))
+
+
+DOMAINS: dict[str, Callable[[Any], Any]] = {"cholesky": _hermitian}
+"""By primitive: projection of arguments that have a derivative along some directions alone."""
+
+
 class Case(NamedTuple):
     """One call of a primitive, split in what is differentiated and what is not."""
 
@@ -69,6 +77,11 @@ class Case(NamedTuple):
     def of_active(self, *active: Any) -> Any:
         """The primitive as a function of the inputs that carry a derivative."""
         return self.call(*self.completed(active))
+
+    def within_domain(self, *active: Any) -> Any:
+        """The same of arguments that are moved to where the primitive is defined."""
+        projection = DOMAINS.get(self.primitive.name)
+        return self.of_active(*map(projection, active) if projection else active)
 
     def completed(self, active: tuple[Any, ...]) -> tuple[Any, ...]:
         """All inputs, from those that carry a derivative."""

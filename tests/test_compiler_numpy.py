@@ -238,6 +238,24 @@ def test_dtypes(dtype):
     check(record(function, x), [x])
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "bool", "float16", "float32"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_reductions_in_the_middle_have_the_dtype_of_their_results(dtype, order):
+    x = np.array([[[1, 0, 1], [1, 1, 1]]] * 2, dtype, order=order)
+
+    def function(x):
+        x = x * x
+        totals = [
+            reduce(x, axis=axis, keepdims=keepdims) * np.ones(1, int)
+            for reduce in (np.sum, np.prod, np.max, np.mean)
+            for axis in (0, 1, (0, 2), (0, 1, 2))
+            for keepdims in (False, True)
+        ]
+        return tuple(totals)
+
+    check(record(function, x), [x])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", [8, 1000])
 def test_functions_of_several_steps(dtype, size):

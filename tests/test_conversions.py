@@ -135,12 +135,6 @@ CASES = {
         lambda x: np.linalg.det(anp.array([[x[0], 1.0], [0.0, x[1]]])),
         V,
     ),
-    "an array and a list": Case(
-        lambda x: np.ones(2) + join(x), "with np.stack", lambda x: np.ones(2) + np.stack(join(x)), V
-    ),
-    "a Tensor and a list": Case(
-        lambda x: x * join(x), "with np.stack", lambda x: x * np.stack(join(x)), V
-    ),
     # the program itself asks for a number
     "math.sin": Case(lambda x: math.sin(x), "write np.sin for math.sin", lambda x: np.sin(x), S),
     "math.pow": Case(lambda x: math.pow(x, 3), "np.pow for", lambda x: np.pow(x, 3), S),

@@ -78,8 +78,8 @@ CALLS = {
     "pinv default rtol": (lambda x: la.pinv(x, rtol=None), WIDE_STACK),
     "pinv array rcond": (lambda x: la.pinv(x, np.array([1e-9, 1e-8])), STACK),
     "pinv hermitian": (lambda x: la.pinv(x, hermitian=True), S),
-    "cholesky": (lambda x: la.cholesky(x), symmetric(S)),
-    "cholesky upper": (lambda x: la.cholesky(x, upper=True), symmetric(S)),
+    "cholesky": (lambda x: la.cholesky(symmetric(x)), S),
+    "cholesky upper": (lambda x: la.cholesky(symmetric(x), upper=True), S),
     "cholesky of product": (lambda x: la.cholesky(x @ mT(x)), STACK),
     "qr q": (lambda x: la.qr(x)[0], TALL),
     "qr r": (lambda x: la.qr(x).R, TALL),
@@ -233,8 +233,8 @@ COMPLEX = {
     "pinv": (lambda z: la.pinv(z), Z_TALL),
     "pinv wide": (lambda z: la.pinv(z), Z_WIDE),
     "pinv hermitian": (lambda z: la.pinv(z, hermitian=True), Z),
-    "cholesky": (lambda z: la.cholesky(z), hermitian(Z_STACK)),
-    "cholesky upper": (lambda z: la.cholesky(z, upper=True), hermitian(Z)),
+    "cholesky": (lambda z: la.cholesky(hermitian(z)), Z_STACK),
+    "cholesky upper": (lambda z: la.cholesky(hermitian(z), upper=True), Z),
     "qr q": (lambda z: la.qr(z)[0], Z_TALL),
     "qr r": (lambda z: la.qr(z)[1], Z_STACK),
     "qr wide": (lambda z: la.qr(z)[1], Z_WIDE),
@@ -351,6 +351,59 @@ def test_matrix_rank_is_plain():
     assert isinstance(la.matrix_rank(ad.Tensor(STACK)), np.ndarray)
 
 
+# --- Cholesky factors -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "matrix", [symmetric(S), symmetric(STACK), hermitian(Z), hermitian(Z_STACK)]
+)
+@pytest.mark.parametrize("upper", [False, True])
+class TestCholeskyOfHermitianMatrices:
+    """The lower triangle is read, but derivatives are those along Hermitian matrices."""
+
+    @staticmethod
+    def loss(upper):
+        return lambda x: np.sum(np.abs(la.cholesky(x, upper=upper) - 0.3) ** 2)
+
+    def test_the_gradient_is_hermitian(self, matrix, upper):
+        found = ad.grad(self.loss(upper))(matrix)
+        np.testing.assert_allclose(found, adjoint(found), rtol=1e-13)
+        through = ad.grad(lambda x: self.loss(upper)(hermitian(x)))(matrix)
+        np.testing.assert_allclose(found, through, rtol=1e-12)
+
+    def test_finite_differences_along_hermitian_directions(self, matrix, upper):
+        rng = np.random.default_rng(5)
+        direction = hermitian(rng.normal(size=matrix.shape) + 1j * rng.normal(size=matrix.shape))
+        if matrix.dtype.kind != "c":
+            direction = direction.real
+        step = 1e-5
+        loss = self.loss(upper)
+        wanted = (loss(matrix + step * direction) - loss(matrix - step * direction)) / (2 * step)
+        gradient = ad.grad(loss)(matrix)
+        np.testing.assert_allclose(np.sum((gradient * direction).real), wanted, rtol=1e-8)
+        np.testing.assert_allclose(ad.jvp(loss, (matrix,), (direction,))[1], wanted, rtol=1e-8)
+
+    def test_a_tangent_is_read_as_its_hermitian_part(self, matrix, upper):
+        rng = np.random.default_rng(6)
+        tangent = rng.normal(size=matrix.shape).astype(matrix.dtype)
+        factor = lambda x: la.cholesky(x, upper=upper)  # noqa: E731
+        out, found = ad.jvp(factor, (matrix,), (tangent,))
+        whole = ad.jvp(factor, (matrix,), (hermitian(tangent),))[1]
+        np.testing.assert_allclose(found, whole, rtol=1e-12, atol=1e-14)
+        g = rng.normal(size=out.shape).astype(out.dtype)
+        (cotangent,) = ad.vjp(factor, matrix)[1](g)
+        np.testing.assert_allclose(
+            np.sum((g * found).real), np.sum((cotangent * tangent).real), rtol=1e-12
+        )
+
+    def test_second_derivatives(self, matrix, upper):
+        loss = self.loss(upper)
+        tangent = np.random.default_rng(7).normal(size=matrix.shape).astype(matrix.dtype)
+        found = ad.jvp(ad.grad(loss), (matrix,), (tangent,))[1]
+        through = ad.jvp(ad.grad(lambda x: loss(hermitian(x))), (matrix,), (tangent,))[1]
+        np.testing.assert_allclose(found, through, rtol=1e-11, atol=1e-13)
+
+
 # --- closed forms ---------------------------------------------------------------------------------
 
 
@@ -416,7 +469,7 @@ class TestClosedForms:
 
     def test_gradient_lies_in_the_triangle_that_is_read(self):
         matrix = symmetric(S)
-        lower = ad.grad(lambda x: np.sum(la.cholesky(x)))(matrix)
+        lower = ad.grad(lambda x: np.sum(la.eigh(x)[1][0]))(matrix)
         self.close(lower, np.tril(lower))
         upper = ad.grad(lambda x: np.sum(la.eigh(x, "U")[1][0]))(matrix)
         self.close(upper, np.triu(upper))

@@ -294,3 +294,26 @@ class TestNumbersAsRowsOfOne:
     def test_the_derivative(self):
         assert ad.grad(lambda x: np.sum(x**2, axis=-1))(3.0) == 6.0
         assert ad.grad(lambda x: np.max(x**2, axis=0, keepdims=True))(3.0) == 6.0
+
+
+SPREADS = {
+    "std": np.std,
+    "std of rows": lambda x: np.sum(np.std(np.stack([x, x**2]), axis=1, ddof=1)),
+    "std of complex numbers": lambda x: np.std(x * (1 + 1j)),
+    "method": lambda x: x.std(keepdims=True)[0],
+    "nanstd": lambda x: np.nanstd(np.append(x, np.nan)),
+    "norm": lambda x: np.linalg.norm(x - np.mean(x)),
+}
+
+
+@pytest.mark.parametrize("spread", SPREADS.values(), ids=SPREADS)
+def test_spreads_of_equal_elements_have_derivative_0_as_norms_have(spread):
+    x = np.full(3, 2.0)
+    np.testing.assert_array_equal(ad.grad(spread)(x), np.zeros(3))
+    np.testing.assert_array_equal(ad.hessian(spread)(x), np.zeros((3, 3)))
+    assert ad.jvp(spread, (x,), (np.arange(3.0),))[1] == 0
+    np.testing.assert_array_equal(ad.compile(ad.grad(spread))(x), np.zeros(3))
+    ad.check_grads(spread, (np.array([2.0, 0.5, 1.5]),), order=2)
+    assert np.isnan(ad.grad(np.std)(np.array([1.0, np.nan]))).all()
+    with np.errstate(all="ignore"):
+        assert np.isnan(ad.grad(lambda x: np.sqrt(np.var(x)))(x)).all()

@@ -124,7 +124,10 @@ UNARY: dict[str, Exact] = {
     "log10": Exact(
         lambda x: 1 / (LN10 * x), lambda x: -1 / (LN10 * x**2), (*POSITIVE, 6e4, 1.7e308)
     ),
-    "sqrt": Exact(lambda x: 1 / (2 * np.sqrt(x)), lambda x: -1 / (4 * x * np.sqrt(x)), POSITIVE),
+    **dict.fromkeys(
+        ("sqrt", "root_of_squares"),
+        Exact(lambda x: 1 / (2 * np.sqrt(x)), lambda x: -1 / (4 * x * np.sqrt(x)), POSITIVE),
+    ),
     "cbrt": Exact(lambda x: np.cbrt(x) / (3 * x), lambda x: -2 * np.cbrt(x) / (9 * x**2), POSITIVE),
     "sin": Exact(np.cos, lambda x: -np.sin(x), EVERYWHERE[:-8]),
     "cos": Exact(lambda x: -np.sin(x), lambda x: -np.cos(x), EVERYWHERE[:-8]),

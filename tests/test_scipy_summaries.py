@@ -7,7 +7,7 @@ import autodiff as ad
 
 reference = pytest.importorskip("scipy.stats")
 
-from autodiff.scipy import stats  # noqa: E402 after the check that SciPy is there
+from autodiff.scipy import ndimage, stats  # noqa: E402 after the check that SciPy is there
 
 RNG = np.random.default_rng(4)
 A = RNG.uniform(0.5, 3.0, (6, 4))
@@ -193,3 +193,10 @@ def test_batched_and_compiled():
     np.testing.assert_allclose(ad.vmap(gradient)(rows), wanted, rtol=1e-12)
     program = ad.compile(gradient)
     np.testing.assert_allclose([program(row) for row in rows], wanted, rtol=1e-12)
+
+
+def test_spreads_of_equal_elements_have_derivative_0() -> None:
+    regions = np.ones(3, int)
+    for spread in (stats.tstd, lambda x: ndimage.standard_deviation(x, regions, 1)):
+        np.testing.assert_array_equal(ad.grad(spread)(np.ones(3)), np.zeros(3))
+        np.testing.assert_array_equal(ad.hessian(spread)(np.ones(3)), np.zeros((3, 3)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from registry import CASES, PRIMITIVES, SMOOTH, Case
+from registry import CASES, DOMAINS, PRIMITIVES, SMOOTH, Case
 
 import autodiff as ad
 from autodiff import nn, ordering, structure, tree
@@ -31,10 +31,11 @@ def changes(case: Case, position: int) -> list[np.ndarray[Any, Any]]:
     """Numerical Jacobian of each output by one input: central differences, a column per step."""
     x = np.asarray(case.inputs[position])
     size = 1e-6
+    domain = DOMAINS.get(case.primitive.name, lambda value: value)
 
     def flat(value: Any) -> list[Any]:
         inputs = list(case.inputs)
-        inputs[position] = value[()]
+        inputs[position] = domain(value)[()]
         return [np.ravel(leaf) for leaf in tree.leaves(case.call(*inputs))]
 
     columns = [

@@ -10,9 +10,14 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
+from autodiff.tensor import Tensor
+
 __all__ = ["install"]
 
 _TREES = {"autograd": "autodiff.compat.autograd"}
+
+_BOXES = {"autograd": "autograd.numpy.numpy_boxes"}
+"""Module that Tensors are of from then on: libraries dispatch on ``type(x).__module__``."""
 
 
 def install(name: str = "autograd") -> None:
@@ -51,6 +56,7 @@ def install(name: str = "autograd") -> None:
             f"python -m autodiff.compat {name} ..."
         )
     sys.meta_path.insert(0, _Finder(name, _TREES[name]))
+    Tensor.__module__ = _BOXES[name]
 
 
 def _importers(name: str) -> str:

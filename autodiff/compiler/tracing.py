@@ -17,6 +17,7 @@ from autodiff.core.dispatch import Box, open_scope
 from autodiff.core.memory import read_only
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
+from autodiff.ops.operands import joined
 from autodiff.tape.ir import Tape
 from autodiff.transforms.closure import example
 
@@ -103,6 +104,7 @@ def trace(call: Call, level: Level, uses: Uses) -> Trace:
             if recorder.raised is not None:
                 raise Unrecordable from recorder.raised
             outs, out_structure = tree.flatten(out)
+            outs = list(map(joined, outs))
             after, structure = tree.flatten((args, keywords))
             if structure != call.structure or any(
                 a is not b for a, b in zip(after, leaves, strict=True)

@@ -18,6 +18,7 @@ from autodiff.interpret.batch import Batch
 from autodiff.interpret.cotangents import cast
 from autodiff.interpret.reverse import recorder
 from autodiff.interpret.sweep import sweep
+from autodiff.ops.operands import joined
 from autodiff.views import handed_out
 
 __all__ = ["pull_back", "run", "run_batched", "run_flattened", "seed"]
@@ -43,10 +44,12 @@ def run_flattened(
     """Call a function that returns a container; gives its leaves as `run` does, and its structure.
 
     The function puts its own arguments together of the inputs. Like flattening the result, that
-    happens while the scope is open: a class of the user's may compute then, or make variables.
+    happens while the scope is open: a class of the user's may compute then, or make variables. An
+    array of objects that holds Tensors is one Tensor.
     """
     with open_scope(interpreter):
         outs, structure = tree.flatten(function(*inputs))
+        outs = list(map(joined, outs))
     return [_taken_apart(interpreter, out) for out in outs], structure
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from autodiff.core.arrays import ARRAY, array_or_scalar, as_array, foreign_among
+from autodiff.core.arrays import array_or_scalar, as_array, foreign_among
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
+from autodiff.ops.operands import refuse_no_constant
 
-__all__ = ["NamedAxes", "as_input"]
-
-
-class NamedAxes(TypeError):
-    """An operand goes by names of axes, or is sparse: it computes with Tensors, not they."""
+__all__ = ["as_input"]
 
 
 def as_input(value: Any, primitive: Primitive, inputs: tuple[Any, ...] = ()) -> Any:
@@ -22,6 +19,8 @@ def as_input(value: Any, primitive: Primitive, inputs: tuple[Any, ...] = ()) -> 
     ------
     TypeError
         The value is not numeric, or one of xarray's; names the primitive and the value's type.
+    HoldsTensors
+        It is no constant.
     """
     if isinstance(value, Box):
         return value
@@ -29,16 +28,7 @@ def as_input(value: Any, primitive: Primitive, inputs: tuple[Any, ...] = ()) -> 
         # What joins arrays takes arrays alone, where a library is not as lenient as NumPy.
         like = foreign_among(inputs) if primitive.variadic else None
         return value if like is None else as_array(value, like=like)
-    if type(value) is not ARRAY and type(value).__module__.startswith("xarray."):
-        raise NamedAxes(
-            f"{primitive.name}: a {type(value).__name__} of xarray goes by the names of its axes, "
-            "which a Tensor has not; make a DataArray of the Tensor, or take the array, .data"
-        )
-    if type(value) is not ARRAY and hasattr(type(value), "computes_with_tensors"):
-        raise NamedAxes(
-            f"{primitive.name}: a {type(value).__name__} is no operand here; use its operators and "
-            "methods"
-        )
+    refuse_no_constant(value, primitive.name)
     if isinstance(value, (list, tuple)):
         others = [other for other in inputs if not isinstance(other, (list, tuple))]
         array = as_array(value, like=foreign_among(others))

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.dispatch import Box
-from autodiff.core.spec import is_inexact, spec_of
+from autodiff.core.spec import spec_of
 from autodiff.numpy.lists import OF_LISTS, c_, r_
 from autodiff.ops.elementwise_functions import assignable
-from autodiff.ops.operands import holds_box, operand, plain
+from autodiff.ops.operands import holds_box, joined, operand, plain
 from autodiff.ops.selecting import select_
 from autodiff.ops.shape import broadcast_to, reshape
 
@@ -24,11 +24,6 @@ __all__ = ["OVERRIDES", "array", "asarray", "full", "full_like", "vectorize"]
 def _cast(x: Any, dtype: Any) -> Any:
     if dtype is None or np.dtype(dtype) == spec_of(x).dtype:
         return x
-    if is_inexact(spec_of(x).dtype) and not is_inexact(np.dtype(dtype)):
-        raise TypeError(
-            f"array: dtype {np.dtype(dtype)} cannot carry a derivative; cast the numbers "
-            "(tensor.data) if a constant is meant"
-        )
     return x.astype(dtype)
 
 
@@ -47,8 +42,8 @@ def array(
     Parameters
     ----------
     object : array_like, Tensor, or nested lists of numbers, arrays and Tensors of fitting shapes
-    dtype : float or complex dtype, optional
-        Of Tensors; anything of plain numbers.
+    dtype : dtype, optional
+        Integers and booleans have no derivative, as those that `astype` makes.
     copy, order, subok, like
         As in NumPy; without meaning for Tensors, which are values.
     ndmin : int
@@ -60,8 +55,6 @@ def array(
 
     Raises
     ------
-    TypeError
-        `dtype` cannot carry a derivative.
     ValueError
         The shapes in a list do not fit.
 
@@ -75,7 +68,7 @@ def array(
     """
     if not holds_box(object):
         return np.array(object, dtype, copy=copy, order=order, subok=subok, ndmin=ndmin, like=like)
-    value = _cast(operand(object), dtype)
+    value = _cast(joined(object), dtype)
     shape = spec_of(value).shape
     if len(shape) < ndmin:
         value = reshape(value, shape=(1,) * (ndmin - len(shape)) + shape)
@@ -89,7 +82,7 @@ def _as_array(name: str, extra: Callable[[Any], None] | None = None) -> Callable
     def function(a: Any, dtype: Any = None, *args: Any, **keywords: Any) -> Any:
         if not holds_box(a):
             return original(a, dtype, *args, **keywords)
-        value = _cast(operand(a), dtype)
+        value = _cast(joined(a), dtype)
         if extra is not None:
             extra(value)
         return value if name not in _AT_LEAST_ONE_AXIS or spec_of(value).ndim else value[None]
@@ -130,7 +123,7 @@ def full(
     if not holds_box(fill_value):
         return assignable(np.full(shape, fill_value, dtype, order, device=device, like=like), None)
     dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    return broadcast_to(_cast(operand(fill_value), dtype), shape=dims)
+    return broadcast_to(_cast(joined(fill_value), dtype), shape=dims)
 
 
 def _filling(name: str) -> Callable[..., Any]:
@@ -194,7 +187,7 @@ def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = 
     """``np.require``; a Tensor meets every requirement but being writeable memory."""
     if not holds_box(a):
         return np.require(a, dtype, requirements, like=like)
-    return _cast(operand(a), dtype)
+    return _cast(joined(a), dtype)
 
 
 # --- `vectorize` ----------------------------------------------------------------------------------
@@ -221,7 +214,8 @@ class vectorize(np.vectorize):
         excluded = set(getattr(self, "excluded", None) or ())
         names = [k for k in kwargs if k not in excluded]
         places = [i for i in range(len(args)) if i not in excluded]
-        arrays = [operand(args[i]) for i in places] + [operand(kwargs[k]) for k in names]
+        given = [*(args[i] for i in places), *(kwargs[k] for k in names)]
+        arrays = list(map(operand, map(joined, given)))
         ranks = self._core_ranks(len(arrays))
         loops = [
             spec_of(x).shape[: spec_of(x).ndim - rank]

@@ -1,4 +1,4 @@
-"""Functions on lists that hold Tensors: NumPy asks a Tensor, but no list, how to go on."""
+"""Functions on lists, and arrays of objects, that hold Tensors: NumPy asks a Tensor alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from autodiff.core.arrays import ARRAY
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import spec_of
-from autodiff.ops.operands import holds_box, operand
+from autodiff.ops.operands import holds_box, joined, operand
 
 __all__ = ["OF_LISTS", "c_", "joining", "r_"]
 
@@ -30,12 +30,12 @@ _JOINING = ("stack", "concatenate", "concat", "vstack", "hstack", "dstack", "col
 
 
 def of_lists(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function take lists that hold Tensors for arrays."""
+    """Let a function take lists, and arrays of objects, that hold Tensors for arrays."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **keywords: Any) -> Any:
-        if any(isinstance(a, (list, tuple)) and holds_box(a) for a in args):
-            args = tuple(operand(a) if holds_box(a) else a for a in args)
+        if any(isinstance(a, (list, tuple, ARRAY)) and holds_box(a) for a in args):
+            args = tuple(map(joined, args))
         return function(*args, **keywords)
 
     return wrapped
@@ -47,7 +47,7 @@ def joining(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(arrays: Iterable[Any], *args: Any, **keywords: Any) -> Any:
         if not isinstance(arrays, (Box, ARRAY)):
-            arrays = [operand(a) if holds_box(a) else a for a in arrays]
+            arrays = list(map(joined, arrays))
         return function(arrays, *args, **keywords)
 
     return wrapped

@@ -163,6 +163,17 @@ sqrt = elementwise(
 )(np.sqrt)
 
 
+def _half_over_root(g: Any, out: Any) -> Any:
+    at_zero = np.equal(out, 0)
+    return masked(at_zero, 0.5 * g / np.where(at_zero, 1.0, out), False)
+
+
+@elementwise(d_x=_half_over_root, label="√", sample=_positive)
+def root_of_squares(x: Any) -> Any:
+    """Square root of a sum or mean of squares; the derivative at 0 is 0, as the norm's is."""
+    return np.sqrt(x)
+
+
 def share_of_first(x: Any, y: Any, out: Any, unit: float = 1.0) -> Any:
     """Share of x in log(e^x + e^y), σ(x - y); 0 where both terms are exp(-inf) = 0, not NaN.
 

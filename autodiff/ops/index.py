@@ -35,6 +35,7 @@ from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Sums
 from autodiff.ops.lowered import Gathered, Indices, Lowering, Piece, Pieces, Viewed, at_index
+from autodiff.ops.operands import operand
 from autodiff.ops.samples import Sample, array
 from autodiff.ops.shape import broadcast_to, moveaxis_, reshape, unbroadcast
 from autodiff.ops.writes import last_writes, write_in_order
@@ -476,8 +477,10 @@ def setitem(x: Any, key: Any, value: Any) -> Any:
 def assignment(x: Any, key: Any, value: Any) -> tuple[Template, list[Any], Any]:
     """Check what is to be written where: the template, its index arrays, and the value."""
     template, arrays = parse_key(key, spec_of(x).shape, "assign")
-    if not isinstance(value, Box):
-        value = as_value(value, like=x if isinstance(value, (list, tuple)) else None)
+    if isinstance(value, (list, tuple)):
+        value = operand(value, like=x)
+    elif not isinstance(value, Box):
+        value = as_value(value)
     if spec_of(value).dtype.kind == "c" and spec_of(x).dtype.kind != "c":
         raise TypeError("assign: a complex value cannot be written into a real Tensor")
     return template, arrays, value

@@ -21,14 +21,27 @@ from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.shape import stack_
 
 __all__ = [
+    "HoldsTensors",
+    "NamedAxes",
     "along",
     "existing",
     "holds_box",
+    "joined",
+    "joined_within",
     "one_axis",
     "operand",
     "operands",
     "plain",
+    "refuse_no_constant",
 ]
+
+
+class NamedAxes(TypeError):
+    """An operand goes by names of axes, or is sparse: it computes with Tensors, not they."""
+
+
+class HoldsTensors(TypeError):
+    """An operand is a list, or an array of objects, that holds Tensors: one is to be made of it."""
 
 
 def existing(*names: str) -> tuple[Any, ...]:
@@ -37,10 +50,26 @@ def existing(*names: str) -> tuple[Any, ...]:
 
 
 def holds_box(value: Any) -> bool:
-    """Whether there is a Tensor anywhere in nested lists and tuples."""
+    """Whether there is a Tensor anywhere in nested lists and tuples, or arrays of objects."""
     if isinstance(value, (list, tuple)):
         return any(map(holds_box, value))
+    if isinstance(value, ARRAY):
+        return value.dtype == object and any(map(holds_box, value.flat))
     return isinstance(value, Box)
+
+
+def joined(value: Any) -> Any:
+    """One Tensor of a list or an array of objects that holds Tensors; other values as they are."""
+    if isinstance(value, Box) or not holds_box(value):
+        return value
+    return operand(value.tolist() if isinstance(value, ARRAY) else value)
+
+
+def joined_within(value: Any) -> Any:
+    """Arguments of a function, with a Tensor for each array of objects that holds some."""
+    if isinstance(value, (list, tuple)):
+        return list(map(joined_within, value))
+    return joined(value) if isinstance(value, ARRAY) else value
 
 
 def operand(value: Any, like: Any = None) -> Any:
@@ -54,7 +83,7 @@ def operand(value: Any, like: Any = None) -> Any:
         met = foreign_among(value)
         if met is not None or holds_box(value):
             like = like if met is None else met
-            return stack_([operand(item, like) for item in value])
+            return stack_([operand(joined(item), like) for item in value])
     if like is not None and not has_memory(value):
         return as_array(value, like=like)
     return array_or_scalar(value)
@@ -87,3 +116,27 @@ def one_axis(axis: Any, value: Any, function: str) -> int:
 def along(axis: int, entry: Any) -> tuple[Any, ...]:
     """Index that applies `entry` to one axis."""
     return (*(slice(None),) * axis, entry)
+
+
+def refuse_no_constant(value: Any, name: str) -> None:
+    """Refuse an operand that is no Tensor, and no constant of the primitive of that name either.
+
+    Raises
+    ------
+    NamedAxes, HoldsTensors
+        What uses the primitive goes on otherwise.
+    """
+    if type(value) is not ARRAY and type(value).__module__.startswith("xarray."):
+        raise NamedAxes(
+            f"{name}: a {type(value).__name__} of xarray goes by the names of its axes, "
+            "which a Tensor has not; make a DataArray of the Tensor, or take the array, .data"
+        )
+    if type(value) is not ARRAY and hasattr(type(value), "computes_with_tensors"):
+        raise NamedAxes(
+            f"{name}: a {type(value).__name__} is no operand here; use its operators and methods"
+        )
+    if holds_box(value):
+        raise HoldsTensors(
+            f"{name}: an input of type {type(value).__name__} holds Tensors; make one "
+            "Tensor of it, with autodiff.numpy.array"
+        )

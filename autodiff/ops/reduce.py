@@ -15,7 +15,7 @@ from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Shape, Spec, normalize_axes, reduced_axes, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Pairs
-from autodiff.ops.elementwise import convert
+from autodiff.ops.elementwise import convert, root_of_squares
 from autodiff.ops.extrema import shares
 from autodiff.ops.lowered import Composed, reduced_over_axis, truth
 from autodiff.ops.others import products_of_others
@@ -429,11 +429,11 @@ def std_(
     mean: Any = NO_VALUE,
     correction: Any = NO_VALUE,
 ) -> Any:
-    """``np.std`` with all of NumPy's keywords."""
+    """``np.std`` with all of NumPy's keywords; where all elements are equal the derivative is 0."""
     variance = var_(
         a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction
     )
-    return np.sqrt(variance)
+    return root_of_squares.call(variance)
 
 
 @implements(np.cumsum)

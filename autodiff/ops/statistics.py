@@ -9,7 +9,7 @@ import numpy as np
 
 from autodiff.core.arrays import as_array, full, has_memory, is_foreign, scalar_form
 from autodiff.core.spec import normalize_axes, spec_of
-from autodiff.ops.elementwise import convert
+from autodiff.ops.elementwise import convert, root_of_squares
 from autodiff.ops.operands import operand, operands, plain
 from autodiff.ops.protocol import implements
 from autodiff.ops.reduce import all_, cumsum_, max_, mean_, min_, prod_, sum_, var_
@@ -260,11 +260,11 @@ def nanstd_(
     mean: Any = NO_VALUE,
     correction: Any = NO_VALUE,
 ) -> Any:
-    """``np.nanstd`` with all of NumPy's keywords."""
+    """``np.nanstd`` with all of NumPy's keywords; of equal elements the derivative is 0."""
     variance = nanvar_(
         a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction
     )
-    return np.sqrt(variance)
+    return root_of_squares.call(variance)
 
 
 @implements(np.nancumsum)

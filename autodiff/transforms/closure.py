@@ -22,6 +22,7 @@ from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import TapeError
 from autodiff.interpret.forward import Forward
 from autodiff.interpret.reverse import Reverse
+from autodiff.ops.operands import joined
 from autodiff.tensor import Tensor
 from autodiff.views import origin
 
@@ -169,8 +170,11 @@ class Result:
         self.specs: list[Spec] = []
         self.trees: list[tuple[tree.PyTreeSpec, list[Any]]] = []
         known: dict[int, Any] = {}
+        alive: list[Any] = []  # what was joined here, as long as it goes by its identity
         for container in containers:
             leaves, structure = tree.flatten(container)
+            leaves = list(map(joined, leaves))
+            alive.append(leaves)
             template: list[Any] = []
             for leaf in leaves:
                 if id(leaf) in known:

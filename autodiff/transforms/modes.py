@@ -8,9 +8,10 @@ from contextlib import ContextDecorator
 from typing import Any, TypeVar, cast
 
 from autodiff import tree
-from autodiff.core.dispatch import Box, next_level
+from autodiff.core.dispatch import next_level
 from autodiff.core.modes import modes, owner_of
 from autodiff.ops import elementwise as ew
+from autodiff.ops.operands import holds_box, joined
 from autodiff.transforms.transformed import Transformed
 
 __all__ = ["debug", "no_grad", "stop_gradient", "strong_zero"]
@@ -43,7 +44,7 @@ def stop_gradient(x: T) -> T:
     np.float64(3.0)
     """
     constant: T = tree.map_leaves(
-        lambda leaf: ew.stop_gradient(leaf) if isinstance(leaf, Box) else leaf, x
+        lambda leaf: ew.stop_gradient(joined(leaf)) if holds_box(leaf) else leaf, x
     )
     return constant
 

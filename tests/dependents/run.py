@@ -38,6 +38,7 @@ class Suite(NamedTuple):
     fast : what to run by default, as arguments of pytest
     full : all that can be run
     known : tests that fail here and not there, with the reason
+    installed : folder of the tests among the installed packages, if they come with the package
     """
 
     requirement: str
@@ -45,6 +46,7 @@ class Suite(NamedTuple):
     full: list[str]
     needs: list[str] = []  # noqa: RUF012 a default that nobody changes
     known: dict[str, str] = {}  # noqa: RUF012 likewise
+    installed: str = ""
 
 
 SUITES = {
@@ -75,6 +77,21 @@ SUITES = {
         ["tests"],
     ),
     "mici": Suite("mici==0.4.1", ["tests/test_autodiff.py"], ["tests"]),
+    "pennylane": Suite(
+        "pennylane==0.45.1",
+        ["test_gradients_autograd.py", "test_templates.py", "--device", "default.qubit"],
+        [".", "--device", "default.qubit"],
+        ["pytest-mock==3.15.1"],
+        known=dict.fromkeys(
+            (
+                f"test_gradients_autograd.TestGradients::test_hessian[device_kwargs0-{method}]"
+                for method in ("parameter-shift", "hadamard")
+            ),
+            "second derivatives by rules that keep boxes of a gradient in objects of their own: "
+            "an error here",
+        ),
+        installed="pennylane/devices/tests",
+    ),
     "pymanopt": Suite(
         "pymanopt==2.2.1",
         ["--noconftest", "tests/backends/test_autograd.py", "tests/test_multi_tools.py"],
@@ -148,7 +165,11 @@ def environment(suites: list[Suite]) -> Path:
 
 
 def unpacked(python: Path, suite: Suite) -> Path:
-    """Folder of a package's sources, with its tests."""
+    """Folder of a package's sources, or of what is installed of it, with its tests."""
+    if suite.installed:
+        place = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        found = subprocess.run([python, "-c", place], check=True, capture_output=True, text=True)
+        return Path(found.stdout.strip()) / suite.installed
     folder = WORK / "sources" / suite.requirement.replace("==", "-")
     if not folder.exists():
         folder.mkdir(parents=True)

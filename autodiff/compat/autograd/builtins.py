@@ -1,7 +1,7 @@
 """Python's containers, and questions about types that look at the values of Tensors.
 
 Containers need nothing of their own here: lists, tuples and dictionaries of Tensors are what they
-are.
+are. What makes them has the library's names, and types that registries can tell from Python's.
 """
 
 from __future__ import annotations
@@ -29,9 +29,39 @@ __all__ = [
     "type",
 ]
 
-dict: Any = builtins.dict
-list: Any = builtins.list
-tuple: Any = builtins.tuple
+
+class _Containers(builtins.type):
+    """Python's containers are instances of these, which are types of their own to registries."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return builtins.isinstance(instance, cls.__mro__[1])
+
+    def __subclasscheck__(cls, subclass: builtins.type) -> bool:
+        return issubclass(subclass, cls.__mro__[1])
+
+
+class dict(builtins.dict[Any, Any], metaclass=_Containers):
+    """Makes a dictionary."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make one of Python's own."""
+        return builtins.dict(*args, **kwargs)
+
+
+class list(builtins.list[Any], metaclass=_Containers):
+    """Makes a list."""
+
+    def __new__(cls, items: Any = ()) -> Any:
+        """Make one of Python's own."""
+        return builtins.list(items)
+
+
+class tuple(builtins.tuple[Any, ...], metaclass=_Containers):
+    """Makes a tuple."""
+
+    def __new__(cls, items: Any = ()) -> Any:
+        """Make one of Python's own."""
+        return builtins.tuple(items)
 
 
 def isinstance(x: Any, kind: Any) -> bool:

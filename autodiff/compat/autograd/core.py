@@ -14,6 +14,7 @@ import autodiff.numpy as anp
 from autodiff import tree
 from autodiff.compat.autograd import tracer
 from autodiff.compat.autograd.tracer import (
+    Box,
     JVPNode,
     Node,
     SparseObject,
@@ -96,6 +97,9 @@ def as_variable(x: Any) -> Any:
     """Value to differentiate by: arrays of integers become floats, Python's are refused."""
 
     def converted(leaf: Any) -> Any:
+        maker = Box.type_mappings.get(type(leaf))
+        if maker is not None:  # of a package, which may refuse
+            leaf = maker(leaf, None, None)
         if type(leaf) in (int, bool):
             raise TypeError(
                 f"Can't differentiate w.r.t. type {type(leaf)}: {leaf!r}; use a float instead"

@@ -56,18 +56,23 @@ def _reduce(
         return
     if not axis:
         axes = axis
-    prototype = _reduced_layout(planner, value, axis, keepdims)
+    prototype = _reduced_layout(planner, value, variable.spec.dtype, axis, keepdims)
     result = planner.output(variable, prototype)
     planner.line(f"{name}({{0}}, {axes}, None, {{out}}{more})", [value], result, "buffer")
 
 
-def _reduced_layout(planner: Planner, value: Value, axis: Any, keepdims: bool) -> Any:
-    """Prototype of a reduction's result, in the order of memory that NumPy gives it."""
+def _reduced_layout(
+    planner: Planner, value: Value, dtype: np.dtype[Any], axis: Any, keepdims: bool
+) -> Any:
+    """Prototype of a reduction's result, in the order of memory that NumPy gives it.
+
+    Its dtype need not be that of what is reduced: a sum of booleans is a count.
+    """
     array = planner.assumed(value)
     shape = tuple(
         1 if i in axis else n for i, n in enumerate(array.shape) if keepdims or i not in axis
     )
-    spec = Spec(shape, array.dtype)
+    spec = Spec(shape, dtype)
     if compact(array) or len(shape) < 2:
         return planner.prototype(spec)
     kept = iter(range(array.ndim))
@@ -79,6 +84,8 @@ def _reduced_layout(planner: Planner, value: Value, axis: Any, keepdims: bool) -
         ["reduce_ok", "zerosize_ok"],
         [["readonly"], ["readwrite", "allocate"]],
         op_axes=[list(range(array.ndim)), places],
+        op_dtypes=[None, dtype],
+        casting="unsafe",  # no element is read
     ).operands[1]
     return planner.prototype(spec, made.strides)
 

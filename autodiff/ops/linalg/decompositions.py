@@ -2,8 +2,9 @@
 
 Uniqueness and derivatives
 --------------------------
-* `cholesky` and `eigh` read one triangle of their input, as LAPACK does; so do their derivatives:
-  the gradient is zero in the other triangle.
+* `eigh` reads one triangle of its input, as LAPACK does, and so do its derivatives: the gradient is
+  zero in the other triangle. `cholesky` reads the lower one, too, but its derivatives are those
+  along Hermitian matrices: the gradient is Hermitian, and a tangent is read as its Hermitian part.
 * *Phase.* Complex eigenvectors of Hermitian matrices and complex singular vectors are unique up to
   a factor of modulus 1. The derivative is that of the vectors turned as little as possible
   (diag(V^H dV) = 0; for singular vectors all of the turn is in U), as in JAX. Functions that do
@@ -82,17 +83,21 @@ def _cubed(weight: int) -> Any:
 # --- Cholesky -------------------------------------------------------------------------------------
 
 
+def _hermitian_part(x: Any) -> Any:
+    return 0.5 * (x + adjoint(x))
+
+
 def _cholesky_vjp(g: Any, out: Any) -> Any:
     """Murray (2016), equation 10: the cotangent is L^-H Phi(L^H Lbar) L^-1, made Hermitian."""
     lower_h = adjoint(out)
     inner = (lower_h @ conj(g)) * triangle(out, "L")
     left = solve(lower_h, inner)
-    return conj(from_triangle(adjoint(solve(lower_h, adjoint(left))), "L"))
+    return conj(_hermitian_part(adjoint(solve(lower_h, adjoint(left)))))
 
 
 def _cholesky_jvp(t: Any, out: Any) -> Any:
     """Murray (2016), equation 8: dL = L Phi(L^-1 dA L^-H)."""
-    left = solve(out, hermitian(t, "L"))
+    left = solve(out, _hermitian_part(t))
     inner = adjoint(solve(out, adjoint(left)))
     return out @ (inner * triangle(out, "L"))
 
@@ -107,6 +112,9 @@ def _cholesky_jvp(t: Any, out: Any) -> Any:
 )
 def cholesky(x: Any) -> Any:
     """Lower Cholesky factor of Hermitian positive definite matrices; reads the lower triangle.
+
+    The gradient is Hermitian all the same: that of a function of Hermitian matrices, which stays
+    one when it is followed downhill.
 
     Murray, I. (2016), "Differentiation of the Cholesky decomposition", arXiv:1602.07527.
     """
@@ -504,7 +512,7 @@ def _svd_of_eigh(x: Any) -> tuple[Any, Any, Any]:
 
 @implements(np.linalg.cholesky)
 def cholesky_(a: Any, /, *, upper: bool = False) -> Any:
-    """``np.linalg.cholesky``; reads, and has a gradient in, one triangle."""
+    """``np.linalg.cholesky``; reads one triangle, and has a symmetric (Hermitian) gradient."""
     require_square("cholesky", a)
     return ordered(adjoint(cholesky(adjoint(a))), "C") if upper else cholesky(a)
 

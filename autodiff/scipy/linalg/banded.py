@@ -13,7 +13,7 @@ from autodiff.core.dispatch import concrete
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.ops import structures
-from autodiff.ops.linalg.matrices import as_matrices, conj
+from autodiff.ops.linalg.matrices import as_matrices, conj, hermitian
 from autodiff.ops.operands import operands
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import columns_of, first_column, refuse_half, require_finite
@@ -190,7 +190,8 @@ def cholesky_banded(
     if check_finite:
         require_finite("cholesky_banded", ab)
     width, n = _hermitian_band("cholesky_banded", ab)
-    factor = np.linalg.cholesky(full_of_hermitian_band("cholesky_banded", ab, lower))
+    below = full_of_hermitian_band("cholesky_banded", ab, lower)
+    factor = np.linalg.cholesky(hermitian(below, "L"))
     places, exists = _band_places(width, 0, n)
     band = np.where(exists, factor[places, np.broadcast_to(np.arange(n), places.shape)], 0.0)
     return band if lower else _transposed_band(conj(band), width, 0)

@@ -17,3 +17,6 @@ def _find(name: str) -> Any:
 
 
 __getattr__, __dir__ = on_demand(globals(), _np.fft, _find)
+
+for _name in __all__:  # packages take the names over from the module's dictionary
+    globals()[_name] = _find(_name)

@@ -8,16 +8,8 @@ import numpy as _np
 
 from autodiff.compat.autograd.numpy.numpy_wrapper import taken_over
 from autodiff.compat.autograd.on_demand import on_demand
-from autodiff.compat.autograd.tracer import isbox
 
 __all__ = list(_np.linalg.__all__)
-
-
-def cholesky(a: Any, /, *, upper: bool = False) -> Any:
-    """``np.linalg.cholesky``, whose gradient is symmetric (Hermitian)."""
-    if isbox(a):
-        a = 0.5 * (a + _np.conj(_np.matrix_transpose(a)))
-    return _np.linalg.cholesky(a, upper=upper)
 
 
 def _find(name: str) -> Any:
@@ -25,3 +17,6 @@ def _find(name: str) -> Any:
 
 
 __getattr__, __dir__ = on_demand(globals(), _np.linalg, _find)
+
+for _name in __all__:  # packages take the names over from the module's dictionary
+    globals()[_name] = _find(_name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from autodiff.compat.autograd.tracer import Box
+from autodiff.tensor import Tensor
 
-__all__ = ["ArrayBox"]
+__all__ = ["ArrayBox", "Tensor"]
 
 
 class ArrayBox(Box):

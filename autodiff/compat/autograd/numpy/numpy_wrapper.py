@@ -76,16 +76,6 @@ def where(condition: Any, *args: Any, **kwargs: Any) -> Any:
     return chosen if _holds_arrays((condition, x, y)) else chosen.tolist()
 
 
-@functools.wraps(_np.std)
-def std(a: Any, *args: Any, **kwargs: Any) -> Any:
-    """``np.std``, whose derivative is 0 where all elements are equal."""
-    if not holds_box(a):
-        return _np.std(a, *args, **kwargs)
-    variance = autodiff.numpy.var(a, *args, **kwargs)
-    varies = _np.not_equal(variance, 0)
-    return _np.where(varies, _np.sqrt(_np.where(varies, variance, 1)), 0 * variance)
-
-
 def _of_values_too(kind: type) -> type:
     """Type of integers, which also converts Tensors."""
 
@@ -100,7 +90,6 @@ SPECIAL: dict[str, Any] = {
     **{name: notrace_primitive(getattr(_np, name)) for name in _OF_VALUES},
     **{name: _of_values_too(getattr(_np, name)) for name in ("int8", "int16", "int32", "int64")},
     "row_stack": autodiff.numpy.vstack,
-    "std": std,
     "where": where,
 }
 """Names that are not NumPy's own objects."""

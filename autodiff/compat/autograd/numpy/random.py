@@ -16,3 +16,6 @@ def _find(name: str) -> Any:
 
 
 __getattr__, __dir__ = on_demand(globals(), _np.random, _find)
+
+for _name in __all__:  # packages take the names over from the module's dictionary
+    globals()[_name] = _find(_name)

@@ -161,7 +161,7 @@ def eigh(
 def _generalised(a: Any, b: Any, uplo: str, kind: int) -> tuple[Any, Any]:
     """By b = L L^H: L^-1 a L^-H or L^H a L, whose vectors are then taken back."""
     full = hermitian(a, uplo)
-    factor = np.linalg.cholesky(b if uplo == "L" else hermitian(b, uplo))
+    factor = np.linalg.cholesky(hermitian(b, uplo))
     if kind == 1:
         half = _by_factor(factor, full)
         w, y = np.linalg.eigh(_by_factor(factor, adjoint(half)))

@@ -10,6 +10,7 @@ from autodiff.core.arrays import as_array, as_numpy
 from autodiff.core.declare import primitive
 from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
+from autodiff.ops.elementwise import root_of_squares
 from autodiff.ops.index import scatter
 from autodiff.ops.operands import operand, plain
 from autodiff.ops.samples import Sample
@@ -255,7 +256,7 @@ def standard_deviation(input: Any, labels: Any = None, index: Any = None) -> Any
     """
     if not boxed(input, labels, index):
         return _of_scipy("standard_deviation", input, labels, index)
-    return np.sqrt(_variances("standard_deviation", input, labels, index))
+    return root_of_squares(_variances("standard_deviation", input, labels, index))
 
 
 def _read(name: str, kind: str, input: Any, labels: Any, index: Any, empty: float) -> Any:

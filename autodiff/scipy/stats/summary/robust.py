@@ -11,6 +11,7 @@ import numpy as np
 
 from autodiff.core.dispatch import concrete
 from autodiff.core.spec import spec_of
+from autodiff.ops.elementwise import root_of_squares
 from autodiff.scipy.stats.summary.samples import (
     along,
     every_axis,
@@ -219,7 +220,8 @@ def tstd(
     >>> ad.grad(lambda a: tstd(a, (0, 5)))(np.array([1.0, 3.0, 9.0])).round(6)
     array([-0.707107,  0.707107,  0.      ])
     """
-    return np.sqrt(_variance("tstd", a, limits, inclusive, axis, ddof, nan_policy, keepdims))
+    variance = _variance("tstd", a, limits, inclusive, axis, ddof, nan_policy, keepdims)
+    return root_of_squares(variance)
 
 
 @of_tensors
