@@ -31,6 +31,7 @@ def jacobian(
     *,
     holomorphic: bool = ...,
     chunk_bytes: int | None = ...,
+    keep_zeros: bool = ...,
 ) -> Callable[..., Any]: ...
 
 
@@ -43,6 +44,7 @@ def jacobian(
     *,
     holomorphic: bool = ...,
     chunk_bytes: int | None = ...,
+    keep_zeros: bool = ...,
 ) -> Callable[P, Any]: ...
 
 
@@ -54,6 +56,7 @@ def jacobian(
     *,
     holomorphic: bool = False,
     chunk_bytes: int | None = None,
+    keep_zeros: bool = True,
 ) -> Function:
     """Return a function that gives the Jacobian of `f`.
 
@@ -74,15 +77,18 @@ def jacobian(
         need sweeps, in every order.
     structure : "dense" or "sparse"
         "dense": blocks are plain arrays. "sparse": the sparsity pattern is propagated through the
-        recorded tape, columns or rows that do not meet are swept together, and the result is a
-        SciPy sparse array (read, if the sweeps run on a device); for a real array to a real array,
-        with `order` "auto", "forward" or "reverse".
+        recorded operations, columns or rows that do not meet are swept together, and blocks are
+        SciPy sparse arrays (read, if the sweeps run on a device); for real functions, with `order`
+        "auto", "forward" or "reverse".
     holomorphic : bool
         `f` is complex-differentiable, from complex to complex.
     chunk_bytes : int, optional
         Bound on what the intermediate cotangents (or tangents) of one sweep take together; the
         seeds go through in as many sweeps as that needs, at least one seed in each. Default: the
         largest of 64 MiB, the bytes of the recorded values, and the bytes of the result.
+    keep_zeros : bool
+        Whether sparse blocks keep entries that are zero at this point, so that they have the same
+        places at each point that leads along the same path.
 
     Returns
     -------
@@ -90,15 +96,16 @@ def jacobian(
         Gives, for each leaf of the output, a container like the argument, whose leaves are arrays
         of shape ``output.shape + input.shape`` and the input's dtype. Complex outputs of real
         inputs make it complex. For complex inputs z = x + iy of a real output it is
-        df/dx - i df/dy, as for `grad`. With ``structure="sparse"`` one `scipy.sparse.csr_array` of
-        shape ``(output.size, input.size)``, elements numbered in C order.
+        df/dx - i df/dy, as for `grad`. With ``structure="sparse"`` the leaves are
+        `scipy.sparse.csr_array` of shape ``(output.size, input.size)``, elements numbered in C
+        order.
 
     Raises
     ------
     TypeError
         An input leaf is not of a float or complex dtype (the message names it), or inputs and
-        outputs are complex and `holomorphic` is not set; with ``structure="sparse"``: input or
-        output is a container or complex.
+        outputs are complex and `holomorphic` is not set; with ``structure="sparse"``: an input or
+        output is complex.
     ValueError
         `order` or `structure` is not one of the above, or "sparse" was asked for and the Jacobian
         is not sparse.
@@ -114,7 +121,9 @@ def jacobian(
            [1., 0.]])
     """
     check_order(order)
-    return _transformed(f, argnums, order, structure, holomorphic, chunk_bytes, "jacobian")
+    return _transformed(
+        f, argnums, order, structure, holomorphic, chunk_bytes, keep_zeros, "jacobian"
+    )
 
 
 def _transformed(
@@ -124,6 +133,7 @@ def _transformed(
     structure: str,
     holomorphic: bool,
     chunk_bytes: int | None,
+    keep_zeros: bool,
     transform: str,
 ) -> Function:
     check_transform(f, transform, argnums)
@@ -134,7 +144,7 @@ def _transformed(
     if structure == "sparse":
         symmetric = transform == "hessian"
         sparse: Function = STRUCTURES[structure](
-            f, argnums, order, holomorphic, chunk_bytes, transform, symmetric
+            f, argnums, order, holomorphic, chunk_bytes, transform, keep_zeros, symmetric
         )
         return sparse
     evaluate = _jacobian if transform == "jacobian" else _hessian
@@ -164,7 +174,12 @@ def _hessian(*args: Any, **keywords: Any) -> Any:
 
 @overload
 def hessian(
-    f: np.ufunc, argnums: Argnums = ..., structure: str = ..., *, chunk_bytes: int | None = ...
+    f: np.ufunc,
+    argnums: Argnums = ...,
+    structure: str = ...,
+    *,
+    chunk_bytes: int | None = ...,
+    keep_zeros: bool = ...,
 ) -> Callable[..., Any]: ...
 
 
@@ -175,6 +190,7 @@ def hessian(
     structure: str = ...,
     *,
     chunk_bytes: int | None = ...,
+    keep_zeros: bool = ...,
 ) -> Callable[P, Any]: ...
 
 
@@ -184,6 +200,7 @@ def hessian(
     structure: str = "dense",
     *,
     chunk_bytes: int | None = None,
+    keep_zeros: bool = True,
 ) -> Function:
     """Return a function that gives the Hessian of a scalar function, forward over reverse.
 
@@ -194,7 +211,7 @@ def hessian(
     structure : "dense" or "sparse"
         "sparse": a SciPy sparse array, as for `jacobian`; its groups of columns may overlap where
         symmetry lets each entry be read from one of its two places.
-    chunk_bytes : int, optional
+    chunk_bytes, keep_zeros : optional
         As for `jacobian`.
 
     Returns
@@ -217,4 +234,6 @@ def hessian(
            [2., 0.]])
     """
     gradient = grad(f, argnums)
-    return _transformed(gradient, argnums, "forward", structure, False, chunk_bytes, "hessian")
+    return _transformed(
+        gradient, argnums, "forward", structure, False, chunk_bytes, keep_zeros, "hessian"
+    )
