@@ -11,6 +11,7 @@ All of that depends on the recorded operations, not on their numbers, and is kep
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,10 +28,11 @@ from autodiff.interpret.sweep import sweep
 from autodiff.ordering.patterns import Pattern
 from autodiff.ordering.sparse.compression import Compression, compress
 from autodiff.ordering.sparse.layout import Layout, laid_out
+from autodiff.ordering.sparse.pushed import pushed_hessian
 from autodiff.ordering.sparse.recorded import Recording, read, signature
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import Argnums, Function, differentiable_leaf
-from autodiff.transforms.gradient import Recorded
+from autodiff.transforms.gradient import Recorded, grad
 from autodiff.transforms.jacobian.forward import push_chunk, tape_bytes
 from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.rates import SweepEdge, rates, sweep_seconds
@@ -41,7 +43,7 @@ from autodiff.transforms.transformed import Transformed
 if TYPE_CHECKING:
     import scipy.sparse
 
-__all__ = ["sparse_jacobian"]
+__all__ = ["sparse_hessian", "sparse_jacobian"]
 
 SPARSE_ORDERS = ("auto", "forward", "reverse")
 """Sweep tangents of groups of columns, cotangents of groups of rows, or what takes fewer."""
@@ -226,14 +228,11 @@ def sparse_jacobian(
     order: Any,
     holomorphic: bool,
     chunk_bytes: int | None,
-    transform: str,
     keep_zeros: bool = True,
-    symmetric: bool = False,
 ) -> Function:
     """Return a function that gives the Jacobian of `f` as sparse matrices.
 
-    What ``ad.jacobian(f, structure="sparse")`` and ``ad.hessian(f, structure="sparse")`` call; the
-    latter with the gradient for `f` and `symmetric` set. Pattern and colouring are kept by the
+    What ``ad.jacobian(f, structure="sparse")`` calls. Pattern and colouring are kept by the
     signature of what was recorded, since other arguments may lead along another path.
 
     Returns
@@ -253,20 +252,41 @@ def sparse_jacobian(
         `order` is none of "auto", "forward" and "reverse", `holomorphic` is set, or the matrix is
         not sparse (more than `patterns.MAX_NONZEROS` entries).
     """
-    _import_scipy(transform)
+    _import_scipy("jacobian")
     if order not in SPARSE_ORDERS:
         names = ", ".join(map(repr, SPARSE_ORDERS))
         raise ValueError(
-            f"{transform}: order={order!r} does not go with structure='sparse', which takes {names}"
+            f"jacobian: order={order!r} does not go with structure='sparse', which takes {names}"
         )
     if holomorphic:
         raise ValueError(
-            f"{transform}: structure='sparse' is for real functions; holomorphic=True needs "
+            "jacobian: structure='sparse' is for real functions; holomorphic=True needs "
             "structure='dense'"
         )
-    evaluate = _sparse_hessian if symmetric else _sparse_jacobian
-    options = (order, chunk_bytes, transform, keep_zeros, symmetric)
-    return Transformed(evaluate, f, argnums, *options, _Kept())
+    return Transformed(_sparse_jacobian, f, argnums, order, chunk_bytes, keep_zeros, _Kept())
+
+
+def sparse_hessian(
+    f: Function, argnums: Argnums, order: str, chunk_bytes: int | None, keep_zeros: bool = True
+) -> Function:
+    """Return a function that gives the Hessian of `f` as sparse matrices.
+
+    What ``ad.hessian(f, structure="sparse")`` calls: by edge pushing where the operations permit
+    it, or by tangents of groups of columns, which may overlap where symmetry lets each entry be
+    read from one of its two places.
+
+    Returns
+    -------
+    callable
+        As for `sparse_jacobian`, of the gradient.
+
+    Raises
+    ------
+    ImportError
+        SciPy is not installed.
+    """
+    _import_scipy("hessian")
+    return Transformed(_sparse_hessian, f, argnums, order, chunk_bytes, keep_zeros, _Kept())
 
 
 def _sparse_jacobian(
@@ -274,16 +294,44 @@ def _sparse_jacobian(
     argnums: Argnums,
     order: Any,
     chunk_bytes: int | None,
-    transform: str,
     keep_zeros: bool,
-    symmetric: bool,
     kept: _Kept,
     /,
     *args: Any,
     **keywords: Any,
 ) -> Any:
-    problem = Problem(f, argnums, args, keywords, False, chunk_bytes, transform)
+    problem = Problem(f, argnums, args, keywords, False, chunk_bytes, "jacobian")
     _check_inputs(problem)
+    return _recovered(problem, order, False, keep_zeros, kept)
+
+
+def _sparse_hessian(
+    f: Function,
+    argnums: Argnums,
+    order: str,
+    chunk_bytes: int | None,
+    keep_zeros: bool,
+    kept: _Kept,
+    /,
+    *args: Any,
+    **keywords: Any,
+) -> Any:
+    problem = Problem(f, argnums, args, keywords, False, chunk_bytes, "hessian")
+    _check_inputs(problem)
+    if order != "forward":
+        rows = pushed_hessian(problem)
+        if rows is not None:
+            if not keep_zeros:
+                for matrix in itertools.chain(*rows):
+                    matrix.eliminate_zeros()
+            inner = problem.in_tree
+            return tree.unflatten(inner, [tree.unflatten(inner, row) for row in rows])
+    problem.f = grad(f, argnums)
+    return _recovered(problem, "forward", True, keep_zeros, kept)
+
+
+def _recovered(problem: Problem, order: str, symmetric: bool, keep_zeros: bool, kept: _Kept) -> Any:
+    """Sweep for groups of columns or rows and read the entries off."""
     recorded = problem.record()
     _check_outputs(problem, recorded)
     nodes = nodes_behind(recorded.nodes)
@@ -296,7 +344,7 @@ def _sparse_jacobian(
     out_tree = recorded.out_tree
     dtype = np.result_type(np.float16, *[spec.dtype for spec in inputs])
     plan = prepared.plan
-    entries = _Entries(prepared.layout, plan.sweeps, dtype, transform)
+    entries = _Entries(prepared.layout, plan.sweeps, dtype, problem.transform)
     if plan.sweeps and plan.direction == "forward":
         del recorded, nodes
         _forward(problem, prepared, entries)
@@ -304,11 +352,6 @@ def _sparse_jacobian(
         _reverse(problem, recorded, nodes, prepared, entries)
     rows = _matrices(prepared.layout, entries, inputs, keep_zeros)
     return tree.unflatten(out_tree, [tree.unflatten(problem.in_tree, row) for row in rows])
-
-
-def _sparse_hessian(*args: Any, **keywords: Any) -> Any:
-    """As `_sparse_jacobian`, of the gradient; the function's name is the one that is shown."""
-    return _sparse_jacobian(*args, **keywords)
 
 
 def _prepared(

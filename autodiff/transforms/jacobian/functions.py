@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, overload
 
 import numpy as np
@@ -13,13 +13,17 @@ from autodiff.transforms.arguments import (
     Function,
     P,
     check_transform,
+    positions_of,
 )
 from autodiff.transforms.gradient import grad
 from autodiff.transforms.jacobian.decision import STRUCTURES, check_order, execute
-from autodiff.transforms.jacobian.problem import Problem
+from autodiff.transforms.jacobian.problem import Blocks, Problem
+from autodiff.transforms.jacobian.tables import HESSIANS
 from autodiff.transforms.transformed import Transformed
 
 __all__ = ["hessian", "jacobian"]
+
+HESSIAN_ORDERS = ("auto", "forward", "edge-pushing")
 
 
 @overload
@@ -121,34 +125,23 @@ def jacobian(
            [1., 0.]])
     """
     check_order(order)
-    return _transformed(
-        f, argnums, order, structure, holomorphic, chunk_bytes, keep_zeros, "jacobian"
-    )
+    _check_options(f, argnums, structure, chunk_bytes, "jacobian")
+    if structure == "sparse":
+        sparse: Function = STRUCTURES["sparse"](
+            f, argnums, order, holomorphic, chunk_bytes, keep_zeros
+        )
+        return sparse
+    return Transformed(_jacobian, f, argnums, order, holomorphic, chunk_bytes)
 
 
-def _transformed(
-    f: Function,
-    argnums: Argnums,
-    order: Any,
-    structure: str,
-    holomorphic: bool,
-    chunk_bytes: int | None,
-    keep_zeros: bool,
-    transform: str,
-) -> Function:
+def _check_options(
+    f: Function, argnums: Argnums, structure: str, chunk_bytes: int | None, transform: str
+) -> None:
     check_transform(f, transform, argnums)
     if chunk_bytes is not None and chunk_bytes <= 0:
         raise ValueError(f"{transform}: chunk_bytes={chunk_bytes!r} must be positive")
     if structure not in ("dense", "sparse"):
         raise ValueError(f"{transform}: structure={structure!r} is not one of 'dense' and 'sparse'")
-    if structure == "sparse":
-        symmetric = transform == "hessian"
-        sparse: Function = STRUCTURES[structure](
-            f, argnums, order, holomorphic, chunk_bytes, transform, keep_zeros, symmetric
-        )
-        return sparse
-    evaluate = _jacobian if transform == "jacobian" else _hessian
-    return Transformed(evaluate, f, argnums, order, holomorphic, chunk_bytes, transform)
 
 
 def _jacobian(
@@ -157,19 +150,67 @@ def _jacobian(
     order: Any,
     holomorphic: bool,
     chunk_bytes: int | None,
-    transform: str,
     /,
     *args: Any,
     **keywords: Any,
 ) -> Any:
-    problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, transform)
+    problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, "jacobian")
     out_tree, in_tree, blocks = execute(order, problem)
     return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
 
 
-def _hessian(*args: Any, **keywords: Any) -> Any:
-    """As `_jacobian`, of the gradient; the function's name is the one that is shown."""
-    return _jacobian(*args, **keywords)
+def _hessian(
+    f: Function,
+    argnums: Argnums,
+    order: str,
+    chunk_bytes: int | None,
+    swept: _Swept,
+    /,
+    *args: Any,
+    **keywords: Any,
+) -> Any:
+    found: Blocks | None = None
+    if order == "edge-pushing":
+        found = HESSIANS[order](f, argnums, args, keywords, chunk_bytes, True)
+    elif order == "auto":
+        forms = _forms(argnums, args)
+        if forms is not None and forms not in swept:
+            found = HESSIANS["edge-pushing"](f, argnums, args, keywords, chunk_bytes, False)
+            if found is None and len(swept) < _MOST_SWEPT:
+                swept.add(forms)
+    if found is None:
+        gradient = grad(f, argnums)
+        problem = Problem(gradient, argnums, args, keywords, False, chunk_bytes, "hessian")
+        found = execute("forward", problem)
+    out_tree, in_tree, blocks = found
+    return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
+
+
+_FEWEST_COLUMNS = 16
+"""Elements below which another way than tangents is not worth asking for."""
+
+
+_MOST_SWEPT = 64
+
+
+class _Swept(set[Hashable]):
+    """Forms of arguments for which tangents serve better; a copy begins without.
+
+    It saves evaluating the function only to see that. Another path may come with the same form, for
+    which tangents are slower and right all the same.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Swept, ()
+
+
+def _forms(argnums: Argnums, args: tuple[Any, ...]) -> Hashable | None:
+    """Shapes and dtypes of what is differentiated; None where it has few elements."""
+    positions = positions_of(argnums, len(args), "hessian")
+    leaves = [leaf for p in positions for leaf in tree.leaves(args[p])]
+    if sum([getattr(leaf, "size", 1) for leaf in leaves]) < _FEWEST_COLUMNS:
+        return None
+    return tuple([(getattr(x, "shape", ()), str(getattr(x, "dtype", type(x)))) for x in leaves])
 
 
 @overload
@@ -178,6 +219,7 @@ def hessian(
     argnums: Argnums = ...,
     structure: str = ...,
     *,
+    order: str = ...,
     chunk_bytes: int | None = ...,
     keep_zeros: bool = ...,
 ) -> Callable[..., Any]: ...
@@ -189,6 +231,7 @@ def hessian(
     argnums: Argnums = ...,
     structure: str = ...,
     *,
+    order: str = ...,
     chunk_bytes: int | None = ...,
     keep_zeros: bool = ...,
 ) -> Callable[P, Any]: ...
@@ -199,18 +242,24 @@ def hessian(
     argnums: Argnums = 0,
     structure: str = "dense",
     *,
+    order: str = "auto",
     chunk_bytes: int | None = None,
     keep_zeros: bool = True,
 ) -> Function:
-    """Return a function that gives the Hessian of a scalar function, forward over reverse.
+    """Return a function that gives the Hessian of a scalar function.
 
     Parameters
     ----------
     f : callable that returns a real scalar
     argnums : int or tuple of int
     structure : "dense" or "sparse"
-        "sparse": a SciPy sparse array, as for `jacobian`; its groups of columns may overlap where
-        symmetry lets each entry be read from one of its two places.
+        "sparse": SciPy sparse arrays, as for `jacobian`.
+    order : "auto", "forward" or "edge-pushing"
+        "forward": tangents of all input elements (of groups of them, for sparse ones), pushed
+        through the gradient together. "edge-pushing": second derivatives by pairs of values, from
+        the result back over the recorded operations, each pair once (Gower and Mello, 2012).
+        "auto" takes what is predicted to be faster. What forbids elimination in `jacobian` needs
+        tangents here, in every order.
     chunk_bytes, keep_zeros : optional
         As for `jacobian`.
 
@@ -224,6 +273,8 @@ def hessian(
     ------
     TypeError
         `f` does not return a real scalar, or an argument is not of a float dtype.
+    ValueError
+        `order` or `structure` is not one of the above.
 
     Examples
     --------
@@ -233,7 +284,12 @@ def hessian(
     array([[6., 2.],
            [2., 0.]])
     """
+    if order not in HESSIAN_ORDERS:
+        names = ", ".join(map(repr, HESSIAN_ORDERS))
+        raise ValueError(f"hessian: order={order!r} is not one of {names}")
     gradient = grad(f, argnums)
-    return _transformed(
-        gradient, argnums, "forward", structure, False, chunk_bytes, keep_zeros, "hessian"
-    )
+    _check_options(gradient, argnums, structure, chunk_bytes, "hessian")
+    if structure == "sparse":
+        sparse: Function = HESSIANS["sparse"](f, argnums, order, chunk_bytes, keep_zeros)
+        return sparse
+    return Transformed(_hessian, f, argnums, order, chunk_bytes, _Swept())
