@@ -97,7 +97,7 @@ class _Maps:
         return total
 
 
-_BLOCK = 64
+_BLOCK = 256
 """Rows of a symmetric product below which halving it saves nothing."""
 
 
