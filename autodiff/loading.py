@@ -15,7 +15,7 @@ from autodiff.conversions import COUNTERPARTS
 from autodiff.deferred import Deferred
 from autodiff.standard import NAMESPACES
 from autodiff.tape.readers import READERS
-from autodiff.transforms.jacobian.tables import GIVEN, PRICES, RUNS, STRUCTURES
+from autodiff.transforms.jacobian.tables import GIVEN, HESSIANS, PRICES, RUNS, STRUCTURES
 
 __all__ = ["ANSWERS"]
 
@@ -46,6 +46,13 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
     (RUNS, {"cross-country": "autodiff.ordering.execute:cross_country"}),
     (GIVEN, {"plan": "autodiff.ordering.execute:execute_plan"}),
     (STRUCTURES, {"sparse": "autodiff.ordering.sparse.recovery:sparse_jacobian"}),
+    (
+        HESSIANS,
+        {
+            "edge-pushing": "autodiff.ordering.hessian.dense:edge_pushing",
+            "sparse": "autodiff.ordering.sparse.recovery:sparse_hessian",
+        },
+    ),
 )
 """Who is asked, and for each question the module and function that answer."""
 

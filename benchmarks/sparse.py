@@ -11,7 +11,7 @@ import numpy as np
 
 import autodiff as ad
 from autodiff.ordering.patterns import sparsity_pattern
-from autodiff.ordering.sparse.recovery import compress
+from autodiff.ordering.sparse.compression import compress
 
 SIZE, SIDE = 100_000, 316
 Function = Callable[..., Any]

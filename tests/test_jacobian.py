@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+from autodiff import tree
 from autodiff.interpret.batch import Batch
-from autodiff.transforms.jacobian import decision
+from autodiff.transforms.jacobian import decision, forward
 
 ORDERS = ("auto", "forward", "reverse", "cross-country")
 rng = np.random.default_rng(0)
@@ -302,3 +303,28 @@ def test_third_derivatives_by_nesting():
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_few_tangents_are_pushed_while_the_function_is_evaluated(count, monkeypatch):
+    """As ``vmap`` of ``jvp`` does; the operations are not written down first."""
+    staged = []
+    x = np.linspace(0.3, 1.1, count)
+
+    def f(p, q):
+        staged.append(type(p["x"]._interpreter).__name__)
+        y = np.sin(p["x"] * np.linspace(0.0, 1.0, 7)[:, None]) * q
+        return {"y": y, "s": np.sum(p["x"]), "n": 3.0, "b": p["x"] > 0.5, "z": p["x"] * 1j}
+
+    tapes = []
+    push = forward.push_chunk
+    monkeypatch.setattr(forward, "push_chunk", lambda *a: (tapes.append(1), push(*a))[1])
+    found = ad.jacobian(lambda p: f(p, 2.0), order="forward")({"x": x})
+    assert bool(tapes) == (count > 4)
+    assert len(staged) == 1
+    wanted = ad.jacobian(lambda p: f(p, 2.0), order="reverse")({"x": x})
+    assert tree.flatten(found)[1] == tree.flatten(wanted)[1]
+    for one, other in zip(tree.leaves(found), tree.leaves(wanted), strict=True):
+        assert one.dtype == other.dtype
+        assert one.flags.writeable
+        np.testing.assert_allclose(one, other, rtol=1e-14)

@@ -378,7 +378,8 @@ def test_nothing_of_ordering_is_loaded_where_a_sweep_wins():
             assert not loaded(), loaded()
         for order in ("forward", "reverse"):
             ad.jacobian(layers(160, 160, 4, 160, 160)[0], order=order)(np.ones(160))
-        ad.hessian(lambda x: np.sum(x**3))(np.ones(200))
+        ad.hessian(lambda x: np.sum(x**3))(np.ones(15))
+        ad.hessian(lambda x: np.sum(x**3), order="forward")(np.ones(200))
         ad.jacobian(lambda z: z * z, holomorphic=True)(np.ones(400, complex))
         ad.jacobian(lambda x: x * (1 + 2j))(np.ones(400))
         with ad.strong_zero():
@@ -398,6 +399,7 @@ def test_nothing_of_ordering_is_loaded_where_a_sweep_wins():
         "ad.jacobian(layers(160, 160, 4, 160, 160)[0])(np.ones(160))",
         "ad.jacobian(lambda x: np.sin(x) * x)(np.ones(400))",
         "ad.jacobian(np.sin, order='cross-country')(np.ones(3))",
+        "ad.hessian(lambda x: np.sum(x**3))(np.ones(200))",
     ],
 )
 def test_ordering_is_loaded_where_elimination_pays(call):

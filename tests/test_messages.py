@@ -96,8 +96,6 @@ STRUCTURES = {
     "vjp": lambda: ad.vjp(lambda x: (x, x), X)[1](X),
     "jvp": lambda: ad.jvp(lambda p: p["a"], ({"a": X},), (X,)),
     "vmap": lambda: ad.vmap(lambda x: x, in_axes=({"a": 0},))(X),
-    "sparse input": lambda: ad.jacobian(lambda p: p[0], structure="sparse")([X]),
-    "sparse output": lambda: ad.jacobian(lambda x: [x], structure="sparse")(X),
     "report": lambda: ad.report(lambda p: [p["w"]] * 2, {"w": X}),
     "update": lambda: optim.SGD(lr=0.1).update([X], optim.SGD(lr=0.1).init({"w": X}), {"w": X}),
     "evaluate": lambda: ad.record(lambda x: x * x)(X).evaluate([X]),

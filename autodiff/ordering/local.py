@@ -18,7 +18,7 @@ from autodiff.core.arrays import zeros as no_rows
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Rule
-from autodiff.core.spec import axes_to_sum, is_inexact, spec_of
+from autodiff.core.spec import Spec, axes_to_sum, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.boxed import pull_back, run_batched
 from autodiff.interpret.cotangents import conform, materialised, zeros
@@ -46,7 +46,7 @@ from autodiff.ordering.maps import (
 )
 from autodiff.tensor import Tensor
 
-__all__ = ["LARGEST_BLOCK", "Operation", "local_jacobian", "operation_at"]
+__all__ = ["LARGEST_BLOCK", "Operation", "broadcast_map", "local_jacobian", "operation_at"]
 
 LARGEST_BLOCK = 64
 """Rows and columns up to which blocks that nothing keeps (those of a softmax) are written out."""
@@ -157,32 +157,50 @@ def _elementwise(operation: Operation, position: int) -> LinearMap:
         found = as_array(operation.partials[position])
         return found if found.shape == out.shape else np.broadcast_to(found, out.shape)
 
-    if inp.size == out.size:
-        if is_constant:
-            return Scaled(factor, inp.shape, out.shape, inp.dtype)
-        factors = operation.array((out.size,), partial)
-        return Diagonal(factors, inp.shape, out.shape, inp.dtype)
-    if inp.size == 1:
-        column = operation.array(
-            (out.size, 1),
-            partial if factor is None else lambda: full(out.shape, factor, inp.dtype),
+    if is_constant and inp.size == out.size:
+        return Scaled(factor, inp.shape, out.shape, inp.dtype)
+    if is_constant and inp.size > 1:
+        return _spread(inp, out).rescaled(factor, inp.shape, out.shape)
+    if factor is not None:
+        return broadcast_map(
+            inp, out, operation.array(out.shape, lambda: full(out.shape, factor, inp.dtype))
         )
-        return Dense(column, inp.shape, out.shape, inp.dtype)
-    spread = IndexMap(
+    return broadcast_map(inp, out, operation.array(out.shape, partial))
+
+
+def broadcast_map(inp: Spec, out: Spec, partials: Any) -> LinearMap:
+    """Map from an input to a result that it is broadcast to, times one number per result.
+
+    Parameters
+    ----------
+    inp, out : Spec
+    partials : array of the result's shape, or where numbers are left out that shape
+    """
+    known = not isinstance(partials, tuple)
+
+    def shaped(*shape: int) -> Any:
+        return partials.reshape(shape) if known else shape
+
+    if inp.size == out.size:
+        return Diagonal(shaped(out.size), inp.shape, out.shape, inp.dtype)
+    if inp.size == 1:
+        return Dense(shaped(out.size, 1), inp.shape, out.shape, inp.dtype)
+    group = group_of_axes(out.shape, axes_to_sum(out.shape, inp.shape))
+    if group is not None:
+        lead, rows, trail = group
+        return Block(shaped(lead, rows, 1, trail), lead, trail, inp.shape, out.shape, inp.dtype)
+    spread = _spread(inp, out)
+    return Product([Diagonal(shaped(out.size), out.shape, out.shape, inp.dtype), spread])
+
+
+def _spread(inp: Spec, out: Spec) -> IndexMap:
+    """Map of broadcasting alone."""
+    return IndexMap(
         lambda: np.broadcast_to(np.arange(inp.size).reshape(inp.shape), out.shape),
         inp.shape,
         out.shape,
         dtype=inp.dtype,
     )
-    if is_constant:
-        return spread.rescaled(factor, inp.shape, out.shape)
-    group = group_of_axes(out.shape, axes_to_sum(out.shape, inp.shape))
-    if group is not None:
-        lead, rows, trail = group
-        array = operation.array((lead, rows, 1, trail), partial)
-        return Block(array, lead, trail, inp.shape, out.shape, inp.dtype)
-    factors = operation.array((out.size,), partial)
-    return Product([Diagonal(factors, out.shape, out.shape, inp.dtype), spread])
 
 
 def _python(number: Any) -> float:

@@ -34,7 +34,7 @@ from autodiff.ops.structures import elementwise
 from autodiff.tape.entries import Entry, Variable
 from autodiff.tape.ir import Tape
 
-__all__ = ["MAX_NONZEROS", "Pattern", "sparsity_pattern"]
+__all__ = ["MAX_NONZEROS", "OverfullError", "Pattern", "result_pattern", "sparsity_pattern"]
 
 MAX_NONZEROS = 50_000_000
 """Most entries that one pattern may have: what comes near it is not sparse."""
@@ -42,13 +42,13 @@ MAX_NONZEROS = 50_000_000
 Integers = NDArray[np.intp]
 
 
-class _OverfullError(Exception):
+class OverfullError(Exception):
     """A pattern would have more than `MAX_NONZEROS` entries."""
 
 
 def _check_room(count: int) -> None:
     if count > MAX_NONZEROS:
-        raise _OverfullError
+        raise OverfullError
 
 
 class Pattern:
@@ -224,7 +224,7 @@ def _listed(pattern: Pattern, pairs: Pairs, rows: int) -> Pattern:
         if coarse is None or int(pattern.counts()[sources].sum()) <= limit:
             return pattern.take(sources).sum_rows(targets, rows)
     if coarse is None:
-        raise _OverfullError
+        raise OverfullError
     return _grouped(pattern, coarse)
 
 
@@ -393,7 +393,7 @@ def sparsity_pattern(tape: Tape) -> Pattern:
     for entry, released in zip(*_needed(tape), strict=True):
         try:
             results = _propagated(entry, known)
-        except _OverfullError:
+        except OverfullError:
             where = f" at {entry.source}" if entry.source else ""
             raise ValueError(
                 f"sparsity pattern: the result of {entry.primitive.name}{where}, "

@@ -10,7 +10,7 @@ from autodiff.interpret.graph import Leaf, Node, Projection, nodes_behind
 from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.ir import Tape
 
-__all__ = ["tape_of"]
+__all__ = ["constant_input", "tape_of"]
 
 
 def tape_of(output: Node) -> Tape:
@@ -60,9 +60,15 @@ def tape_of(output: Node) -> Tape:
 
 def _constant_of(builder: TapeBuilder, node: Node, position: int) -> int:
     """Slot of what a node knows of a constant input: a number, its saved value, or its spec."""
+    value = constant_input(node, position)
+    return builder.unknown(value) if isinstance(value, Spec) else builder.constant(value)
+
+
+def constant_input(node: Node, position: int) -> Any:
+    """What a node knows of an input that carries no derivative; a `Spec` where that is all."""
     described: Any = node.parents[position]
     if not isinstance(described, Spec):
-        return builder.constant(described)
+        return described
     pullback = node.pullback
     assert isinstance(pullback, Pullback)
     primitive = pullback.primitive
@@ -71,6 +77,5 @@ def _constant_of(builder: TapeBuilder, node: Node, position: int) -> int:
         value = node.saved[pullback.names.index(name)]
         if primitive.variadic and name == primitive.inputs[-1]:
             value = value[position - len(primitive.inputs) + 1]
-        if not isinstance(value, Spec):
-            return builder.constant(value)
-    return builder.unknown(described)
+        return value
+    return described

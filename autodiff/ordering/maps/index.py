@@ -13,7 +13,7 @@ from autodiff.core.spec import Shape
 from autodiff.ordering.maps.base import FLOAT, Array, LinearMap
 from autodiff.ordering.maps.blocks import Block, Diagonal
 
-__all__ = ["IndexMap", "is_monomial", "monomial"]
+__all__ = ["IndexMap", "between", "is_monomial", "monomial", "read_and_summed"]
 
 
 class IndexMap(LinearMap):
@@ -224,6 +224,15 @@ def monomial(factors: Sequence[LinearMap]) -> Array:
     """Matrix of such factors, written down element by element."""
     if any(isinstance(factor, IndexMap) and factor.sums for factor in factors):
         return monomial([factor.transpose() for factor in reversed(factors)]).T
+    index, values = _read_by(factors)
+    matrix = np.zeros((index.size, factors[-1].in_size), values.dtype)
+    kept = np.flatnonzero(index >= 0)
+    matrix[kept, index[kept]] = values[kept]
+    return matrix
+
+
+def _read_by(factors: Sequence[LinearMap]) -> tuple[Array, Array]:
+    """For factors that read: which element each result is, and times which number."""
     index = np.arange(factors[-1].in_size)
     values = np.ones(index.size, np.result_type(*(factor.dtype for factor in factors)))
     for factor in reversed(factors):
@@ -235,10 +244,33 @@ def monomial(factors: Sequence[LinearMap]) -> Array:
             # A diagonal of one element, transposed, is a matrix of one
             assert isinstance(factor, Block)
             values = values * factor.values().reshape(-1)
-    matrix = np.zeros((index.size, factors[-1].in_size), values.dtype)
-    kept = np.flatnonzero(index >= 0)
-    matrix[kept, index[kept]] = values[kept]
-    return matrix
+    return index, values
+
+
+def read_and_summed(factors: Sequence[LinearMap]) -> int | None:
+    """Where factors that sum end and factors that read begin, if these are all.
+
+    Of what lies between, each element is read from one place and added to one: one number again.
+    """
+    kinds = [f.sums if isinstance(f, IndexMap) else None for f in factors]
+    if not all(isinstance(f, (IndexMap, Diagonal)) for f in factors):
+        return None
+    if True not in kinds or False not in kinds:
+        return None
+    first = kinds.index(False)
+    return None if True in kinds[first:] else first
+
+
+def between(factors: Sequence[LinearMap], middle: int) -> Array:
+    """Matrix of factors that sum, then read: `read_and_summed` says where the latter begin."""
+    targets, weights = _read_by([factor.transpose() for factor in reversed(factors[:middle])])
+    sources, values = _read_by(factors[middle:])
+    rows, columns = factors[0].out_size, factors[-1].in_size
+    kept = np.flatnonzero((targets >= 0) & (sources >= 0))
+    places = targets[kept] * columns + sources[kept]
+    numbers = weights[kept] * values[kept]
+    added = np.bincount(places, numbers, minlength=rows * columns)
+    return added.reshape(rows, columns).astype(numbers.dtype, copy=False)
 
 
 def _chosen(index: Array, by: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from autodiff.core.spec import Shape
 from autodiff.ordering.maps.base import Array, LinearMap
 from autodiff.ordering.maps.blocks import Diagonal
-from autodiff.ordering.maps.index import IndexMap, is_monomial, monomial
+from autodiff.ordering.maps.index import IndexMap, between, is_monomial, monomial, read_and_summed
 
 __all__ = ["Product"]
 
@@ -64,6 +64,8 @@ class Product(LinearMap):
         """The structured factor as a matrix, its rows and columns moved and summed."""
         if is_monomial(self.factors):
             return sum(factor.fma_apply for factor in self.factors if isinstance(factor, Diagonal))
+        if read_and_summed(self.factors) is not None:
+            return sum(factor.fma_apply for factor in self.factors)
         core = self.core()
         total = self.factors[core].fma_materialise
         rows = self.factors[core].out_size
@@ -112,6 +114,9 @@ class Product(LinearMap):
         """Multiply out from the structured factor to both sides."""
         if is_monomial(self.factors):
             return monomial(self.factors)
+        middle = read_and_summed(self.factors)
+        if middle is not None:
+            return between(self.factors, middle)
         core = self.core()
         matrix = self.factors[core].matrix()
         for factor in self.factors[core + 1 :]:

@@ -8,7 +8,8 @@ of them can be read off, which is so for the groups of a star colouring of its a
 Derivatives", SIAM Review 47, 2005: sections 3.2, 3.4 and 4.2).
 
 Finding the least number of colours is NP-hard; these are greedy algorithms, one pass over the
-vertices in an order given beforehand.
+vertices in an order given beforehand. What programs on arrays give is mostly more regular: a band,
+a stencil, blocks. `regular_coloring` sees such patterns in a few passes over whole arrays.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = [
     "column_coloring",
     "is_column_coloring",
     "is_star_coloring",
+    "regular_coloring",
     "star_coloring",
 ]
 
@@ -97,6 +99,92 @@ def column_coloring(pattern: Pattern, order: str = "natural") -> Integers:
             used_in_row[row] |= lowest_free
         colors[column] = lowest_free.bit_length() - 1
     return np.array(colors, np.intp)
+
+
+_MOST_DISTANCES = 4096
+"""Distances between columns of one row up to which a pattern may be regular."""
+_LONGEST_ROW = 64
+
+
+def regular_coloring(pattern: Pattern) -> Integers | None:
+    """Colour the columns of a regular pattern with the fewest colours there can be.
+
+    Columns of bands and stencils lie at few distances from one another, and remainders by a number
+    that divides none of these tell them apart. In a pattern of blocks columns may be counted within
+    their block.
+
+    Parameters
+    ----------
+    pattern : Pattern
+
+    Returns
+    -------
+    array of int, one per column, or None
+        As `column_coloring`; None where neither way does with as many colours as the longest row
+        has entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autodiff.ordering.patterns import Pattern
+    >>> regular_coloring(Pattern.of(np.kron(np.eye(2), np.ones((1, 3)))))
+    array([0, 1, 2, 0, 1, 2])
+    >>> regular_coloring(Pattern.of(np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]]))) is None
+    True
+    """
+    bound = int(pattern.counts().max(initial=0))
+    if not 0 < bound <= _LONGEST_ROW:
+        return None
+    distances: Integers = np.zeros(0, np.intp)
+    rows, columns = pattern.row_indices(), pattern.indices
+    for step in range(1, bound):
+        together = rows[step:] == rows[:-step]
+        own = (columns[step:] - columns[:-step])[together]
+        distances = np.union1d(distances, own)
+        if len(distances) > _MOST_DISTANCES:
+            break
+    else:
+        unit = int(np.gcd.reduce(distances)) if len(distances) else 1
+        if (distances // unit % bound).all():
+            found: Integers = np.arange(pattern.columns) // unit % bound
+            found[np.bincount(columns, minlength=pattern.columns) == 0] = -1
+            return found
+    return _counted_in_blocks(pattern, bound)
+
+
+def _counted_in_blocks(pattern: Pattern, bound: int) -> Integers | None:
+    """Numbers of the columns within their blocks, if no block has more columns than `bound`."""
+    block = np.arange(pattern.columns)
+    by_column = pattern.transposed()
+    filled = by_column.counts() > 0
+    if not filled.any():
+        return None
+    least = np.full(pattern.rows, pattern.columns)
+    while True:
+        # The least number among the columns of each row goes to all of them, and on from there
+        least = _least_in_rows(pattern, block, least)
+        lower = _least_in_rows(by_column, least, block)
+        lower = lower[lower]
+        if np.array_equal(lower, block):
+            break
+        block = lower
+    if np.bincount(block[filled]).max() > bound:
+        return None
+    order = np.flatnonzero(filled)
+    order = order[np.argsort(block[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(block[order], prepend=-1))
+    counts = np.diff(np.append(starts, len(order)))
+    colors = np.full(pattern.columns, -1)
+    colors[order] = np.arange(len(order)) - np.repeat(starts, counts)
+    return colors
+
+
+def _least_in_rows(pattern: Pattern, of_columns: Integers, otherwise: Integers) -> Integers:
+    """The least among a row's columns of some numbers; for empty rows, what is given for them."""
+    found = otherwise.copy()
+    filled = pattern.counts() > 0
+    found[filled] = np.minimum.reduceat(of_columns[pattern.indices], pattern.indptr[:-1][filled])
+    return found
 
 
 def is_column_coloring(pattern: Pattern, colors: Any) -> bool:

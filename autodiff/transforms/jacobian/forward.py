@@ -42,8 +42,45 @@ def tape_bytes(tape: Tape) -> tuple[int, int]:
     return held, peak
 
 
+_FEW_SEEDS = 4
+"""Tangents that are pushed while the function is evaluated, all at once. So many of them take about
+what a tape of them would keep, which bounds their number otherwise."""
+
+
+def _at_once(problem: Problem) -> tuple[list[Any], tree.PyTreeSpec, Seeds, list[Any]] | None:
+    """Outputs, their structure, seeds and tangents, of a function of few real numbers."""
+    values = problem.leaves()
+    inputs = [spec_of(value) for value in values]
+    real = all(spec.dtype.kind == "f" for spec in inputs)
+    if problem.chunk_bytes is not None or not real or problem.holomorphic or modes.open:
+        return None
+    seeds = Seeds(inputs, phases(inputs, False, 1j), values)
+    if not 0 < seeds.count <= _FEW_SEEDS:
+        return None
+    (chunk,) = seeds.chunks(seeds.count)
+    found: list[Any] = []
+
+    def push(*tangents: Any) -> list[Any]:
+        outs, pushed, out_tree = problem.pushed(values, tangents)
+        found.extend((outs, out_tree))
+        return pushed
+
+    tangents = [
+        zeros_of(value) if seed is None else seed for seed, value in zip(chunk, values, strict=True)
+    ]
+    moving = [seed is not None for seed in chunk]
+    columns = run_batched(Tensor, seeds.count, push, moving, tangents)
+    outs, out_tree = found
+    return outs, out_tree, seeds, columns
+
+
 def forward(problem: Problem) -> Blocks:
     """Columns of the Jacobian: tangents of all input elements, pushed forward together."""
+    few = _at_once(problem)
+    if few is not None:
+        outs, out_tree, seeds, pushed = few
+        problem.check_complex(seeds.specs, [spec_of(out) for out in outs])
+        return _cut(problem, outs, out_tree, seeds, pushed)
     outs, out_tree, tape, values = problem.linearize()
     inputs = [spec_of(value) for value in values]
     outputs = [spec_of(out) for out in outs]
@@ -57,15 +94,23 @@ def forward(problem: Problem) -> Blocks:
         size = problem.rows_per_chunk(seeds.count, peak, held, result)
         for chunk in seeds.chunks(size):
             push_chunk(chunk, tape, values, outputs, columns)
-    joined = [concatenated(parts) for parts in columns]
+    return _cut(problem, outs, out_tree, seeds, [concatenated(parts) for parts in columns])
+
+
+def _cut(
+    problem: Problem, outs: list[Any], out_tree: tree.PyTreeSpec, seeds: Seeds, columns: list[Any]
+) -> Blocks:
+    """Blocks of the columns, one row for each seed."""
+    inputs = seeds.specs
+    outputs = [spec_of(out) for out in outs]
     given: set[int] = set()
-    joined = [None if part is None else owned_block(part, given) for part in joined]
+    joined = [None if part is None else owned_block(part, given) for part in columns]
     blocks = []
     for part, out in zip(joined, outputs, strict=True):
         row = []
         for j, inp in enumerate(inputs):
             if part is None or not is_inexact(out.dtype):
-                row.append(zero_block(inp, out, values[j]))
+                row.append(zero_block(inp, out, seeds.likes[j]))
                 continue
             block = seeds.of(j, part)
             axes = tuple(range(inp.ndim)), tuple(range(out.ndim, out.ndim + inp.ndim))

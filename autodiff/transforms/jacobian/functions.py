@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, overload
 
 import numpy as np
@@ -13,13 +13,17 @@ from autodiff.transforms.arguments import (
     Function,
     P,
     check_transform,
+    positions_of,
 )
 from autodiff.transforms.gradient import grad
 from autodiff.transforms.jacobian.decision import STRUCTURES, check_order, execute
-from autodiff.transforms.jacobian.problem import Problem
+from autodiff.transforms.jacobian.problem import Blocks, Problem
+from autodiff.transforms.jacobian.tables import HESSIANS
 from autodiff.transforms.transformed import Transformed
 
 __all__ = ["hessian", "jacobian"]
+
+HESSIAN_ORDERS = ("auto", "forward", "edge-pushing")
 
 
 @overload
@@ -31,6 +35,7 @@ def jacobian(
     *,
     holomorphic: bool = ...,
     chunk_bytes: int | None = ...,
+    keep_zeros: bool = ...,
 ) -> Callable[..., Any]: ...
 
 
@@ -43,6 +48,7 @@ def jacobian(
     *,
     holomorphic: bool = ...,
     chunk_bytes: int | None = ...,
+    keep_zeros: bool = ...,
 ) -> Callable[P, Any]: ...
 
 
@@ -54,6 +60,7 @@ def jacobian(
     *,
     holomorphic: bool = False,
     chunk_bytes: int | None = None,
+    keep_zeros: bool = True,
 ) -> Function:
     """Return a function that gives the Jacobian of `f`.
 
@@ -74,15 +81,18 @@ def jacobian(
         need sweeps, in every order.
     structure : "dense" or "sparse"
         "dense": blocks are plain arrays. "sparse": the sparsity pattern is propagated through the
-        recorded tape, columns or rows that do not meet are swept together, and the result is a
-        SciPy sparse array (read, if the sweeps run on a device); for a real array to a real array,
-        with `order` "auto", "forward" or "reverse".
+        recorded operations, columns or rows that do not meet are swept together, and blocks are
+        SciPy sparse arrays (read, if the sweeps run on a device); for real functions, with `order`
+        "auto", "forward" or "reverse".
     holomorphic : bool
         `f` is complex-differentiable, from complex to complex.
     chunk_bytes : int, optional
         Bound on what the intermediate cotangents (or tangents) of one sweep take together; the
         seeds go through in as many sweeps as that needs, at least one seed in each. Default: the
         largest of 64 MiB, the bytes of the recorded values, and the bytes of the result.
+    keep_zeros : bool
+        Whether sparse blocks keep entries that are zero at this point, so that they have the same
+        places at each point that leads along the same path.
 
     Returns
     -------
@@ -90,15 +100,16 @@ def jacobian(
         Gives, for each leaf of the output, a container like the argument, whose leaves are arrays
         of shape ``output.shape + input.shape`` and the input's dtype. Complex outputs of real
         inputs make it complex. For complex inputs z = x + iy of a real output it is
-        df/dx - i df/dy, as for `grad`. With ``structure="sparse"`` one `scipy.sparse.csr_array` of
-        shape ``(output.size, input.size)``, elements numbered in C order.
+        df/dx - i df/dy, as for `grad`. With ``structure="sparse"`` the leaves are
+        `scipy.sparse.csr_array` of shape ``(output.size, input.size)``, elements numbered in C
+        order.
 
     Raises
     ------
     TypeError
         An input leaf is not of a float or complex dtype (the message names it), or inputs and
-        outputs are complex and `holomorphic` is not set; with ``structure="sparse"``: input or
-        output is a container or complex.
+        outputs are complex and `holomorphic` is not set; with ``structure="sparse"``: an input or
+        output is complex.
     ValueError
         `order` or `structure` is not one of the above, or "sparse" was asked for and the Jacobian
         is not sparse.
@@ -114,31 +125,23 @@ def jacobian(
            [1., 0.]])
     """
     check_order(order)
-    return _transformed(f, argnums, order, structure, holomorphic, chunk_bytes, "jacobian")
+    _check_options(f, argnums, structure, chunk_bytes, "jacobian")
+    if structure == "sparse":
+        sparse: Function = STRUCTURES["sparse"](
+            f, argnums, order, holomorphic, chunk_bytes, keep_zeros
+        )
+        return sparse
+    return Transformed(_jacobian, f, argnums, order, holomorphic, chunk_bytes)
 
 
-def _transformed(
-    f: Function,
-    argnums: Argnums,
-    order: Any,
-    structure: str,
-    holomorphic: bool,
-    chunk_bytes: int | None,
-    transform: str,
-) -> Function:
+def _check_options(
+    f: Function, argnums: Argnums, structure: str, chunk_bytes: int | None, transform: str
+) -> None:
     check_transform(f, transform, argnums)
     if chunk_bytes is not None and chunk_bytes <= 0:
         raise ValueError(f"{transform}: chunk_bytes={chunk_bytes!r} must be positive")
     if structure not in ("dense", "sparse"):
         raise ValueError(f"{transform}: structure={structure!r} is not one of 'dense' and 'sparse'")
-    if structure == "sparse":
-        symmetric = transform == "hessian"
-        sparse: Function = STRUCTURES[structure](
-            f, argnums, order, holomorphic, chunk_bytes, transform, symmetric
-        )
-        return sparse
-    evaluate = _jacobian if transform == "jacobian" else _hessian
-    return Transformed(evaluate, f, argnums, order, holomorphic, chunk_bytes, transform)
 
 
 def _jacobian(
@@ -147,24 +150,78 @@ def _jacobian(
     order: Any,
     holomorphic: bool,
     chunk_bytes: int | None,
-    transform: str,
     /,
     *args: Any,
     **keywords: Any,
 ) -> Any:
-    problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, transform)
+    problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, "jacobian")
     out_tree, in_tree, blocks = execute(order, problem)
     return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
 
 
-def _hessian(*args: Any, **keywords: Any) -> Any:
-    """As `_jacobian`, of the gradient; the function's name is the one that is shown."""
-    return _jacobian(*args, **keywords)
+def _hessian(
+    f: Function,
+    argnums: Argnums,
+    order: str,
+    chunk_bytes: int | None,
+    swept: _Swept,
+    /,
+    *args: Any,
+    **keywords: Any,
+) -> Any:
+    found: Blocks | None = None
+    if order == "edge-pushing":
+        found = HESSIANS[order](f, argnums, args, keywords, chunk_bytes, True)
+    elif order == "auto":
+        forms = _forms(argnums, args)
+        if forms is not None and forms not in swept:
+            found = HESSIANS["edge-pushing"](f, argnums, args, keywords, chunk_bytes, False)
+            if found is None and len(swept) < _MOST_SWEPT:
+                swept.add(forms)
+    if found is None:
+        gradient = grad(f, argnums)
+        problem = Problem(gradient, argnums, args, keywords, False, chunk_bytes, "hessian")
+        found = execute("forward", problem)
+    out_tree, in_tree, blocks = found
+    return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
+
+
+_FEWEST_COLUMNS = 16
+"""Elements below which another way than tangents is not worth asking for."""
+
+
+_MOST_SWEPT = 64
+
+
+class _Swept(set[Hashable]):
+    """Forms of arguments for which tangents serve better; a copy begins without.
+
+    It saves evaluating the function only to see that. Another path may come with the same form, for
+    which tangents are slower and right all the same.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Swept, ()
+
+
+def _forms(argnums: Argnums, args: tuple[Any, ...]) -> Hashable | None:
+    """Shapes and dtypes of what is differentiated; None where it has few elements."""
+    positions = positions_of(argnums, len(args), "hessian")
+    leaves = [leaf for p in positions for leaf in tree.leaves(args[p])]
+    if sum([getattr(leaf, "size", 1) for leaf in leaves]) < _FEWEST_COLUMNS:
+        return None
+    return tuple([(getattr(x, "shape", ()), str(getattr(x, "dtype", type(x)))) for x in leaves])
 
 
 @overload
 def hessian(
-    f: np.ufunc, argnums: Argnums = ..., structure: str = ..., *, chunk_bytes: int | None = ...
+    f: np.ufunc,
+    argnums: Argnums = ...,
+    structure: str = ...,
+    *,
+    order: str = ...,
+    chunk_bytes: int | None = ...,
+    keep_zeros: bool = ...,
 ) -> Callable[..., Any]: ...
 
 
@@ -174,7 +231,9 @@ def hessian(
     argnums: Argnums = ...,
     structure: str = ...,
     *,
+    order: str = ...,
     chunk_bytes: int | None = ...,
+    keep_zeros: bool = ...,
 ) -> Callable[P, Any]: ...
 
 
@@ -183,18 +242,25 @@ def hessian(
     argnums: Argnums = 0,
     structure: str = "dense",
     *,
+    order: str = "auto",
     chunk_bytes: int | None = None,
+    keep_zeros: bool = True,
 ) -> Function:
-    """Return a function that gives the Hessian of a scalar function, forward over reverse.
+    """Return a function that gives the Hessian of a scalar function.
 
     Parameters
     ----------
     f : callable that returns a real scalar
     argnums : int or tuple of int
     structure : "dense" or "sparse"
-        "sparse": a SciPy sparse array, as for `jacobian`; its groups of columns may overlap where
-        symmetry lets each entry be read from one of its two places.
-    chunk_bytes : int, optional
+        "sparse": SciPy sparse arrays, as for `jacobian`.
+    order : "auto", "forward" or "edge-pushing"
+        "forward": tangents of all input elements (of groups of them, for sparse ones), pushed
+        through the gradient together. "edge-pushing": second derivatives by pairs of values, from
+        the result back over the recorded operations, each pair once (Gower and Mello, 2012).
+        "auto" takes what is predicted to be faster. What forbids elimination in `jacobian` needs
+        tangents here, in every order.
+    chunk_bytes, keep_zeros : optional
         As for `jacobian`.
 
     Returns
@@ -207,6 +273,8 @@ def hessian(
     ------
     TypeError
         `f` does not return a real scalar, or an argument is not of a float dtype.
+    ValueError
+        `order` or `structure` is not one of the above.
 
     Examples
     --------
@@ -216,5 +284,12 @@ def hessian(
     array([[6., 2.],
            [2., 0.]])
     """
+    if order not in HESSIAN_ORDERS:
+        names = ", ".join(map(repr, HESSIAN_ORDERS))
+        raise ValueError(f"hessian: order={order!r} is not one of {names}")
     gradient = grad(f, argnums)
-    return _transformed(gradient, argnums, "forward", structure, False, chunk_bytes, "hessian")
+    _check_options(gradient, argnums, structure, chunk_bytes, "hessian")
+    if structure == "sparse":
+        sparse: Function = HESSIANS["sparse"](f, argnums, order, chunk_bytes, keep_zeros)
+        return sparse
+    return Transformed(_hessian, f, argnums, order, chunk_bytes, _Swept())

@@ -22,7 +22,7 @@ from autodiff.transforms.arguments import (
     positions_of,
 )
 from autodiff.transforms.gradient import Recorded
-from autodiff.transforms.tangent import tangent_tape
+from autodiff.transforms.tangent import push_tangents, tangent_tape
 
 __all__ = [
     "Blocks",
@@ -75,23 +75,36 @@ class Problem:
         """Record the function for reverse mode."""
         return Recorded(self.f, self.args, self.keywords, self.positions, False, self.transform)
 
-    def linearize(self) -> tuple[list[Any], tree.PyTreeSpec, Tape, list[Any]]:
-        """Outputs, their structure, the tape of the tangents, and the checked input leaves."""
+    def leaves(self) -> list[Any]:
+        """Return what is differentiated, checked."""
         values: list[Any] = []
         for position in self.positions:
             root = f"argument {position}"
             values += differentiable_leaves(self.args[position], root, self.transform)[0]
+        return values
 
-        def restricted(*chosen: Any, **keywords: Any) -> Any:
-            arguments = list(self.args)
-            for position, argument in zip(self.positions, chosen, strict=True):
-                arguments[position] = argument
-            return self.f(*arguments, **keywords)
+    def _restricted(self, *chosen: Any, **keywords: Any) -> Any:
+        """Call the function with other values for what is differentiated."""
+        arguments = list(self.args)
+        for position, argument in zip(self.positions, chosen, strict=True):
+            arguments[position] = argument
+        return self.f(*arguments, **keywords)
 
+    def linearize(self) -> tuple[list[Any], tree.PyTreeSpec, Tape, list[Any]]:
+        """Outputs, their structure, the tape of the tangents, and the checked input leaves."""
+        values = self.leaves()
         outs, out_tree, tape = tangent_tape(
-            restricted, values, self.structure, self.keywords, self.transform
+            self._restricted, values, self.structure, self.keywords, self.transform
         )
         return outs, out_tree, tape, values
+
+    def pushed(
+        self, values: Sequence[Any], tangents: Sequence[Any]
+    ) -> tuple[list[Any], list[Any], tree.PyTreeSpec]:
+        """Evaluate with tangents: outputs, their tangents, and their structure."""
+        return push_tangents(
+            self._restricted, values, tangents, self.structure, self.keywords, self.transform
+        )
 
     def check_complex(self, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> None:
         """Refuse what no Jacobian of this library's convention describes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autodiff.deferred import Deferred
 
-__all__ = ["GIVEN", "PRICES", "RUNS", "STRUCTURES"]
+__all__ = ["GIVEN", "HESSIANS", "PRICES", "RUNS", "STRUCTURES"]
 
 PRICES = Deferred("the price of an order")
 """By name, functions of a `Question` and the best `Choice` so far; they return a `Choice`, or None
@@ -21,3 +21,8 @@ GIVEN = Deferred("a kind of given order")
 STRUCTURES = Deferred("a structure of Jacobians")
 """By name, what makes the function for ``jacobian(structure=...)``, for results that are not
 dense."""
+
+HESSIANS = Deferred("a way to a Hessian")
+"""Under "edge-pushing" a function of ``f``, `argnums`, arguments, keywords, `chunk_bytes` and
+whether the order was asked for by name, which returns `Blocks`, or None where tangents serve
+better; under "sparse" what makes the function for ``hessian(structure="sparse")``."""
