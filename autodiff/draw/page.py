@@ -1,20 +1,12 @@
 """Tapes as pages: one HTML file to open, search and step through, that needs no network.
 
 Python computes what the page shows (outline, values, order of the reverse sweep) and writes it as
-JSON; the scripts in ``assets`` lay it out and draw it. The page's own policy forbids it to load
-anything.
+JSON; the scripts in ``assets`` lay it out and draw it.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
-import re
 from collections.abc import Callable, Sequence
-from functools import cache
-from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,6 +19,7 @@ from autodiff.draw.boxes import Group, boxes, phases
 from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.steps import reverse_steps
 from autodiff.draw.texts import constant_text
+from autodiff.draw.webpage import Html, assemble, save
 from autodiff.errors import DrawingError, TapeError
 from autodiff.tape.entries import Entry, Operand, Variable
 from autodiff.tape.ir import Tape
@@ -46,18 +39,6 @@ _NAME_LENGTH = 200
 _DIGITS = 4
 
 
-class Html(str):
-    """HTML text that notebooks show as a separate page, in a frame."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str:
-        return (
-            '<iframe title="tape" sandbox="allow-scripts" width="100%" height="640" '
-            f'style="border:1px solid #8886" srcdoc="{html.escape(self)}"></iframe>'
-        )
-
-
 def tape_to_html(
     tape: Tape,
     path: str | PathLike[str] | None = None,
@@ -66,14 +47,7 @@ def tape_to_html(
     parameters: Sequence[str] | None = None,
 ) -> Path | Html:
     """Write a tape as a page; `Tape.to_html` documents it."""
-    target = None if path is None else Path(path)
-    if target is not None and not target.parent.is_dir():
-        raise FileNotFoundError(f"to_html: there is no folder {str(target.parent)!r} to write to")
-    text = page_of(tape_data(tape, title=title, parameters=parameters))
-    if target is None:
-        return Html(text)
-    target.write_text(text, encoding="utf-8", newline="\n")
-    return target
+    return save(page_of(tape_data(tape, title=title, parameters=parameters)), path)
 
 
 # --- from the tape to JSON ----------------------------------------------------------------------
@@ -314,52 +288,6 @@ def _short(text: str) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-# --- from JSON to HTML --------------------------------------------------------------------------
-
-
-@cache
-def _asset(name: str) -> str:
-    return resources.files("autodiff.draw").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-@cache
-def _script() -> str:
-    """All scripts in one function of their own, so that no name of theirs is global.
-
-    The layout library is one statement that declares ``dagre``. Its reference to a source map,
-    which the page does not have, is left out.
-    """
-    library = re.sub(r"^//# sourceMappingURL.*\n?", "", _asset("vendor/dagre.min.js"), flags=re.M)
-    licence = _asset("vendor/dagre.LICENSE.txt").strip()
-    own = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
-    return (
-        f'(() => {{\n"use strict";\n/*! @dagrejs/dagre\n{licence}\n*/\n{library}\n{own}\n}})();\n'
-    )
-
-
-def _hash(text: str) -> str:
-    """Hash source of a content security policy (W3C, Content Security Policy 3, section 2.3.1)."""
-    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
-
-
 def page_of(data: dict[str, Any]) -> str:
-    """Page of a tape's data: a template with everything it needs inside.
-
-    The policy allows the page's own style and script, by their hashes, and nothing else.
-    """
-    style, script = _asset("page.css"), _script()
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    # No "<" can end the script element that holds the data, whatever names the tape has
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    text = re.sub("[<\u2028\u2029\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
-    parts = {
-        "policy": policy,
-        "title": html.escape(data["title"].encode("utf-8", "replace").decode()),
-        "style": style,
-        "data": text,
-        "script": script,
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
+    """Page of a tape's data."""
+    return assemble("page", "page", SCRIPTS, data)

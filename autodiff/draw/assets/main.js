@@ -185,6 +185,7 @@ function listenToBoxes() {
 
 /** Keys of the whole page. @type {Record<string, () => void>} */
 const KEYS = {
+  ...PLAYER_KEYS,
   "/": () => byId("query").focus(),
   n: () => nextHit(1),
   N: () => nextHit(-1),
@@ -197,49 +198,12 @@ const KEYS = {
   e: () => void setAllOpen(true),
   c: () => void setAllOpen(false),
   t: () => switchTheme(),
-  p: () => play(),
-  " ": () => play(),
-  ".": () => goTo(timeline.step + 1),
-  ",": () => goTo(timeline.step - 1),
-  ArrowRight: () => goTo(timeline.step + 1),
-  ArrowLeft: () => goTo(timeline.step - 1),
-  Home: () => goTo(0),
-  End: () => goTo(lastStep()),
-  "?": () => /** @type {HTMLDialogElement} */ (byId("help")).showModal(),
+  "?": showHelp,
   Escape: () => {
     select(null);
     hint(null);
   },
 };
-
-function listenToKeys() {
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const target = /** @type {HTMLElement} */ (event.target);
-    const help = /** @type {HTMLDialogElement} */ (byId("help"));
-    if (help.open) {
-      if (event.key === "?") help.close();
-      return;
-    }
-    if (target.matches?.("input[type=search], textarea")) return;
-    if (target.matches?.("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
-    if (target.matches?.("button, summary, a") && (event.key === " " || event.key === "Enter"))
-      return;
-    const action = KEYS[event.key];
-    if (!action) return;
-    event.preventDefault();
-    action();
-  });
-}
-
-/** Change from what is shown to the other: light or dark. */
-function switchTheme() {
-  const root = document.documentElement;
-  const chosen = root.style.colorScheme;
-  const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.style.colorScheme = dark ? "light" : "dark";
-  byId("theme").setAttribute("aria-pressed", String(!dark));
-}
 
 function listenToButtons() {
   const on = (/** @type {string} */ id, /** @type {() => void} */ action) =>
@@ -250,7 +214,7 @@ function listenToButtons() {
   on("open-all", () => void setAllOpen(true));
   on("close-all", () => void setAllOpen(false));
   on("theme", switchTheme);
-  on("keys", KEYS["?"]);
+  on("keys", showHelp);
   on("panel-toggle", () => {
     const hidden = document.body.classList.toggle("no-panel");
     byId("panel-toggle").setAttribute("aria-expanded", String(!hidden));
@@ -300,9 +264,9 @@ setOpen([], true);
 fit(...FIRST_SCALES);
 listenToPointers();
 listenToBoxes();
-listenToKeys();
+listenToKeys(KEYS);
 listenToButtons();
-listenToTimeline();
+listenToPlayer(sweptFrom());
 listenToSearch();
 setFocusable(visible[0] ?? null);
 select(null);

@@ -370,19 +370,3 @@ function nodesIn(group) {
 
 /** @param {Box} box */
 const isGroup = (box) => box.id < 0;
-
-/** @param {number} count @param {string} unit */
-function plural(count, unit) {
-  return `${count.toLocaleString("en")} ${unit}${count === 1 ? "" : "s"}`;
-}
-
-/** @param {number} bytes */
-function bytesText(bytes) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let i = 0;
-  while (bytes >= 1000 && i < units.length - 1) {
-    bytes /= 1000;
-    i += 1;
-  }
-  return `${i && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${units[i]}`;
-}

@@ -7,34 +7,6 @@
  *   badge: SVGGElement|null}} View  what was drawn of a box
  */
 
-const SVG = "http://www.w3.org/2000/svg";
-
-/** @param {string} tag @param {Record<string, string|number>} [attributes] */
-function shape(tag, attributes = {}) {
-  const element = /** @type {SVGElement} */ (document.createElementNS(SVG, tag));
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  return element;
-}
-
-/**
- * An HTML element. Texts become text nodes: nothing of a tape is ever read as markup.
- * @param {string} tag
- * @param {Record<string, any>} [attributes]
- * @param {...(Node|string|null)} children
- */
-function html(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else element.setAttribute(name, String(value));
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
 /** @type {Map<Box, View>} */
 const views = new Map();
 /** Paths by the uses that they stand for. @type {Map<Use, SVGPathElement[]>} */
