@@ -31,7 +31,17 @@ __all__ = ["MAX_OPERATIONS", "Html", "page_of", "tape_data", "tape_to_html"]
 MAX_OPERATIONS = 20_000
 """Longest tape of which a page is made: more boxes are too slow in a browser."""
 
-SCRIPTS = ("model", "layout", "scene", "viewport", "timeline", "details", "search", "main")
+SCRIPTS = (
+    "model",
+    "layout",
+    "scene",
+    "viewport",
+    "timeline",
+    "memory",
+    "details",
+    "search",
+    "main",
+)
 """The page's scripts in ``assets``, in the order in which they are put together."""
 
 _SHOWN_ELEMENTS = 8

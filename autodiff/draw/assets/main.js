@@ -62,6 +62,7 @@ function jumpTo(box) {
  * @param {boolean} open
  */
 async function setAllOpen(open) {
+  const middle = middleBox();
   for (const group of model.groups.slice(1)) {
     if (group.open !== open) forget(group.parent);
     group.open = open;
@@ -78,10 +79,23 @@ async function setAllOpen(open) {
   }
   busy.hidden = true;
   redraw();
-  fit(...(open ? /** @type {const} */ ([0.04, 0.12]) : FIRST_SCALES));
+  fit(...FIRST_SCALES);
+  // Where there is more than can be read at once, what was in the middle stays there
+  if (open && middle && viewport.scale >= FIRST_SCALES[1]) keepMiddle(middle);
   const box = focusable && visibleOf(focusable);
   setFocusable(box ?? visible[0]);
   select(null);
+}
+
+/** Bring a box, or the first operation in it, to the middle if not all of the picture is in view.
+ * @param {Box} box
+ */
+function keepMiddle(box) {
+  const { width, height } = /** @type {Layout} */ (model.root.layout);
+  const { scale } = viewport;
+  if (width * scale <= viewport.width && height * scale <= viewport.height) return;
+  const index = box.operations[0];
+  center(isGroup(box) && index !== undefined ? model.operation(index) : box);
 }
 
 /** @param {Box|null} box */
@@ -161,7 +175,8 @@ function listenToBoxes() {
   });
   canvas.addEventListener("focusout", () => hint(null));
   canvas.addEventListener("keydown", (event) => {
-    const box = boxAt(event);
+    // Also after a click beside the boxes
+    const box = boxAt(event) ?? focusable;
     if (!box) return;
     const step = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[
       event.key
@@ -205,6 +220,20 @@ const KEYS = {
   },
 };
 
+/** On a telephone the panel is a sheet over the picture, which opens for what is chosen. */
+const narrow = matchMedia("(max-width: 760px)");
+
+/** @param {boolean} open */
+function showSheet(open) {
+  document.body.classList.toggle("no-panel", !open);
+  byId("panel-toggle").setAttribute("aria-expanded", String(open));
+  measureViewport();
+}
+
+function openSheet() {
+  if (narrow.matches && document.body.classList.contains("no-panel")) showSheet(true);
+}
+
 function listenToButtons() {
   const on = (/** @type {string} */ id, /** @type {() => void} */ action) =>
     byId(id).addEventListener("click", action);
@@ -215,11 +244,8 @@ function listenToButtons() {
   on("close-all", () => void setAllOpen(false));
   on("theme", switchTheme);
   on("keys", showHelp);
-  on("panel-toggle", () => {
-    const hidden = document.body.classList.toggle("no-panel");
-    byId("panel-toggle").setAttribute("aria-expanded", String(!hidden));
-    measureViewport();
-  });
+  on("panel-toggle", () => showSheet(document.body.classList.contains("no-panel")));
+  on("panel-close", () => showSheet(false));
   // On paper: all of it, in one piece
   const screen = { ...viewport };
   window.addEventListener("beforeprint", () => {
@@ -259,6 +285,7 @@ function furnish() {
 }
 
 furnish();
+if (narrow.matches) showSheet(false);
 openFirst();
 setOpen([], true);
 fit(...FIRST_SCALES);
@@ -268,6 +295,7 @@ listenToKeys(KEYS);
 listenToButtons();
 listenToPlayer(sweptFrom());
 listenToSearch();
+drawMemory();
 setFocusable(visible[0] ?? null);
 select(null);
 document.documentElement.dataset.ready = String(visible.length);

@@ -105,7 +105,7 @@ function detour(source, target) {
       if (other.length === 3) {
         const here = along(points, 0.5);
         const there = along(other, 0.5);
-        if (Math.abs(here.x - there.x) < 30 && Math.abs(here.y - there.y) < 26) price += 2.5;
+        if (Math.abs(here.x - there.x) < 30 && Math.abs(here.y - there.y) < 26) price += 5;
       }
     if (price < least) {
       least = price;

@@ -1,12 +1,13 @@
 // The film that every page plays: a slider, its buttons, and their keys. A page says how many steps
-// there are (`lastStep`), shows one (`showStep`), and brings it into view (`followStep`).
+// there are (`lastStep`), shows one (`showStep`: `true` where the film moved), and brings it into view
+// (`followStep`).
 
 const timeline = { step: 0, playing: 0 };
 
 /** @param {number} step @param {boolean} [follow] bring what happens into view */
 function goTo(step, follow = true) {
   timeline.step = Math.max(0, Math.min(lastStep(), step));
-  showStep();
+  showStep(true);
   if (follow) followStep();
 }
 

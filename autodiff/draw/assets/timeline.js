@@ -99,10 +99,16 @@ function edgeState(route, current) {
   return there ? "done" : "waiting";
 }
 
-/** Show the current step in the picture, the slider and the text. */
-function showStep() {
+/** Show the current step in the picture, the slider, the panel and the text.
+ * @param {boolean} [moved] the film went on: the panel is about what it plays
+ */
+function showStep(moved = false) {
   const { step } = timeline;
   const { at, received, partner } = happening();
+  if (moved && selection.box) {
+    selection.box = null;
+    drawOverlay(null);
+  }
   /** @type {Set<Use>} */
   const current = new Set();
   const positions = new Set(received.map((delivery) => delivery.position));
@@ -148,6 +154,8 @@ function showStep() {
   byId("canvas").classList.toggle("playing", step > 0);
   const { short, parts } = stepText();
   showOnSlider(short);
+  showMemory();
+  if (!selection.box) showPanel();
   byId("happening").replaceChildren(...parts);
   byId("happening").classList.toggle("reverse", step > model.count || (at?.phase ?? 0) > 0);
 }
@@ -222,7 +230,7 @@ function stepText() {
 /** Bring what the current step is about into view. */
 function followStep() {
   const { at } = happening();
-  if (at) bringIntoView(visibleOf(at));
+  if (at) follow(visibleOf(at));
 }
 
 /** Where on the slider the backward sweep begins, as a share of its length. */
