@@ -21,7 +21,7 @@ import autodiff as ad
 from autodiff import nn
 from autodiff.draw import page
 from autodiff.draw.boxes import MAX_MEMBERS, Group, boxes
-from autodiff.draw.page import Html, page_of, summary, tape_data
+from autodiff.draw.page import Html, heat_map, page_of, summary, tape_data
 from autodiff.draw.steps import reverse_steps
 from autodiff.errors import DrawingError
 from autodiff.tape.ir import Tape
@@ -278,6 +278,55 @@ def test_summary(value: Any, wanted: dict[str, Any]) -> None:
 
 def test_summary_of_half_precision_does_not_overflow() -> None:
     assert summary(np.full(100, 60000.0, np.float16))["norm"] == 600000
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (np.array([[1.0, -2.0], [0.0, np.nan]]), [2, 2, "maix"]),
+        (np.array([3, 0, -3]), [1, 3, "qia"]),
+        (np.zeros(2), [1, 2, "ii"]),
+        (np.array([np.inf, 1.0]), [1, 2, "xq"]),
+        (np.full((2, 3, 4), -1e-310), [6, 4, "a" * 24]),
+        (np.float16(2.0), None),
+        (np.array([True, False]), None),
+        (np.array([1j, 2]), None),
+        (np.zeros((0, 3)), None),
+        (np.ones(17), None),
+        (np.ones((17, 2)), None),
+    ],
+)
+def test_small_arrays_are_pictures(value: Any, wanted: list[Any] | None) -> None:
+    assert heat_map(value) == wanted
+
+
+def test_profile_measures_every_operation() -> None:
+    model, x, y = network()
+    tape = ad.record(ad.value_and_grad(loss))(model, x, y)
+    measured = tape.profile(repeats=2)
+    assert measured.primitives == tuple(entry.primitive.name for entry in tape)
+    assert measured.flops == tuple(entry.flops for entry in tape)
+    assert min(measured.seconds) > 0
+    assert measured.total == pytest.approx(sum(measured.seconds))
+    rows = measured.by_primitive()
+    assert sum(count for count, _, _ in rows.values()) == len(tape)
+    assert sum(seconds for _, seconds, _ in rows.values()) == pytest.approx(measured.total)
+    assert [*rows] == sorted(rows, key=lambda name: -rows[name][1])
+    assert all(name in str(measured) for name in rows)
+    # At other arguments too
+    assert len(tape.profile(model, 2 * x, y).seconds) == len(tape)
+    with pytest.raises(ValueError, match="repeats is 0"):
+        tape.profile(repeats=0)
+
+
+def test_page_has_measured_times() -> None:
+    tape = ad.record(lambda x: np.sum(np.tanh(x)))(np.ones(3))
+    measured = tape.profile()
+    data = tape_data(tape, profile=measured)
+    assert data["times"] == [pytest.approx(1e9 * s, rel=1e-3) for s in measured.seconds]
+    assert tape_data(tape)["times"] == []
+    with pytest.raises(ValueError, match="measured on another tape"):
+        ad.record(np.sin)(1.0).to_html(profile=measured)
 
 
 # --- boxes --------------------------------------------------------------------------------------
@@ -1013,4 +1062,25 @@ def test_page_fits_a_telephone(browser: Browser, pages: dict[str, Path], name: s
     assert 0 < height <= 0.5 * (canvas[3] - canvas[2])
     browser.run("document.getElementById('panel-close').click()")
     assert browser.run(panel) == 0
+    assert browser.errors == []
+
+
+def test_pictures_and_times_are_shown(browser: Browser, tmp_path: Path) -> None:
+    tape = ad.record(loss)(*network())
+    file = tape.to_html(tmp_path / "page.html", profile=tape.profile())
+    browser.open(file)
+    assert "measured" in text_of(browser, "facts")
+    data = json.loads(browser.run("document.getElementById('tape').textContent"))
+    wanted = sum(row[8] >= 0 for row in data["variables"])
+    shown = "[...document.querySelectorAll('.heat')].filter(h => h.getBoundingClientRect().width)"
+    assert browser.run(f"{shown}.length") == wanted > 4
+    # When the sweep has passed they show gradients
+    slide_to(browser, 10**6)
+    gradients = "document.querySelectorAll('.cotangent > .heat.gradient').length"
+    assert browser.run(gradients) == sum(row[9] >= 0 for row in data["variables"])
+    browser.click(*middle_of(browser, ".parameter"))
+    assert browser.run("document.querySelectorAll('#facts .heat-image').length") == 2
+    assert "Gflop/s" not in text_of(browser, "facts")
+    browser.click(*middle_of(browser, "[aria-label^='@']"))
+    assert "Gflop/s" in text_of(browser, "facts")
     assert browser.errors == []

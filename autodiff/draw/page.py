@@ -23,16 +23,18 @@ from autodiff.draw.webpage import Html, assemble, save
 from autodiff.errors import DrawingError, TapeError
 from autodiff.tape.entries import Entry, Operand, Variable
 from autodiff.tape.ir import Tape
+from autodiff.tape.profile import Profile
 from autodiff.tape.texts import params_text, short_source
 from autodiff.tape.values import saved_bytes
 
-__all__ = ["MAX_OPERATIONS", "Html", "page_of", "tape_data", "tape_to_html"]
+__all__ = ["MAX_OPERATIONS", "Html", "heat_map", "page_of", "tape_data", "tape_to_html"]
 
 MAX_OPERATIONS = 20_000
 """Longest tape of which a page is made: more boxes are too slow in a browser."""
 
 SCRIPTS = (
     "model",
+    "heat",
     "layout",
     "scene",
     "viewport",
@@ -47,6 +49,8 @@ SCRIPTS = (
 _SHOWN_ELEMENTS = 8
 _NAME_LENGTH = 200
 _DIGITS = 4
+_MAP_SIDE = 16
+"""Rows and columns of the largest array that is drawn as a picture."""
 
 
 def tape_to_html(
@@ -55,16 +59,22 @@ def tape_to_html(
     *,
     title: str | None = None,
     parameters: Sequence[str] | None = None,
+    profile: Profile | None = None,
 ) -> Path | Html:
     """Write a tape as a page; `Tape.to_html` documents it."""
-    return save(page_of(tape_data(tape, title=title, parameters=parameters)), path)
+    data = tape_data(tape, title=title, parameters=parameters, profile=profile)
+    return save(page_of(data), path)
 
 
 # --- from the tape to JSON ----------------------------------------------------------------------
 
 
 def tape_data(
-    tape: Tape, *, title: str | None = None, parameters: Sequence[str] | None = None
+    tape: Tape,
+    *,
+    title: str | None = None,
+    parameters: Sequence[str] | None = None,
+    profile: Profile | None = None,
 ) -> dict[str, Any]:
     """What a page shows of a tape, as JSON; ``assets/model.js`` describes its form.
 
@@ -73,14 +83,24 @@ def tape_data(
     DrawingError
         The tape has more than `MAX_OPERATIONS` operations.
     ValueError
-        A name in `parameters` is no input of the tape.
+        A name in `parameters` is no input of the tape, or `profile` is another tape's.
     """
+    names = tuple(entry.primitive.name for entry in tape)
+    if profile is not None and profile.primitives != names:
+        raise ValueError(
+            "to_html: profile was measured on another tape; give tape.profile() of this one "
+            "(with calls=True there are other operations than in the tape itself)"
+        )
     if len(tape) > MAX_OPERATIONS:
         raise DrawingError(
             f"to_html: the tape has {len(tape):,} operations, more than {MAX_OPERATIONS:,}; record "
             "a part of the computation or smaller loops, or print the tape as text"
         )
-    return _Writer(tape, title, parameters).data
+    data = _Writer(tape, title, parameters).data
+    # In nanoseconds, with as many digits as mean something
+    measured = () if profile is None else profile.seconds
+    data["times"] = [_number(seconds * 1e9) for seconds in measured]
+    return data
 
 
 class _Strings:
@@ -105,6 +125,7 @@ class _Writer:
         self.numbers = {variable: i for i, variable in enumerate(self.variables)}
         self.constants: list[list[int]] = []
         self.summaries: list[Any] = []
+        self.maps: list[Any] = []
         chosen = parameter_positions(tape, parameters)
         operations = [
             self._operation(entry, phase) for entry, phase in zip(tape, phases(tape), strict=True)
@@ -124,6 +145,7 @@ class _Writer:
             "variables": self._variable_rows(values, gradients),
             "constants": self.constants,
             "summaries": self.summaries,
+            "maps": self.maps,
             "groups": self._groups(boxes(tape, chosen)),
             "sweep": [
                 [
@@ -199,6 +221,8 @@ class _Writer:
                 self._summary(gradients.get(variable)),
                 [entry.position for entry in keepers.get(variable, ())],
                 self.numbers.get(cotangents[variable], -1) if variable in cotangents else -1,
+                self._map(values.get(variable)),
+                self._map(gradients.get(variable)),
             ]
             for variable in self.variables
         ]
@@ -208,6 +232,13 @@ class _Writer:
             return -1
         self.summaries.append(summary(value))
         return len(self.summaries) - 1
+
+    def _map(self, value: Any) -> int:
+        shown = None if value is None else heat_map(value)
+        if shown is None:
+            return -1
+        self.maps.append(shown)
+        return len(self.maps) - 1
 
     def _groups(self, root: Group) -> list[list[Any]]:
         """Rows of the outline, a group's before those inside it; a member -1 - n is group n."""
@@ -276,6 +307,36 @@ def summary(value: Any) -> dict[str, Any]:
             ).split()
         )
     return shown
+
+
+def heat_map(value: Any) -> list[Any] | None:
+    """Rows, columns, and a letter for each element of a small array; None for others.
+
+    ``a`` to ``i`` are below zero, ``i`` is zero, ``i`` to ``q`` are above, in proportion to the
+    largest modulus; ``x`` is not finite. Leading axes of an array of more than two follow one
+    another as rows.
+
+    Examples
+    --------
+    >>> heat_map(np.array([[1.0, -2.0], [0.0, np.nan]]))
+    [2, 2, 'maix']
+    """
+    array = as_numpy(concrete(value))
+    if array.dtype.kind not in "fiu" or array.ndim == 0:
+        return None
+    columns = array.shape[-1]
+    if array.size < 2 or columns > _MAP_SIDE or array.size > columns * _MAP_SIDE:
+        return None
+    wide = array.astype(np.float64).ravel()
+    finite = np.isfinite(wide)
+    most = np.max(np.abs(wide), where=finite, initial=0.0)
+    with np.errstate(all="ignore"):
+        levels = np.where(finite, np.rint(8 * wide / most) if most else 0.0, 0.0).astype(int) + 8
+    letters = [
+        "abcdefghijklmnopq"[level] if there else "x"
+        for level, there in zip(levels.tolist(), finite.tolist(), strict=True)
+    ]
+    return [array.size // columns, columns, "".join(letters)]
 
 
 def _number(value: Any) -> int | float | str:

@@ -42,6 +42,7 @@ function groupFacts(box) {
   if (count > 1) rows.push(["", [commonest(box, 6)]]);
   rows.push(["flops", [box.flops.toLocaleString("en")]]);
   rows.push(["moves", [bytesText(box.bytes)]]);
+  if (model.timed) rows.push(["measured", [measuredText(box)]]);
   const inside = new Set(box.operations);
   let kept = 0;
   for (const index of box.operations)
@@ -50,6 +51,18 @@ function groupFacts(box) {
   if (kept) rows.push(["saved", [`${bytesText(kept)} of its results, for its own VJPs`]]);
   rows.push(["source", [sourcesOf(box)]]);
   return rows.filter(([, shown]) => shown[0]);
+}
+
+/** Measured time, its share, and how fast that is.
+ * @param {Box} box
+ */
+function measuredText(box) {
+  const parts = [timeText(box.time)];
+  const all = model.root.time;
+  if (box !== model.root && all) parts.push(`${((100 * box.time) / all).toFixed(1)} % of all`);
+  // Flops in a nanosecond are as many in a second, with nine zeros
+  if (box.flops && box.time) parts.push(`${(box.flops / box.time).toPrecision(3)} Gflop/s`);
+  return parts.join(", ");
 }
 
 /** @param {Box} group */
@@ -83,7 +96,9 @@ function nodeFacts(box, full) {
       : value.spec;
     rows.push(["value", [`${several}${typed}, ${bytesText(value.bytes)}`]]);
     if (value.value) rows.push(["", [summaryText(value.value)]]);
+    if (full && value.map) rows.push(["", [heatImage(value.map)]]);
     if (value.gradient) rows.push(["gradient", [summaryText(value.gradient)]]);
+    if (full && value.gradientMap) rows.push(["", [heatImage(value.gradientMap)]]);
     if (value.arrivals.length > 1)
       rows.push(["", [`sum of ${value.arrivals.length} contributions`]]);
     const cotangent = model.values[value.cotangent];
@@ -103,6 +118,7 @@ function nodeFacts(box, full) {
   if (op) {
     rows.push(["flops", [op.flops.toLocaleString("en")]]);
     rows.push(["moves", [bytesText(op.bytes)]]);
+    if (model.timed) rows.push(["measured", [measuredText(box)]]);
     const partner = op.pulls >= 0 ? model.operation(op.pulls) : null;
     if (partner) {
       const name = `VJP of ${partner.op?.primitive}`;
@@ -208,6 +224,7 @@ function overview() {
     ["operations", [model.count.toLocaleString("en")]],
     ["flops", [model.root.flops.toLocaleString("en")]],
     ["moves", [bytesText(model.root.bytes)]],
+    ["measured", [model.timed ? measuredText(model.root) : "0"]],
     ["inputs", [model.nodes.filter((n) => n.kind === "input").length.toLocaleString("en")]],
     ["parameters", [model.nodes.filter((n) => n.kind === "parameter").length.toLocaleString("en")]],
     ["outputs", [model.nodes.filter((n) => n.kind === "output").length.toLocaleString("en")]],
@@ -287,9 +304,10 @@ function besides(box, { width, height }) {
     [own.left - width - gap, own.bottom - height],
     [middle, own.bottom + gap],
     [middle, own.top - height - gap],
-    [viewport.width - width - gap, own.top],
-    [gap, own.top],
   ];
+  // Or at a side of the window, as near as may be
+  for (const x of [viewport.width - width - gap, gap])
+    for (let y = gap; y + height < viewport.height; y += 40) spots.push([x, y]);
   let best = { left: 0, top: 0 };
   let least = Infinity;
   for (const [x, y] of spots) {
@@ -297,6 +315,7 @@ function besides(box, { width, height }) {
     const top = Math.max(4, Math.min(viewport.height - height - 4, y));
     // Pushed back into the window it may stand on the box itself, which is worst
     let price = (Math.abs(left - x) + Math.abs(top - y)) / 100;
+    price += Math.hypot(left - own.right, top - own.top) / 2000;
     for (const other of others) {
       const across = Math.min(left + width, other.right) - Math.max(left, other.left);
       const down = Math.min(top + height, other.bottom) - Math.max(top, other.top);

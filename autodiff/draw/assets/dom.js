@@ -76,6 +76,17 @@ function bytesText(bytes) {
   return `${i && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${units[i]}`;
 }
 
+/** A time in nanoseconds, with its unit. @param {number} time */
+function timeText(time) {
+  const units = ["ns", "µs", "ms", "s"];
+  let i = 0;
+  while (time >= 1000 && i < units.length - 1) {
+    time /= 1000;
+    i += 1;
+  }
+  return `${time < 9.95 ? time.toFixed(1) : Math.round(time)} ${units[i]}`;
+}
+
 /** Show the keys. */
 const showHelp = () => /** @type {HTMLDialogElement} */ (byId("help")).showModal();
 

@@ -35,7 +35,8 @@ function boxSize(box) {
     const [title, subtitle] = linesOf(box);
     const inner = Math.max(textWidth(title, FONT), textWidth(subtitle, SMALL_FONT));
     const spare = isGroup(box) ? 46 : box.kind === "operation" ? 24 : 34;
-    box.size = { width: Math.max(56, Math.ceil(inner) + spare), height: BOX_HEIGHT };
+    const picture = mapOf(box) ? HEAT + 6 : 0;
+    box.size = { width: Math.max(56, Math.ceil(inner) + spare) + picture, height: BOX_HEIGHT };
   }
   return box.size;
 }

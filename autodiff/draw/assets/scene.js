@@ -76,7 +76,8 @@ function drawClosed(box) {
   if (box.kind === "operation")
     element.append(shape("rect", { class: "stripe", x: 0.5, y: 7, width: 4, height: 24, rx: 2 }));
   const [title, subtitle] = linesOf(box);
-  const middle = width / 2 + (group ? 9 : box.kind === "operation" ? 2 : 0);
+  const aside = mapOf(box) ? (HEAT + 4) / 2 : 0;
+  const middle = width / 2 + (group ? 9 : box.kind === "operation" ? 2 : 0) - aside;
   if (group) element.append(chevron(14, 19, false));
   const head = shape("text", { class: "title", x: middle, y: 16 });
   const op = box.op;
@@ -89,6 +90,7 @@ function drawClosed(box) {
   const line = shape("text", { class: "subtitle", x: middle, y: 30 });
   line.append(subtitle);
   element.append(head, line);
+  drawHeat(box, element);
   /** @type {SVGRectElement|null} */
   let bar = null;
   let backBar = null;
