@@ -126,11 +126,17 @@ class _Builder:
         if item.kind == "repeat":
             return self._repeat(item, phase)
         label = item.kind if item.scope is None else item.scope.label
+        inner = item.items[0]
+        if len(item.items) == 1 and isinstance(inner, int):
+            primitive = self.tape[self.nodes[inner] - self.first].primitive
+            if label in (primitive.name, primitive.label):
+                # One operation of the same name: a group would only say it twice
+                return self.nodes[inner]
         group = Group(item.kind, label, phase, self._members(item.items))
-        inner = group.members[0]
+        held = group.members[0]
         # A call that does nothing but call another is drawn as one box
-        if len(group.members) == 1 and isinstance(inner, Group) and inner.kind != "repeat":
-            return Group(inner.kind, f"{label} / {inner.label}", phase, inner.members)
+        if len(group.members) == 1 and isinstance(held, Group) and held.kind != "repeat":
+            return Group(held.kind, f"{label} / {held.label}", phase, held.members)
         return group
 
     def _repeat(self, block: Block, phase: int) -> Group:

@@ -375,11 +375,11 @@ class Plan(GivenOrder):
 
     def _repr_svg_(self) -> str | None:
         """SVG for a notebook; None where it is too large or there is no Graphviz."""
-        from autodiff.draw.render import render
+        from autodiff.draw.render import for_notebooks, render
 
         if self._picture_size() > _NOTEBOOK_STEPS:
             return None
         try:
-            return render(self.to_dot(), "svg").decode("utf-8")
+            return for_notebooks(render(self.to_dot(), "svg").decode("utf-8"))
         except DrawingError:
             return None
