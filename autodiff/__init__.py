@@ -175,5 +175,5 @@ if not TYPE_CHECKING:  # to a type checker, a name that is not imported above is
         raise missing(__name__, name, __dir__())
 
     def __dir__() -> list[str]:
-        """Everything that there is, loaded or not."""
-        return sorted({*globals(), *_LAZY, *_LAZY_NAMES})
+        """What is meant to be used, loaded or not; not what this module imports to be made."""
+        return sorted({*(name for name in globals() if name.startswith("__")), *__all__, *_LAZY})

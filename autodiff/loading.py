@@ -31,6 +31,7 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
             "pruned": "autodiff.tape.rewrite:pruned",
             "replace": "autodiff.tape.rewrite:replaced",
             "subtape": "autodiff.tape.rewrite:subtape",
+            "profile": "autodiff.tape.profile:profile",
             "listing": "autodiff.tape.listing:listing",
             "summary": "autodiff.tape.summary:summarize",
             "to_dot": "autodiff.draw.dot:tape_to_dot",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ordering_plots import bracketings_figure, networks_figure, shapes_figure
 
 import autodiff as ad
 from autodiff import ordering
@@ -108,6 +109,24 @@ def associativity(quick: bool, large: bool) -> dict[str, Any]:
         "slopes": slopes,
         "predicted_slopes": predicted,
     }
+
+
+SHAPES = {
+    "bulge": (24, 1024, 1024, 1024, 16),
+    "waist": (1024, 1024, 8, 1024, 1024),
+    "fan out": (8, 64, 512, 1024, 1024),
+    "fan in": (1024, 1024, 512, 64, 8),
+}
+"""Sizes between the matrices of chains, from input to output."""
+
+
+def shapes(quick: bool) -> list[dict[str, Any]]:
+    """Chains whose outline decides which end to begin at, if either."""
+    divisor = 4 if quick else 1
+    return [
+        {"name": name, **measure_chain([max(1, size // divisor) for size in sizes])}
+        for name, sizes in SHAPES.items()
+    ]
 
 
 def mlp(sizes: Sequence[int]) -> tuple[Callable[[Any], Any], Any]:
@@ -259,6 +278,16 @@ def markdown(results: dict[str, Any]) -> str:
         for depth, row in zip(chain["depths"], chain["over_depth"], strict=True)
     ]
     parts += [table(("factors", *ORDERS), rows), ""]
+    parts += ["### A bulge, a waist, fans", ""]
+    rows = [
+        (
+            row["name"],
+            " -> ".join(map(str, row["sizes"])),
+            *(milliseconds(row[name]["seconds"]) for name in ("forward", "reverse", "optimal")),
+        )
+        for row in results["shapes"]
+    ]
+    parts += [table(("shape", "sizes", "forward", "reverse", "optimal"), rows), ""]
     parts += ["### Jacobians of tanh networks", ""]
     rows = [
         (
@@ -309,7 +338,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def plot(results: dict[str, Any], folder: Path) -> list[Path]:
-    """Log-log plots of the orders, and bars of the networks."""
+    """Log-log plots of the orders, and speed-ups on linear axes."""
     from matplotlib.figure import Figure
 
     chain = results["associativity"]
@@ -350,36 +379,9 @@ def plot(results: dict[str, Any], folder: Path) -> list[Path]:
     paths = [folder / "ordering-associativity.svg"]
     figure.savefig(paths[-1])
 
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
-    axes = figure.subplots()
-    rows = results["networks"]
-    places = np.arange(len(rows))
-    for shift, name in zip((-0.27, 0.0, 0.27), ("forward", "reverse", "auto"), strict=True):
-        axes.bar(places + shift, [row[name] for row in rows], 0.25, color=COLORS[name], label=name)
-    for place, row in zip(places, rows, strict=True):
-        gain = min(row["forward"], row["reverse"]) / row["auto"]
-        axes.annotate(
-            f"{gain:.1f}×",
-            (place + 0.27, row["auto"]),
-            xytext=(0, 2),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-            color=COLORS["auto"],
-        )
-    labels = [f"{row['name']}\n{'-'.join(map(str, row['sizes']))}" for row in rows]
-    axes.set_xticks(places, labels, fontsize=8)
-    axes.set(
-        yscale="log",
-        ylabel="seconds",
-        title="Jacobian of a tanh network by order (× : gain of auto on the better sweep)",
-    )
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
-    paths.append(folder / "ordering-networks.svg")
-    figure.savefig(paths[-1])
+    paths.append(networks_figure(results["networks"], folder / "ordering-networks.svg"))
+    paths.append(shapes_figure(results["shapes"], folder / "ordering-shapes.svg"))
+    paths.append(bracketings_figure(folder / "ordering-bracketings.svg"))
 
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -434,6 +436,7 @@ def main() -> None:
     results = {
         "calibration": str(calibration),
         "associativity": associativity(arguments.quick, arguments.large),
+        "shapes": shapes(arguments.quick),
         "networks": networks(arguments.quick),
         "parameter_jacobians": parameter_jacobians(arguments.quick),
         "scalar_loops": scalar_loops(arguments.quick),

@@ -6,7 +6,10 @@ whether the page is current, which a test does.
 
 from __future__ import annotations
 
+import re
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -110,6 +113,32 @@ arrays SciPy's own does.
 """
 
 
+NOT_COVERED = """
+### Not covered
+
+These functions take arrays and refuse Tensors, with a message that says so (`tensor.data` is a
+plain array): {names}.
+
+Functions that make arrays of numbers alone (`np.zeros`, `np.arange`, ...) make plain ones; inside a
+transform those of `autodiff.numpy` make arrays that take assignments. Functions that read and write
+files, print, or set NumPy up know nothing of Tensors. `np.vectorize` and `np.frompyfunc` call a
+Python function for each number; `ad.vmap` takes their place. Classes that change arithmetic
+(`np.matrix`, `np.ma.MaskedArray`) are refused by name.
+"""
+
+NO_ARRAYS = """
+arange array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray asmatrix
+bartlett base_repr binary_repr blackman bmat broadcast_shapes datetime_data diag_indices empty
+eye format_float_positional format_float_scientific from_dlpack frombuffer fromfile fromfunction
+fromiter frompyfunc fromregex fromstring full genfromtxt get_include get_printoptions getbufsize
+geterr geterrcall hamming hanning identity indices info isdtype issubdtype iterable kaiser load
+loadtxt mask_indices mintypecode nested_iters ones printoptions promote_types require row_stack
+save savetxt savez savez_compressed set_printoptions setbufsize seterr seterrcall show_config
+show_runtime test tri tril_indices triu_indices typename zeros isfortran isscalar
+"""
+"""Functions that make, read, write or describe arrays, or set NumPy up."""
+
+
 def numpy_functions() -> dict[str, str]:
     """NumPy's functions and ufuncs that take Tensors, with what they lead to."""
     by_call = {id(primitive.call): primitive for primitive in ad.REGISTRY.values()}
@@ -117,17 +146,72 @@ def numpy_functions() -> dict[str, str]:
     for ufunc, call in UFUNCS.items():
         if getattr(np, ufunc.__name__, None) is not ufunc:
             continue  # one of SciPy's
-        functions[f"np.{ufunc.__name__}"] = described(call, by_call)
+        functions[f"np.{ufunc.__name__}"] = described(ufunc, call, by_call)
     for function, implementation in FUNCTIONS.items():
-        functions[name_of(function)] = described(implementation, by_call)
+        functions[name_of(function)] = described(function, implementation, by_call)
     return functions
 
 
-def described(implementation: Any, by_call: dict[int, Primitive]) -> str:
+def made_of(function: Any) -> str:
+    """The primitives that a function records, found by calling it with a small matrix."""
+    x = np.arange(1.0, 10.0).reshape(3, 3) + 10 * np.eye(3)
+    calls: tuple[Callable[[Any], Any], ...] = (
+        function,
+        lambda x: function([x, x]),
+        lambda x: function(x, x),
+        lambda x: function(x, 1),
+        lambda x: function(x[0], 1),
+        lambda x: function(x[0]),
+        lambda x: function(x, 0, 1),
+        lambda x: function(x, (2, 3, 3)),
+        lambda x: function(x, [1, 2, 0]),
+        lambda x: function(np.array([0, 2, 1]), x),
+        lambda x: function(np.array([0, 1, 1]), x[0]),
+        lambda x: function(np.sum, x, (0,)),
+        lambda x: function(x[:, :, None], 1),
+        lambda x: function(x, x, x),
+    )
+    for call in calls:
+        results: list[Any] = []
+
+        def kept(x: Any, call: Callable[[Any], Any] = call, results: list[Any] = results) -> None:
+            results.append(call(x))
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                names = {entry.primitive.name for entry in ad.record(kept)(x)}
+        except Exception:  # not how this one is called
+            continue
+        if not any(isinstance(leaf, ad.Tensor) for leaf in ad.tree.leaves(results)):
+            return "a plain result"
+        if names:
+            return f"made of {', '.join(f'`{name}`' for name in sorted(names))}"
+    return "made of other operations, with their derivatives"
+
+
+def not_covered() -> str:
+    """NumPy's functions of arrays that refuse Tensors, by name."""
+    makers = NO_ARRAYS.split()
+    found = []
+    for name in sorted(dir(np)):
+        function = getattr(np, name)
+        if isinstance(function, type) or not callable(function) or name.startswith("_"):
+            continue
+        if function not in FUNCTIONS and function not in UFUNCS and name not in makers:
+            found.append(f"`np.{name}`")
+    return ", ".join(found)
+
+
+def described(function: Any, implementation: Any, by_call: dict[int, Primitive]) -> str:
     """A primitive's name, or the summary of the function that covers several."""
     primitive = by_call.get(id(implementation))
     if primitive is None:
-        return first_line(implementation)
+        summary = first_line(implementation)
+        # A summary that is the name alone says nothing: what it is made of does
+        if re.fullmatch(r"`*np\.[\w.]+`*\.?", summary):
+            return made_of(function)
+        return summary
     return f"primitive `{primitive.name}`" + ("" if primitive.differentiable else ", plain result")
 
 
@@ -144,6 +228,7 @@ def page() -> str:
         HEAD,
         f"## NumPy: {len(functions)} functions\n",
         "\n".join(function_rows(functions)),
+        NOT_COVERED.format(names=not_covered()),
         "\n## SciPy, from `autodiff.scipy`\n",
         "\n".join(
             f"- `{module.__name__.removeprefix('autodiff.scipy.')}`: {scipy_names(module)}"

@@ -1,6 +1,7 @@
 """Draw the pictures of the documentation: ``python docs/make_images.py``.
 
-The Graphviz of the extra ``viz`` lays out tapes, everywhere alike; ``howto_plots.py`` plots.
+The Graphviz of the extra ``viz`` lays out tapes, everywhere alike; ``howto_plots.py`` plots, and
+``live_pages.py`` writes interactive pages.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import howto_plots
+import live_pages
 import numpy as np
 
 import autodiff as ad
@@ -191,6 +193,8 @@ def main() -> None:
     for path in howto_plots.write(IMAGES):
         print(path, f"{path.stat().st_size / 1000:.0f} kB")
     spiral()
+    for path in (*live_pages.write(), *live_pages.photograph()):
+        print(path, f"{path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,15 @@ _TAG = re.compile(r"<(?:script|link|img|iframe|source|video|audio|object|embed)\
 _ADDRESS = re.compile(r"""\b(?:src|srcset|href|data|poster)=["']?((?:https?:)?//[^"'\s>]+)""")
 
 
+def on_config(config: Any) -> Any:
+    """Say at the foot of every page which version it describes."""
+    text = (ROOT / "autodiff" / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    assert found is not None
+    config["copyright"] = f"autodiff {found[1]}"
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the documents from outside docs/."""
     from mkdocs.structure.files import File

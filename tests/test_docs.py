@@ -185,3 +185,41 @@ def test_links_of_top_level_documents_become_links_of_the_site():
     assert (
         relinked('<img src="docs/images/tape.svg">', "README.md") == '<img src="images/tape.svg">'
     )
+
+
+def test_pages_say_their_version():
+    assert site_hooks().on_config({})["copyright"] == f"autodiff {ad.__version__}"
+
+
+@pytest.mark.parametrize("word", ["lstm", "conv2d", "pandas", "attention", "dropout"])
+def test_words_that_people_look_for_are_found(word):
+    titles = [
+        line for page in PAGES for line in page.read_text("utf-8").splitlines() if "#" in line
+    ]
+    bodies = "".join(page.read_text("utf-8") for page in PAGES if "howto" in str(page)).lower()
+    assert any(word in title.lower() for title in titles)
+    assert word in bodies
+
+
+def test_directory_shows_what_is_meant_to_be_used():
+    shown = [name for name in dir(ad) if not name.startswith("__")]
+    assert {"nn", "data", "report", "grad", "optim", "numpy"} <= set(shown)
+    # Nothing that the package merely imports, or that only its modules use
+    assert set(shown) == {*ad.__all__, *ad._LAZY}
+    assert all(getattr(ad, name) is not None for name in shown)
+
+
+def test_help_of_grad_stands_by_itself():
+    text = inspect.getdoc(ad.grad)
+    assert text is not None
+    for words in ("same arguments", "shape", "container", "value_and_grad", "jacobian", ">>>"):
+        assert words in text
+
+
+def test_rows_of_the_coverage_page_say_something():
+    page = (DOCS / "coverage.md").read_text(encoding="utf-8")
+    for name, text in re.findall(r"^\| `(np\.[\w.]+)` \| (.+) \|$", page, re.MULTILINE):
+        assert text.strip("`. ") != name, name
+    assert "### Not covered" in page
+    for name in ("np.packbits", "np.gcd", "np.nextafter"):
+        assert f"`{name}`" in page.partition("### Not covered")[2]

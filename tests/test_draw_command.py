@@ -76,7 +76,7 @@ def test_options_reach_the_picture(program: str) -> None:
     text = drawn()
     assert "rankdir=LR" in text
     assert 'label="The loss"' in text
-    assert all(part in text for part in ("  forward  ", "  backward  ", "output[1]"))
+    assert all(part in text for part in ("  forward  ", "  backward  ", "gradient of"))
     main([*common, "--values", "--gradients", "--costs"])
     text = drawn()
     assert "value\\ norm" in text

@@ -155,3 +155,31 @@ def test_a_spoilt_notebook_is_noticed(spoil):
     assert not problems(notebook)
     spoil(notebook)
     assert problems(notebook)
+
+
+# --- the pages with their results -----------------------------------------------------------------
+
+PAGES = FOLDER.parent / "docs" / "notebooks"
+REMEDY = "run: python docs/make_notebooks.py"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_page_with_results_is_of_this_notebook(path):
+    text = (PAGES / f"{path.stem}.md").read_text(encoding="utf-8")
+    cells = [cell for cell in read(path).cells if cell.cell_type == "code" and cell.source.strip()]
+    at = 0
+    for cell in cells:
+        at = text.find(f"```python\n{cell.source.rstrip()}\n```", at)
+        assert at >= 0, REMEDY
+    assert "Traceback" not in text
+    files = re.findall(rf"\]\(({re.escape(path.stem)}-\d+\.\w+)\)", text)
+    assert files
+    assert {file.name for file in PAGES.glob(f"{path.stem}-[0-9]*.*")} == set(files), REMEDY
+
+
+def test_live_pages_are_in_the_notebooks():
+    for number in ("01", "02", "04", "05"):
+        (page,) = PAGES.glob(f"{number}-*.md")
+        (live,) = PAGES.glob(f"{page.stem}-[0-9]*.html")
+        assert f"[Open the page]({live.name})" in page.read_text(encoding="utf-8")
+        assert live.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

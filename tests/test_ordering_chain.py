@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import runpy
 from functools import cache
 from pathlib import Path
 
@@ -372,3 +373,17 @@ def test_execution_refuses_what_does_not_fit():
     explicit = Chain.from_arrays(matrices)
     with pytest.raises(TypeError, match="elemental 1 is no matrix"):
         explicit.execute(explicit.plan(), [Sparse(rng, 2, 3, 6), matrices[1]])
+
+
+def test_picture_of_all_bracketings_has_the_best_and_the_worst() -> None:
+    file = Path(__file__).parent.parent / "benchmarks" / "ordering_plots.py"
+    if not file.exists():
+        pytest.skip("the benchmarks are not here")
+    names = runpy.run_path(str(file))
+    sizes = names["CHAIN"]
+    trees = list(names["trees"](1, len(sizes) - 1))
+    assert len({names["formula"](tree) for tree in trees}) == 5
+    costs = [sum(names["cost"](sizes, *s) for s in names["steps"](tree)) for tree in trees]
+    chain = Chain.from_shapes([(after, before) for before, after in itertools.pairwise(sizes)])
+    for order, cost in (("optimal", min(costs)), ("worst", max(costs))):
+        assert chain.plan(order).cost == cost

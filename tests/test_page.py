@@ -21,7 +21,7 @@ import autodiff as ad
 from autodiff import nn
 from autodiff.draw import page
 from autodiff.draw.boxes import MAX_MEMBERS, Group, boxes
-from autodiff.draw.page import Html, page_of, summary, tape_data
+from autodiff.draw.page import Html, heat_map, page_of, summary, tape_data
 from autodiff.draw.steps import reverse_steps
 from autodiff.errors import DrawingError
 from autodiff.tape.ir import Tape
@@ -280,6 +280,55 @@ def test_summary_of_half_precision_does_not_overflow() -> None:
     assert summary(np.full(100, 60000.0, np.float16))["norm"] == 600000
 
 
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (np.array([[1.0, -2.0], [0.0, np.nan]]), [2, 2, "maix"]),
+        (np.array([3, 0, -3]), [1, 3, "qia"]),
+        (np.zeros(2), [1, 2, "ii"]),
+        (np.array([np.inf, 1.0]), [1, 2, "xq"]),
+        (np.full((2, 3, 4), -1e-310), [6, 4, "a" * 24]),
+        (np.float16(2.0), None),
+        (np.array([True, False]), None),
+        (np.array([1j, 2]), None),
+        (np.zeros((0, 3)), None),
+        (np.ones(17), None),
+        (np.ones((17, 2)), None),
+    ],
+)
+def test_small_arrays_are_pictures(value: Any, wanted: list[Any] | None) -> None:
+    assert heat_map(value) == wanted
+
+
+def test_profile_measures_every_operation() -> None:
+    model, x, y = network()
+    tape = ad.record(ad.value_and_grad(loss))(model, x, y)
+    measured = tape.profile(repeats=2)
+    assert measured.primitives == tuple(entry.primitive.name for entry in tape)
+    assert measured.flops == tuple(entry.flops for entry in tape)
+    assert min(measured.seconds) > 0
+    assert measured.total == pytest.approx(sum(measured.seconds))
+    rows = measured.by_primitive()
+    assert sum(count for count, _, _ in rows.values()) == len(tape)
+    assert sum(seconds for _, seconds, _ in rows.values()) == pytest.approx(measured.total)
+    assert [*rows] == sorted(rows, key=lambda name: -rows[name][1])
+    assert all(name in str(measured) for name in rows)
+    # At other arguments too
+    assert len(tape.profile(model, 2 * x, y).seconds) == len(tape)
+    with pytest.raises(ValueError, match="repeats is 0"):
+        tape.profile(repeats=0)
+
+
+def test_page_has_measured_times() -> None:
+    tape = ad.record(lambda x: np.sum(np.tanh(x)))(np.ones(3))
+    measured = tape.profile()
+    data = tape_data(tape, profile=measured)
+    assert data["times"] == [pytest.approx(1e9 * s, rel=1e-3) for s in measured.seconds]
+    assert tape_data(tape)["times"] == []
+    with pytest.raises(ValueError, match="measured on another tape"):
+        ad.record(np.sin)(1.0).to_html(profile=measured)
+
+
 # --- boxes --------------------------------------------------------------------------------------
 
 
@@ -344,6 +393,61 @@ def test_repetitions_are_folded() -> None:
     repeats = [group.repeats for group in groups_of(root) if group.kind == "repeat"]
     assert len(repeats) == 1
     assert repeats[0] >= 38
+
+
+def step(f: Any, y: Any, h: float) -> Any:
+    first = f(y)
+    return y + h / 2 * (first + f(y + h * first))
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "wanted", "inside"),
+    [
+        pytest.param(
+            lambda y: np.sum(_steps(y, 49)),
+            (np.ones(3),),
+            {("step", 49)},
+            "step 1 to 12",
+            id="function",
+        ),
+        pytest.param(
+            lambda m, x: m(x),
+            (nn.arrays(nn.MLP([8] * 31, activation="relu")), np.ones((2, 8))),
+            {("block of Linear", 29)},
+            None,
+            id="modules",
+        ),
+        pytest.param(lambda x: _waves(x, 30), (np.ones(3),), {("block", 30)}, None, id="block"),
+        pytest.param(lambda x: _sines(x, 40), (np.ones(3),), {("sin", 40)}, None, id="one"),
+    ],
+)  # fmt: skip
+def test_repeated_blocks_have_names(
+    function: Any, arguments: Any, wanted: set[tuple[str, int]], inside: str | None
+) -> None:
+    root = boxes(ad.record(function)(*arguments))
+    groups = list(groups_of(root))
+    assert {(group.label, group.repeats) for group in groups if group.repeats} == wanted
+    labels = [group.label for group in groups]
+    assert not [label for label in labels if label.startswith("around")]
+    assert inside is None or inside in labels
+
+
+def _steps(y: Any, count: int) -> Any:
+    for _ in range(count):
+        y = step(lambda z: np.sin(z) * 0.5, y, 0.1)
+    return y
+
+
+def _waves(x: Any, count: int) -> Any:
+    for _ in range(count):
+        x = np.sin(x * 2.0) + x
+    return x
+
+
+def _sines(x: Any, count: int) -> Any:
+    for _ in range(count):
+        x = np.sin(x)
+    return x
 
 
 # --- the order of the sweep -----------------------------------------------------------------------
@@ -775,4 +879,208 @@ def test_page_prints(browser: Browser, pages: dict[str, Path], tmp_path: Path) -
         assert browser.run(f"getComputedStyle(document.querySelector('{gone}')).display") == "none"
     browser.pdf(tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    assert browser.errors == []
+
+
+# --- playing ------------------------------------------------------------------------------------
+
+TRANSFORM = "document.getElementById('world').getAttribute('transform')"
+
+
+def test_what_fits_never_moves(browser: Browser, pages: dict[str, Path]) -> None:
+    for name in ("shared", "network", "two_sided"):
+        browser.open(pages[name])
+        browser.press("f")
+        before = browser.run(TRANSFORM)
+        last = int(browser.run("document.getElementById('slider').max"))
+        for _ in range(last):
+            browser.press(".")
+            assert browser.run(TRANSFORM) == before, name
+
+
+def test_larger_picture_follows_no_further_than_it_must(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    browser.open(pages["two_sided"])
+    browser.press("1")
+    played = """(() => {
+        const room = document.getElementById('canvas').getBoundingClientRect();
+        const at = document.querySelector('.current .frame').getBoundingClientRect();
+        return at.left >= room.left && at.right <= room.right + 1 &&
+            at.top >= room.top && at.bottom <= room.bottom + 1; })()"""
+    moves = 0
+    last = int(browser.run("document.getElementById('slider').max"))
+    for _ in range(last):
+        before = browser.run(TRANSFORM)
+        browser.press(".")
+        assert browser.run(played) is True
+        moves += browser.run(TRANSFORM) != before
+    assert 0 < moves < last / 2
+
+
+def test_panel_follows_what_is_played(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["shared"])
+    tape = json.loads(browser.run("document.getElementById('tape').textContent"))
+    names = strings_of(tape, [row[1] for row in tape["operations"]])
+    for number, name in enumerate(names, 1):
+        browser.press(".")
+        assert text_of(browser, "count").startswith(f"{number} / ")
+        assert browser.run("document.querySelector('#facts dd code').textContent") == name
+    # What is chosen stays until the film goes on
+    browser.click(*middle_of(browser, "[aria-label^='hidden = tanh']"))
+    assert "hidden" in browser.run("document.querySelector('#facts h2').textContent")
+    assert browser.run("document.querySelectorAll('.box.selected').length") == 1
+    browser.press("Home")
+    assert "The tape" in text_of(browser, "facts")
+    assert browser.run("document.querySelectorAll('.box.selected').length") == 0
+
+
+@pytest.mark.parametrize("name", ["chain", "tangle", "two_sided"])
+def test_expanded_picture_is_legible_and_centred(
+    browser: Browser, pages: dict[str, Path], name: str
+) -> None:
+    browser.open(pages[name])
+    browser.press("e")
+    browser.wait("document.getElementById('busy').hidden")
+    assert float(text_of(browser, "zoom")[:-1]) >= 45
+    apart = browser.run(
+        """(() => {
+            const room = document.getElementById('canvas').getBoundingClientRect();
+            const seen = [...document.querySelectorAll('.box:not(.group) > .frame')]
+                .map(frame => frame.getBoundingClientRect())
+                .filter(r => r.right > room.left && r.left < room.right &&
+                    r.bottom > room.top && r.top < room.bottom);
+            const middle = room.left + room.width / 2;
+            return Math.min(...seen.map(r => Math.abs(r.left + r.width / 2 - middle))) / room.width;
+        })()"""
+    )
+    assert apart < 0.25
+
+
+def test_first_tab_stop_of_the_picture_answers(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["network"])
+    browser.run("document.getElementById('keys').focus()")
+    browser.press("Tab")
+    assert browser.run("document.activeElement.getAttribute('role')") == "treeitem"
+    here = browser.run("document.activeElement.getAttribute('data-id')")
+    browser.press("ArrowDown")
+    assert browser.run("document.activeElement.getAttribute('data-id')") != here
+    browser.press("Enter")
+    assert "The tape" not in text_of(browser, "facts")
+
+
+def test_tip_neither_covers_nor_repeats(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["network"])
+    browser.press("f")
+    count = browser.run("document.querySelectorAll('.box:not(.open) > .frame').length")
+    for number in range(count):
+        x, y = browser.run(
+            f"(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelectorAll("
+            f"'.box:not(.open) > .frame')[{number}].getBoundingClientRect())"
+        )
+        browser.move(x, y)
+        covered = browser.run(
+            """(() => {
+                const tip = document.getElementById('tip');
+                if (tip.hidden) return -1;
+                const t = tip.getBoundingClientRect();
+                return [...document.querySelectorAll('.box:not(.open) > .frame')]
+                    .map(f => f.getBoundingClientRect())
+                    .filter(r => r.left < t.right && t.left < r.right &&
+                        r.top < t.bottom && t.top < r.bottom).length;
+            })()"""
+        )
+        assert covered == 0
+    browser.click(x, y)
+    browser.move(x - 300, y)
+    browser.move(x, y)
+    assert browser.run("document.getElementById('tip').hidden") is True
+
+
+def held_by_hand(tape: dict[str, Any]) -> list[int]:
+    """Bytes held at each step, counted value by value."""
+    operations, sweep = tape["operations"], tape["sweep"]
+    last = len(operations) + len(sweep)
+    held = [0] * (last + 1)
+    made = {v: i + 1 for i, row in enumerate(operations) for v in row[7]}
+    rule = {entry: len(operations) + 1 + number for number, (entry, _) in enumerate(sweep)}
+    arrival: dict[int, int] = {}
+    for number, (_, deliveries) in enumerate(sweep):
+        for delivery in deliveries:
+            arrival.setdefault(delivery[1], len(operations) + 1 + number)
+    for number, row in enumerate(tape["variables"]):
+        size = row[3]
+        until = [last] if number not in made else [made[number]]
+        until += [i + 1 for i, op in enumerate(operations) if number in op[6]]
+        until += [last for _, reference in tape["outputs"] if reference == number]
+        until += [rule.get(keeper, 0) for keeper in row[6]]
+        for step in range(made.get(number, 0), max(until) + 1):
+            held[step] += size
+        if number in arrival:
+            end = rule.get(made[number] - 1, last) if number in made else last
+            for step in range(arrival[number], end + 1):
+                held[step] += size
+    return held
+
+
+@pytest.mark.parametrize("name", ["shared", "network", "two_sided", "second", "chain"])
+def test_memory_is_shown_with_its_peak(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    browser.open(pages[name])
+    tape = json.loads(browser.run("document.getElementById('tape').textContent"))
+    held = held_by_hand(tape)
+    assert browser.run("document.getElementById('memory').hasAttribute('hidden')") is False
+    at = held.index(max(held))
+    browser.run("document.getElementById('peak').click()")
+    assert text_of(browser, "count").startswith(f"{at} / ")
+    for step in {0, 1, at, len(held) // 2, len(held) - 1}:
+        slide_to(browser, step)
+        shown = text_of(browser, "held").removesuffix(" held")
+        number, unit = shown.split(" ")
+        size = held[step] / {"B": 1, "kB": 1e3, "MB": 1e6}[unit]
+        assert float(number) == pytest.approx(size, abs=0.051 if "." in number else 0.51)
+
+
+@pytest.mark.parametrize("name", ["shared", "network", "two_sided", "chain"])
+def test_page_fits_a_telephone(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    browser.open(pages[name], width=390, height=844)
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth") is True
+    place = (
+        "(r => [r.left, r.right, r.top, r.bottom])"
+        "(document.getElementById({!r}).getBoundingClientRect())"
+    )
+    slider, count, canvas = (browser.run(place.format(i)) for i in ("slider", "count", "canvas"))
+    assert slider[1] - slider[0] >= 195
+    assert count[0] >= 0
+    assert count[1] <= 390
+    assert canvas[3] - canvas[2] >= 400
+    # The panel is a sheet, which opens for what is chosen and closes again
+    panel = "document.getElementById('panel').clientHeight"
+    assert browser.run(panel) == 0
+    click = "new MouseEvent('click', {bubbles: true})"
+    browser.run(f"document.querySelector('.box .frame').dispatchEvent({click})")
+    height = browser.run(panel)
+    assert 0 < height <= 0.5 * (canvas[3] - canvas[2])
+    browser.run("document.getElementById('panel-close').click()")
+    assert browser.run(panel) == 0
+    assert browser.errors == []
+
+
+def test_pictures_and_times_are_shown(browser: Browser, tmp_path: Path) -> None:
+    tape = ad.record(loss)(*network())
+    file = tape.to_html(tmp_path / "page.html", profile=tape.profile())
+    browser.open(file)
+    assert "measured" in text_of(browser, "facts")
+    data = json.loads(browser.run("document.getElementById('tape').textContent"))
+    wanted = sum(row[8] >= 0 for row in data["variables"])
+    shown = "[...document.querySelectorAll('.heat')].filter(h => h.getBoundingClientRect().width)"
+    assert browser.run(f"{shown}.length") == wanted > 4
+    # When the sweep has passed they show gradients
+    slide_to(browser, 10**6)
+    gradients = "document.querySelectorAll('.cotangent > .heat.gradient').length"
+    assert browser.run(gradients) == sum(row[9] >= 0 for row in data["variables"])
+    browser.click(*middle_of(browser, ".parameter"))
+    assert browser.run("document.querySelectorAll('#facts .heat-image').length") == 2
+    assert "Gflop/s" not in text_of(browser, "facts")
+    browser.click(*middle_of(browser, "[aria-label^='@']"))
+    assert "Gflop/s" in text_of(browser, "facts")
     assert browser.errors == []

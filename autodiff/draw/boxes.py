@@ -126,11 +126,17 @@ class _Builder:
         if item.kind == "repeat":
             return self._repeat(item, phase)
         label = item.kind if item.scope is None else item.scope.label
+        inner = item.items[0]
+        if len(item.items) == 1 and isinstance(inner, int):
+            primitive = self.tape[self.nodes[inner] - self.first].primitive
+            if label in (primitive.name, primitive.label):
+                # One operation of the same name: a group would only say it twice
+                return self.nodes[inner]
         group = Group(item.kind, label, phase, self._members(item.items))
-        inner = group.members[0]
+        held = group.members[0]
         # A call that does nothing but call another is drawn as one box
-        if len(group.members) == 1 and isinstance(inner, Group) and inner.kind != "repeat":
-            return Group(inner.kind, f"{label} / {inner.label}", phase, inner.members)
+        if len(group.members) == 1 and isinstance(held, Group) and held.kind != "repeat":
+            return Group(held.kind, f"{label} / {held.label}", phase, held.members)
         return group
 
     def _repeat(self, block: Block, phase: int) -> Group:
@@ -141,20 +147,34 @@ class _Builder:
                 blocks.append(Group("block", f"block {number}", phase, members))
             else:
                 blocks += members
-        unit = [self._title(self._member(item)) for item in block.periods[0]]
-        label = " · ".join(unit[:3]) + (" …" if len(unit) > 3 else "")
-        if len(unit) == 1 and self._title(blocks[-1]) != label:
-            label = f"{label} … {self._title(blocks[-1])}"
-        return Group("repeat", label, phase, blocks, len(blocks))
+        groups = [member for member in blocks if isinstance(member, Group)]
+        if len({group.label for group in groups}) == 1:
+            # Calls of one function are told apart by their numbers
+            for number, group in enumerate(groups, 1):
+                group.label = f"{group.label} {number}"
+        return Group("repeat", self._unit_name(block.items), phase, blocks, len(blocks))
 
-    def _title(self, member: Member) -> str:
-        if isinstance(member, Group):
-            return member.label
-        if member < self.first:
-            return "input"
-        if member >= self.outputs:
-            return "output"
-        return self.tape[member - self.first].primitive.name
+    def _unit_name(self, items: Sequence[Item]) -> str:
+        """What is repeated: a function or a class of modules, an operation, or a block of several.
+
+        A block with calls in it is known by these: ``block of Linear, relu``.
+        """
+        names = []
+        for item in items:
+            if isinstance(item, int):
+                names.append(self.tape[self.nodes[item] - self.first].primitive.name)
+            elif item.scope is None:
+                names.append(self._unit_name(item.items))
+            else:
+                names.append(item.scope.type or item.scope.name)
+        if len(names) == 1:
+            return names[0]
+        calls = [
+            name
+            for item, name in zip(items, names, strict=True)
+            if isinstance(item, Block) and item.scope is not None
+        ]
+        return f"block of {', '.join(dict.fromkeys(calls))}" if calls else "block"
 
     def _outputs(self) -> list[Member]:
         """Outputs, those of a phase in one group where they are many: a gradient of each weight."""
@@ -262,17 +282,25 @@ class _Builder:
     def _run_label(self, piece: Sequence[Member]) -> str:
         """``operations 17 to 32``, ``block 1 to block 16``, ``12 outputs``."""
         groups = [member for member in piece if isinstance(member, Group)]
-        if groups:
+        if len(groups) > 1:
             first, last = groups[0].label, groups[-1].label
             # A run of runs is called by what it holds from first to last
             if len(groups) == len(piece) and all(group.kind == "run" for group in groups):
                 return f"{first.rpartition(' to ')[0]} to {last.rpartition(' to ')[2]}"
-            return f"{first} to {last}" if len(groups) > 1 else f"around {first}"
-        numbers = [n for n in piece if isinstance(n, int)]
+            name, space, number = last.rpartition(" ")
+            counted = bool(space) and number.isdigit() and first.rpartition(" ")[0] == name
+            return f"{first} to {number if counted else last}"
+        numbers = [n for member in piece for n in self._inside(member)]
         operations = [n - self.first + 1 for n in numbers if self.first <= n < self.outputs]
         if operations:
             return f"operations {operations[0]} to {operations[-1]}"
         return f"{len(numbers)} {'inputs' if numbers[0] < self.first else 'outputs'}"
+
+    def _inside(self, member: Member) -> list[int]:
+        """Nodes that a member holds, in their order."""
+        if isinstance(member, int):
+            return [member]
+        return sorted(n for inner in member.members for n in self._inside(inner))
 
 
 def _identity(member: Member) -> int:

@@ -199,7 +199,9 @@ class _Writer:
 
     def _group_label(self, group: Group) -> str:
         times = f"× {group.count:,}" if group.count > 1 else ""
-        lines = ["   ".join(filter(None, (short_name(group.label), times))) or group.kind]
+        # Blocks without a name of their own: "block × 6"
+        name = short_name(group.label) or ("block" if times else group.kind)
+        lines = ["   ".join(filter(None, (name, times)))]
         if self.look.costs:
             repeats = 1 if group.parent is None else group.parent.repeats
             lines.append(self._cost_text(group.entries, repeats))
@@ -272,7 +274,13 @@ class _Writer:
             texts = [constant_text(o) for o in node.operands if isinstance(o, Constant)]
             return escaped(range_text(texts)), f"constant {operand.spec}"
         several = len(node.operands)
-        label = name_label(node.name)
+        kind, of, name = node.name.partition("gradient of ")
+        # On two lines, for paths are long
+        label = (
+            f"{escaped('gradient of')}\\n{name_label(name)}"
+            if of and not kind
+            else name_label(node.name)
+        )
         if several > 1:
             style["peripheries"] = str(int(style.get("peripheries", "1")) + 1)
             if not node.name[0].isdigit():

@@ -39,17 +39,23 @@ def add_legend(
         What is kept for the backward sweep.
     """
     with graph.subgraph(name="cluster_legend") as cluster:
-        cluster.attr(label="legend", color="#bbbbbb", style="rounded", fontsize="11", margin="10")
-        names = []
+        cluster.attr(label="legend", color="#bbbbbb", style="rounded", fontsize="10", margin="6")
+        names: list[str] = []
         for role in STYLES:
             if role not in used:
                 continue
-            look = {**STYLES[role], "fontsize": "11"}
+            look = {**STYLES[role], "fontsize": "9"}
             names.append(f"legend_{role}")
             label = _EXPLAINED.get(role, role)
             if role in boxed:
                 look.update(shape="box", peripheries="1", fontname=FONT, margin="0.08,0.03")
             cluster.node(names[-1], **roomy({"label": label, "tooltip": role, **look}))
+        # In two columns; notes and the scale below are as wide as both
+        for left, right in zip(names[::2], names[1::2], strict=False):
+            with cluster.subgraph() as row:
+                row.attr(rank="same")
+                row.edge(left, right, style="invis")
+        names = names[::2]
         if share is not None:
             names.append("legend_costs")
             _add_scale(cluster, share)
@@ -58,7 +64,7 @@ def add_legend(
             names.append("legend_notes")
             text = "\\n".join(notes)
             cluster.node(
-                "legend_notes", nohtml(text), shape="plaintext", style="", fontsize="10",
+                "legend_notes", nohtml(text), shape="plaintext", style="", fontsize="9",
                 tooltip="",
             )  # fmt: skip
         for above, below in itertools.pairwise(names):

@@ -1,20 +1,12 @@
 """Tapes as pages: one HTML file to open, search and step through, that needs no network.
 
 Python computes what the page shows (outline, values, order of the reverse sweep) and writes it as
-JSON; the scripts in ``assets`` lay it out and draw it. The page's own policy forbids it to load
-anything.
+JSON; the scripts in ``assets`` lay it out and draw it.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
-import re
 from collections.abc import Callable, Sequence
-from functools import cache
-from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,35 +19,38 @@ from autodiff.draw.boxes import Group, boxes, phases
 from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.steps import reverse_steps
 from autodiff.draw.texts import constant_text
+from autodiff.draw.webpage import Html, assemble, save
 from autodiff.errors import DrawingError, TapeError
 from autodiff.tape.entries import Entry, Operand, Variable
 from autodiff.tape.ir import Tape
+from autodiff.tape.profile import Profile
 from autodiff.tape.texts import params_text, short_source
 from autodiff.tape.values import saved_bytes
 
-__all__ = ["MAX_OPERATIONS", "Html", "page_of", "tape_data", "tape_to_html"]
+__all__ = ["MAX_OPERATIONS", "Html", "heat_map", "page_of", "tape_data", "tape_to_html"]
 
 MAX_OPERATIONS = 20_000
 """Longest tape of which a page is made: more boxes are too slow in a browser."""
 
-SCRIPTS = ("model", "layout", "scene", "viewport", "timeline", "details", "search", "main")
+SCRIPTS = (
+    "model",
+    "heat",
+    "layout",
+    "scene",
+    "viewport",
+    "timeline",
+    "memory",
+    "details",
+    "search",
+    "main",
+)
 """The page's scripts in ``assets``, in the order in which they are put together."""
 
 _SHOWN_ELEMENTS = 8
 _NAME_LENGTH = 200
 _DIGITS = 4
-
-
-class Html(str):
-    """HTML text that notebooks show as a separate page, in a frame."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str:
-        return (
-            '<iframe title="tape" sandbox="allow-scripts" width="100%" height="640" '
-            f'style="border:1px solid #8886" srcdoc="{html.escape(self)}"></iframe>'
-        )
+_MAP_SIDE = 16
+"""Rows and columns of the largest array that is drawn as a picture."""
 
 
 def tape_to_html(
@@ -64,23 +59,22 @@ def tape_to_html(
     *,
     title: str | None = None,
     parameters: Sequence[str] | None = None,
+    profile: Profile | None = None,
 ) -> Path | Html:
     """Write a tape as a page; `Tape.to_html` documents it."""
-    target = None if path is None else Path(path)
-    if target is not None and not target.parent.is_dir():
-        raise FileNotFoundError(f"to_html: there is no folder {str(target.parent)!r} to write to")
-    text = page_of(tape_data(tape, title=title, parameters=parameters))
-    if target is None:
-        return Html(text)
-    target.write_text(text, encoding="utf-8", newline="\n")
-    return target
+    data = tape_data(tape, title=title, parameters=parameters, profile=profile)
+    return save(page_of(data), path)
 
 
 # --- from the tape to JSON ----------------------------------------------------------------------
 
 
 def tape_data(
-    tape: Tape, *, title: str | None = None, parameters: Sequence[str] | None = None
+    tape: Tape,
+    *,
+    title: str | None = None,
+    parameters: Sequence[str] | None = None,
+    profile: Profile | None = None,
 ) -> dict[str, Any]:
     """What a page shows of a tape, as JSON; ``assets/model.js`` describes its form.
 
@@ -89,14 +83,24 @@ def tape_data(
     DrawingError
         The tape has more than `MAX_OPERATIONS` operations.
     ValueError
-        A name in `parameters` is no input of the tape.
+        A name in `parameters` is no input of the tape, or `profile` is another tape's.
     """
+    names = tuple(entry.primitive.name for entry in tape)
+    if profile is not None and profile.primitives != names:
+        raise ValueError(
+            "to_html: profile was measured on another tape; give tape.profile() of this one "
+            "(with calls=True there are other operations than in the tape itself)"
+        )
     if len(tape) > MAX_OPERATIONS:
         raise DrawingError(
             f"to_html: the tape has {len(tape):,} operations, more than {MAX_OPERATIONS:,}; record "
             "a part of the computation or smaller loops, or print the tape as text"
         )
-    return _Writer(tape, title, parameters).data
+    data = _Writer(tape, title, parameters).data
+    # In nanoseconds, with as many digits as mean something
+    measured = () if profile is None else profile.seconds
+    data["times"] = [_number(seconds * 1e9) for seconds in measured]
+    return data
 
 
 class _Strings:
@@ -121,6 +125,7 @@ class _Writer:
         self.numbers = {variable: i for i, variable in enumerate(self.variables)}
         self.constants: list[list[int]] = []
         self.summaries: list[Any] = []
+        self.maps: list[Any] = []
         chosen = parameter_positions(tape, parameters)
         operations = [
             self._operation(entry, phase) for entry, phase in zip(tape, phases(tape), strict=True)
@@ -140,6 +145,7 @@ class _Writer:
             "variables": self._variable_rows(values, gradients),
             "constants": self.constants,
             "summaries": self.summaries,
+            "maps": self.maps,
             "groups": self._groups(boxes(tape, chosen)),
             "sweep": [
                 [
@@ -215,6 +221,8 @@ class _Writer:
                 self._summary(gradients.get(variable)),
                 [entry.position for entry in keepers.get(variable, ())],
                 self.numbers.get(cotangents[variable], -1) if variable in cotangents else -1,
+                self._map(values.get(variable)),
+                self._map(gradients.get(variable)),
             ]
             for variable in self.variables
         ]
@@ -224,6 +232,13 @@ class _Writer:
             return -1
         self.summaries.append(summary(value))
         return len(self.summaries) - 1
+
+    def _map(self, value: Any) -> int:
+        shown = None if value is None else heat_map(value)
+        if shown is None:
+            return -1
+        self.maps.append(shown)
+        return len(self.maps) - 1
 
     def _groups(self, root: Group) -> list[list[Any]]:
         """Rows of the outline, a group's before those inside it; a member -1 - n is group n."""
@@ -294,6 +309,36 @@ def summary(value: Any) -> dict[str, Any]:
     return shown
 
 
+def heat_map(value: Any) -> list[Any] | None:
+    """Rows, columns, and a letter for each element of a small array; None for others.
+
+    ``a`` to ``i`` are below zero, ``i`` is zero, ``i`` to ``q`` are above, in proportion to the
+    largest modulus; ``x`` is not finite. Leading axes of an array of more than two follow one
+    another as rows.
+
+    Examples
+    --------
+    >>> heat_map(np.array([[1.0, -2.0], [0.0, np.nan]]))
+    [2, 2, 'maix']
+    """
+    array = as_numpy(concrete(value))
+    if array.dtype.kind not in "fiu" or array.ndim == 0:
+        return None
+    columns = array.shape[-1]
+    if array.size < 2 or columns > _MAP_SIDE or array.size > columns * _MAP_SIDE:
+        return None
+    wide = array.astype(np.float64).ravel()
+    finite = np.isfinite(wide)
+    most = np.max(np.abs(wide), where=finite, initial=0.0)
+    with np.errstate(all="ignore"):
+        levels = np.where(finite, np.rint(8 * wide / most) if most else 0.0, 0.0).astype(int) + 8
+    letters = [
+        "abcdefghijklmnopq"[level] if there else "x"
+        for level, there in zip(levels.tolist(), finite.tolist(), strict=True)
+    ]
+    return [array.size // columns, columns, "".join(letters)]
+
+
 def _number(value: Any) -> int | float | str:
     """Four significant digits; JSON has no infinities."""
     if not np.isfinite(value):
@@ -314,52 +359,6 @@ def _short(text: str) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-# --- from JSON to HTML --------------------------------------------------------------------------
-
-
-@cache
-def _asset(name: str) -> str:
-    return resources.files("autodiff.draw").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-@cache
-def _script() -> str:
-    """All scripts in one function of their own, so that no name of theirs is global.
-
-    The layout library is one statement that declares ``dagre``. Its reference to a source map,
-    which the page does not have, is left out.
-    """
-    library = re.sub(r"^//# sourceMappingURL.*\n?", "", _asset("vendor/dagre.min.js"), flags=re.M)
-    licence = _asset("vendor/dagre.LICENSE.txt").strip()
-    own = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
-    return (
-        f'(() => {{\n"use strict";\n/*! @dagrejs/dagre\n{licence}\n*/\n{library}\n{own}\n}})();\n'
-    )
-
-
-def _hash(text: str) -> str:
-    """Hash source of a content security policy (W3C, Content Security Policy 3, section 2.3.1)."""
-    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
-
-
 def page_of(data: dict[str, Any]) -> str:
-    """Page of a tape's data: a template with everything it needs inside.
-
-    The policy allows the page's own style and script, by their hashes, and nothing else.
-    """
-    style, script = _asset("page.css"), _script()
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    # No "<" can end the script element that holds the data, whatever names the tape has
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    text = re.sub("[<\u2028\u2029\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
-    parts = {
-        "policy": policy,
-        "title": html.escape(data["title"].encode("utf-8", "replace").decode()),
-        "style": style,
-        "data": text,
-        "script": script,
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
+    """Page of a tape's data."""
+    return assemble("page", "page", SCRIPTS, data)

@@ -10,7 +10,7 @@ from autodiff.draw.compose import compose
 from autodiff.draw.dot import scene_to_dot, tape_to_dot
 from autodiff.draw.looks import Look
 from autodiff.draw.page import tape_to_html
-from autodiff.draw.render import FORMATS, render
+from autodiff.draw.render import FORMATS, for_notebooks, render
 from autodiff.errors import DrawingError
 from autodiff.tape.ir import Tape
 
@@ -35,7 +35,7 @@ class Svg(str):
     __slots__ = ()
 
     def _repr_svg_(self) -> str:
-        return str(self)
+        return for_notebooks(str(self))
 
 
 def draw_tape(
@@ -158,6 +158,6 @@ def notebook_svg(tape: Tape) -> str | None:
     if len(tape) > _NOTEBOOK_OPERATIONS:
         return None
     try:
-        return render(tape_to_dot(tape), "svg").decode("utf-8")
+        return for_notebooks(render(tape_to_dot(tape), "svg").decode("utf-8"))
     except DrawingError:
         return None

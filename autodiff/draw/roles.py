@@ -12,11 +12,25 @@ __all__ = ["output_names", "parameter_positions"]
 
 
 def output_names(tape: Tape) -> list[str]:
-    """``output``, ``output[0]``, ``output['w']``: how each output is reached in the result."""
+    """What outputs are called: ``gradient of params['w']``, else by their place, ``output[0]``."""
     if tape.out_tree is None:
         names = [output.name or "output" for output in tape.outputs if isinstance(output, Variable)]
-        return names if len(names) == len(tape.outputs) else ["output"] * len(tape.outputs)
-    return tree.paths(tape.out_tree, "output")
+        names = names if len(names) == len(tape.outputs) else ["output"] * len(tape.outputs)
+    else:
+        names = tree.paths(tape.out_tree, "output")
+    # An addition has one cotangent for both its inputs: outputs take them in the inputs' order
+    inputs: dict[Variable, list[str]] = {}
+    called = tape.names()
+    for variable in tape.inputs:
+        cotangent = tape.cotangents.get(variable)
+        if cotangent is not None:
+            inputs.setdefault(cotangent, []).append(called[variable])
+    for position, output in enumerate(tape.outputs):
+        waiting = inputs.get(output) if isinstance(output, Variable) else None
+        if waiting:
+            names[position] = f"gradient of {waiting[0]}"
+            del waiting[0]
+    return names
 
 
 def parameter_positions(tape: Tape, parameters: Sequence[str] | None) -> set[int]:

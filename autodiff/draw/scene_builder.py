@@ -128,6 +128,8 @@ class _Builder:
         elif item.kind == "run":
             node = self._node("run", "", group, entries, count=len(entries))
             self._stand_for(range(item.start, item.stop), node)
+        elif self._is_one_operation(item):
+            self._place(item, group, level)
         elif item.scope is not None and self.depth is not None and level >= self.depth:
             node = self._node("call", item.scope.label, group, entries, count=len(entries))
             self._stand_for(range(item.start, item.stop), node)
@@ -136,6 +138,14 @@ class _Builder:
             inner = Group(item.kind, label, group, entries=entries, paths=_paths([item]))
             group.members.append(inner)
             self._place(item, inner, level + (item.scope is not None))
+
+    def _is_one_operation(self, block: Block) -> bool:
+        """Whether a call is one operation of the same name, which a frame would only say twice."""
+        (first, *rest) = block.items
+        if rest or not isinstance(first, int) or block.scope is None or block.scope.type:
+            return False
+        primitive = self.outlined.entries[first].primitive
+        return block.scope.name in (primitive.name, primitive.label)
 
     def _place_repeat(self, repeat: Block, group: Group, level: int) -> None:
         """Place the first of the blocks, to represent them all."""
@@ -305,7 +315,7 @@ class _Builder:
         for positions in sorted(stacks.values()):
             outputs = [self.tape.outputs[position] for position in positions]
             name = _joint([names[position] for position in positions], "output")
-            node = self._node("output", name, self.root, operands=outputs)
+            node = self._node("output", name, self._pass_of(outputs), operands=outputs)
             for output in outputs:
                 if isinstance(output, Variable):
                     ends = (False, self._passage(output, None)[2])
@@ -313,6 +323,18 @@ class _Builder:
                 else:
                     source = self._constant(node, 0, output)
                     self._edge((source, None), node, None, "value", output, True)
+
+    def _pass_of(self, outputs: Sequence[Variable | Constant]) -> Group:
+        """The pass that computes outputs, whose frame holds them; the whole where there is none."""
+        makers = {
+            id(group): group
+            for output in outputs
+            for group in (
+                self.origins[output][0].group if isinstance(output, Variable) else self.root
+            ).chain()
+            if group.kind in ("forward", "backward")
+        }
+        return next(iter(makers.values())) if len(makers) == 1 else self.root
 
     def _is_closed(self, output: Variable | Constant) -> bool:
         return isinstance(output, Variable) and self.origins[output][0].role in CLOSED

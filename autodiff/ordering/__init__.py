@@ -6,7 +6,8 @@
 """
 
 from autodiff.ordering.calibration import Calibration, calibrate
-from autodiff.ordering.chain.chain import CHAIN_ORDERS, Chain, Elemental
+from autodiff.ordering.chain.chain import CHAIN_ORDERS, Chain
+from autodiff.ordering.chain.elemental import Elemental
 from autodiff.ordering.execute import local_jacobians
 from autodiff.ordering.graph.elimination import EdgeMap
 from autodiff.ordering.graph.jacobian_graph import GRAPH_ORDERS, JacobianGraph

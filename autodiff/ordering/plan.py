@@ -6,9 +6,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from autodiff.draw.webpage import Html
 from autodiff.errors import DrawingError
+from autodiff.ordering.playing import Playable
 from autodiff.ordering.steps import Memory, Step, format_range
 from autodiff.transforms.jacobian.decision import GivenOrder
 
@@ -50,6 +52,10 @@ class Plan(GivenOrder):
         Of the graph, for its picture; empty for a chain.
     names : dict
         Labels of the graph's vertices in tables and pictures.
+    limit : int or None
+        Most tape edges that adjoints of a chain were allowed to go through at once.
+    problem : Chain, JacobianGraph or None
+        What it was made for; a copy that was unpickled has none.
 
     Examples
     --------
@@ -86,6 +92,12 @@ class Plan(GivenOrder):
     inputs: tuple[Hashable, ...] = ()
     outputs: tuple[Hashable, ...] = ()
     names: dict[Hashable, str] = field(default_factory=dict, compare=False)
+    limit: int | None = None
+    problem: Playable | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Maps of a graph may hold functions that cannot be pickled; all but pages do without them
+        return {**vars(self), "problem": None}
 
     @property
     def order(self) -> tuple[Hashable, ...]:
@@ -315,16 +327,59 @@ class Plan(GivenOrder):
         target.write_bytes(render(self.to_dot(), format))
         return target
 
+    def to_html(
+        self, path: str | PathLike[str] | None = None, *, title: str | None = None
+    ) -> Path | Html:
+        """Write a page that plays the plan beside the forward and the reverse order.
+
+        `Chain.to_html` and `JacobianGraph.to_html` say what it shows.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            File to write. Without it the page is returned; notebooks show it.
+        title : str, optional
+            By default what is planned, in words.
+
+        Returns
+        -------
+        Path or str
+            The file, or the page's text.
+
+        Raises
+        ------
+        DrawingError
+            There are too many steps to play, they are not eliminations of vertices, or the plan
+            came out of a pickle.
+        FileNotFoundError
+            There is no such folder.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from autodiff.ordering import Chain
+        >>> plan = Chain([(2, 4, 100), (4, 2, 100)]).plan("optimal")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     plan.to_html(os.path.join(folder, "plan.html")).name
+        'plan.html'
+        """
+        if self.problem is None:
+            raise DrawingError(
+                "to_html: a plan that was pickled does not know its problem any more; call "
+                f"to_html(path, plan) of {self.subject}"
+            )
+        return self.problem.to_html(path, self, title=title)
+
     def _picture_size(self) -> int:
         return max(len(self.steps), len(self.edges))
 
     def _repr_svg_(self) -> str | None:
         """SVG for a notebook; None where it is too large or there is no Graphviz."""
-        from autodiff.draw.render import render
+        from autodiff.draw.render import for_notebooks, render
 
         if self._picture_size() > _NOTEBOOK_STEPS:
             return None
         try:
-            return render(self.to_dot(), "svg").decode("utf-8")
+            return for_notebooks(render(self.to_dot(), "svg").decode("utf-8"))
         except DrawingError:
             return None

@@ -45,7 +45,8 @@ def listing(tape: Tape, limit: int | None = 200) -> str:
         left.append(", ".join(f"{text(v)}: {v.spec}" for v in entry.outputs))
         params = params_text(entry)
         operation = " ".join([entry.primitive.name, *(text(o) for o in entry.inputs)])
-        right.append(operation + (f" [{params}]" if params else ""))
+        indexed = params.startswith("[") and params.endswith("]")
+        right.append(operation + (f" {params if indexed else f'[{params}]'}" if params else ""))
         costs.append((f"{entry.flops:,} flop{'s' * (entry.flops != 1)}", f"{entry.nbytes:,} B"))
         whole = [name for v in entry.outputs for name in cotangent_of.get(v, ())]
         notes.append(

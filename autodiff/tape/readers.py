@@ -15,6 +15,7 @@ from autodiff.deferred import Deferred
 if TYPE_CHECKING:
     from autodiff.ordering.graph.jacobian_graph import JacobianGraph
     from autodiff.tape.entries import Entry, Operand, Variable
+    from autodiff.tape.profile import Profile
     from autodiff.tape.summary import Summary
 
 __all__ = ["READERS", "Readable"]
@@ -98,6 +99,41 @@ class Readable:
         """
         found: dict[Operand, tuple[Entry, ...]] = READERS["saved"](self)
         return found
+
+    def profile(self, *xs: Any, repeats: int = 5) -> Profile:
+        """Measure what each operation takes by the clock, to set beside the counted flops.
+
+        Operations run one by one on the values that they have, whatever they are fused into when
+        the tape is compiled. On small arrays the time is that of the call.
+
+        Parameters
+        ----------
+        *xs
+            Arguments of the recorded function; by default those it was recorded for.
+        repeats : int
+            Runs of each operation, of which the shortest counts.
+
+        Returns
+        -------
+        Profile
+
+        Raises
+        ------
+        ValueError
+            `repeats` is below 1, or there are no arguments and the tape has none.
+        TapeError
+            As `evaluate`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import autodiff as ad
+        >>> tape = ad.record(lambda x: np.sum(np.tanh(x)))(np.ones(100))
+        >>> len(tape.profile().seconds)
+        2
+        """
+        measured: Profile = READERS["profile"](self, xs, repeats)
+        return measured
 
     # --- text -------------------------------------------------------------------------------------
 
@@ -306,6 +342,7 @@ class Readable:
         calls: bool = False,
         title: str | None = None,
         parameters: Sequence[str] | None = None,
+        profile: Profile | None = None,
     ) -> Any:
         """Write the tape as an interactive page: one HTML file that needs no network.
 
@@ -324,6 +361,8 @@ class Readable:
             Shown at the top.
         parameters : sequence of str, optional
             Which inputs are drawn as parameters, as for `draw`.
+        profile : Profile, optional
+            Measured times, shown beside the counted flops; made by `profile` of the same tape.
 
         Returns
         -------
@@ -335,7 +374,7 @@ class Readable:
         DrawingError
             The tape has more than 20,000 operations.
         ValueError
-            A name in `parameters` is no input.
+            A name in `parameters` is no input, or `profile` is another tape's.
         FileNotFoundError
             The folder of `path` does not exist.
 
@@ -347,7 +386,11 @@ class Readable:
         <!DOCTYPE html>
         """
         return READERS["to_html"](
-            READERS["inlined"](self) if calls else self, path, title=title, parameters=parameters
+            READERS["inlined"](self) if calls else self,
+            path,
+            title=title,
+            parameters=parameters,
+            profile=profile,
         )
 
     def jacobian_graph(self, *, argnums: int | Sequence[int] | None = None) -> JacobianGraph:

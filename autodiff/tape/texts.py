@@ -14,7 +14,10 @@ __all__ = ["letters", "one_line", "params_text", "short_source"]
 
 
 def params_text(entry: Entry) -> str:
-    """Parameters that differ from their defaults, as ``axis=(0,), keepdims=True``."""
+    """Parameters that differ from their defaults, as ``axis=(0,), keepdims=True``.
+
+    An index is written as in Python: ``[:, 0]``.
+    """
     shown = []
     for name, value in entry.params.items():
         default = entry.primitive.params.get(name)
@@ -26,7 +29,10 @@ def params_text(entry: Entry) -> str:
                     continue
             except ValueError:
                 pass
-        shown.append(f"{name}={_value_text(value)}")
+        if name == "template" and isinstance(value, tuple):
+            shown.append(f"[{', '.join(map(_value_text, value)) or '()'}]")
+        else:
+            shown.append(f"{name}={_value_text(value)}")
     return ", ".join(shown)
 
 

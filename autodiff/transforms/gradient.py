@@ -334,15 +334,23 @@ def grad(
 def grad(
     f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Function:
-    """Return the gradient function of `f`.
+    """Return the gradient function of `f`: what takes the same arguments and returns df/dx.
+
+    `f` is a Python function written with NumPy that returns one real number, such as a loss. The
+    new function evaluates it once and sweeps back through what it did; the gradient has the shape
+    of the argument, and where that is a container (a dict of weights, a list, a module) it is such
+    a container, with an array in the place of each. It is a function like any other, so
+    ``ad.grad(ad.grad(f))`` is a second derivative and ``ad.vmap(ad.grad(f))`` a batch of gradients.
 
     For complex z = x + iy the gradient of a real-valued function is df/dx - i df/dy.
+    `value_and_grad` returns the value of `f` too, `jacobian` takes functions of many outputs.
 
     Parameters
     ----------
     f : callable that returns a real scalar
     argnums : int or tuple of int
-        Arguments to differentiate; a tuple gives a tuple of gradients.
+        Which arguments to differentiate by, counted from 0; by default the first. A tuple gives a
+        tuple of gradients.
     has_aux : bool
         `f` returns ``(scalar, aux)``; the new function returns ``(gradient, aux)``.
     holomorphic : bool

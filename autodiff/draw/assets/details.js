@@ -42,6 +42,7 @@ function groupFacts(box) {
   if (count > 1) rows.push(["", [commonest(box, 6)]]);
   rows.push(["flops", [box.flops.toLocaleString("en")]]);
   rows.push(["moves", [bytesText(box.bytes)]]);
+  if (model.timed) rows.push(["measured", [measuredText(box)]]);
   const inside = new Set(box.operations);
   let kept = 0;
   for (const index of box.operations)
@@ -50,6 +51,18 @@ function groupFacts(box) {
   if (kept) rows.push(["saved", [`${bytesText(kept)} of its results, for its own VJPs`]]);
   rows.push(["source", [sourcesOf(box)]]);
   return rows.filter(([, shown]) => shown[0]);
+}
+
+/** Measured time, its share, and how fast that is.
+ * @param {Box} box
+ */
+function measuredText(box) {
+  const parts = [timeText(box.time)];
+  const all = model.root.time;
+  if (box !== model.root && all) parts.push(`${((100 * box.time) / all).toFixed(1)} % of all`);
+  // Flops in a nanosecond are as many in a second, with nine zeros
+  if (box.flops && box.time) parts.push(`${(box.flops / box.time).toPrecision(3)} Gflop/s`);
+  return parts.join(", ");
 }
 
 /** @param {Box} group */
@@ -83,7 +96,9 @@ function nodeFacts(box, full) {
       : value.spec;
     rows.push(["value", [`${several}${typed}, ${bytesText(value.bytes)}`]]);
     if (value.value) rows.push(["", [summaryText(value.value)]]);
+    if (full && value.map) rows.push(["", [heatImage(value.map)]]);
     if (value.gradient) rows.push(["gradient", [summaryText(value.gradient)]]);
+    if (full && value.gradientMap) rows.push(["", [heatImage(value.gradientMap)]]);
     if (value.arrivals.length > 1)
       rows.push(["", [`sum of ${value.arrivals.length} contributions`]]);
     const cotangent = model.values[value.cotangent];
@@ -103,6 +118,7 @@ function nodeFacts(box, full) {
   if (op) {
     rows.push(["flops", [op.flops.toLocaleString("en")]]);
     rows.push(["moves", [bytesText(op.bytes)]]);
+    if (model.timed) rows.push(["measured", [measuredText(box)]]);
     const partner = op.pulls >= 0 ? model.operation(op.pulls) : null;
     if (partner) {
       const name = `VJP of ${partner.op?.primitive}`;
@@ -175,15 +191,30 @@ function heading(box) {
  */
 function select(box) {
   selection.box = box;
-  const panel = byId("facts");
-  if (box) {
-    const again = isGroup(box)
-      ? html("button", { type: "button", click: () => toggle(box) }, box.open ? "Close" : "Open")
-      : null;
-    panel.replaceChildren(heading(box), table(facts(box, true)), ...(again ? [again] : []));
-  } else panel.replaceChildren(overview());
+  if (box) openSheet();
+  showPanel();
   drawOverlay(box);
   showStep();
+}
+
+/** The box that the panel is about: the selected one, else the operation that is played.
+ * @returns {Box|null}
+ */
+const told = () => selection.box ?? happening().at;
+
+function showPanel() {
+  const panel = byId("facts");
+  const box = told();
+  // What is played is spoken below the picture already
+  panel.setAttribute("aria-live", selection.box ? "polite" : "off");
+  if (!box) {
+    panel.replaceChildren(overview());
+    return;
+  }
+  const again = isGroup(box)
+    ? html("button", { type: "button", click: () => toggle(box) }, box.open ? "Close" : "Open")
+    : null;
+  panel.replaceChildren(heading(box), table(facts(box, true)), ...(again ? [again] : []));
 }
 
 /** What the panel shows while nothing is selected. */
@@ -193,11 +224,23 @@ function overview() {
     ["operations", [model.count.toLocaleString("en")]],
     ["flops", [model.root.flops.toLocaleString("en")]],
     ["moves", [bytesText(model.root.bytes)]],
+    ["measured", [model.timed ? measuredText(model.root) : "0"]],
     ["inputs", [model.nodes.filter((n) => n.kind === "input").length.toLocaleString("en")]],
     ["parameters", [model.nodes.filter((n) => n.kind === "parameter").length.toLocaleString("en")]],
     ["outputs", [model.nodes.filter((n) => n.kind === "output").length.toLocaleString("en")]],
   ];
   rows.push(["saved", [`${bytesText(model.saved)} for the reverse sweep`]]);
+  if (memory.peak > 0)
+    rows.push([
+      "peak",
+      [
+        html(
+          "button",
+          { type: "button", class: "link", click: () => goTo(memory.at) },
+          `${bytesText(memory.peak)} ${stepName(memory.at)}`,
+        ),
+      ],
+    ]);
   const notes = [model.missing.values, model.missing.gradients].filter(Boolean);
   return html(
     "div",
@@ -209,25 +252,82 @@ function overview() {
   );
 }
 
-/** Show short details beside a box.
+/** What is said beside a box: what it is, and what is in it. The rest is in the panel.
+ * @param {Box} box
+ * @returns {Fact[]}
+ */
+function shortFacts(box) {
+  const wanted = isGroup(box) ? ["holds", "flops"] : ["parameters", "value", "gradient", "flops"];
+  const rows = facts(box, false);
+  const found = rows.filter(([name], i) => wanted.includes(name) || (!name && rows[i - 1][0] === "value"));
+  return found.slice(0, 4);
+}
+
+/** Show short details beside a box, unless the panel has them.
  * @param {Box|null} box
  */
 function hint(box) {
   const tip = byId("tip");
   const view = box && views.get(box);
-  tip.hidden = !view;
-  if (!box || !view) return;
-  tip.replaceChildren(heading(box), table(facts(box, false)));
-  const canvas = byId("canvas").getBoundingClientRect();
-  const place = placeOf(box);
-  const { x, y, scale } = viewport;
-  const left = x + (place.x + place.width) * scale + 12;
-  const top = y + place.y * scale;
-  const { width, height } = tip.getBoundingClientRect();
-  const beside = left + width < canvas.width ? left : x + place.x * scale - width - 12;
-  // Where there is room on neither side it stands below
-  const fits = beside > 4 && beside + width < canvas.width;
-  const below = y + (place.y + Math.min(place.height, 42)) * scale + 12;
-  tip.style.left = `${Math.max(4, fits ? beside : Math.min(canvas.width - width - 4, x + place.x * scale))}px`;
-  tip.style.top = `${Math.max(4, Math.min(canvas.height - height - 4, fits ? top : below))}px`;
+  const inPanel = box === told() && byId("panel").clientHeight > 0;
+  tip.hidden = !view || inPanel;
+  if (!box || tip.hidden) return;
+  tip.replaceChildren(heading(box), table(shortFacts(box)));
+  const { left, top } = besides(box, tip.getBoundingClientRect());
+  tip.style.left = `${left}px`;
+  tip.style.top = `${top}px`;
+}
+
+/** A place for the tip where it covers as few boxes as possible.
+ * @param {Box} box
+ * @param {Size} size
+ */
+function besides(box, { width, height }) {
+  const onScreen = (/** @type {Box} */ b) => {
+    const place = placeOf(b);
+    const { x, y, scale } = viewport;
+    return {
+      left: x + place.x * scale,
+      top: y + place.y * scale,
+      right: x + (place.x + place.width) * scale,
+      bottom: y + (place.y + (b.open ? HEADER : place.height)) * scale,
+    };
+  };
+  const own = onScreen(box);
+  const others = visible.map(onScreen);
+  const gap = 10;
+  const middle = (own.left + own.right - width) / 2;
+  const spots = [
+    [own.right + gap, own.top],
+    [own.left - width - gap, own.top],
+    [own.right + gap, own.bottom - height],
+    [own.left - width - gap, own.bottom - height],
+    [middle, own.bottom + gap],
+    [middle, own.top - height - gap],
+  ];
+  // Or at a side of the window, as near as may be
+  for (const x of [viewport.width - width - gap, gap])
+    for (let y = gap; y + height < viewport.height; y += 40) spots.push([x, y]);
+  let best = { left: 0, top: 0 };
+  let least = Infinity;
+  for (const [x, y] of spots) {
+    const left = Math.max(4, Math.min(viewport.width - width - 4, x));
+    const top = Math.max(4, Math.min(viewport.height - height - 4, y));
+    // Pushed back into the window it may stand on the box itself, which is worst
+    let price = (Math.abs(left - x) + Math.abs(top - y)) / 100;
+    price += Math.hypot(left - own.right, top - own.top) / 2000;
+    for (const other of others) {
+      const across = Math.min(left + width, other.right) - Math.max(left, other.left);
+      const down = Math.min(top + height, other.bottom) - Math.max(top, other.top);
+      if (across > 0 && down > 0) price += (across * down) / 400;
+    }
+    const across = Math.min(left + width, own.right) - Math.max(left, own.left);
+    const down = Math.min(top + height, own.bottom) - Math.max(top, own.top);
+    if (across > 0 && down > 0) price += 1000;
+    if (price < least) {
+      least = price;
+      best = { left, top };
+    }
+  }
+  return best;
 }

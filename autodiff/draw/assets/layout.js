@@ -15,37 +15,7 @@ const MOST_PORTS = 10;
 // Layout by layers makes a point for every layer that an edge passes; beyond this many the longest
 // edges go straight.
 const MOST_BENDS = 260;
-const FONT = '600 13px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
-const SMALL_FONT = '11px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
-const measuring = /** @type {CanvasRenderingContext2D} */ (
-  document.createElement("canvas").getContext("2d")
-);
-/** @type {Map<string, number>} */
-const measured = new Map();
-
-/** @param {string} text @param {string} font */
-function textWidth(text, font) {
-  const key = font + text;
-  let width = measured.get(key);
-  if (width === undefined) {
-    measuring.font = font;
-    width = measuring.measureText(text).width;
-    measured.set(key, width);
-  }
-  return width;
-}
-
-/** A text that fits, without its middle if need be: its ends tell it apart.
- * @param {string} text
- * @param {number} most characters
- */
-function shortened(text, most) {
-  const line = text.replace(/[\n\r\t]+/g, "⏎");
-  if (line.length <= most) return line;
-  const half = Math.floor((most - 1) / 2);
-  return `${line.slice(0, half)}…${line.slice(line.length - half)}`;
-}
 
 /** Lines of a box that is not open.
  * @param {Box} box
@@ -65,7 +35,8 @@ function boxSize(box) {
     const [title, subtitle] = linesOf(box);
     const inner = Math.max(textWidth(title, FONT), textWidth(subtitle, SMALL_FONT));
     const spare = isGroup(box) ? 46 : box.kind === "operation" ? 24 : 34;
-    box.size = { width: Math.max(56, Math.ceil(inner) + spare), height: BOX_HEIGHT };
+    const picture = mapOf(box) ? HEAT + 6 : 0;
+    box.size = { width: Math.max(56, Math.ceil(inner) + spare) + picture, height: BOX_HEIGHT };
   }
   return box.size;
 }

@@ -62,6 +62,7 @@ function jumpTo(box) {
  * @param {boolean} open
  */
 async function setAllOpen(open) {
+  const middle = middleBox();
   for (const group of model.groups.slice(1)) {
     if (group.open !== open) forget(group.parent);
     group.open = open;
@@ -78,10 +79,23 @@ async function setAllOpen(open) {
   }
   busy.hidden = true;
   redraw();
-  fit(...(open ? /** @type {const} */ ([0.04, 0.12]) : FIRST_SCALES));
+  fit(...FIRST_SCALES);
+  // Where there is more than can be read at once, what was in the middle stays there
+  if (open && middle && viewport.scale >= FIRST_SCALES[1]) keepMiddle(middle);
   const box = focusable && visibleOf(focusable);
   setFocusable(box ?? visible[0]);
   select(null);
+}
+
+/** Bring a box, or the first operation in it, to the middle if not all of the picture is in view.
+ * @param {Box} box
+ */
+function keepMiddle(box) {
+  const { width, height } = /** @type {Layout} */ (model.root.layout);
+  const { scale } = viewport;
+  if (width * scale <= viewport.width && height * scale <= viewport.height) return;
+  const index = box.operations[0];
+  center(isGroup(box) && index !== undefined ? model.operation(index) : box);
 }
 
 /** @param {Box|null} box */
@@ -161,7 +175,8 @@ function listenToBoxes() {
   });
   canvas.addEventListener("focusout", () => hint(null));
   canvas.addEventListener("keydown", (event) => {
-    const box = boxAt(event);
+    // Also after a click beside the boxes
+    const box = boxAt(event) ?? focusable;
     if (!box) return;
     const step = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[
       event.key
@@ -185,6 +200,7 @@ function listenToBoxes() {
 
 /** Keys of the whole page. @type {Record<string, () => void>} */
 const KEYS = {
+  ...PLAYER_KEYS,
   "/": () => byId("query").focus(),
   n: () => nextHit(1),
   N: () => nextHit(-1),
@@ -197,48 +213,25 @@ const KEYS = {
   e: () => void setAllOpen(true),
   c: () => void setAllOpen(false),
   t: () => switchTheme(),
-  p: () => play(),
-  " ": () => play(),
-  ".": () => goTo(timeline.step + 1),
-  ",": () => goTo(timeline.step - 1),
-  ArrowRight: () => goTo(timeline.step + 1),
-  ArrowLeft: () => goTo(timeline.step - 1),
-  Home: () => goTo(0),
-  End: () => goTo(lastStep()),
-  "?": () => /** @type {HTMLDialogElement} */ (byId("help")).showModal(),
+  "?": showHelp,
   Escape: () => {
     select(null);
     hint(null);
   },
 };
 
-function listenToKeys() {
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const target = /** @type {HTMLElement} */ (event.target);
-    const help = /** @type {HTMLDialogElement} */ (byId("help"));
-    if (help.open) {
-      if (event.key === "?") help.close();
-      return;
-    }
-    if (target.matches?.("input[type=search], textarea")) return;
-    if (target.matches?.("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
-    if (target.matches?.("button, summary, a") && (event.key === " " || event.key === "Enter"))
-      return;
-    const action = KEYS[event.key];
-    if (!action) return;
-    event.preventDefault();
-    action();
-  });
+/** On a telephone the panel is a sheet over the picture, which opens for what is chosen. */
+const narrow = matchMedia("(max-width: 760px)");
+
+/** @param {boolean} open */
+function showSheet(open) {
+  document.body.classList.toggle("no-panel", !open);
+  byId("panel-toggle").setAttribute("aria-expanded", String(open));
+  measureViewport();
 }
 
-/** Change from what is shown to the other: light or dark. */
-function switchTheme() {
-  const root = document.documentElement;
-  const chosen = root.style.colorScheme;
-  const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.style.colorScheme = dark ? "light" : "dark";
-  byId("theme").setAttribute("aria-pressed", String(!dark));
+function openSheet() {
+  if (narrow.matches && document.body.classList.contains("no-panel")) showSheet(true);
 }
 
 function listenToButtons() {
@@ -250,12 +243,9 @@ function listenToButtons() {
   on("open-all", () => void setAllOpen(true));
   on("close-all", () => void setAllOpen(false));
   on("theme", switchTheme);
-  on("keys", KEYS["?"]);
-  on("panel-toggle", () => {
-    const hidden = document.body.classList.toggle("no-panel");
-    byId("panel-toggle").setAttribute("aria-expanded", String(!hidden));
-    measureViewport();
-  });
+  on("keys", showHelp);
+  on("panel-toggle", () => showSheet(document.body.classList.contains("no-panel")));
+  on("panel-close", () => showSheet(false));
   // On paper: all of it, in one piece
   const screen = { ...viewport };
   window.addEventListener("beforeprint", () => {
@@ -295,15 +285,17 @@ function furnish() {
 }
 
 furnish();
+if (narrow.matches) showSheet(false);
 openFirst();
 setOpen([], true);
 fit(...FIRST_SCALES);
 listenToPointers();
 listenToBoxes();
-listenToKeys();
+listenToKeys(KEYS);
 listenToButtons();
-listenToTimeline();
+listenToPlayer(sweptFrom());
 listenToSearch();
+drawMemory();
 setFocusable(visible[0] ?? null);
 select(null);
 document.documentElement.dataset.ready = String(visible.length);

@@ -4,8 +4,11 @@
  * @typedef {{min?: number|string, mean?: number|string, max?: number|string, norm?: number|string,
  *   infinite?: number, modulus?: number, text?: string}} Summary
  *
+ * @typedef {[number, number, string]} HeatMap  rows, columns, and a letter for each element
+ *
  * @typedef {{id: number, name: string, named: boolean, spec: string, bytes: number,
- *   value: Summary|null, gradient: Summary|null, keepers: number[], cotangent: number,
+ *   value: Summary|null, gradient: Summary|null, map: HeatMap|null, gradientMap: HeatMap|null,
+ *   keepers: number[], cotangent: number,
  *   producer: Box|null, readers: Use[], arrivals: number[]}} Value  a variable of the tape
  *
  * @typedef {{text: string, spec: string}} Constant
@@ -17,7 +20,7 @@
  *   title: string, subtitle: string, search: string,
  *   op: Operation|null, values: Value[], operands: (Value|Constant)[], uses: Use[],
  *   members: Box[], repeats: number, operations: number[], flops: number, bytes: number,
- *   pulls: number[], open: boolean, layout: Layout|null, size: Size|null,
+ *   time: number, pulls: number[], open: boolean, layout: Layout|null, size: Size|null,
  *   inner: Use[], incoming: Use[], outgoing: Use[],
  *   x: number, y: number, width: number, height: number,
  *   element: SVGGElement|null, state: string}} Box  a node of the tape, or a group
@@ -57,6 +60,8 @@ function readModel(data) {
     gradient: summary(row[5]),
     keepers: row[6],
     cotangent: row[7],
+    map: row[8] < 0 ? null : data.maps[row[8]],
+    gradientMap: row[9] < 0 ? null : data.maps[row[9]],
     producer: null,
     readers: [],
     arrivals: [],
@@ -90,6 +95,7 @@ function readModel(data) {
       operations: [],
       flops: 0,
       bytes: 0,
+      time: 0,
       pulls: [],
       open: false,
       layout: null,
@@ -136,6 +142,7 @@ function readModel(data) {
       operations: [index],
       flops: row[3],
       bytes: row[4],
+      time: data.times[index] ?? 0,
       op: {
         index,
         primitive: text(row[1]),
@@ -180,6 +187,7 @@ function readModel(data) {
     uses,
     groups,
     root: groups[0],
+    timed: data.times.length > 0,
     sweep,
     count: firstOutput - firstOperation,
     twoSided: nodes.some((node) => node.phase > 0),
@@ -243,6 +251,7 @@ function nest(rows, text, nodes, box) {
     for (const member of group.members) {
       group.flops += member.flops;
       group.bytes += member.bytes;
+      group.time += member.time;
       for (const index of member.operations) group.operations.push(index);
     }
     group.operations.sort((a, b) => a - b);
@@ -370,19 +379,3 @@ function nodesIn(group) {
 
 /** @param {Box} box */
 const isGroup = (box) => box.id < 0;
-
-/** @param {number} count @param {string} unit */
-function plural(count, unit) {
-  return `${count.toLocaleString("en")} ${unit}${count === 1 ? "" : "s"}`;
-}
-
-/** @param {number} bytes */
-function bytesText(bytes) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let i = 0;
-  while (bytes >= 1000 && i < units.length - 1) {
-    bytes /= 1000;
-    i += 1;
-  }
-  return `${i && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${units[i]}`;
-}

@@ -7,34 +7,6 @@
  *   badge: SVGGElement|null}} View  what was drawn of a box
  */
 
-const SVG = "http://www.w3.org/2000/svg";
-
-/** @param {string} tag @param {Record<string, string|number>} [attributes] */
-function shape(tag, attributes = {}) {
-  const element = /** @type {SVGElement} */ (document.createElementNS(SVG, tag));
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  return element;
-}
-
-/**
- * An HTML element. Texts become text nodes: nothing of a tape is ever read as markup.
- * @param {string} tag
- * @param {Record<string, any>} [attributes]
- * @param {...(Node|string|null)} children
- */
-function html(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else element.setAttribute(name, String(value));
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
 /** @type {Map<Box, View>} */
 const views = new Map();
 /** Paths by the uses that they stand for. @type {Map<Use, SVGPathElement[]>} */
@@ -104,7 +76,8 @@ function drawClosed(box) {
   if (box.kind === "operation")
     element.append(shape("rect", { class: "stripe", x: 0.5, y: 7, width: 4, height: 24, rx: 2 }));
   const [title, subtitle] = linesOf(box);
-  const middle = width / 2 + (group ? 9 : box.kind === "operation" ? 2 : 0);
+  const aside = mapOf(box) ? (HEAT + 4) / 2 : 0;
+  const middle = width / 2 + (group ? 9 : box.kind === "operation" ? 2 : 0) - aside;
   if (group) element.append(chevron(14, 19, false));
   const head = shape("text", { class: "title", x: middle, y: 16 });
   const op = box.op;
@@ -117,6 +90,7 @@ function drawClosed(box) {
   const line = shape("text", { class: "subtitle", x: middle, y: 30 });
   line.append(subtitle);
   element.append(head, line);
+  drawHeat(box, element);
   /** @type {SVGRectElement|null} */
   let bar = null;
   let backBar = null;

@@ -1,7 +1,5 @@
 // The computation as a film: the operations one by one, then the rules of the reverse sweep.
 
-const timeline = { step: 0, playing: 0 };
-
 /** Steps in all: each operation, then each step of the sweep. */
 const lastStep = () => model.count + model.sweep.length;
 
@@ -101,10 +99,16 @@ function edgeState(route, current) {
   return there ? "done" : "waiting";
 }
 
-/** Show the current step in the picture, the slider and the text. */
-function showStep() {
+/** Show the current step in the picture, the slider, the panel and the text.
+ * @param {boolean} [moved] the film went on: the panel is about what it plays
+ */
+function showStep(moved = false) {
   const { step } = timeline;
   const { at, received, partner } = happening();
+  if (moved && selection.box) {
+    selection.box = null;
+    drawOverlay(null);
+  }
   /** @type {Set<Use>} */
   const current = new Set();
   const positions = new Set(received.map((delivery) => delivery.position));
@@ -148,11 +152,10 @@ function showStep() {
     }
   }
   byId("canvas").classList.toggle("playing", step > 0);
-  const slider = /** @type {HTMLInputElement} */ (byId("slider"));
-  slider.value = String(step);
   const { short, parts } = stepText();
-  slider.setAttribute("aria-valuetext", short);
-  byId("count").textContent = `${step} / ${lastStep()}`;
+  showOnSlider(short);
+  showMemory();
+  if (!selection.box) showPanel();
   byId("happening").replaceChildren(...parts);
   byId("happening").classList.toggle("reverse", step > model.count || (at?.phase ?? 0) > 0);
 }
@@ -224,58 +227,15 @@ function stepText() {
   return { short: parts.map((p) => (typeof p === "string" ? p : p.textContent)).join(""), parts };
 }
 
-/** @param {number} step @param {boolean} [follow] bring what happens into view */
-function goTo(step, follow = true) {
-  timeline.step = Math.max(0, Math.min(lastStep(), step));
-  showStep();
+/** Bring what the current step is about into view. */
+function followStep() {
   const { at } = happening();
-  if (follow && at) bringIntoView(visibleOf(at));
+  if (at) follow(visibleOf(at));
 }
 
-/** @param {boolean} [on] */
-function play(on = !timeline.playing) {
-  window.clearInterval(timeline.playing);
-  timeline.playing = 0;
-  if (on && lastStep()) {
-    if (timeline.step >= lastStep()) goTo(0);
-    // A film of any length takes half a minute at the most
-    const pause = 700;
-    const jump = Math.max(1, Math.ceil((lastStep() * pause) / 30000 / 8));
-    const wait = Math.max(90, Math.min(pause, 30000 / Math.max(1, lastStep())));
-    timeline.playing = window.setInterval(() => {
-      if (timeline.step >= lastStep()) play(false);
-      else goTo(timeline.step + jump);
-    }, wait);
-  }
-  const button = byId("play");
-  button.setAttribute("aria-pressed", String(timeline.playing !== 0));
-  button.setAttribute("aria-label", timeline.playing ? "Pause" : "Play");
-  button.classList.toggle("on", timeline.playing !== 0);
-  byId("happening").setAttribute("aria-live", timeline.playing ? "off" : "polite");
-}
-
-function listenToTimeline() {
-  const slider = /** @type {HTMLInputElement} */ (byId("slider"));
-  slider.max = String(lastStep());
-  const share = lastStep() ? (100 * model.count) / lastStep() : 100;
-  let forward = share;
-  if (model.twoSided) {
-    const first = model.nodes.find((node) => node.op && node.phase > 0);
-    forward = (100 * (first?.op?.index ?? model.count)) / Math.max(1, lastStep());
-  }
-  slider.style.setProperty("--swept-from", `${forward}%`);
-  slider.addEventListener("input", () => {
-    play(false);
-    goTo(Number(slider.value));
-  });
-  byId("play").addEventListener("click", () => play());
-  const step = (/** @type {string} */ id, /** @type {() => number} */ to) =>
-    byId(id).addEventListener("click", () => {
-      play(false);
-      goTo(to());
-    });
-  step("back", () => timeline.step - 1);
-  step("forward", () => timeline.step + 1);
-  step("start", () => 0);
-  step("end", lastStep);
+/** Where on the slider the backward sweep begins, as a share of its length. */
+function sweptFrom() {
+  if (!model.twoSided) return lastStep() ? model.count / lastStep() : 1;
+  const first = model.nodes.find((node) => node.op && node.phase > 0);
+  return (first?.op?.index ?? model.count) / Math.max(1, lastStep());
 }

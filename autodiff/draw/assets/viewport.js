@@ -62,6 +62,35 @@ function fit(least = FARTHEST, legible = least) {
   applyViewport();
 }
 
+/** Put a box in the middle, at a scale at which it can be read.
+ * @param {Box} box
+ */
+function center(box) {
+  const place = placeOf(box);
+  viewport.scale = Math.max(viewport.scale, FIRST_SCALES[1]);
+  viewport.x = viewport.width / 2 - (place.x + place.width / 2) * viewport.scale;
+  viewport.y = viewport.height / 2 - (place.y + Math.min(place.height, 120) / 2) * viewport.scale;
+  applyViewport();
+}
+
+/** The box nearest to the middle of the window. @returns {Box|null} */
+function middleBox() {
+  let best = null;
+  let least = Infinity;
+  for (const box of visible) {
+    if (box.open) continue;
+    const place = placeOf(box);
+    const dx = viewport.x + (place.x + place.width / 2) * viewport.scale - viewport.width / 2;
+    const dy = viewport.y + (place.y + place.height / 2) * viewport.scale - viewport.height / 2;
+    const distance = Math.hypot(dx, dy);
+    if (distance < least) {
+      least = distance;
+      best = box;
+    }
+  }
+  return best;
+}
+
 /** Bring a box into view, if it is not.
  * @param {Box} box
  */
@@ -80,6 +109,31 @@ function bringIntoView(box) {
   if (top < margin || top + height > viewport.height - margin)
     dy = (viewport.height - height) / 2 - top;
   if (dx || dy) pan(dx, dy);
+}
+
+/** Follow the film to a box: a picture that is all in view never moves, a larger one no further than
+ * it must, so that what was there stays there.
+ * @param {Box} box
+ */
+function follow(box) {
+  const { x, y, scale, width, height } = viewport;
+  const all = /** @type {Layout} */ (model.root.layout);
+  if (x >= 0 && y >= 0 && x + all.width * scale <= width && y + all.height * scale <= height) return;
+  const place = placeOf(box);
+  pan(
+    leastMove(x + place.x * scale, place.width * scale, width),
+    leastMove(y + place.y * scale, (box.open ? HEADER : place.height) * scale, height),
+  );
+}
+
+/** The least that a stretch must move to be inside, with some room before it.
+ * @param {number} start @param {number} length @param {number} room
+ */
+function leastMove(start, length, room) {
+  const margin = Math.min(90, Math.max(0, (room - length) / 3));
+  if (start < 4) return margin - start;
+  if (start + length > room - 4) return room - margin - start - length;
+  return 0;
 }
 
 /** Pan with the pointer, zoom with the wheel or two fingers. */

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import index
-from typing import Any, Protocol, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autodiff.core.arrays import as_array
 from autodiff.ordering.chain.bracketing import MULTIPLY, TANGENTS
+from autodiff.ordering.chain.elemental import Elemental, Matrix, as_elemental
+from autodiff.ordering.chain.played import chain_data
 from autodiff.ordering.chain.steps import (
     ACCUMULATE_ADJOINTS,
     ACCUMULATE_TANGENTS,
@@ -21,78 +22,16 @@ from autodiff.ordering.chain.steps import (
     range_of,
 )
 from autodiff.ordering.plan import Plan
+from autodiff.ordering.playing import Playable, compared
 from autodiff.ordering.steps import format_range
 from autodiff.tape.signature import digest
 
-__all__ = ["CHAIN_ORDERS", "Chain", "Elemental"]
+__all__ = ["CHAIN_ORDERS", "Chain"]
 
 CHAIN_ORDERS = ("forward", "reverse", "preaccumulate", "optimal", "worst")
 
 
-class Elemental(Protocol):
-    """A factor that is known by its products alone; any object with these methods is one.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> class Doubling:
-    ...     def jvp(self, tangents):
-    ...         return 2.0 * tangents
-    ...
-    ...     def vjp(self, adjoints):
-    ...         return 2.0 * adjoints
-    >>> chain = Chain([(2, 2, 2)])
-    >>> chain.execute(chain.plan(), [Doubling()])
-    array([[2., 0.],
-           [0., 2.]])
-    """
-
-    def jvp(self, tangents: NDArray[Any], /) -> NDArray[Any]:
-        """Jacobian times a matrix whose columns are tangents.
-
-        Parameters
-        ----------
-        tangents : array of shape (n, s)
-
-        Returns
-        -------
-        array of shape (m, s)
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> class Doubling:
-        ...     def jvp(self, tangents):
-        ...         return 2.0 * tangents
-        >>> Doubling().jvp(np.eye(2))
-        array([[2., 0.],
-               [0., 2.]])
-        """
-
-    def vjp(self, adjoints: NDArray[Any], /) -> NDArray[Any]:
-        """A matrix whose rows are adjoints times the Jacobian.
-
-        Parameters
-        ----------
-        adjoints : array of shape (s, m)
-
-        Returns
-        -------
-        array of shape (s, n)
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> class Doubling:
-        ...     def vjp(self, adjoints):
-        ...         return 2.0 * adjoints
-        >>> Doubling().vjp(np.eye(2))
-        array([[2., 0.],
-               [0., 2.]])
-        """
-
-
-class Chain:
+class Chain(Playable):
     """A chain of functions F_q o ... o F_2 o F_1, to accumulate its Jacobian at least cost.
 
     One tangent or one adjoint of a factor goes through its tape and costs as many fused
@@ -296,7 +235,17 @@ class Chain:
             reverse_cost=self.sweep_cost("reverse"),
             signature=self.signature,
             subject=f"a chain of {self._subject()}",
+            limit=memory,
+            problem=self,
         )
+
+    def _planned(self, order: str | None) -> Plan:
+        return self.plan() if order is None else self.plan(order)
+
+    def _played(self, plan: Plan) -> dict[str, Any]:
+        plan.check(self.signature, f"the chain of {self._subject()}")
+        builder = PlanBuilder(self.factors, self.explicit, plan.limit)
+        return chain_data(builder, compared(plan, self.plan("forward"), self.plan("reverse")))
 
     def sweep_cost(self, mode: str) -> int:
         """Cost of the whole chain in one sweep.
@@ -365,7 +314,7 @@ class Chain:
         if len(elementals) != len(self):
             raise ValueError(f"got {len(elementals)} elementals for {len(self)} factors")
         sweeps = [
-            _sweep(number, entry, (m, n))
+            as_elemental(number, entry, (m, n))
             for number, (entry, (m, n, _)) in enumerate(
                 zip(elementals, self.factors, strict=True), 1
             )
@@ -373,7 +322,7 @@ class Chain:
         matrices: dict[Range, NDArray[Any]] = {}
         if self.explicit:
             for number, sweep in enumerate(sweeps, 1):
-                if not isinstance(sweep, _Matrix):
+                if not isinstance(sweep, Matrix):
                     raise TypeError(
                         f"elemental {number} is no matrix, but the chain is one of matrices"
                     )
@@ -427,33 +376,3 @@ def _factor(number: int, entry: Sequence[Any]) -> tuple[int, int, int]:
             raise ValueError(f"factor {number}: {name} is {size}; it must be at least 1")
         checked.append(size)
     return checked[0], checked[1], checked[2]
-
-
-class _Matrix:
-    """A matrix as an elemental."""
-
-    def __init__(self, matrix: NDArray[Any]) -> None:
-        self.matrix = matrix
-
-    def jvp(self, tangents: NDArray[Any]) -> NDArray[Any]:
-        product: NDArray[Any] = self.matrix @ tangents
-        return product
-
-    def vjp(self, adjoints: NDArray[Any]) -> NDArray[Any]:
-        product: NDArray[Any] = adjoints @ self.matrix
-        return product
-
-
-def _sweep(number: int, entry: Any, shape: tuple[int, int]) -> Elemental:
-    if callable(getattr(entry, "jvp", None)) and callable(getattr(entry, "vjp", None)):
-        elemental: Elemental = entry
-        return elemental
-    matrix = as_array(entry)
-    if matrix.dtype == object:
-        raise TypeError(
-            f"elemental {number} is a {type(entry).__name__}; it must be a matrix or have the "
-            "methods jvp and vjp"
-        )
-    if matrix.shape != shape:
-        raise ValueError(f"elemental {number} has shape {matrix.shape}; factor {number}: {shape}")
-    return _Matrix(matrix)

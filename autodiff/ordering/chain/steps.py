@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autodiff.ordering.chain.bracketing import ADJOINTS, MULTIPLY, TANGENTS, bracket
+from autodiff.ordering.chain.bracketing import (
+    ADJOINTS,
+    MULTIPLY,
+    TANGENTS,
+    Bracketing,
+    bracket,
+)
 from autodiff.ordering.steps import Memory, Step
 
 __all__ = [
@@ -137,26 +143,37 @@ class PlanBuilder:
             spent += self.join(ADJOINTS, first, split, last, spent)
             split = first - 1
 
-    def bracketed(self, order: str, machines: int) -> int:
-        """Steps of the best or worst bracketing; returns its makespan."""
-        worst = order == "worst"
-        adjoint = []
-        leaves = []
+    def leaves(self, worst: bool = False) -> list[tuple[int, bool]]:
+        """What making each factor a matrix costs, and whether adjoints do it."""
+        found = []
         for number in range(self.count):
             m, n = self.rows[number], self.columns[number]
             chosen = self.fits(number, number) and (m > n if worst else m < n)
-            adjoint.append(chosen)
             cost = (m if chosen else n) * self.edges[number]
-            leaves.append(0 if self.explicit else cost)
-        moves: tuple[int, ...] = (MULTIPLY, TANGENTS, ADJOINTS)
+            found.append((0 if self.explicit else cost, chosen))
+        return found
+
+    def moves(self, order: str) -> tuple[int, ...]:
+        """Moves that join two ranges of factors in an order."""
         if self.explicit or order == "preaccumulate":
-            moves = (MULTIPLY,)
-        if worst:
-            machines = 1
-        machines = min(machines, self.count)
-        tables = bracket(
+            return (MULTIPLY,)
+        return (MULTIPLY, TANGENTS, ADJOINTS)
+
+    def tables(self, order: str, machines: int) -> Bracketing:
+        """The finished dynamic programme of an order, on no more machines than factors."""
+        worst = order == "worst"
+        leaves = [cost for cost, _ in self.leaves(worst)]
+        moves = self.moves(order)
+        return bracket(
             self.rows, self.columns, self.edges, leaves, moves, self.limit, machines, worst
         )
+
+    def bracketed(self, order: str, machines: int) -> int:
+        """Steps of the best or worst bracketing; returns its makespan."""
+        worst = order == "worst"
+        machines = 1 if worst else min(machines, self.count)
+        tables = self.tables(order, machines)
+        adjoint = [chosen for _, chosen in self.leaves(worst)]
         # Ranges still to be made, then joined: (first, last, machines, start, seen)
         last = self.count - 1
         stack: list[tuple[int, int, int, int, bool]] = [(0, last, machines, 0, False)]

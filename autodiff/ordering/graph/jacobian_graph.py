@@ -18,6 +18,7 @@ from autodiff.ordering.graph.elimination import (
     evaluate,
 )
 from autodiff.ordering.graph.exact import components, least_costs, prove, prove_orders
+from autodiff.ordering.graph.played import graph_data
 from autodiff.ordering.graph.search import anneal, markowitz, min_fill
 from autodiff.ordering.graph.segments import bracketed, exactly_bracketed, segments
 from autodiff.ordering.graph.topology import (
@@ -29,6 +30,7 @@ from autodiff.ordering.graph.topology import (
 )
 from autodiff.ordering.graph.words import counted, names_of, structure_of
 from autodiff.ordering.plan import Plan
+from autodiff.ordering.playing import Playable, compared
 from autodiff.ordering.steps import Memory, Step
 from autodiff.tape.signature import digest
 
@@ -42,7 +44,7 @@ _FEW_STATES = 2_000
 _POLISH = 4_000
 
 
-class JacobianGraph:
+class JacobianGraph(Playable):
     """A graph whose edges carry local Jacobians, to accumulate its Jacobian at least cost.
 
     Eliminating a vertex v joins each of its predecessors i with each of its successors j,
@@ -474,4 +476,18 @@ class JacobianGraph:
             inputs=self.inputs,
             outputs=self.outputs,
             names=self.names,
+            problem=self,
         )
+
+    def _planned(self, order: str | None) -> Plan:
+        return self.plan() if order is None else self.plan(order)
+
+    def _played(self, plan: Plan) -> dict[str, Any]:
+        self.check(plan)
+        roles = dict.fromkeys(self.inputs, "input") | dict.fromkeys(self.outputs, "output")
+        vertices = [
+            (v, self.names.get(v, str(v)), size, roles.get(v, ""))
+            for v, size in zip(self._labels, self._sizes, strict=True)
+        ]
+        orders = compared(plan, self.plan("forward"), self.plan("reverse"))
+        return graph_data(self._state(), vertices, self._arcs, orders)
