@@ -74,6 +74,24 @@ def test_best_known_counts_are_proved_to_be_optimal(name):
     assert "proved to be the least" in str(plan)
 
 
+def test_the_robot_arm_is_below_its_published_best_and_proved():
+    path = Path(__file__).parent / "data" / "ordering_graphs.json"
+    (entry,) = json.loads(path.read_text(encoding="utf-8"))["instances"]
+    shift = entry["num_inputs"]
+    outputs = [shift + v for v in entry["outputs_not_eliminated"]]
+    graph = JacobianGraph(map(tuple, entry["edges"]), range(1, shift + 1), outputs)
+    for order in ("forward", "reverse", "markowitz"):
+        assert graph.plan(order).cost == entry[order]
+    plan = graph.plan("exact")
+    assert plan.proven_optimal
+    assert plan.cost == entry["optimum"] < entry["alphagrad_best_order_published"]
+
+
+def test_conflicts_raise_the_lower_bound():
+    plan = published("RoeFlux_1d")[0].plan("exact", max_states=8_000)
+    assert 250 < plan.lower_bound <= plan.cost == 295
+
+
 def test_exact_says_where_it_proves_nothing():
     plan = published("RoeFlux_1d")[0].plan("exact", max_states=50)
     assert not plan.proven_optimal

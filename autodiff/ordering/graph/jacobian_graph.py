@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -17,9 +18,9 @@ from autodiff.ordering.graph.elimination import (
     bits,
     evaluate,
 )
-from autodiff.ordering.graph.exact import components, least_costs, prove, prove_orders
-from autodiff.ordering.graph.search import anneal, markowitz, min_fill
-from autodiff.ordering.graph.segments import bracketed, exactly_bracketed, segments
+from autodiff.ordering.graph.optimum import cheap, cheapest
+from autodiff.ordering.graph.search import markowitz, min_fill
+from autodiff.ordering.graph.segments import bracketed, segments
 from autodiff.ordering.graph.topology import (
     Vertex,
     check_distinct,
@@ -36,10 +37,6 @@ __all__ = ["GRAPH_ORDERS", "JacobianGraph"]
 
 GRAPH_ORDERS = ("forward", "reverse", "markowitz", "min-fill", "exact", "search")
 _ITEM_BYTES = 8
-_BOUNDED = 400
-_SMALL = 10
-_FEW_STATES = 2_000
-_POLISH = 4_000
 
 
 class JacobianGraph:
@@ -190,16 +187,17 @@ class JacobianGraph:
             "exact" looks for an order that is proved to be the cheapest; "search" starts from the
             best of the others and anneals. Or the vertices themselves, in any order.
         seconds : float, optional
-            Time that "search" may take; 3 if `iterations` is not given either.
+            Time that "search" may take, 3 if `iterations` is not given either, and "exact", which
+            by default takes what `max_states` needs.
         seed : int
             Of "search". With `iterations` the plan depends on the seed alone, with `seconds` also
             on how far the machine gets.
         iterations : int, optional
             Moves that "search" may try.
         max_states : int
-            Sets of vertices that "exact" may go through. Where they do not suffice, the plan is
-            the best one known: its `proven_optimal` is False, and its `lower_bound` says how much
-            might be saved.
+            Sets of vertices that "exact" may go through, and separators that it may look for.
+            Where they do not suffice, the plan is the best one known: its `proven_optimal` is
+            False, and its `lower_bound` says how much might be saved.
 
         Returns
         -------
@@ -230,12 +228,17 @@ class JacobianGraph:
         if not isinstance(order, str):
             chosen = self._given(order)
         elif order == "exact":
-            chosen, bound = self._exact(max_states)
+            state = self._state()
+            deadline = math.inf if seconds is None else begin + seconds
+            start, _ = self._start(state, deadline)
+            chosen, bound = cheapest(state, start, max_states, deadline)
         elif order == "search":
             if seconds is None and iterations is None:
                 seconds = 3.0
-            deadline = None if seconds is None else begin + seconds
-            chosen, bound = self._search(seed, deadline, iterations)
+            state = self._state()
+            deadline = math.inf if seconds is None else begin + seconds
+            start, _ = self._start(state, deadline)
+            chosen, bound = cheap(state, start, seed, deadline, iterations)
         elif order in GRAPH_ORDERS:
             chosen = self._simple(order)
         else:
@@ -315,12 +318,7 @@ class JacobianGraph:
             return self._inner[::-1]
         return (markowitz if order == "markowitz" else min_fill)(self._state(), self._inner)
 
-    def _least(self, state: State) -> dict[int, int]:
-        if len(self._labels) > _BOUNDED:
-            return dict.fromkeys(self._inner, 0)
-        return least_costs(state, self._inner)
-
-    def _start(self, state: State, deadline: float | None) -> tuple[list[int], int]:
+    def _start(self, state: State, deadline: float) -> tuple[list[int], int]:
         """The best order of the simple ones; each is tried if there is time."""
         best = self._inner
         best_cost, reverse_cost = self._sweep_costs
@@ -332,7 +330,7 @@ class JacobianGraph:
             lambda: min_fill(state, self._inner),
         ]
         for attempt in tries:
-            if deadline is not None and time.perf_counter() > deadline:
+            if time.perf_counter() > deadline:
                 break
             order = attempt()
             cost = evaluate(state, order)
@@ -348,71 +346,6 @@ class JacobianGraph:
             rest.eliminate(vertex)
         done = set(first)
         return first + markowitz(rest, [v for v in self._inner if v not in done])
-
-    def _search(
-        self, seed: int, deadline: float | None, iterations: int | None
-    ) -> tuple[list[int], int]:
-        state = self._state()
-        start, _ = self._start(state, deadline)
-        if deadline is not None and time.perf_counter() > deadline:
-            return start, 0
-        least = self._least(state)
-        chosen: list[int] = []
-        bound = 0
-        open_parts = []
-        for part in components(state, self._inner):
-            members = set(part)
-            order = [v for v in start if v in members]
-            low = sum(least[v] for v in part)
-            if evaluate(state, order) > low and len(part) <= _SMALL:
-                if isinstance(state, MappedState):
-                    order, _, low, _ = prove_orders(state, order, _FEW_STATES)
-                else:
-                    order, _, low, _ = prove(state, order, least, _FEW_STATES)
-            elif segments(state, part) == [part] and exactly_bracketed(state):
-                order = bracketed(state, part)
-                low = evaluate(state, order)
-            if evaluate(state, order) > low:
-                open_parts.append((order, low))
-            else:
-                chosen += order
-            bound += low
-        # The hardest last: it gets all the time that the others leave
-        open_parts.sort(key=lambda entry: len(entry[0]))
-        for at, (order, low) in enumerate(open_parts):
-            share = len(order) / sum(len(other) for other, _ in open_parts[at:])
-            seconds = None if deadline is None else (deadline - time.perf_counter()) * share
-            moves = None if iterations is None else int(iterations * share)
-            if iterations is not None and moves is not None:
-                iterations -= moves
-            better, _ = anneal(state, order, seed, seconds, moves, low)
-            chosen += better
-        return chosen, bound
-
-    def _exact(self, max_states: int) -> tuple[list[int], int]:
-        state = self._state()
-        start, _ = self._start(state, None)
-        least = self._least(state)
-        chosen: list[int] = []
-        bound = 0
-        for part in components(state, self._inner):
-            members = set(part)
-            order = [v for v in start if v in members]
-            if segments(state, part) == [part] and exactly_bracketed(state):
-                order = bracketed(state, part)
-                low = evaluate(state, order)
-            else:
-                low = sum(least[v] for v in part)
-                order, cost = anneal(state, order, 0, None, _POLISH, low)
-                if cost > low:
-                    if isinstance(state, MappedState):
-                        order, _, low, used = prove_orders(state, order, max_states)
-                    else:
-                        order, _, low, used = prove(state, order, least, max_states)
-                    max_states -= used
-            chosen += order
-            bound += low
-        return chosen, bound
 
     # --- plans ------------------------------------------------------------------------------------
 
