@@ -18,6 +18,14 @@ from autodiff.ordering.graph.elimination import (
     bits,
     evaluate,
 )
+from autodiff.ordering.graph.faces import (
+    Dual,
+    Face,
+    Weight,
+    cheap_faces,
+    structural,
+    weighted,
+)
 from autodiff.ordering.graph.optimum import cheap, cheapest
 from autodiff.ordering.graph.search import markowitz, min_fill
 from autodiff.ordering.graph.segments import bracketed, segments
@@ -35,8 +43,9 @@ from autodiff.tape.signature import digest
 
 __all__ = ["GRAPH_ORDERS", "JacobianGraph"]
 
-GRAPH_ORDERS = ("forward", "reverse", "markowitz", "min-fill", "exact", "search")
+GRAPH_ORDERS = ("forward", "reverse", "markowitz", "min-fill", "exact", "search", "faces")
 _ITEM_BYTES = 8
+_MOST_GRAPHS = 50_000
 
 
 class JacobianGraph:
@@ -181,19 +190,21 @@ class JacobianGraph:
 
         Parameters
         ----------
-        order : {"forward", "reverse", "markowitz", "min-fill", "exact", "search"} or sequence
+        order : str or sequence
+            One of `GRAPH_ORDERS`, or the vertices themselves, in any order.
             "forward" eliminates in topological order, "reverse" in the opposite one; "markowitz"
             takes the cheapest vertex next, "min-fill" the one that makes the fewest edges.
             "exact" looks for an order that is proved to be the cheapest; "search" starts from the
-            best of the others and anneals. Or the vertices themselves, in any order.
+            best of the others and anneals. "faces" goes on from there with products of two edges
+            at a time, for small graphs.
         seconds : float, optional
-            Time that "search" may take, 3 if `iterations` is not given either, and "exact", which
-            by default takes what `max_states` needs.
+            Time that "search" and "faces" may take, 3 if `iterations` is not given either, and
+            "exact", which by default takes what `max_states` needs.
         seed : int
             Of "search". With `iterations` the plan depends on the seed alone, with `seconds` also
             on how far the machine gets.
         iterations : int, optional
-            Moves that "search" may try.
+            Moves that "search" may try, and graphs that "faces" may make.
         max_states : int
             Sets of vertices that "exact" may go through, and separators that it may look for.
             Where they do not suffice, the plan is the best one known: its `proven_optimal` is
@@ -232,12 +243,16 @@ class JacobianGraph:
             deadline = math.inf if seconds is None else begin + seconds
             start, _ = self._start(state, deadline)
             chosen, bound = cheapest(state, start, max_states, deadline)
-        elif order == "search":
+        elif order in ("search", "faces"):
             if seconds is None and iterations is None:
                 seconds = 3.0
             state = self._state()
             deadline = math.inf if seconds is None else begin + seconds
             start, _ = self._start(state, deadline)
+            if order == "faces":
+                until = math.inf if seconds is None else begin + seconds / 2
+                chosen, _ = cheap(state, start, seed, until, iterations)
+                return self._faces(chosen, iterations, deadline)
             chosen, bound = cheap(state, start, seed, deadline, iterations)
         elif order in GRAPH_ORDERS:
             chosen = self._simple(order)
@@ -349,6 +364,46 @@ class JacobianGraph:
 
     # --- plans ------------------------------------------------------------------------------------
 
+    def _faces(self, order: Sequence[int], most: int | None, deadline: float) -> Plan:
+        """A plan of single products, from a good order of vertices."""
+        lasting = set(range(len(self._labels))).difference(self._inner)
+        if self._maps is not None:
+            values: list[Any] = [self._algebra.intern(edge) for edge in self._maps]
+            products = structural(self._algebra)
+        else:
+            units = self._unit or [False] * len(self._arcs)
+            values = [
+                Weight(self._sizes[t], self._sizes[s], unit)
+                for (s, t), unit in zip(self._arcs, units, strict=True)
+            ]
+            products = weighted()
+        dual = Dual(self._arcs, values, sorted(lasting), products)
+        faces, _, complete = cheap_faces(
+            dual, order, _MOST_GRAPHS if most is None else most, deadline
+        )
+        peak = sum(self._elements(dual, number) for number in dual.values)
+        steps: list[Step] = []
+        spent = 0
+        for face in faces:
+            inner, outer = (dual.ends[number] for number in face)
+            done = dual.eliminate(face)
+            shape = self._sizes[outer[1]], self._sizes[inner[0]]
+            if self._maps is None:
+                structure, size = done.product.word, _ITEM_BYTES * shape[0] * shape[1]
+            else:
+                structure, size = done.product.structure, done.product.nbytes
+            peak = max(peak, sum(self._elements(dual, number) for number in dual.values))
+            named = [(self._labels[s], self._labels[t]) for s, t in (outer, inner)]
+            result = ((named[1][0], named[0][1]),)
+            step = (tuple(named), result, shape, structure, done.cost, size, spent)
+            steps.append(Step("multiply edges", *step))
+            spent += done.cost
+        return self._made("faces", steps, spent, peak, spent if complete else None, tuple(faces))
+
+    def _elements(self, dual: Dual, number: int) -> int:
+        source, target = dual.ends[number]
+        return self._sizes[source] * self._sizes[target]
+
     def _plan(self, name: str, order: Sequence[int], bound: int | None) -> Plan:
         labels, sizes = self._labels, self._sizes
         state = self._state()
@@ -388,6 +443,18 @@ class JacobianGraph:
                 )
             )
             spent += fma
+        return self._made(name, steps, spent, peak, bound, ())
+
+    def _made(
+        self,
+        name: str,
+        steps: Sequence[Step],
+        spent: int,
+        peak: int,
+        bound: int | None,
+        faces: tuple[Face, ...],
+    ) -> Plan:
+        labels = self._labels
         forward, reverse = self._sweep_costs
         return Plan(
             kind="graph",
@@ -407,4 +474,5 @@ class JacobianGraph:
             inputs=self.inputs,
             outputs=self.outputs,
             names=self.names,
+            faces=faces,
         )
