@@ -74,6 +74,24 @@ def test_best_known_counts_are_proved_to_be_optimal(name):
     assert "proved to be the least" in str(plan)
 
 
+def test_the_robot_arm_is_below_its_published_best_and_proved():
+    path = Path(__file__).parent / "data" / "ordering_graphs.json"
+    (entry,) = json.loads(path.read_text(encoding="utf-8"))["instances"]
+    shift = entry["num_inputs"]
+    outputs = [shift + v for v in entry["outputs_not_eliminated"]]
+    graph = JacobianGraph(map(tuple, entry["edges"]), range(1, shift + 1), outputs)
+    for order in ("forward", "reverse", "markowitz"):
+        assert graph.plan(order).cost == entry[order]
+    plan = graph.plan("exact")
+    assert plan.proven_optimal
+    assert plan.cost == entry["optimum"] < entry["alphagrad_best_order_published"]
+
+
+def test_conflicts_raise_the_lower_bound():
+    plan = published("RoeFlux_1d")[0].plan("exact", max_states=4_000)
+    assert 250 < plan.lower_bound <= 295 <= plan.cost
+
+
 def test_exact_says_where_it_proves_nothing():
     plan = published("RoeFlux_1d")[0].plan("exact", max_states=50)
     assert not plan.proven_optimal
@@ -94,8 +112,12 @@ def test_vertices_cost_no_less_than_faces(name):
     graph = JacobianGraph(edges, sources - targets, targets - sources, sizes=sizes)
     plan = graph.plan("exact")
     assert plan.proven_optimal
-    explicit = entry["explicit_preaccumulated"]
-    assert plan.cost >= explicit["elimination_optimum_excluding_preaccumulation"]
+    least = entry["explicit_preaccumulated"]["elimination_optimum_excluding_preaccumulation"]
+    assert plan.cost >= least
+    faces = graph.plan("faces", iterations=2000)
+    assert faces.cost == least
+    assert faces.order == ()
+    assert len(faces.faces) == len(faces.steps)
     inner = graph.intermediates
     assert plan.cost == min(
         count(edges, order, sizes, [False] * len(edges)) for order in itertools.permutations(inner)
@@ -195,7 +217,10 @@ def test_orders_against_every_order(seed, kind):
         plan = graph.plan(order)
         assert plan.order == order
         assert plan.cost == costs[order] == sum(step.fma for step in plan.steps)
-    for name in GRAPH_ORDERS:
+    faces = graph.plan("faces", iterations=300)
+    assert faces.cost <= min(costs.values())
+    assert faces.cost == sum(step.fma for step in faces.steps)
+    for name in GRAPH_ORDERS[:-1]:
         plan = graph.plan(name, iterations=500) if name == "search" else graph.plan(name)
         assert costs[plan.order] == plan.cost
         assert plan.lower_bound is None or plan.lower_bound <= min(costs.values())

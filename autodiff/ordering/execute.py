@@ -16,10 +16,11 @@ from autodiff.core.arrays import copied, scalar_form
 from autodiff.core.memory import memory_of, writeable
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.cotangents import cast
+from autodiff.ordering.graph.faces import Dual
 from autodiff.ordering.graph.jacobian_graph import JacobianGraph
 from autodiff.ordering.graph.planning import Decision, decide, eliminate
-from autodiff.ordering.graph.tapegraph import TapeGraph, of_nodes, of_tape
-from autodiff.ordering.maps import Block, LinearMap, Product
+from autodiff.ordering.graph.tapegraph import Edge, TapeGraph, of_nodes, of_tape
+from autodiff.ordering.maps import Block, LinearMap, Product, multiply
 from autodiff.ordering.plan import Plan
 from autodiff.tape.ir import Tape
 from autodiff.tape.signature import digest
@@ -113,6 +114,8 @@ def execute_plan(problem: Problem, plan: Plan) -> Blocks:
         plan.check("", _as_jacobian_graph(graph).subject)
     if question.needs_sweep or not graph.is_real():
         return _swept(question)
+    if plan.faces:
+        return _carry_out_faces(question, graph, plan)
     order = [int(vertex) for vertex in plan.order]  # type: ignore[call-overload]  # vertices of tapes are numbers
     done = set(order)
     # Outputs that lead on to other outputs stay in a plan; their sinks take their place
@@ -131,9 +134,38 @@ def _swept(question: Question) -> Blocks:
 
 
 def _carry_out(question: Question, graph: TapeGraph, order: Sequence[int]) -> Blocks:
-    """Eliminate with numbers and cut the result into blocks."""
-    recorded = question.recorded
+    """Eliminate vertices with numbers and cut the result into blocks."""
     local = graph.maps()
+    return _cut(question, graph, local, eliminate(graph.with_sinks(local), order))
+
+
+def _carry_out_faces(question: Question, graph: TapeGraph, plan: Plan) -> Blocks:
+    """Multiply edges with numbers and cut the result into blocks."""
+    local = graph.maps()
+    arcs: list[Edge] = list(plan.edges)  # type: ignore[arg-type]  # vertices of tapes are numbers
+    lasting = sorted({int(vertex) for vertex in (*plan.inputs, *plan.outputs)})  # type: ignore[call-overload]
+    dual = Dual(arcs, [local[arc] for arc in arcs], lasting, (_product, _sum))
+    for face in plan.faces:
+        dual.eliminate(face)
+    # Outputs that lead on to other outputs
+    rest = graph.middle()[::-1]
+    return _cut(question, graph, local, eliminate(graph.with_sinks(dual.edges()), rest))
+
+
+def _product(outer: LinearMap, inner: LinearMap) -> tuple[int, LinearMap]:
+    product, fma = multiply(outer, inner)
+    return fma, product
+
+
+def _sum(present: LinearMap, new: LinearMap) -> LinearMap:
+    return present.add(new)
+
+
+def _cut(
+    question: Question, graph: TapeGraph, local: dict[Edge, LinearMap], left: dict[Edge, LinearMap]
+) -> Blocks:
+    """The maps that are left, as blocks of arrays."""
+    recorded = question.recorded
     # Arrays of the local maps belong to the tape, or to the caller: they are not handed out
     lent = {
         id(memory_of(factor.array))
@@ -141,7 +173,6 @@ def _carry_out(question: Question, graph: TapeGraph, order: Sequence[int]) -> Bl
         for factor in (own.factors if isinstance(own, Product) else (own,))
         if isinstance(factor, Block) and factor.array is not None
     }
-    left = eliminate(graph.with_sinks(local), order)
     blocks = []
     for last, out in zip(graph.ends(), recorded.outs, strict=True):
         row = []

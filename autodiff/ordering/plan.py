@@ -52,6 +52,9 @@ class Plan(GivenOrder):
         Of the graph, for its picture; empty for a chain.
     names : dict
         Labels of the graph's vertices in tables and pictures.
+    faces : tuple of pairs of int
+        Where single products are made: which of the edges each multiplies. They are numbered as in
+        `edges`, and new ones on from there and one number for each input and output.
     limit : int or None
         Most tape edges that adjoints of a chain were allowed to go through at once.
     problem : Chain, JacobianGraph or None
@@ -92,6 +95,7 @@ class Plan(GivenOrder):
     inputs: tuple[Hashable, ...] = ()
     outputs: tuple[Hashable, ...] = ()
     names: dict[Hashable, str] = field(default_factory=dict, compare=False)
+    faces: tuple[tuple[int, int], ...] = ()
     limit: int | None = None
     problem: Playable | None = field(default=None, compare=False, repr=False)
 
@@ -101,8 +105,8 @@ class Plan(GivenOrder):
 
     @property
     def order(self) -> tuple[Hashable, ...]:
-        """Vertices of a graph as they are eliminated; empty for a chain."""
-        if self.kind == "chain":
+        """Vertices of a graph as they are eliminated; empty for a chain, or where faces are."""
+        if self.kind == "chain" or self.faces:
             return ()
         return tuple(step.operands[0] for step in self.steps)
 
@@ -222,7 +226,13 @@ class Plan(GivenOrder):
     def _operands_text(self, step: Step) -> str:
         if self.kind == "chain":
             return ", ".join(map(format_range, step.operands))
+        if self.faces:
+            return " after ".join(self._edge_text(edge) for edge in step.operands)
         return self.vertex_text(step.operands[0])
+
+    def _edge_text(self, edge: Hashable) -> str:
+        assert isinstance(edge, tuple)
+        return f"{edge[0]} -> {edge[1]}"
 
     def vertex_text(self, vertex: Hashable) -> str:
         """A vertex of the graph, with its name: ``5 tanh``.

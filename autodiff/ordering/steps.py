@@ -36,11 +36,12 @@ class Step(NamedTuple):
     ----------
     operation : str
         Of a chain: ``"accumulate tangents"``, ``"accumulate adjoints"``, ``"multiply"``,
-        ``"push tangents through"`` or ``"pull adjoints through"``. Of a graph: ``"eliminate"``.
+        ``"push tangents through"`` or ``"pull adjoints through"``. Of a graph: ``"eliminate"``, or
+        ``"multiply edges"``.
     operands : tuple
         Of a chain: ranges ``(first, last)`` of factors, counted from 1 as in F_1, in the order of
         the product: the one applied last comes first. Tangents are pushed through the first
-        range, adjoints pulled through the second. Of a graph: the vertex eliminated.
+        range, adjoints pulled through the second. Of a graph: the vertex eliminated, or two edges.
     result : tuple
         Of a chain: the range of factors whose Jacobian it is. Of a graph: the edges
         ``(source, target)`` that are made or added to.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
-from itertools import pairwise
 
-from autodiff.ordering.graph.elimination import ScalarState, State, WeightedState, bits, evaluate
+from autodiff.ordering.graph.conflicts import Table
+from autodiff.ordering.graph.elimination import State, bits, evaluate
 
-__all__ = ["components", "least_costs", "prove", "prove_orders"]
+__all__ = ["components", "prove", "prove_orders"]
 
 
 def components(state: State, vertices: Iterable[int]) -> list[list[int]]:
@@ -30,110 +31,13 @@ def components(state: State, vertices: Iterable[int]) -> list[list[int]]:
     return parts
 
 
-def least_costs(state: State, vertices: Sequence[int]) -> dict[int, int]:
-    """What each vertex's elimination costs at least, whenever it happens.
-
-    After any eliminations the predecessors of a vertex separate it from the vertices that are
-    never eliminated, so they weigh at least as much as the lightest separator, which is the
-    largest flow (Menger, 1927; Ford and Fulkerson, 1956); so do its successors. A predecessor
-    through whose path the last edge is not a unit edge is not joined by a unit edge either.
-    Vertices whose edges carry maps have the bound 0.
-    """
-    if isinstance(state, ScalarState):
-        sizes: Sequence[int] = [1] * len(state.pred)
-        pred, succ = state.pred, state.succ
-        first_pred, first_succ = pred, succ
-    elif isinstance(state, WeightedState):
-        sizes = state.sizes
-        pred, succ = state.pred, state.succ
-        first_pred = [a & ~b for a, b in zip(pred, state.unit_pred, strict=True)]
-        first_succ = [a & ~b for a, b in zip(succ, state.unit_succ, strict=True)]
-    else:
-        return dict.fromkeys(vertices, 0)
-    lasting = ~sum(1 << vertex for vertex in vertices)
-    return {
-        vertex: sizes[vertex]
-        * _separator(vertex, pred, succ, first_pred[vertex], sizes, lasting)
-        * _separator(vertex, succ, pred, first_succ[vertex], sizes, lasting)
-        for vertex in vertices
-    }
-
-
-def _separator(
-    vertex: int,
-    ahead: Sequence[int],
-    behind: Sequence[int],
-    first: int,
-    capacity: Sequence[int],
-    lasting: int,
-) -> int:
-    """Largest flow from a vertex along ``ahead`` to lasting vertices, limited in the vertices."""
-    through: dict[int, int] = {}
-    flows: dict[tuple[int, int], int] = {}
-    total = 0
-    while True:
-        # Breadth first over (vertex, side): a vertex is entered on side 0 and left on side 1
-        came: dict[tuple[int, int], tuple[int, int] | None] = {(vertex, 1): None}
-        queue = deque([(vertex, 1)])
-        goal = None
-        while queue:
-            node = queue.popleft()
-            u, side = node
-            if side:
-                if u != vertex and lasting >> u & 1:
-                    goal = node
-                    break
-                following = [(p, 0) for p in bits(first if u == vertex else ahead[u])]
-                if u != vertex and through.get(u, 0):
-                    following.append((u, 0))
-            else:
-                following = [(a, 1) for a in bits(behind[u]) if flows.get((a, u), 0)]
-                if through.get(u, 0) < capacity[u]:
-                    following.append((u, 1))
-            for other in following:
-                if other not in came:
-                    came[other] = node
-                    queue.append(other)
-        if goal is None:
-            return total
-        path = [goal]
-        while (previous := came[path[-1]]) is not None:
-            path.append(previous)
-        path.reverse()
-        total += _augment(path, through, flows, capacity)
-
-
-def _augment(
-    path: Sequence[tuple[int, int]],
-    through: dict[int, int],
-    flows: dict[tuple[int, int], int],
-    capacity: Sequence[int],
-) -> int:
-    """Send as much as fits along a path of the residual network."""
-    steps = list(pairwise(path))
-    room = []
-    for (u, side), (w, _) in steps:
-        if u == w:
-            used = through.get(u, 0)
-            room.append(used if side else capacity[u] - used)
-        elif not side:
-            room.append(flows[w, u])
-    amount = min(room)
-    for (u, side), (w, _) in steps:
-        if u == w:
-            through[u] = through.get(u, 0) + (-amount if side else amount)
-        elif side:
-            flows[u, w] = flows.get((u, w), 0) + amount
-        else:
-            flows[w, u] -= amount
-    return amount
-
-
 def prove(
     state: State,
     order: Sequence[int],
     least: Mapping[int, int],
     max_states: int,
+    tables: Sequence[Table] = (),
+    deadline: float = math.inf,
 ) -> tuple[list[int], int, int, int]:
     """Search for the cheapest order of some vertices: best first over sets of vertices (A*).
 
@@ -150,6 +54,10 @@ def prove(
         Lower bound of each vertex's cost.
     max_states : int
         Sets to go through at most.
+    tables : sequence of Table
+        What vertices in conflict cost beyond that; no vertex may be in two of them.
+    deadline : float
+        Stop at this time of `time.perf_counter`.
 
     Returns
     -------
@@ -159,7 +67,13 @@ def prove(
     """
     best = list(order)
     best_cost = evaluate(state, best)
-    bound = sum(least[vertex] for vertex in best)
+    bound = sum(least[vertex] for vertex in best) + sum(table.rest[0] for table in tables)
+    # What a vertex changes: its place in its table, if it is in one
+    place = {
+        vertex: (number, 1 << at)
+        for number, table in enumerate(tables)
+        for at, vertex in enumerate(table.members)
+    }
     everything = sum(1 << vertex for vertex in best)
     costs: dict[int, int] = {0: 0}
     last: dict[int, int] = {}
@@ -173,7 +87,7 @@ def prove(
             break
         if done in closed:
             continue
-        if expanded >= max_states:
+        if expanded >= max_states or time.perf_counter() > deadline:
             return best, best_cost, estimate, expanded
         if done == everything:
             best = []
@@ -189,9 +103,16 @@ def prove(
         for vertex in bits(done):
             graph.eliminate(vertex)
         spent = costs[done]
+        gone = [
+            sum(1 << at for at, v in enumerate(table.members) if done >> v & 1) for table in tables
+        ]
         for vertex in bits(everything & ~done):
             cost = graph.cost(vertex)
             total = estimate - least[vertex] + cost
+            if vertex in place:
+                number, flag = place[vertex]
+                rest = tables[number].rest
+                total += rest[gone[number] | flag] - rest[gone[number]]
             after = done | 1 << vertex
             if total < best_cost and spent + cost < costs.get(after, total + 1):
                 costs[after] = spent + cost

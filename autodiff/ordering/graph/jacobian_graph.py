@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -17,10 +18,18 @@ from autodiff.ordering.graph.elimination import (
     bits,
     evaluate,
 )
-from autodiff.ordering.graph.exact import components, least_costs, prove, prove_orders
+from autodiff.ordering.graph.faces import (
+    Dual,
+    Face,
+    Weight,
+    cheap_faces,
+    structural,
+    weighted,
+)
+from autodiff.ordering.graph.optimum import cheap, cheapest
 from autodiff.ordering.graph.played import graph_data
-from autodiff.ordering.graph.search import anneal, markowitz, min_fill
-from autodiff.ordering.graph.segments import bracketed, exactly_bracketed, segments
+from autodiff.ordering.graph.search import markowitz, min_fill
+from autodiff.ordering.graph.segments import bracketed, segments
 from autodiff.ordering.graph.topology import (
     Vertex,
     check_distinct,
@@ -36,12 +45,9 @@ from autodiff.tape.signature import digest
 
 __all__ = ["GRAPH_ORDERS", "JacobianGraph"]
 
-GRAPH_ORDERS = ("forward", "reverse", "markowitz", "min-fill", "exact", "search")
+GRAPH_ORDERS = ("forward", "reverse", "markowitz", "min-fill", "exact", "search", "faces")
 _ITEM_BYTES = 8
-_BOUNDED = 400
-_SMALL = 10
-_FEW_STATES = 2_000
-_POLISH = 4_000
+_MOST_GRAPHS = 50_000
 
 
 class JacobianGraph(Playable):
@@ -186,22 +192,25 @@ class JacobianGraph(Playable):
 
         Parameters
         ----------
-        order : {"forward", "reverse", "markowitz", "min-fill", "exact", "search"} or sequence
+        order : str or sequence
+            One of `GRAPH_ORDERS`, or the vertices themselves, in any order.
             "forward" eliminates in topological order, "reverse" in the opposite one; "markowitz"
             takes the cheapest vertex next, "min-fill" the one that makes the fewest edges.
             "exact" looks for an order that is proved to be the cheapest; "search" starts from the
-            best of the others and anneals. Or the vertices themselves, in any order.
+            best of the others and anneals. "faces" goes on from there with products of two edges
+            at a time, for small graphs.
         seconds : float, optional
-            Time that "search" may take; 3 if `iterations` is not given either.
+            Time that "search" and "faces" may take, 3 if `iterations` is not given either, and
+            "exact", which by default takes what `max_states` needs.
         seed : int
             Of "search". With `iterations` the plan depends on the seed alone, with `seconds` also
             on how far the machine gets.
         iterations : int, optional
-            Moves that "search" may try.
+            Moves that "search" may try, and graphs that "faces" may make.
         max_states : int
-            Sets of vertices that "exact" may go through. Where they do not suffice, the plan is
-            the best one known: its `proven_optimal` is False, and its `lower_bound` says how much
-            might be saved.
+            Sets of vertices that "exact" may go through, and separators that it may look for.
+            Where they do not suffice, the plan is the best one known: its `proven_optimal` is
+            False, and its `lower_bound` says how much might be saved.
 
         Returns
         -------
@@ -232,12 +241,21 @@ class JacobianGraph(Playable):
         if not isinstance(order, str):
             chosen = self._given(order)
         elif order == "exact":
-            chosen, bound = self._exact(max_states)
-        elif order == "search":
+            state = self._state()
+            deadline = math.inf if seconds is None else begin + seconds
+            start, _ = self._start(state, deadline)
+            chosen, bound = cheapest(state, start, max_states, deadline)
+        elif order in ("search", "faces"):
             if seconds is None and iterations is None:
                 seconds = 3.0
-            deadline = None if seconds is None else begin + seconds
-            chosen, bound = self._search(seed, deadline, iterations)
+            state = self._state()
+            deadline = math.inf if seconds is None else begin + seconds
+            start, _ = self._start(state, deadline)
+            if order == "faces":
+                until = math.inf if seconds is None else begin + seconds / 2
+                chosen, _ = cheap(state, start, seed, until, iterations)
+                return self._faces(chosen, iterations, deadline)
+            chosen, bound = cheap(state, start, seed, deadline, iterations)
         elif order in GRAPH_ORDERS:
             chosen = self._simple(order)
         else:
@@ -317,12 +335,7 @@ class JacobianGraph(Playable):
             return self._inner[::-1]
         return (markowitz if order == "markowitz" else min_fill)(self._state(), self._inner)
 
-    def _least(self, state: State) -> dict[int, int]:
-        if len(self._labels) > _BOUNDED:
-            return dict.fromkeys(self._inner, 0)
-        return least_costs(state, self._inner)
-
-    def _start(self, state: State, deadline: float | None) -> tuple[list[int], int]:
+    def _start(self, state: State, deadline: float) -> tuple[list[int], int]:
         """The best order of the simple ones; each is tried if there is time."""
         best = self._inner
         best_cost, reverse_cost = self._sweep_costs
@@ -334,7 +347,7 @@ class JacobianGraph(Playable):
             lambda: min_fill(state, self._inner),
         ]
         for attempt in tries:
-            if deadline is not None and time.perf_counter() > deadline:
+            if time.perf_counter() > deadline:
                 break
             order = attempt()
             cost = evaluate(state, order)
@@ -351,72 +364,47 @@ class JacobianGraph(Playable):
         done = set(first)
         return first + markowitz(rest, [v for v in self._inner if v not in done])
 
-    def _search(
-        self, seed: int, deadline: float | None, iterations: int | None
-    ) -> tuple[list[int], int]:
-        state = self._state()
-        start, _ = self._start(state, deadline)
-        if deadline is not None and time.perf_counter() > deadline:
-            return start, 0
-        least = self._least(state)
-        chosen: list[int] = []
-        bound = 0
-        open_parts = []
-        for part in components(state, self._inner):
-            members = set(part)
-            order = [v for v in start if v in members]
-            low = sum(least[v] for v in part)
-            if evaluate(state, order) > low and len(part) <= _SMALL:
-                if isinstance(state, MappedState):
-                    order, _, low, _ = prove_orders(state, order, _FEW_STATES)
-                else:
-                    order, _, low, _ = prove(state, order, least, _FEW_STATES)
-            elif segments(state, part) == [part] and exactly_bracketed(state):
-                order = bracketed(state, part)
-                low = evaluate(state, order)
-            if evaluate(state, order) > low:
-                open_parts.append((order, low))
-            else:
-                chosen += order
-            bound += low
-        # The hardest last: it gets all the time that the others leave
-        open_parts.sort(key=lambda entry: len(entry[0]))
-        for at, (order, low) in enumerate(open_parts):
-            share = len(order) / sum(len(other) for other, _ in open_parts[at:])
-            seconds = None if deadline is None else (deadline - time.perf_counter()) * share
-            moves = None if iterations is None else int(iterations * share)
-            if iterations is not None and moves is not None:
-                iterations -= moves
-            better, _ = anneal(state, order, seed, seconds, moves, low)
-            chosen += better
-        return chosen, bound
-
-    def _exact(self, max_states: int) -> tuple[list[int], int]:
-        state = self._state()
-        start, _ = self._start(state, None)
-        least = self._least(state)
-        chosen: list[int] = []
-        bound = 0
-        for part in components(state, self._inner):
-            members = set(part)
-            order = [v for v in start if v in members]
-            if segments(state, part) == [part] and exactly_bracketed(state):
-                order = bracketed(state, part)
-                low = evaluate(state, order)
-            else:
-                low = sum(least[v] for v in part)
-                order, cost = anneal(state, order, 0, None, _POLISH, low)
-                if cost > low:
-                    if isinstance(state, MappedState):
-                        order, _, low, used = prove_orders(state, order, max_states)
-                    else:
-                        order, _, low, used = prove(state, order, least, max_states)
-                    max_states -= used
-            chosen += order
-            bound += low
-        return chosen, bound
-
     # --- plans ------------------------------------------------------------------------------------
+
+    def _faces(self, order: Sequence[int], most: int | None, deadline: float) -> Plan:
+        """A plan of single products, from a good order of vertices."""
+        lasting = set(range(len(self._labels))).difference(self._inner)
+        if self._maps is not None:
+            values: list[Any] = [self._algebra.intern(edge) for edge in self._maps]
+            products = structural(self._algebra)
+        else:
+            units = self._unit or [False] * len(self._arcs)
+            values = [
+                Weight(self._sizes[t], self._sizes[s], unit)
+                for (s, t), unit in zip(self._arcs, units, strict=True)
+            ]
+            products = weighted()
+        dual = Dual(self._arcs, values, sorted(lasting), products)
+        faces, _, complete = cheap_faces(
+            dual, order, _MOST_GRAPHS if most is None else most, deadline
+        )
+        peak = sum(self._elements(dual, number) for number in dual.values)
+        steps: list[Step] = []
+        spent = 0
+        for face in faces:
+            inner, outer = (dual.ends[number] for number in face)
+            done = dual.eliminate(face)
+            shape = self._sizes[outer[1]], self._sizes[inner[0]]
+            if self._maps is None:
+                structure, size = done.product.word, _ITEM_BYTES * shape[0] * shape[1]
+            else:
+                structure, size = done.product.structure, done.product.nbytes
+            peak = max(peak, sum(self._elements(dual, number) for number in dual.values))
+            named = [(self._labels[s], self._labels[t]) for s, t in (outer, inner)]
+            result = ((named[1][0], named[0][1]),)
+            step = (tuple(named), result, shape, structure, done.cost, size, spent)
+            steps.append(Step("multiply edges", *step))
+            spent += done.cost
+        return self._made("faces", steps, spent, peak, spent if complete else None, tuple(faces))
+
+    def _elements(self, dual: Dual, number: int) -> int:
+        source, target = dual.ends[number]
+        return self._sizes[source] * self._sizes[target]
 
     def _plan(self, name: str, order: Sequence[int], bound: int | None) -> Plan:
         labels, sizes = self._labels, self._sizes
@@ -457,6 +445,18 @@ class JacobianGraph(Playable):
                 )
             )
             spent += fma
+        return self._made(name, steps, spent, peak, bound, ())
+
+    def _made(
+        self,
+        name: str,
+        steps: Sequence[Step],
+        spent: int,
+        peak: int,
+        bound: int | None,
+        faces: tuple[Face, ...],
+    ) -> Plan:
+        labels = self._labels
         forward, reverse = self._sweep_costs
         return Plan(
             kind="graph",
@@ -476,6 +476,7 @@ class JacobianGraph(Playable):
             inputs=self.inputs,
             outputs=self.outputs,
             names=self.names,
+            faces=faces,
             problem=self,
         )
 
