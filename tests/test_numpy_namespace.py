@@ -254,3 +254,41 @@ def test_import_of_the_package_does_not_import_the_namespace():
         "autodiff.numpy.array; assert 'autodiff.numpy' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+MAKERS = {
+    "zeros": lambda: np.zeros((2, 2)),
+    "ones": lambda: np.ones((2, 2)),
+    "empty": lambda: np.empty((2, 2)),
+    "full": lambda: np.full((2, 2), 3.0),
+    "eye": lambda: np.eye(2),
+    "identity": lambda: np.identity(2),
+    "tri": lambda: np.tri(2),
+    "zeros_like": lambda: np.zeros_like(numpy.ones((2, 2))),
+    "ones_like": lambda: np.ones_like(numpy.ones((2, 2))),
+    "empty_like": lambda: np.empty_like(numpy.ones((2, 2))),
+    "full_like": lambda: np.full_like(numpy.ones((2, 2)), 3.0),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_arrays_that_are_made_to_be_filled_hold_tensors_inside_a_transform(name):
+    def filled(x):
+        made = MAKERS[name]()
+        made[:, 0] = x
+        made[0, 1] = x * x
+        return np.sum(made[:, 0]) + made[0, 1]
+
+    assert ad.grad(filled)(3.0) == 2.0 + 6.0
+    assert isinstance(MAKERS[name](), numpy.ndarray)
+
+
+@pytest.mark.parametrize("name", ["zeros_like", "ones_like", "empty_like", "full_like"])
+def test_arrays_like_arrays_of_integers_are_arrays(name):
+    rest = (1,) if name == "full_like" else ()
+
+    def called(x):
+        assert isinstance(getattr(np, name)(numpy.arange(3), *rest), numpy.ndarray)
+        return x * x
+
+    assert ad.grad(called)(3.0) == 6.0

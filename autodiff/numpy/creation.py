@@ -141,6 +141,25 @@ def _filling(name: str) -> Callable[..., Any]:
     return function
 
 
+def _like(name: str) -> Callable[..., Any]:
+    """Build ``np.zeros_like`` or one of its kin, for what NumPy does not dispatch: plain arrays."""
+    original = getattr(np, name)
+
+    def function(a: Any, *args: Any, **keywords: Any) -> Any:
+        made = original(a, *args, **keywords)
+        return made if isinstance(made, Box) else assignable(made, None)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"``np.{name}``: of a Tensor, and inside a transform of an array too, a constant Tensor, "
+        "to be assigned into."
+    )
+    return function
+
+
+_full_like = _like("full_like")
+
+
 def full_like(
     a: Any,
     fill_value: Any,
@@ -153,7 +172,7 @@ def full_like(
 ) -> Any:
     """``np.full_like``, also with a Tensor's value."""
     if not holds_box(fill_value):
-        return np.full_like(a, fill_value, dtype, order, subok, shape, device=device)
+        return _full_like(a, fill_value, dtype, order, subok, shape, device=device)
     spec = spec_of(a)
     return full(spec.shape if shape is None else shape, fill_value, dtype or spec.dtype)
 
@@ -272,7 +291,8 @@ OVERRIDES: dict[str, Any] = {
     "vectorize": vectorize,
     "asarray": asarray,
     "asarray_chkfinite": _as_array("asarray_chkfinite", _check_finite),
-    **{name: _filling(name) for name in ("zeros", "ones", "empty")},
+    **{name: _filling(name) for name in ("zeros", "ones", "empty", "eye", "identity", "tri")},
+    **{name: _like(name) for name in ("zeros_like", "ones_like", "empty_like")},
     **{name: _as_array(name) for name in ("asanyarray", "ascontiguousarray", "asfortranarray")},
     **OF_LISTS,
     "r_": r_,

@@ -11,7 +11,7 @@ from autodiff.bench.problem import Problem
 from autodiff.bench.program import Inputs, Program
 from autodiff.bench.workload import Workload
 
-__all__ = ["PROBLEMS", "WORKLOADS"]
+__all__ = ["PROBLEMS", "WORKLOADS", "angles", "surface"]
 
 _FINGERS = 5
 _BONES = 2 + 4 * _FINGERS
@@ -22,8 +22,15 @@ _PARENTS = (-1, 0, *(1 if k == 0 else 1 + 4 * f + k for f in range(_FINGERS) for
 """Of each bone: wrist, palm, and five chains of four that begin at the palm."""
 
 
-def _angles() -> Any:
-    """For each bone, which unknowns turn it about x and z; the last place stands for none."""
+def angles() -> Any:
+    """For each bone, which unknowns turn it about x and z; the last place stands for none.
+
+    Examples
+    --------
+    >>> angles()[:, :6]
+    array([[26, 26,  6,  8,  9, 26],
+           [26, 26,  7, 26, 26, 26]])
+    """
     places = np.full((2, _BONES), _UNKNOWNS)
     for finger in range(_FINGERS):
         bone, unknown = 2 + 4 * finger, 6 + 4 * finger
@@ -54,7 +61,8 @@ def _hand(vertices: int, count: int) -> dict[str, Any]:
     return {
         "theta": random.standard_normal(_UNKNOWNS) / 5,
         "none": np.zeros(1),
-        "angles": _angles(),
+        "angles": angles(),
+        "parents": _PARENTS,
         "relatives": relatives,
         "inverses": np.linalg.inv(absolutes),
         # Every vertex as each bone carries it, with its weight: blending them is one product
@@ -67,14 +75,22 @@ def _hand(vertices: int, count: int) -> dict[str, Any]:
     }
 
 
-def _residuals(library: Any, inputs: Inputs) -> Callable[..., Any]:
-    none, angles, unit = inputs["none"], inputs["angles"], inputs["unit"]
-    relatives, inverses, skin = inputs["relatives"], inputs["inverses"], inputs["skin"]
-    measured, points = inputs["measured"], inputs["points"]
-    stack, zeros, ones = library.stack, inputs["zeros"], inputs["ones"]
+def surface(library: Any, inputs: Inputs) -> Callable[..., Any]:
+    """Write the function from the unknowns to the places of all vertices, of shape (3, vertices).
 
-    def residuals(theta: Any) -> Any:
-        turns = library.concatenate([theta, none])[angles]
+    Examples
+    --------
+    >>> inputs = _hand(vertices=5, count=2)
+    >>> surface(np, inputs)(inputs["theta"]).shape
+    (3, 5)
+    """
+    none, places, unit = inputs["none"], inputs["angles"], inputs["unit"]
+    relatives, inverses, skin = inputs["relatives"], inputs["inverses"], inputs["skin"]
+    stack, zeros, ones = library.stack, inputs["zeros"], inputs["ones"]
+    parents = inputs["parents"]
+
+    def vertices(theta: Any) -> Any:
+        turns = library.concatenate([theta, none])[places]
         (cx, cz), (sx, sz) = library.cos(turns), library.sin(turns)
         rows = [
             stack([cz, -cx * sz, sx * sz, zeros], -1),
@@ -84,11 +100,11 @@ def _residuals(library: Any, inputs: Inputs) -> Callable[..., Any]:
         ]
         posed = relatives @ stack(rows, 1)
         absolutes: list[Any] = []
-        for bone, parent in enumerate(_PARENTS):
+        for bone, parent in enumerate(parents):
             relative = posed[bone]
             absolutes.append(relative if parent < 0 else absolutes[parent] @ relative)
         transforms = (stack(absolutes, 0) @ inverses)[:, :3]
-        blended = library.swapaxes(transforms, 0, 1).reshape(3, 4 * _BONES) @ skin
+        blended = library.swapaxes(transforms, 0, 1).reshape(3, 4 * len(parents)) @ skin
         rotation = theta[0:3]
         angle = library.sqrt(library.sum(rotation * rotation))
         n = rotation / angle
@@ -105,7 +121,17 @@ def _residuals(library: Any, inputs: Inputs) -> Callable[..., Any]:
             + cross * library.sin(angle)
             + n[:, None] * n * (1.0 - library.cos(angle))
         ) @ blended
-        return points - (turned + theta[3:6][:, None])[:, measured]
+        return turned + theta[3:6][:, None]
+
+    return vertices
+
+
+def _residuals(library: Any, inputs: Inputs) -> Callable[..., Any]:
+    measured, points = inputs["measured"], inputs["points"]
+    vertices = surface(library, inputs)
+
+    def residuals(theta: Any) -> Any:
+        return points - vertices(theta)[:, measured]
 
     return residuals
 
@@ -115,7 +141,7 @@ def _skew(v: Any) -> Any:
 
 
 def _residuals_by_hand(inputs: Inputs) -> Program:
-    theta, angles, measured = inputs["theta"], inputs["angles"], inputs["measured"]
+    theta, places, measured = inputs["theta"], inputs["angles"], inputs["measured"]
     relatives, inverses, skin = inputs["relatives"], inputs["inverses"], inputs["skin"]
     unit = inputs["unit"]
     is_few = len(measured) < skin.shape[1]
@@ -130,7 +156,7 @@ def _residuals_by_hand(inputs: Inputs) -> Program:
         return turn, by_x, by_z
 
     def run() -> list[Any]:
-        turns = np.append(theta, 0.0)[angles]
+        turns = np.append(theta, 0.0)[places]
         absolutes: list[Any] = []
         # By unknown: how it moves the bones that hang on its own
         moved: list[dict[int, Any]] = [{} for _ in range(_UNKNOWNS)]
@@ -139,7 +165,7 @@ def _residuals_by_hand(inputs: Inputs) -> Program:
             before = absolutes[parent] if parent >= 0 else np.eye(4)
             carried = before @ relatives[bone]
             absolutes.append(carried @ turn)
-            for slope, unknown in zip(slopes, angles[:, bone], strict=True):
+            for slope, unknown in zip(slopes, places[:, bone], strict=True):
                 if unknown < _UNKNOWNS:
                     moved[unknown][bone] = carried @ slope
             posed = relatives[bone] @ turn

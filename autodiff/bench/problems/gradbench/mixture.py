@@ -12,10 +12,7 @@ from autodiff.bench.problem import Problem
 from autodiff.bench.program import Inputs, Program
 from autodiff.bench.workload import Workload
 
-__all__ = ["PROBLEMS", "WORKLOADS"]
-
-_GAMMA, _FREEDOM = 1.0, 0
-"""Precision of the prior, and its additional degrees of freedom."""
+__all__ = ["PROBLEMS", "WORKLOADS", "places"]
 
 
 def _triangle(dimension: int) -> tuple[Any, Any]:
@@ -24,47 +21,63 @@ def _triangle(dimension: int) -> tuple[Any, Any]:
     return rows, columns
 
 
+def places(dimension: int) -> Any:
+    """Where each entry of a lower triangle stands in (diagonal, below the diagonal, zero).
+
+    Examples
+    --------
+    >>> places(2)
+    array([[0, 3],
+           [2, 1]])
+    """
+    below = dimension * (dimension - 1) // 2
+    found = np.full((dimension, dimension), dimension + below)
+    found[np.arange(dimension), np.arange(dimension)] = np.arange(dimension)
+    found[_triangle(dimension)] = dimension + np.arange(below)
+    return found
+
+
 def _mixture(dimension: int, components: int, count: int) -> dict[str, Any]:
     random = np.random.default_rng(0)
     below = dimension * (dimension - 1) // 2
-    # Where each entry of a lower triangle stands in (diagonal, below the diagonal, zero)
-    places = np.full((dimension, dimension), dimension + below)
-    places[np.arange(dimension), np.arange(dimension)] = np.arange(dimension)
-    places[_triangle(dimension)] = dimension + np.arange(below)
     return {
         "alpha": random.standard_normal(components),
         "mu": random.random((components, dimension)),
         "q": random.standard_normal((components, dimension)),
         "l": random.standard_normal((components, below)),
         "x": random.standard_normal((count, dimension)),
-        "places": places,
+        "places": places(dimension),
         "zeros": np.zeros((components, 1)),
+        # The prior's precision, and its additional degrees of freedom
+        "gamma": 1.0,
+        "freedom": 0,
     }
 
 
-def _constant(dimension: int, components: int, count: int) -> float:
+def _constant(inputs: Inputs) -> float:
     """What depends on no variable: the normal densities' and the prior's normalisation."""
-    freedom = dimension + _FREEDOM + 1
+    (count, dimension), components = inputs["x"].shape, len(inputs["zeros"])
+    freedom = dimension + inputs["freedom"] + 1
     multigamma = dimension * (dimension - 1) / 4 * math.log(math.pi) + sum(
         math.lgamma((freedom - j) / 2) for j in range(dimension)
     )
-    prior = freedom * dimension * math.log(_GAMMA / math.sqrt(2)) - multigamma
-    return components * prior - count * dimension / 2 * math.log(2 * math.pi)
+    prior = freedom * dimension * math.log(inputs["gamma"] / math.sqrt(2)) - multigamma
+    return float(components * prior - count * dimension / 2 * math.log(2 * math.pi))
 
 
 def _posterior(library: Any, inputs: Inputs) -> Callable[..., Any]:
-    x, places, zeros = inputs["x"], inputs["places"], inputs["zeros"]
-    count, dimension = x.shape
-    constant = _constant(dimension, len(zeros), count)
+    x, triangle, zeros = inputs["x"], inputs["places"], inputs["zeros"]
+    gamma, freedom = inputs["gamma"], inputs["freedom"]
+    count, constant = len(x), _constant(inputs)
 
     def posterior(alpha: Any, mu: Any, q: Any, l: Any) -> Any:  # noqa: E741  # its name there
-        factors = library.concatenate([library.exp(q), l, zeros], axis=1)[:, places]
+        factors = library.concatenate([library.exp(q), l, zeros], axis=1)[:, triangle]
         transposed = library.swapaxes(factors, 1, 2)
         z = x @ transposed - mu[:, None, :] @ transposed
         sums = library.sum(q, axis=1)
         beta = (alpha + sums)[:, None] - 0.5 * library.sum(z * z, axis=2)
         likelihood = library.sum(library.logsumexp(beta, 0)) - count * library.logsumexp(alpha, 0)
-        prior = _FREEDOM * library.sum(sums) - _GAMMA**2 / 2 * library.sum(factors * factors)
+        prior = freedom * library.sum(sums) - gamma**2 / 2 * library.sum(factors * factors)
         return constant + likelihood + prior
 
     return posterior
@@ -83,7 +96,7 @@ def _log_sum_exp(x: Any) -> tuple[Any, Any]:
 def _posterior_by_hand(inputs: Inputs) -> Program:
     alpha, mu, q, l, x = (inputs[name] for name in ("alpha", "mu", "q", "l", "x"))  # noqa: E741
     count, dimension = x.shape
-    constant = _constant(dimension, len(alpha), count)
+    gamma, freedom, constant = inputs["gamma"], inputs["freedom"], _constant(inputs)
     rows, columns = _triangle(dimension)
     diagonal = np.arange(dimension)
 
@@ -102,7 +115,7 @@ def _posterior_by_hand(inputs: Inputs) -> Program:
         likelihoods, shares = _log_sum_exp(beta)
         of_alpha, g_alpha = _log_sum_exp(alpha.copy())
         value = likelihoods.sum() - count * of_alpha
-        value += _FREEDOM * sums.sum() - _GAMMA**2 / 2 * np.vdot(factors, factors)
+        value += freedom * sums.sum() - gamma**2 / 2 * np.vdot(factors, factors)
         members = shares.sum(axis=1)
         g_alpha *= -count
         g_alpha += members
@@ -111,9 +124,9 @@ def _posterior_by_hand(inputs: Inputs) -> Program:
         g_mu = (total[:, None, :] @ factors)[:, 0]
         g_factors = total[:, :, None] * mu[:, None, :]
         g_factors -= z.transpose(0, 2, 1) @ x
-        g_factors -= _GAMMA**2 * factors
+        g_factors -= gamma**2 * factors
         g_q = g_factors[:, diagonal, diagonal] * scales
-        g_q += (members + _FREEDOM)[:, None]
+        g_q += (members + freedom)[:, None]
         return [constant + value, g_alpha, g_mu, g_q, g_factors[:, rows, columns]]
 
     return Program(run)

@@ -14,7 +14,7 @@ from autodiff.bench.problems import runge_kutta
 from autodiff.bench.program import Inputs, Program
 from autodiff.bench.workload import Workload
 
-__all__ = ["PROBLEMS", "WORKLOADS"]
+__all__ = ["PROBLEMS", "WORKLOADS", "end_state"]
 
 Formula = Callable[..., Any]
 
@@ -62,17 +62,29 @@ def _rates(size: int, steps: int) -> dict[str, Any]:
     }
 
 
-def _ode(library: Any, inputs: Inputs) -> Formula:
+def end_state(library: Any, inputs: Inputs) -> Formula:
+    """Write the function from the rates to the whole state at time 2.
+
+    Examples
+    --------
+    >>> from autodiff.bench.engines.functions import LIBRARY
+    >>> end_state(LIBRARY, _rates(2, 1))(np.array([1.0, 3.0]))
+    array([2., 6.])
+    """
     start, one, steps = inputs["start"], inputs["one"], inputs["steps"]
 
-    def last(x: Any) -> Any:
+    def end(x: Any) -> Any:
         def field(y: Any) -> Any:
             return x * library.concatenate([one, y[:-1]])
 
-        end = library.repeat(lambda y: runge_kutta.step(field, y, 2.0 / steps), start, steps)
-        return end[-1]
+        return library.repeat(lambda y: runge_kutta.step(field, y, 2.0 / steps), start, steps)
 
-    return last
+    return end
+
+
+def _ode(library: Any, inputs: Inputs) -> Formula:
+    end = end_state(library, inputs)
+    return lambda x: end(x)[-1]
 
 
 def _ode_by_hand(inputs: Inputs) -> Program:

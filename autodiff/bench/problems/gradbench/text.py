@@ -31,9 +31,10 @@ def _text(layers: int, characters: int) -> dict[str, Any]:
 
 def _loss(library: Any, inputs: Inputs) -> Callable[..., Any]:
     state, pairs, layers = inputs["state"], inputs["pairs"], inputs["layers"]
+    bits = pairs.shape[2]
     sigmoid, tanh, concatenate = library.sigmoid, library.tanh, library.concatenate
     log, exp, total = library.log, library.exp, library.sum
-    gates = 3 * _BITS
+    gates = 3 * bits
 
     def loss(main: Any, extra: Any) -> Any:
         weights = [main[2 * layer] for layer in range(layers)]
@@ -47,16 +48,16 @@ def _loss(library: Any, inputs: Inputs) -> Callable[..., Any]:
                 hidden, cell = before[2 * layer], before[2 * layer + 1]
                 z = concatenate([x, hidden, x, hidden]) * weight + bias
                 opened = sigmoid(z[:gates])
-                kept = cell * opened[:_BITS]
-                cell = kept + opened[_BITS : 2 * _BITS] * tanh(z[gates:])
-                x = opened[2 * _BITS :] * tanh(cell)
+                kept = cell * opened[:bits]
+                cell = kept + opened[bits : 2 * bits] * tanh(z[gates:])
+                x = opened[2 * bits :] * tanh(cell)
                 after += [x, cell]
             guess = x * last + shift
             guess = guess - log(total(exp(guess)) + 2.0)
             return (score + total(pair[1] * guess), *after)
 
         score, *_ = library.loop(step, (total(0.0 * first), *state), pairs)
-        return -score / (len(pairs) * _BITS)
+        return -score / (len(pairs) * bits)
 
     return loss
 

@@ -48,7 +48,8 @@ def _plain(name: str) -> Function:
 
 _MAKING = (
     *("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray"),
-    *("zeros", "ones", "empty", "full", "fromiter", "require", "select"),
+    *("zeros", "ones", "empty", "full", "full_like", "eye", "identity", "tri"),
+    *("fromiter", "require", "select"),
 )
 _OF_VALUES = (
     *("zeros_like", "ones_like", "empty_like"),
