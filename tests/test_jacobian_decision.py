@@ -435,3 +435,22 @@ def test_the_reverse_order_multiplies_no_unit_vectors(monkeypatch):
     for function in (lambda x: weight @ x, lambda x: np.tanh(weight[:30] @ x)):
         ad.jacobian(function, order="reverse")(x)
     assert swept == [1, 1]
+
+
+def test_a_decision_for_tangents_spares_the_recording():
+    t = np.linspace(0.0, 1.0, 50_000)
+    kinds = []
+
+    def curve(p, scale, *, phase=0.0):
+        kinds.append(type(p._interpreter).__name__)
+        return np.sin(p[0] * t + phase) * np.exp(-p[1] * t) * scale
+
+    jacobian = ad.jacobian(curve)
+    p = np.array([3.0, 0.5])
+    first = jacobian(p, 1.5)
+    assert kinds == ["Reverse", "Forward"]
+    del kinds[:]
+    np.testing.assert_allclose(jacobian(p, 2.0), first / 1.5 * 2.0, rtol=1e-12)
+    assert kinds == ["Forward"]
+    jacobian(p[:2].astype(np.float32), 2.0)
+    assert kinds[1] == "Reverse"

@@ -162,6 +162,7 @@ def _auto(problem: Problem) -> Blocks:
     """Record, compare what the orders cost, and go the cheapest way."""
     question = Question(problem)
     choice = _choose(question)
+    problem.chosen = choice.name
     blocks: Blocks | None = RUNS[choice.name](problem, question, choice)
     return _run_reverse(problem, question) if blocks is None else blocks
 
