@@ -219,7 +219,11 @@ def _forms(arguments: Any) -> Hashable:
     """Shapes and dtypes of all arguments, and integers, which may be sizes."""
     return tuple(
         [
-            (x.shape, str(x.dtype)) if hasattr(x, "shape") else x if type(x) is int else type(x)
+            (x.shape, getattr(x, "dtype", None))
+            if hasattr(x, "shape")
+            else x
+            if type(x) is int
+            else type(x)
             for x in tree.leaves(arguments)
         ]
     )
