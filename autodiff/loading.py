@@ -15,7 +15,14 @@ from autodiff.conversions import COUNTERPARTS
 from autodiff.deferred import Deferred
 from autodiff.standard import NAMESPACES
 from autodiff.tape.readers import READERS
-from autodiff.transforms.jacobian.tables import GIVEN, HESSIANS, PRICES, RUNS, STRUCTURES
+from autodiff.transforms.jacobian.tables import (
+    GIVEN,
+    HESSIANS,
+    PRICES,
+    RUNS,
+    STRUCTURED,
+    STRUCTURES,
+)
 
 __all__ = ["ANSWERS"]
 
@@ -46,6 +53,7 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
     (PRICES, {"cross-country": "autodiff.ordering.execute:price"}),
     (RUNS, {"cross-country": "autodiff.ordering.execute:cross_country"}),
     (GIVEN, {"plan": "autodiff.ordering.execute:execute_plan"}),
+    (STRUCTURED, {"reverse": "autodiff.ordering.execute:structured_reverse"}),
     (STRUCTURES, {"sparse": "autodiff.ordering.sparse.recovery:sparse_jacobian"}),
     (
         HESSIANS,

@@ -412,3 +412,45 @@ def test_ordering_is_loaded_where_elimination_pays(call):
         assert not [name for name in sys.modules if name.startswith("autodiff.draw")]
         """
     )
+
+
+def test_the_reverse_order_multiplies_no_unit_vectors(monkeypatch):
+    """Cotangents that only passed elementwise operations are a diagonal."""
+    swept = []
+    own = decision.reverse
+    monkeypatch.setattr(decision, "reverse", lambda *a: (swept.append(1), own(*a))[1])
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((500, 400)) / 20.0
+    x = rng.standard_normal(400)
+    found = ad.jacobian(lambda x: np.tanh(weight @ x) * 2.0, order="reverse")(x)
+    wanted = 2.0 * (1.0 - np.tanh(weight @ x) ** 2)[:, None] * weight
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    assert not swept
+    with ad.strong_zero():
+        np.testing.assert_allclose(
+            ad.jacobian(lambda x: np.tanh(weight @ x) * 2.0, order="reverse")(x), wanted, rtol=1e-12
+        )
+    assert swept
+    del swept[:]
+    for function in (lambda x: weight @ x, lambda x: np.tanh(weight[:30] @ x)):
+        ad.jacobian(function, order="reverse")(x)
+    assert swept == [1, 1]
+
+
+def test_a_decision_for_tangents_spares_the_recording():
+    t = np.linspace(0.0, 1.0, 50_000)
+    kinds = []
+
+    def curve(p, scale, *, phase=0.0):
+        kinds.append(type(p._interpreter).__name__)
+        return np.sin(p[0] * t + phase) * np.exp(-p[1] * t) * scale
+
+    jacobian = ad.jacobian(curve)
+    p = np.array([3.0, 0.5])
+    first = jacobian(p, 1.5)
+    assert kinds == ["Reverse", "Forward"]
+    del kinds[:]
+    np.testing.assert_allclose(jacobian(p, 2.0), first / 1.5 * 2.0, rtol=1e-12)
+    assert kinds == ["Forward"]
+    jacobian(p[:2].astype(np.float32), 2.0)
+    assert kinds[1] == "Reverse"

@@ -18,7 +18,7 @@ from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.cotangents import cast
 from autodiff.ordering.graph.faces import Dual
 from autodiff.ordering.graph.jacobian_graph import JacobianGraph
-from autodiff.ordering.graph.planning import Decision, decide, eliminate
+from autodiff.ordering.graph.planning import Decision, decide, eliminate, simulate
 from autodiff.ordering.graph.tapegraph import Edge, TapeGraph, of_nodes, of_tape
 from autodiff.ordering.maps import Block, LinearMap, Product, multiply
 from autodiff.ordering.plan import Plan
@@ -30,11 +30,19 @@ from autodiff.transforms.jacobian.question import Question
 from autodiff.transforms.jacobian.rates import rates
 from autodiff.transforms.jacobian.reverse import reverse
 
-__all__ = ["cross_country", "execute_plan", "jacobian_graph", "local_jacobians", "price"]
+__all__ = [
+    "cross_country",
+    "execute_plan",
+    "jacobian_graph",
+    "local_jacobians",
+    "price",
+    "structured_reverse",
+]
 
 _SMALLEST_BOUND = 64 * 2**20
 _MOST_DECISIONS = 512
 _decisions: OrderedDict[Hashable, Decision] = OrderedDict()
+_structured: OrderedDict[Hashable, bool] = OrderedDict()
 
 
 def _decision(question: Question, graph: TapeGraph) -> Decision:
@@ -90,6 +98,26 @@ def cross_country(
         return _swept(question) if choice is None else None
     order = _decision(question, graph).order if choice is None else choice.detail
     return _carry_out(question, graph, order)
+
+
+def structured_reverse(question: Question) -> Blocks | None:
+    """Eliminate from the outputs to the inputs; None where a sweep is predicted to be faster."""
+    graph = _graph(question)
+    if graph is None:
+        return None
+    order = graph.middle()[::-1]
+    key = question.signature, rates(), "reverse"
+    pays = _structured.get(key)
+    if pays is None:
+        maps = graph.with_sinks(graph.maps(known=False))
+        found = simulate(maps, order)
+        itemsize = max(leaf.spec.dtype.itemsize for leaf in question.recorded.leaves)
+        bound = max(_SMALLEST_BOUND, 4 * question.rows * question.columns * itemsize)
+        pays = found is not None and found[1] < question.sweep_seconds[1] and found[2] <= bound
+        _structured[key] = pays
+        if len(_structured) > _MOST_DECISIONS:
+            _structured.popitem(last=False)
+    return _carry_out(question, graph, order) if pays else None
 
 
 def execute_plan(problem: Problem, plan: Plan) -> Blocks:

@@ -21,7 +21,7 @@ from autodiff.interpret.graph import Node, Projection
 from autodiff.transforms.jacobian.rates import Rates
 from autodiff.transforms.jacobian.work import node_size, operation_cost
 
-__all__ = ["least_elimination_seconds"]
+__all__ = ["fma_of_unit_products", "least_elimination_seconds"]
 
 
 class _Zone:
@@ -81,6 +81,25 @@ def least_elimination_seconds(
     ends = len({node for node in outputs if node is not None})
     calls = edges + max(len(made) - ends, 0)
     return rates.call * calls + sum(zone.seconds(rates) for zone in _zones(nodes, made))
+
+
+def fma_of_unit_products(outputs: Sequence[Node | None]) -> int:
+    """Multiply-adds by which a sweep back multiplies unit vectors into full matrices.
+
+    Where only elementwise operations lie between a full matrix and an output, the cotangents that
+    reach it are a diagonal, and its rows need but be scaled.
+    """
+    total = 0
+    for output in outputs:
+        node = output
+        while node is not None and _is_elementwise(node):
+            before = [parent for parent in node.parents if isinstance(parent, Node)]
+            node = before[0] if len(before) == 1 and before[0].form == node.form else None
+        if node is None or node is output:
+            continue
+        size = node_size(node)
+        total += sum([size * size * node_size(s) for s in _sources(node) if _is_dense(node, s)])
+    return total
 
 
 def _sources(node: Node) -> set[Node]:

@@ -16,13 +16,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, NamedTuple
 
-from autodiff.transforms.jacobian.bounds import least_elimination_seconds
+from autodiff.transforms.jacobian.bounds import (
+    fma_of_unit_products,
+    least_elimination_seconds,
+)
 from autodiff.transforms.jacobian.forward import forward
 from autodiff.transforms.jacobian.problem import Blocks, Problem
 from autodiff.transforms.jacobian.question import Question
 from autodiff.transforms.jacobian.rates import rates
 from autodiff.transforms.jacobian.reverse import reverse
-from autodiff.transforms.jacobian.tables import GIVEN, PRICES, RUNS, STRUCTURES
+from autodiff.transforms.jacobian.tables import GIVEN, PRICES, RUNS, STRUCTURED, STRUCTURES
 
 __all__ = [
     "GIVEN",
@@ -44,6 +47,8 @@ _GAIN = 0.8
 _WORTH_PRICING = 2**17
 """Bytes of the cotangents of one sweep below which starting a forward sweep, which evaluates the
 function once more, takes longer than the whole sweep back."""
+_WORTH_STRUCTURE = 5e-4
+"""Seconds that structure saves in the order that was asked for, below which sweeps stay."""
 _FEWEST_SEEDS = 16
 """Rows or columns below which no order can gain much on a reverse sweep."""
 _FEWEST_ELEMENTS = 100_000
@@ -157,6 +162,7 @@ def _auto(problem: Problem) -> Blocks:
     """Record, compare what the orders cost, and go the cheapest way."""
     question = Question(problem)
     choice = _choose(question)
+    problem.chosen = choice.name
     blocks: Blocks | None = RUNS[choice.name](problem, question, choice)
     return _run_reverse(problem, question) if blocks is None else blocks
 
@@ -172,8 +178,19 @@ def _run_reverse(
     problem: Problem, question: Question | None = None, choice: Choice | None = None
 ) -> Blocks:
     if question is None:
-        return reverse(problem)
+        question = Question(problem)
+        blocks: Blocks | None = None
+        if _multiplies_units(question):
+            blocks = STRUCTURED["reverse"](question)
+        return reverse(problem, question.recorded) if blocks is None else blocks
     return reverse(problem, question.recorded, question.__dict__.get("measure"))
+
+
+def _multiplies_units(question: Question) -> bool:
+    """Whether a sweep back begins with large products that structure would save."""
+    if question.rows * question.columns < _FEWEST_ELEMENTS or question.needs_sweep:
+        return False
+    return rates().dense * fma_of_unit_products(question.recorded.nodes) >= _WORTH_STRUCTURE
 
 
 def _worth_forward(question: Question, best: Choice) -> bool:

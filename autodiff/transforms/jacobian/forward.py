@@ -26,6 +26,7 @@ from autodiff.transforms.jacobian.problem import (
     phases,
     zero_block,
 )
+from autodiff.transforms.jacobian.rates import FEW_SEEDS
 
 __all__ = ["forward", "push_chunk", "tape_bytes"]
 
@@ -42,11 +43,6 @@ def tape_bytes(tape: Tape) -> tuple[int, int]:
     return held, peak
 
 
-_FEW_SEEDS = 4
-"""Tangents that are pushed while the function is evaluated, all at once. So many of them take about
-what a tape of them would keep, which bounds their number otherwise."""
-
-
 def _at_once(problem: Problem) -> tuple[list[Any], tree.PyTreeSpec, Seeds, list[Any]] | None:
     """Outputs, their structure, seeds and tangents, of a function of few real numbers."""
     values = problem.leaves()
@@ -55,7 +51,7 @@ def _at_once(problem: Problem) -> tuple[list[Any], tree.PyTreeSpec, Seeds, list[
     if problem.chunk_bytes is not None or not real or problem.holomorphic or modes.open:
         return None
     seeds = Seeds(inputs, phases(inputs, False, 1j), values)
-    if not 0 < seeds.count <= _FEW_SEEDS:
+    if not 0 < seeds.count <= FEW_SEEDS:
         return None
     (chunk,) = seeds.chunks(seeds.count)
     found: list[Any] = []

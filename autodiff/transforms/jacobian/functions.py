@@ -131,7 +131,7 @@ def jacobian(
             f, argnums, order, holomorphic, chunk_bytes, keep_zeros
         )
         return sparse
-    return Transformed(_jacobian, f, argnums, order, holomorphic, chunk_bytes)
+    return Transformed(_jacobian, f, argnums, order, holomorphic, chunk_bytes, _Swept())
 
 
 def _check_options(
@@ -150,12 +150,18 @@ def _jacobian(
     order: Any,
     holomorphic: bool,
     chunk_bytes: int | None,
+    swept: _Swept,
     /,
     *args: Any,
     **keywords: Any,
 ) -> Any:
+    forms = _forms((args, keywords)) if order == "auto" else None
+    if forms in swept:
+        order = "forward"
     problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, "jacobian")
     out_tree, in_tree, blocks = execute(order, problem)
+    if problem.chosen == "forward":
+        swept.keep(forms)
     return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
 
 
@@ -173,11 +179,11 @@ def _hessian(
     if order == "edge-pushing":
         found = HESSIANS[order](f, argnums, args, keywords, chunk_bytes, True)
     elif order == "auto":
-        forms = _forms(argnums, args)
-        if forms is not None and forms not in swept:
+        forms = _forms((args, keywords))
+        if forms not in swept and _has_columns(argnums, args):
             found = HESSIANS["edge-pushing"](f, argnums, args, keywords, chunk_bytes, False)
-            if found is None and len(swept) < _MOST_SWEPT:
-                swept.add(forms)
+            if found is None:
+                swept.keep(forms)
     if found is None:
         gradient = grad(f, argnums)
         problem = Problem(gradient, argnums, args, keywords, False, chunk_bytes, "hessian")
@@ -194,23 +200,39 @@ _MOST_SWEPT = 64
 
 
 class _Swept(set[Hashable]):
-    """Forms of arguments for which tangents serve better; a copy begins without.
+    """Forms of arguments for which tangents serve best; a copy begins without.
 
-    It saves evaluating the function only to see that. Another path may come with the same form, for
+    It saves recording the function only to see that. Another path may come with the same forms, for
     which tangents are slower and right all the same.
     """
+
+    def keep(self, forms: Hashable) -> None:
+        """Remember forms, as long as they are not many."""
+        if len(self) < _MOST_SWEPT:
+            self.add(forms)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Swept, ()
 
 
-def _forms(argnums: Argnums, args: tuple[Any, ...]) -> Hashable | None:
-    """Shapes and dtypes of what is differentiated; None where it has few elements."""
+def _forms(arguments: Any) -> Hashable:
+    """Shapes and dtypes of all arguments, and integers, which may be sizes."""
+    return tuple(
+        [
+            (x.shape, getattr(x, "dtype", None))
+            if hasattr(x, "shape")
+            else x
+            if type(x) is int
+            else type(x)
+            for x in tree.leaves(arguments)
+        ]
+    )
+
+
+def _has_columns(argnums: Argnums, args: tuple[Any, ...]) -> bool:
     positions = positions_of(argnums, len(args), "hessian")
     leaves = [leaf for p in positions for leaf in tree.leaves(args[p])]
-    if sum([getattr(leaf, "size", 1) for leaf in leaves]) < _FEWEST_COLUMNS:
-        return None
-    return tuple([(getattr(x, "shape", ()), str(getattr(x, "dtype", type(x)))) for x in leaves])
+    return sum([getattr(leaf, "size", 1) for leaf in leaves]) >= _FEWEST_COLUMNS
 
 
 @overload

@@ -47,7 +47,10 @@ class Blocks(NamedTuple):
 
 
 class Problem:
-    """What a Jacobian was asked of: the function, its arguments, and the bounds."""
+    """What a Jacobian was asked of: the function, its arguments, and the bounds.
+
+    ``chosen`` is the order that was decided on, once it was.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Problem:
         self.holomorphic = holomorphic
         self.chunk_bytes = chunk_bytes
         self.transform = transform
+        self.chosen: str | None = None
         self.positions = positions_of(argnums, len(args), transform)
         chosen = tuple(args[position] for position in self.positions)
         self.values, self.structure = tree.flatten(chosen)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Rates", "SweepEdge", "rates", "sweep_seconds", "use_rates"]
+__all__ = ["FEW_SEEDS", "Rates", "SweepEdge", "rates", "sweep_seconds", "use_rates"]
 
 _SWEEP_CALLS = 2.0
 """A batched sweep spends about twice the fixed time of a product on each operation."""
@@ -23,6 +23,12 @@ _FORWARD_CALLS = 2.5
 _FORWARD_START = 16.0
 """A forward sweep evaluates the function again, batched: more on each operation, and opening the
 transforms, in fixed times of a product (fitted to tanh networks of 2 to 6 layers)."""
+
+FEW_SEEDS = 4
+"""Tangents that are pushed while the function is evaluated, all at once. So many of them take about
+what a tape of them would keep, which bounds their number otherwise."""
+_FEW_START = 8.0
+_FEW_CALLS = 1.5
 
 SweepEdge = tuple[str, int, int]
 """An operation's input as a sweep passes it: kind of work, and fma and bytes for each seed."""
@@ -130,5 +136,8 @@ def sweep_seconds(
     for kind, fma, nbytes in edges:
         count += 1
         work += float(getattr(chosen, kind)) * fma + chosen.byte * nbytes
-    forward = chosen.call * (_FORWARD_START + _FORWARD_CALLS * count) + columns * work
+    start, each = (
+        (_FEW_START, _FEW_CALLS) if columns <= FEW_SEEDS else (_FORWARD_START, _FORWARD_CALLS)
+    )
+    forward = chosen.call * (start + each * count) + columns * work
     return forward, chosen.call * _SWEEP_CALLS * count + rows * work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autodiff.deferred import Deferred
 
-__all__ = ["GIVEN", "HESSIANS", "PRICES", "RUNS", "STRUCTURES"]
+__all__ = ["GIVEN", "HESSIANS", "PRICES", "RUNS", "STRUCTURED", "STRUCTURES"]
 
 PRICES = Deferred("the price of an order")
 """By name, functions of a `Question` and the best `Choice` so far; they return a `Choice`, or None
@@ -17,6 +17,10 @@ serve."""
 
 GIVEN = Deferred("a kind of given order")
 """By the `GivenOrder.given` of an order, functions of a `Problem` and the order."""
+
+STRUCTURED = Deferred("a sweep that keeps structures")
+"""By the name of a sweep, functions of a `Question` that go the same way with the structures of
+local Jacobians. They return `Blocks`, or None where the sweep serves better."""
 
 STRUCTURES = Deferred("a structure of Jacobians")
 """By name, what makes the function for ``jacobian(structure=...)``, for results that are not
