@@ -44,6 +44,7 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
             "to_dot": "autodiff.draw.dot:tape_to_dot",
             "draw": "autodiff.draw.picture:draw_tape",
             "notebook_svg": "autodiff.draw.picture:notebook_svg",
+            "to_model_explorer": "autodiff.draw.model_explorer:tape_to_model_explorer",
             "to_html": "autodiff.draw.page:tape_to_html",
             "jacobian_graph": "autodiff.ordering.execute:jacobian_graph",
         },

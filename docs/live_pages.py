@@ -20,6 +20,8 @@ LIVE = Path(__file__).parent / "live"
 IMAGES = Path(__file__).parent / "images"
 
 SHOTS = {
+    "page-light": ("tape", 0.75, False),
+    "page-dark": ("tape-and-gradient", 0.7, True),
     "plan-chain": ("plan-chain", 0.9, False),
     "plan-graph": ("plan-graph", 0.55, False),
 }
@@ -48,7 +50,12 @@ def write() -> Iterator[Path]:
     data = ad.data.digits()
     model = nn.arrays(nn.MLP([64, 32, 10], activation="tanh"))
     tape = ad.record(loss)(model, data.x_train[:32], data.y_train[:32])
-    yield Path(tape.to_html(LIVE / "tape.html", title="Loss of a network"))
+    measured = tape.profile()
+    yield Path(tape.to_html(LIVE / "tape.html", title="Loss of a network", profile=measured))
+    small = nn.arrays(nn.MLP([4, 8, 2], activation="tanh"))
+    x, y = np.linspace(-1.0, 1.0, 20).reshape(5, 4), np.array([0, 1, 0, 1, 1])
+    both = ad.record(ad.value_and_grad(loss))(small, x, y)
+    yield Path(both.to_html(LIVE / "tape-and-gradient.html", title="A loss and its gradient"))
 
 
 def photograph() -> Iterator[Path]:

@@ -1,8 +1,11 @@
 """What a tape tells: where operations come from, names, costs, values, gradients, saved values."""
 
 import gc
+import json
 import threading
 import weakref
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import pytest
 import autodiff as ad
 from autodiff import nn
 from autodiff.tape.calls import Calls
-from autodiff.tape.entries import Constant
+from autodiff.tape.entries import Constant, Variable
 from autodiff.tape.ir import Tape
 from autodiff.tape.summary import Usage
 
@@ -492,3 +495,33 @@ class TestSaved:
     def test_of_a_recorded_sweep(self):
         tape = ad.record(ad.grad(lambda x: np.sum(np.exp(x))))(np.ones(2))
         assert list(tape.saved()) == [tape[0].output]
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_model_explorer_gets_every_operation_and_edge(backward: bool, tmp_path: Path) -> None:
+    model = nn.arrays(nn.MLP([3, 4, 2], activation="tanh"))
+
+    def loss(model: Any, x: Any) -> Any:
+        return np.sum(np.stack(np.split(model(x), 2))) + 1.0
+
+    tape = ad.record(ad.value_and_grad(loss) if backward else loss)(model, np.ones((2, 3)))
+    file = tape.to_model_explorer(tmp_path / "tape.json", title="a network")
+    collection = json.loads(file.read_text(encoding="utf-8"))
+    assert collection["label"] == "a network"
+    (graph,) = collection["graphs"]
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    assert len(nodes) == len(tape.inputs) + len(tape) + len(tape.outputs)
+    for entry in tape:
+        node = nodes[f"operation {entry.position}"]
+        assert node["label"] == entry.primitive.name
+        operands = [o for o in entry.inputs if isinstance(o, Variable)]
+        assert len(node["incomingEdges"]) == len(operands)
+        for edge in node["incomingEdges"]:
+            source = nodes[edge["sourceNodeId"]]
+            shown = source["outputsMetadata"][int(edge["sourceNodeOutputId"])]["attrs"][0]["value"]
+            assert shown == str(entry.inputs[int(edge["targetNodeInputId"])].spec)
+    layers = {node["namespace"] for node in nodes.values()}
+    assert any(layer.endswith("MLP/layers[1]: Linear") for layer in layers)
+    assert any(layer.startswith("backward") for layer in layers) == backward
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        tape.to_model_explorer(tmp_path / "nowhere" / "tape.json")

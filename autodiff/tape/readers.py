@@ -393,6 +393,38 @@ class Readable:
             profile=profile,
         )
 
+    def to_model_explorer(
+        self, path: str | PathLike[str] | None = None, *, title: str | None = None
+    ) -> Any:
+        """Write the tape as a graph for Model Explorer, in its JSON format.
+
+        Modules and functions become its layers; shapes, flops and sources its attributes.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write, with the ending ``.json``.
+        title : str, optional
+
+        Returns
+        -------
+        pathlib.Path or str
+            `path` if it was given, else the text.
+
+        Raises
+        ------
+        FileNotFoundError
+            The folder of `path` does not exist.
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> text = ad.record(lambda x: x * x)(3.0).to_model_explorer(title="square")
+        >>> '"label": "square"' in text
+        True
+        """
+        return READERS["to_model_explorer"](self, path, title=title)
+
     def jacobian_graph(self, *, argnums: int | Sequence[int] | None = None) -> JacobianGraph:
         """Graph of the local Jacobians, to plan the order in which they are multiplied.
 
