@@ -27,6 +27,7 @@ from autodiff.ordering.graph.faces import (
     weighted,
 )
 from autodiff.ordering.graph.optimum import cheap, cheapest
+from autodiff.ordering.graph.scarcity import Scarcity, scarcest
 from autodiff.ordering.graph.search import markowitz, min_fill
 from autodiff.ordering.graph.segments import bracketed, segments
 from autodiff.ordering.graph.topology import (
@@ -262,6 +263,22 @@ class JacobianGraph:
                 "in an order of your own"
             )
         return self._plan(name, chosen, bound)
+
+    def scarcity(self) -> Scarcity:
+        """How few numbers the Jacobian follows from, by eliminating some of the vertices.
+
+        Returns
+        -------
+        Scarcity
+
+        Examples
+        --------
+        >>> edges = [("a", "w"), ("b", "w"), ("c", "w"), *(("w", output) for output in "xyz")]
+        >>> JacobianGraph(edges, "abc", "xyz").scarcity().fewest
+        6
+        """
+        counts, order, proved = scarcest(self._state(), self._inner, self._sizes)
+        return Scarcity(*counts, tuple(self._labels[v] for v in order), proved)
 
     def check(self, plan: Plan) -> None:
         """Refuse a plan that was made for another graph.
