@@ -1,8 +1,8 @@
 """Scarcity: a Jacobian may have many more elements than the numbers that it follows from.
 
-Griewank and Vogel, "Analysis and exploitation of Jacobian scarcity", in: Modeling, Simulation and
-Optimization of Complex Processes (2005). Where a part of the graph is kept as it is, fewer numbers
-than the Jacobian's elements say the same, and its products with vectors cost less.
+Griewank and Vogel, "Analysis and exploitation of Jacobian scarcity" (2005). Where a part of
+the graph is kept as it is, fewer numbers than the Jacobian's elements say the same, and its
+products with vectors cost less.
 """
 
 from __future__ import annotations
