@@ -207,7 +207,7 @@ class JacobianGraph:
         iterations : int, optional
             Moves that "search" may try, and graphs that "faces" may make.
         max_states : int
-            Sets of vertices that "exact" may go through, and separators that it may look for.
+            Sets of vertices that "exact" may go through, and without `seconds` separators, too.
             Where they do not suffice, the plan is the best one known: its `proven_optimal` is
             False, and its `lower_bound` says how much might be saved.
 
