@@ -74,6 +74,7 @@ CANNOT_RAISE = {
         ],
         "a protocol: what it raises is for the classes to say that have it",
     ),
+    "ordering.JacobianGraph.scarcity": "a graph was checked when it was made",
     "ordering.IndexMap.after": "the result's index is worked out when it is first used",
     "ordering.LinearMap.abstract": "what is left out cannot be missing",
     "ordering.LinearMap.transpose": "every map has one, with its numbers or without",

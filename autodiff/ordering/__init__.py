@@ -11,6 +11,7 @@ from autodiff.ordering.chain.elemental import Elemental
 from autodiff.ordering.execute import local_jacobians
 from autodiff.ordering.graph.elimination import EdgeMap
 from autodiff.ordering.graph.jacobian_graph import GRAPH_ORDERS, JacobianGraph
+from autodiff.ordering.graph.scarcity import Scarcity
 from autodiff.ordering.maps import (
     Block,
     Dense,
@@ -50,6 +51,7 @@ __all__ = [
     "Product",
     "Rates",
     "Scaled",
+    "Scarcity",
     "Step",
     "Zero",
     "block_diagonal",

@@ -28,6 +28,7 @@ from autodiff.ordering.graph.faces import (
 )
 from autodiff.ordering.graph.optimum import cheap, cheapest
 from autodiff.ordering.graph.played import graph_data
+from autodiff.ordering.graph.scarcity import Scarcity, scarcest
 from autodiff.ordering.graph.search import markowitz, min_fill
 from autodiff.ordering.graph.segments import bracketed, segments
 from autodiff.ordering.graph.topology import (
@@ -208,7 +209,7 @@ class JacobianGraph(Playable):
         iterations : int, optional
             Moves that "search" may try, and graphs that "faces" may make.
         max_states : int
-            Sets of vertices that "exact" may go through, and separators that it may look for.
+            Sets of vertices that "exact" may go through, and without `seconds` separators, too.
             Where they do not suffice, the plan is the best one known: its `proven_optimal` is
             False, and its `lower_bound` says how much might be saved.
 
@@ -264,6 +265,22 @@ class JacobianGraph(Playable):
                 "in an order of your own"
             )
         return self._plan(name, chosen, bound)
+
+    def scarcity(self) -> Scarcity:
+        """How few numbers the Jacobian follows from, by eliminating some of the vertices.
+
+        Returns
+        -------
+        Scarcity
+
+        Examples
+        --------
+        >>> edges = [("a", "w"), ("b", "w"), ("c", "w"), *(("w", output) for output in "xyz")]
+        >>> JacobianGraph(edges, "abc", "xyz").scarcity().fewest
+        6
+        """
+        counts, order, proved = scarcest(self._state(), self._inner, self._sizes)
+        return Scarcity(*counts, tuple(self._labels[v] for v in order), proved)
 
     def check(self, plan: Plan) -> None:
         """Refuse a plan that was made for another graph.

@@ -28,8 +28,12 @@ _BOUNDED = 400
 _SMALL = 10
 _FEW_STATES = 2_000
 _POLISH = 4_000
+_POLISH_EACH = 300
+"""Moves of annealing before a proof: so many at least, and for each vertex."""
 _SHARE_OF_BOUNDS = 0.2
 """Of the time of a search: a bound that is reached ends it early."""
+_SHARE_OF_CONFLICTS = 0.8
+"""Of the time that a proof has left: the search over sets comes last and goes by what they say."""
 
 
 class _Part(NamedTuple):
@@ -112,7 +116,7 @@ def cheapest(
             left = None
             if deadline < math.inf:
                 left = (deadline - time.perf_counter()) * _SHARE_OF_BOUNDS
-            moves = _POLISH if left is None else None
+            moves = max(_POLISH, _POLISH_EACH * len(order)) if left is None else None
             order, cost = anneal(part.state, order, 0, left, moves, low)
         if cost > low and isinstance(state, MappedState):
             order, cost, low, used = prove_orders(part.state, order, max_states)
@@ -135,7 +139,12 @@ def _prove(
     order, cost, low, used = prove(state, order, least, few, deadline=deadline)
     if cost > low and costs is not None:
         alone = part.low
-        groups = conflicts(costs, cost - alone, deadline, max_states)
+        if deadline < math.inf:
+            now = time.perf_counter()
+            until = now + (deadline - now) * _SHARE_OF_CONFLICTS
+            groups = conflicts(costs, cost - alone, until)
+        else:
+            groups = conflicts(costs, cost - alone, most=max_states)
         low = max(low, alone + sum(group.excess for group in groups))
         if cost > low:
             tables = [table for group in groups for table in group.tables]
