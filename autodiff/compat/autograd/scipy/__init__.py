@@ -14,7 +14,7 @@ __all__ = ["integrate", "linalg", "signal", "special", "stats"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f"{__name__}.{name}")
+    return import_module(f"autodiff.compat.autograd.scipy.{name}")
 
 
 def __dir__() -> list[str]:
