@@ -34,8 +34,11 @@ def of_lists(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def wrapped(*args: Any, **keywords: Any) -> Any:
-        if any(isinstance(a, (list, tuple, ARRAY)) and holds_box(a) for a in args):
-            args = tuple(map(joined, args))
+        for a in args:  # nearly always none is a list, so that a generator costs more than it saves
+            listed = a.dtype.hasobject if type(a) is ARRAY else isinstance(a, (list, tuple))
+            if listed and holds_box(a):
+                args = tuple(map(joined, args))
+                break
         return function(*args, **keywords)
 
     return wrapped

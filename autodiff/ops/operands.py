@@ -54,7 +54,7 @@ def holds_box(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(holds_box, value))
     if isinstance(value, ARRAY):
-        return value.dtype == object and any(map(holds_box, value.flat))
+        return value.dtype.hasobject and any(map(holds_box, value.flat))
     return isinstance(value, Box)
 
 

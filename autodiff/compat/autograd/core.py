@@ -24,6 +24,8 @@ from autodiff.compat.autograd.tracer import (
     isbox,
     primitive_jvps,
     primitive_vjps,
+    toposort,
+    trace,
 )
 from autodiff.compat.autograd.util import func, subval, warn
 from autodiff.core.arrays import is_array
@@ -54,6 +56,8 @@ __all__ = [
     "primitive_jvps",
     "primitive_vjps",
     "primitive_with_deprecation_warnings",
+    "toposort",
+    "trace",
     "vspace",
 ]
 

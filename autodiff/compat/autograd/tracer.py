@@ -19,7 +19,7 @@ from autodiff.compat.autograd.primitives import (
     primitive_jvps,
     primitive_vjps,
 )
-from autodiff.compat.autograd.util import toposort, warn
+from autodiff.compat.autograd.util import subvals, toposort, warn
 from autodiff.compat.autograd.wrap_util import wraps
 from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box as EngineBox
@@ -45,6 +45,7 @@ __all__ = [
     "primitive_jvps",
     "primitive_vjps",
     "register_notrace",
+    "subvals",
     "toposort",
     "trace",
     "trace_stack",

@@ -14,7 +14,7 @@ import numpy as _np
 
 import autodiff.numpy
 from autodiff.compat.autograd.tracer import getval, isbox, notrace_primitive, primitive
-from autodiff.core.arrays import is_array
+from autodiff.core.arrays import ARRAY, is_array
 from autodiff.numpy.creation import OVERRIDES
 from autodiff.numpy.lists import of_lists
 from autodiff.ops.operands import holds_box
@@ -65,8 +65,14 @@ def _holds_arrays(value: Any) -> bool:
     return isbox(value) or is_array(value)
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
 def where(condition: Any, *args: Any, **kwargs: Any) -> Any:
     """``np.where``; of Python's numbers and lists it gives such."""
+    if len(args) == 2 and type(condition) is ARRAY and not any(map(_is_list, args)):
+        return _np.where(condition, *args)
     if not args and not kwargs:
         return _np.where(getval(condition))
     names = ["x", "y"][len(args) :]
