@@ -19,7 +19,7 @@ INCLUDED = {
     "ARCHITECTURE.md": "architecture.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
-    "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/README.md": "own-benchmarks.md",
     "notebooks/README.md": "notebooks.md",
 }
 """Files outside docs/ that are pages of the site, and their addresses there."""
