@@ -87,9 +87,11 @@ class Case(NamedTuple):
                 if is_writing and hasattr(value, "shape") and hasattr(value, "copy"):
                     given[name] = value.copy()
             out = kernel(*given.values())
-            if not is_writing or not self.info["output_args"]:
+            if not is_writing:
                 return _listed(out)
-            return [given[name] for name in self.info["output_args"]] + _listed(out)
+            found = [given[name] for name in self.info["output_args"]] + _listed(out)
+            # Where NPBench names no results, they are what the program was given to write into
+            return found or [given[name] for name in self.info["array_args"]]
 
         return results
 
@@ -204,7 +206,7 @@ def slopes_by_differences(case: Case, values: list[Any], along: list[Any], weigh
             return np.nan
 
     single = any(np.result_type(value).itemsize == 4 for value in values)
-    steps = (1e-1, 1e-2, 1e-3) if single else (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+    steps = (1e-1, 1e-2, 1e-3) if single else [10.0**-k for k in range(3, 11)]
     return [(at(step) - at(-step)) / (2 * step) for step in steps], single
 
 
@@ -238,6 +240,7 @@ def differentiated(case: Case, found: dict[str, Any], is_timed: bool) -> None:
             found.setdefault("errors", {})[way] = f"{type(error).__name__}: {' '.join(line)}"[:600]
         else:
             found["way"] = way
+            print(json.dumps(found), flush=True)
             if is_timed:
                 _time(case, function, values, weights, found)
             return
@@ -284,7 +287,7 @@ def _check(
         errors["complex step"] = abs(exact - slope) / scale
     by = min(errors, key=errors.__getitem__)
     found["error"], found["checked by"] = errors[by], by
-    if not errors[by] < (2e-2 if single else 1e-5):
+    if not errors[by] < (2e-2 if single else 1e-4):
         raise ArithmeticError(f"slope {slope}, by differences {estimates}, by complex step {exact}")
     found["derivative"] = "checked"
 

@@ -20,7 +20,7 @@ INCLUDED = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
-    "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/README.md": "own-benchmarks.md",
     "notebooks/README.md": "notebooks.md",
 }
 """Files outside docs/ that are pages of the site, and their addresses there."""

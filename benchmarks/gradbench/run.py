@@ -136,9 +136,14 @@ class Conversation:
 
 
 _WAITING = """
-import runpy, sys, jax
-jax.config.update("jax_cpu_enable_async_dispatch", False)
+import pathlib, runpy, sys, jax, gradbench.wrap
+decorator = gradbench.wrap.multiple_runs
+def waiting(**options):
+    decorate = decorator(**options)
+    return lambda function: decorate(lambda x: jax.block_until_ready(function(x)))
+gradbench.wrap.multiple_runs = waiting
 sys.argv = sys.argv[1:]
+sys.path.insert(0, str(pathlib.Path(sys.argv[0]).resolve().parent))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 """GradBench's tool for JAX stops its clock when a call returns, which is before it has computed."""
@@ -242,12 +247,11 @@ def figure(replies: list[Reply]) -> dict[str, Any]:
     }
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
+def measure(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every eval on every tool, in rounds, each of which begins with another tool."""
     checkout = Path(options.checkout).resolve()
     known = tools(checkout, options.peers)
     chosen = {name: known[name] for name in options.tools or known}
-    evals: dict[str, Any] = {}
     for eval_, runs in SIZES[options.sizes].items():
         if options.evals and eval_ not in options.evals:
             continue
@@ -273,19 +277,21 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                         if reply.error:
                             given_up.add(name)
         shown = ("sizes", "seconds", "runs", "rounds", "timeout")
-        evals[eval_] = {
-            "machine": machine(),
-            "options": {name: getattr(options, name) for name in shown},
-            "rows": [
-                {
-                    "size": size,
-                    "function": function,
-                    "tools": {name: figure(replies) for name, replies in by_tool.items()},
-                }
-                for (size, function), by_tool in collected.items()
-            ],
-        }
-    return evals
+        yield (
+            eval_,
+            {
+                "machine": machine(),
+                "options": {name: getattr(options, name) for name in shown},
+                "rows": [
+                    {
+                        "size": size,
+                        "function": function,
+                        "tools": {name: figure(replies) for name, replies in by_tool.items()},
+                    }
+                    for (size, function), by_tool in collected.items()
+                ],
+            },
+        )
 
 
 def say(eval_: str, tool: str, reply: Reply) -> None:
@@ -325,8 +331,9 @@ def main() -> None:
     out = options.out or RESULTS / default
     # Evals that are not measured again stay as they are
     found = json.loads(out.read_text()) if out.exists() else {}
-    found |= measure(options)
-    out.write_text(json.dumps(found, indent=1) + "\n")
+    for eval_, figures in measure(options):
+        found[eval_] = figures
+        out.write_text(json.dumps(found, indent=1) + "\n")
     print(f"wrote {out}")
 
 
