@@ -30,7 +30,7 @@ from autodiff.ordering.graph.optimum import cheap, cheapest
 from autodiff.ordering.graph.played import graph_data
 from autodiff.ordering.graph.scarcity import Scarcity, scarcest
 from autodiff.ordering.graph.search import markowitz, min_fill
-from autodiff.ordering.graph.segments import bracketed, segments
+from autodiff.ordering.graph.segments import segments_first
 from autodiff.ordering.graph.topology import (
     Vertex,
     check_distinct,
@@ -360,7 +360,7 @@ class JacobianGraph(Playable):
             best, best_cost = self._inner[::-1], reverse_cost
         tries: list[Callable[[], list[int]]] = [
             lambda: markowitz(state, self._inner),
-            lambda: self._segments_first(state),
+            lambda: segments_first(state, self._inner),
             lambda: min_fill(state, self._inner),
         ]
         for attempt in tries:
@@ -371,15 +371,6 @@ class JacobianGraph(Playable):
             if cost < best_cost:
                 best, best_cost = order, cost
         return best, best_cost
-
-    def _segments_first(self, state: State) -> list[int]:
-        """Chain segments in their best order, then the rest by Markowitz's rule."""
-        first = [v for part in segments(state, self._inner) for v in bracketed(state, part)]
-        rest = state.copy()
-        for vertex in first:
-            rest.eliminate(vertex)
-        done = set(first)
-        return first + markowitz(rest, [v for v in self._inner if v not in done])
 
     # --- plans ------------------------------------------------------------------------------------
 
@@ -426,10 +417,8 @@ class JacobianGraph(Playable):
     def _plan(self, name: str, order: Sequence[int], bound: int | None) -> Plan:
         labels, sizes = self._labels, self._sizes
         state = self._state()
-        now = sum(sizes[s] * sizes[t] for s, t in self._arcs)
-        peak = now
-        steps = []
-        spent = 0
+        peak = now = sum(sizes[s] * sizes[t] for s, t in self._arcs)
+        steps, spent = [], 0
         for vertex in order:
             before, after = list(bits(state.pred[vertex])), list(bits(state.succ[vertex]))
             columns = sum(sizes[i] for i in before)
@@ -474,7 +463,6 @@ class JacobianGraph(Playable):
         faces: tuple[Face, ...],
     ) -> Plan:
         labels = self._labels
-        forward, reverse = self._sweep_costs
         return Plan(
             kind="graph",
             name=name,
@@ -485,8 +473,8 @@ class JacobianGraph(Playable):
             machines=1,
             proven_optimal=bound is not None and bound == spent,
             lower_bound=bound,
-            forward_cost=forward,
-            reverse_cost=reverse,
+            forward_cost=self._sweep_costs[0],
+            reverse_cost=self._sweep_costs[1],
             signature=self.signature,
             subject=self.subject,
             edges=tuple((labels[s], labels[t]) for s, t in self._arcs),

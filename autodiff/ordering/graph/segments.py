@@ -7,8 +7,9 @@ from itertools import pairwise
 
 from autodiff.ordering.chain.bracketing import MULTIPLY, bracket
 from autodiff.ordering.graph.elimination import MappedState, State, WeightedState
+from autodiff.ordering.graph.search import markowitz
 
-__all__ = ["bracketed", "exactly_bracketed", "segments"]
+__all__ = ["bracketed", "exactly_bracketed", "segments", "segments_first"]
 
 
 def segments(state: State, vertices: Sequence[int]) -> list[list[int]]:
@@ -51,3 +52,13 @@ def bracketed(state: State, run: Sequence[int]) -> list[int]:
             stack += [(first, split), (split + 1, last)]
     order.reverse()
     return order
+
+
+def segments_first(state: State, vertices: Sequence[int]) -> list[int]:
+    """Chain segments in their best order, then the rest by Markowitz's rule."""
+    first = [v for part in segments(state, vertices) for v in bracketed(state, part)]
+    rest = state.copy()
+    for vertex in first:
+        rest.eliminate(vertex)
+    done = set(first)
+    return first + markowitz(rest, [v for v in vertices if v not in done])
