@@ -163,6 +163,13 @@ def real_same(operation: Operation, position: int) -> Description | None:
     return None if "c" in kinds else Same()
 
 
+def _as_numpy(value: Any) -> Any:
+    """A constant, or what an index is made of: numbers of elements are NumPy's, wherever those are."""
+    if isinstance(value, tuple):
+        return tuple(_as_numpy(part) for part in value)
+    return arrays.as_numpy(value) if arrays.is_foreign(value) else value
+
+
 def moves(operation: Operation, position: int) -> Description | None:
     """Elements are moved and repeated: found by running the function on their numbers.
 
@@ -203,13 +210,15 @@ def moves(operation: Operation, position: int) -> Description | None:
     constants = operation.fixed
     if any(value is None for value in constants.values()):
         return None
+    constants = {i: _as_numpy(value) for i, value in constants.items()}
+    params = {name: _as_numpy(value) for name, value in operation.params.items()}
 
     def moved(numbers: Callable[[int, Spec], Any]) -> Any:
         operands = [
             constants[i] if i in constants else numbers(i, spec)
             for i, spec in enumerate(operation.inputs)
         ]
-        return arrays.as_array(primitive.forward(*operands, **operation.params)).astype(np.intp)
+        return arrays.as_array(primitive.forward(*operands, **params)).astype(np.intp)
 
     def sources() -> Any:
         own = numbered(inp.shape, 1)

@@ -6,13 +6,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from autodiff.draw.webpage import Html
 from autodiff.errors import DrawingError
 from autodiff.ordering.playing import Playable
 from autodiff.ordering.steps import Memory, Step, format_range
 from autodiff.transforms.jacobian.decision import GivenOrder
+
+if TYPE_CHECKING:
+    from autodiff.draw.webpage import Html
 
 __all__ = ["Plan"]
 

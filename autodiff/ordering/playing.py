@@ -13,10 +13,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autodiff.draw.webpage import Html, assemble, save
 from autodiff.errors import DrawingError
 
 if TYPE_CHECKING:
+    from autodiff.draw.webpage import Html
     from autodiff.ordering.plan import Plan
 
 __all__ = ["MAX_PLAYED", "Playable", "compared", "order_row"]
@@ -75,6 +75,8 @@ class Playable:
         >>> page.splitlines()[0], "https://" in page.split("<script")[0]
         ('<!DOCTYPE html>', False)
         """
+        from autodiff.draw.webpage import assemble, save
+
         if plan is None or isinstance(plan, str):
             plan = self._planned(plan)
         data = self._played(plan)
