@@ -164,7 +164,7 @@ def real_same(operation: Operation, position: int) -> Description | None:
 
 
 def _as_numpy(value: Any) -> Any:
-    """A constant, or what an index is made of: numbers of elements are NumPy's, wherever those are."""
+    """A constant, or what an index is made of, to count elements with, wherever those are."""
     if isinstance(value, tuple):
         return tuple(_as_numpy(part) for part in value)
     return arrays.as_numpy(value) if arrays.is_foreign(value) else value
