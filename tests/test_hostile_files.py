@@ -67,7 +67,7 @@ def outcome(path, content, like):
                 messages.append(str(error))
 
     peak = peak_of(load)
-    assert peak < 20 * len(content) + 400_000, (peak, len(content))
+    assert peak < 20 * len(content) + 1_000_000, (peak, len(content))
     assert all(str(path) in message and len(message) < 2000 for message in messages)
     return found
 
