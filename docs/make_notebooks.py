@@ -20,6 +20,7 @@ NOTEBOOKS = ROOT / "notebooks"
 PAGES = ROOT / "docs" / "notebooks"
 
 _MOST_LINES = 60
+_CELL_FILE = re.compile(r"[^\s(]*[/\\]ipykernel_\d+[/\\]\d+\.py")
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
 
 
@@ -73,6 +74,8 @@ def _shown(output: Any, stem: str, pictures: dict[str, bytes]) -> list[str]:
 
 
 def _fenced(text: str) -> str:
+    # A cell's file is called after the machine and the process that ran it
+    text = _CELL_FILE.sub("<cell>", text)
     lines = text.rstrip().splitlines()
     if len(lines) > _MOST_LINES:
         half = _MOST_LINES // 2

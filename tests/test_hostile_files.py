@@ -66,8 +66,13 @@ def outcome(path, content, like):
                 found.append(None)
                 messages.append(str(error))
 
+    bound = 20 * len(content) + 400_000
     peak = peak_of(load)
-    assert peak < 20 * len(content) + 1_000_000, (peak, len(content))
+    if peak >= bound:  # another thread's, or imports of the first use: those do not come again
+        found.clear()
+        messages.clear()
+        peak = peak_of(load)
+    assert peak < bound, (peak, len(content))
     assert all(str(path) in message and len(message) < 2000 for message in messages)
     return found
 

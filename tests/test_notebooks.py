@@ -172,6 +172,7 @@ def test_page_with_results_is_of_this_notebook(path):
         at = text.find(f"```python\n{cell.source.rstrip()}\n```", at)
         assert at >= 0, REMEDY
     assert "Traceback" not in text
+    assert not re.search(r"ipykernel_|/tmp/|/home/|/root/", text), REMEDY
     files = re.findall(rf"\]\(({re.escape(path.stem)}-\d+\.\w+)\)", text)
     assert files
     assert {file.name for file in PAGES.glob(f"{path.stem}-[0-9]*.*")} == set(files), REMEDY
