@@ -7,7 +7,6 @@ import functools
 import gc
 import random
 import time
-import tracemalloc
 import types
 import weakref
 from collections import namedtuple
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from allocation import traced
 
 import autodiff as ad
 from autodiff import nn
@@ -566,13 +566,11 @@ def test_nothing_that_was_recorded_stays() -> None:
     compiled = ad.compile(f)
     compiled(np.ones(100_000))
     gc.collect()
-    tracemalloc.start()
-    compiled.clear_cache()
-    compiled(np.ones(100_000))
-    gc.collect()
-    kept = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    assert kept < 10 * large.nbytes  # a backend has work space
+    with traced() as memory:
+        compiled.clear_cache()
+        compiled(np.ones(100_000))
+        gc.collect()
+    assert memory.held < 10 * large.nbytes  # a backend has work space
 
 
 # --- what is changed outside ----------------------------------------------------------------------

@@ -29,6 +29,7 @@ from autodiff.compiler.kernels import (
     Stage,
     Store,
 )
+from autodiff.compiler.llvm import engine
 from autodiff.compiler.llvm.alike import content
 from tests import kernel_reference
 
@@ -686,6 +687,49 @@ def test_functions_come_and_go() -> None:
     assert kept(x, workspace(0), out) == 0
     np.testing.assert_allclose(out, np.exp(1))
     assert call(x, workspace(0), out) == 0
+    np.testing.assert_array_equal(out, -x)
+
+
+CYCLES = """
+import gc
+import numpy as np
+import autodiff as ad
+
+for number in range(20):
+    f = ad.compile(lambda x: np.sum(np.sin(x) * number), backend="llvm")
+    f(np.ones(3))
+    del f
+    gc.collect()
+"""
+
+
+def test_the_collector_takes_nothing_that_a_function_still_reads() -> None:
+    """Where memory is overwritten as it is freed, as GNU's C library does if it is asked to."""
+    perturbed = {"PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "2"}
+    subprocess.run([sys.executable, "-c", CYCLES], env=os.environ | perturbed, check=True)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_finalisers_of_a_cycle_may_call_a_function_of_it(fast: bool) -> None:
+    x, out, found = np.ones(3), np.empty(3), []
+
+    class Last:
+        def __init__(self) -> None:
+            self.itself = self
+            kernels = elementwise("negative", [F8], F8, 3)
+            self.call = llvm.compile_kernels(kernels, cache=None, fast=fast).call
+
+        def __del__(self) -> None:
+            found.append(self.call(x, workspace(0), out))
+
+    closed: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        close = engine._close
+        patch.setattr(engine, "_close", lambda *args: (closed.append(len(found)), close(*args)))
+        Last()
+        gc.collect()
+    assert found == [0]
+    assert closed == [1]
     np.testing.assert_array_equal(out, -x)
 
 

@@ -4,11 +4,11 @@ import copy
 import io
 import json
 import struct
-import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
+from allocation import traced
 
 import autodiff as ad
 from autodiff import nn
@@ -44,13 +44,9 @@ def members_of(content):
 
 
 def peak_of(call):
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         call()
-    finally:
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    return peak
+    return memory.peak
 
 
 def outcome(path, content, like):
@@ -68,7 +64,7 @@ def outcome(path, content, like):
 
     bound = 20 * len(content) + 400_000
     peak = peak_of(load)
-    if peak >= bound:  # another thread's, or imports of the first use: those do not come again
+    if peak >= bound:  # imports of the first use: those do not come again
         found.clear()
         messages.clear()
         peak = peak_of(load)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
+from allocation import traced
 
 import autodiff as ad
 from autodiff.core.memory import LARGE
@@ -148,13 +148,9 @@ class TestPlaces:
         x.setflags(write=False)
         tape = ad.record(f)(x)
         tape.evaluate(x)
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             tape.evaluate(x)
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-        assert peak < 3.5 * x.nbytes
+        assert memory.peak < 3.5 * x.nbytes
 
 
 def test_evaluations_do_not_share_memory() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import sys
-import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
+from allocation import traced
 from hypothesis import given, settings
 from registry import CASES, Case, generator, like
 from test_properties import programs, seeds
@@ -245,11 +245,9 @@ def _peak(large: int) -> int:
     total = np.sum(y)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep, "LARGE", large)
-        tracemalloc.start()
-        total.backward()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    return peak
+        with traced() as allocated:
+            total.backward()
+    return allocated.peak
 
 
 def test_sweep_uses_its_own_cotangents_again() -> None:

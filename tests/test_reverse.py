@@ -5,10 +5,10 @@ import contextlib
 import gc
 import itertools
 import threading
-import tracemalloc
 
 import numpy as np
 import pytest
+from allocation import traced
 
 import autodiff as ad
 from autodiff.core.dispatch import thread_state
@@ -181,13 +181,9 @@ class TestSafety:
         big.setflags(write=False)
         w = ad.Tensor(2.0)
         np.sum(w * big).backward()
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             y = w * big
-            saved = tracemalloc.get_traced_memory()[0]
-        finally:
-            tracemalloc.stop()
-        assert saved < 1.5 * big.nbytes
+        assert memory.held < 1.5 * big.nbytes
         assert y.shape == big.shape
 
     def test_variable_replaced_after_use(self):
@@ -237,14 +233,10 @@ class TestScale:
         total = 0.0
         for i in range(n):
             total = total + x[i] * x[i]
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             total.backward()
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
         np.testing.assert_array_equal(x.grad, np.full(n, 2.0))
-        assert peak < 20 * n * 100  # far below n arrays of n floats
+        assert memory.peak < 20 * n * 100  # far below n arrays of n floats
 
     def test_saved_values_are_released_as_the_sweep_passes(self):
         x = ad.Tensor(np.ones(100_000))
@@ -253,14 +245,10 @@ class TestScale:
             y = np.tanh(y)
         loss = np.sum(y)
         del y
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             loss.backward()
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
         # A sweep that kept its cotangents, or copied what is saved, would need 20 arrays.
-        assert peak < 8 * x.nbytes
+        assert memory.peak < 8 * x.nbytes
 
     def test_tape_keeps_what_rules_name_and_no_more(self):
         sizes = [64] * 31
@@ -270,17 +258,13 @@ class TestScale:
         x = rng.standard_normal((512, 64))
         x.setflags(write=False)
         np.sum(np.tanh(x @ weights[0] + biases[0])).backward()
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             h = x
             for w, b in zip(weights, biases, strict=True):
                 h = np.tanh(h @ w + b)
-            held = tracemalloc.get_traced_memory()[0]
-        finally:
-            tracemalloc.stop()
         # Of a layer the inputs of tanh, for its slope where it is saturated, and its results
         activations = 2 * 30 * 512 * 64 * 8
-        assert held <= 1.1 * activations
+        assert memory.held <= 1.1 * activations
         assert h.shape == (512, 64)
 
 

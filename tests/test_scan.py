@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from allocation import traced
 
 import autodiff as ad
 from autodiff import tree
@@ -767,11 +767,9 @@ def f_plain(h, length):
 
 
 def peak(function: Callable[[], Any]) -> int:
-    tracemalloc.start()
-    function()
-    highest = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return highest
+    with traced() as memory:
+        function()
+    return memory.peak
 
 
 @pytest.mark.parametrize(

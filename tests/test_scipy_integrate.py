@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
+from allocation import traced
 
 import autodiff as ad
 from autodiff.scipy import integrate
@@ -144,14 +144,10 @@ def test_memory_grows_with_the_root_of_the_steps_where_there_are_checkpoints() -
             )
             return np.sum(found.y[:, -1])
 
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             slope = ad.grad(last)(0.5)
-            most = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
         np.testing.assert_allclose(slope, -np.exp(-0.5) * len(start), rtol=1e-6)
-        return most
+        return memory.peak
 
     assert peak(100, 10) < 0.3 * peak(100, None)
     assert peak(320, "binomial") < 1.7 * peak(80, "binomial")
@@ -180,15 +176,11 @@ def test_live_states_are_those_asked_for_and_a_root_of_the_steps(
             )
             return np.sum(found.y * np.arange(1.0, places + 1.0))
 
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             slope = ad.grad(last)(0.5)
-            most = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
         wanted = -np.sum(np.arange(1, places + 1) * times * np.exp(-0.5 * times)) * len(start)
         np.testing.assert_allclose(slope, wanted, rtol=1e-5)
-        return most / start.nbytes
+        return memory.peak / start.nbytes
 
     few, many = live(60), live(240)
     assert many < 70 + 8 * places + 4 * np.sqrt(240)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
+from allocation import traced
 
 import autodiff as ad
 
@@ -36,12 +36,8 @@ def test_many_elements_take_little_memory_and_are_each_what_they_are_alone(name:
 
     some = [0, 511, 512, 10_000, N - 1]
     alone = ad.grad(total, (0, 1))(A[some], X[some])
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         whole = ad.grad(total, (0, 1))(A, X)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
     for found, wanted in zip(whole, alone, strict=True):
         np.testing.assert_allclose(found[some], wanted, rtol=1e-12)
-    assert peak < 80 * A.nbytes  # with all nodes at once, over a thousand times
+    assert memory.peak < 80 * A.nbytes  # with all nodes at once, over a thousand times

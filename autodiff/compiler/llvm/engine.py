@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import llvmlite
+import numpy as np
 from llvmlite import binding as llvm
 
 from autodiff.compiler.llvm import blas
@@ -52,7 +53,15 @@ def vector_bytes() -> int:
 
 
 class Loaded:
-    """Native code in memory, as long as this object lives."""
+    """Native code in memory.
+
+    Attributes
+    ----------
+    life : array
+        The code is there as long as this lives. The collector of cycles does not see arrays, so it
+        goes after the last that holds it; of what it sees the collector reports the end at once,
+        while finalisers of the same cycle may still call the code.
+    """
 
     def __init__(self, image: bytes) -> None:
         machine = _host().machine(2)
@@ -60,8 +69,9 @@ class Loaded:
         module = llvm.parse_assembly("", context)
         module.triple = _host().triple
         self._engine = llvm.create_mcjit_compiler(module, machine)
+        self.life = np.empty(0)
         # Left to the collector, which takes a cycle apart in any order, the context might go first
-        weakref.finalize(self, _close, self._engine, context).atexit = False
+        weakref.finalize(self.life, _close, self._engine, context).atexit = False
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(image))
         self._engine.finalize_object()
 

@@ -86,22 +86,24 @@ def write_entry(module: Module, size: int, scalars: frozenset[int], releases: bo
 def object_of(address: int, title: str, kept: Any) -> Callable[..., int]:
     """Python function of the function of C, which keeps alive what is `kept`.
 
-    Its definition is memory that it reads last when it goes away, so it holds that as what a
-    method holds its object by.
+    Its definition is memory that it reads until it is gone, so it holds that as what a method holds
+    its object by. That memory is an array's, which the collector of cycles does not see: what it
+    sees it may empty before the function goes.
     """
     name = title.encode()
-    definition = _MethodDefinition(name, address, _FASTCALL, None)
-    make = ctypes.PYFUNCTYPE(
-        ctypes.py_object, ctypes.POINTER(_MethodDefinition), ctypes.py_object, ctypes.c_void_p
-    )(("PyCFunction_NewEx", ctypes.pythonapi))
-    function: Callable[..., int] = make(ctypes.byref(definition), (definition, name, kept), None)
+    fields = _MethodDefinition(name, address, _FASTCALL, None)
+    definition = np.frombuffer(bytes(fields), np.uint8)
+    make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
+        ("PyCFunction_NewEx", ctypes.pythonapi)
+    )
+    function: Callable[..., int] = make(definition.ctypes.data, (definition, name, kept), None)
     return function
 
 
 def by_ctypes(
-    address: int, dtypes: Sequence[np.dtype[Any] | None], releases: bool
+    address: int, dtypes: Sequence[np.dtype[Any] | None], releases: bool, kept: Any
 ) -> Callable[..., int]:
-    """A Python function that calls ``run`` with a table of addresses.
+    """A Python function that calls ``run`` with a table of addresses, and holds what is `kept`.
 
     `dtypes` are those of the arguments that are numbers, None of arrays.
     """
@@ -109,7 +111,7 @@ def by_ctypes(
     run = convention(ctypes.c_int, ctypes.c_void_p)(address)
     size = len(dtypes)
 
-    def call(*args: Any) -> int:
+    def call(*args: Any, _kept: Any = kept) -> int:
         if len(args) != size:
             raise TypeError(f"{size} arguments were expected, not {len(args)}")
         arrays = [

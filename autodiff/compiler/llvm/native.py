@@ -47,16 +47,15 @@ class NativeFunction:
         Whether the code was compiled by an earlier process.
     """
 
-    __slots__ = ("_kept", "build_seconds", "call", "from_disk", "ir")
+    __slots__ = ("build_seconds", "call", "from_disk", "ir")
 
     def __init__(
-        self, call: Callable[..., int], ir: str, build_seconds: float, from_disk: bool, kept: Any
+        self, call: Callable[..., int], ir: str, build_seconds: float, from_disk: bool
     ) -> None:
         self.call = call
         self.ir = ir
         self.build_seconds = build_seconds
         self.from_disk = from_disk
-        self._kept = kept
 
     def __call__(self, *args: Any) -> int:
         """Run the program."""
@@ -106,11 +105,11 @@ def compile_kernels(
     text = module.text()
     loaded, from_disk = engine.load(text, program.level(kernels), kept)
     if fast:
-        call = entry.object_of(loaded.address(entry.ENTRY), "native", loaded)
+        call = entry.object_of(loaded.address(entry.ENTRY), "native", loaded.life)
     else:
         dtypes: list[np.dtype[Any] | None] = [None] * size
         for number in scalars:
             dtypes[number] = kernels.with_role("input")[number].dtype
-        call = entry.by_ctypes(loaded.address(program.RUN), dtypes, releases)
+        call = entry.by_ctypes(loaded.address(program.RUN), dtypes, releases, loaded.life)
     seconds = time.perf_counter() - begin
-    return NativeFunction(call, text, seconds, from_disk, loaded)
+    return NativeFunction(call, text, seconds, from_disk)
