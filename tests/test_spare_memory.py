@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -122,3 +126,42 @@ def test_threads_get_memory_of_their_own() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+# --- what the C library keeps ---------------------------------------------------------------------
+
+FAULTS = """
+import resource
+import numpy as np
+import autodiff as ad
+
+jacobian = ad.jacobian(lambda x: np.sin(x) * np.exp(-x * x), order="reverse")
+x = np.linspace(-1.0, 1.0, 500)
+for _ in range(3):
+    jacobian(x)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    jacobian(x)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what GNU's C library does")
+def test_a_sweep_over_large_arrays_finds_its_memory_again() -> None:
+    """A page of memory that the system hands out is a page fault; they can be counted."""
+
+    def faults(**variables: str) -> int:
+        limits = {name: text for name, text in os.environ.items() if "MALLOC" not in name}
+        found = subprocess.run(
+            [sys.executable, "-c", FAULTS],
+            env=limits | variables,
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        return int(found.stdout)
+
+    pages = 500 * 500 * 8 // 4096
+    assert faults() < 10 * pages
+    # Limits that somebody set are not changed
+    assert faults(MALLOC_TRIM_THRESHOLD_="131072") > 40 * pages

@@ -6,6 +6,11 @@ memory than on arithmetic: the operating system hands it out page by page, zeroe
 nobody else can see the temporary: CPython counts references. A view refers to the array whose
 memory it shows, so an array that owns its memory and has no further reference is seen by nobody.
 
+What is freed all the same the C library had better keep too. GNU's gives large pieces back to the
+system until it has seen one come and go: pieces up to that size it keeps from then on, for it takes
+the program for one that will ask again. It is shown one here, of the largest size that it learns
+from, which nobody ever touches.
+
 Of a foreign array none of this is known: it cannot be frozen, nobody says who else sees it. So it
 is copied where somebody could write to it, and its memory is never used again.
 """
@@ -17,7 +22,7 @@ import mmap
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
@@ -60,6 +65,22 @@ LARGE = 1 << 16
 """Bytes from which on memory is worth reusing; below, asking costs more than it saves."""
 SHARED = 1 << 18
 """Bytes from which on finding a copy that is there takes no longer than making another."""
+
+_MOST_KEPT = (1 << 25) - (1 << 17)
+"""Bytes of the largest piece, with what the C library adds to it, that GNU's learns from. Twice as
+many are kept at most."""
+
+
+def _have_memory_kept() -> None:
+    """Let the C library keep what is freed.
+
+    Where its limits are set by the environment (``MALLOC_TRIM_THRESHOLD_``) it learns nothing.
+    """
+    with suppress(MemoryError):
+        np.empty(_MOST_KEPT, np.uint8)
+
+
+_have_memory_kept()
 
 
 def writeable(array: Any) -> bool:
