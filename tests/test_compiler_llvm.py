@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autodiff import host
 from autodiff.compiler import llvm
 from autodiff.compiler.kernels import (
     Access,
@@ -821,7 +822,7 @@ def child(folder: str) -> list[str]:
 def test_a_later_process_finds_the_code(tmp_path: Path) -> None:
     assert child(str(tmp_path)) == ["False", "0", "25.0"]
     assert child(str(tmp_path)) == ["True", "0", "25.0"]
-    [file] = tmp_path.iterdir()
+    [file] = (tmp_path / "kernels").iterdir()
     data = bytearray(file.read_bytes())
     data[100] ^= 1
     file.write_bytes(data)
@@ -858,14 +859,17 @@ def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path: Path) -> None:
 def test_a_folder_of_others_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from autodiff.compiler.llvm import disk
 
-    monkeypatch.setenv(disk.VARIABLE, str(tmp_path / "new"))
+    monkeypatch.setenv(host.CACHE_VARIABLE, str(tmp_path / "new"))
     assert disk.default() is not None
-    monkeypatch.setenv(disk.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(host.CACHE_VARIABLE, str(tmp_path))
     assert disk.default() is not None
     if hasattr(os, "getuid"):
-        tmp_path.chmod(0o777)
-        assert disk.default() is None, "anybody could put code there"
-    monkeypatch.delenv(disk.VARIABLE)
+        for folder in (tmp_path / "kernels", tmp_path):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o777)
+            assert disk.default() is None, "anybody could put code there"
+            folder.chmod(0o700)
+    monkeypatch.delenv(host.CACHE_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     usual = disk.default()
     assert usual is not None

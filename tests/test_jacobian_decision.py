@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import subprocess
@@ -134,14 +135,18 @@ GRAPHS = {
     "scalars": (lambda x: np.sin(x) * x, 0.3),
     "cumulative": (lambda x: np.cumsum(x) * x, normal(20)),
 }
-CHEAP_CALLS = Rates(call=1e-12)
-ALIKE = Rates(dense=1e-9, diagonal=1e-9, opaque=1e-9, byte=0.0, call=0.0)
+NAMES = [field.name for field in dataclasses.fields(Rates)]
+FIXED = [name for name in NAMES if name.endswith(("call", "start", "each"))]
+"""Rates of what is spent whatever the sizes."""
+CHEAP_CALLS = Rates(**dict.fromkeys(FIXED, 1e-12))
+ALIKE = Rates(dense=1e-9, diagonal=1e-9, opaque=1e-9, byte=0.0, **dict.fromkeys(FIXED, 0.0))
 
 
 @pytest.fixture
 def forgetful(monkeypatch):
     """Decisions of this test alone."""
     monkeypatch.setattr(decision, "_choices", type(decision._choices)())
+    monkeypatch.setattr(decision, "_sweeps", type(decision._sweeps)())
     monkeypatch.setattr(execute, "_decisions", type(execute._decisions)())
 
 
@@ -185,7 +190,7 @@ def test_every_order_of_elimination_costs_at_least_the_bound(forgetful):
             bound = bounds.least_elimination_seconds(question.nodes, recorded.nodes, chosen)
             graph = of_nodes(recorded.leaves, recorded.nodes)
             local = graph.maps(known=False)
-            making = chosen.call * len(local)
+            making = chosen.graph_start + chosen.graph_each * len(local)
             complete = graph.with_sinks(local)
             for order in itertools.permutations(graph.middle()):
                 _, seconds, _ = simulate(complete, order, chosen)
@@ -193,12 +198,11 @@ def test_every_order_of_elimination_costs_at_least_the_bound(forgetful):
 
 
 def test_the_bound_of_dense_chains_is_the_cost_of_the_best_bracketing():
+    dense = Rates(4.5e-11, 1.0, 1.0, byte=0.0, **dict.fromkeys(FIXED, 0.0))
     for sizes in ((160, 160, 4, 160, 160), (100, 100, 100, 100), (30, 200, 30, 50, 30)):
         function, x = linear_layers(*sizes)
         question = question_of(function, x)
-        bound = bounds.least_elimination_seconds(
-            question.nodes, question.recorded.nodes, Rates(4.5e-11, 1.0, 1.0, byte=0.0, call=0.0)
-        )
+        bound = bounds.least_elimination_seconds(question.nodes, question.recorded.nodes, dense)
         best = ad.ordering.Chain.from_shapes([(b, a) for a, b in itertools.pairwise(sizes)])
         assert bound == pytest.approx(4.5e-11 * best.plan("optimal").cost)
 
@@ -454,3 +458,12 @@ def test_a_decision_for_tangents_spares_the_recording():
     assert kinds == ["Forward"]
     jacobian(p[:2].astype(np.float32), 2.0)
     assert kinds[1] == "Reverse"
+
+
+def test_a_sweep_that_was_chosen_is_found_without_a_signature(forgetful, monkeypatch):
+    function, x = residual(40, 30)
+    assert decision._choose(question_of(function, x)).name == "reverse"
+    monkeypatch.setattr(decision.Question, "signature", property(lambda self: 1 / 0))
+    assert decision._choose(question_of(function, x)).name == "reverse"
+    with pytest.raises(ZeroDivisionError):
+        decision._choose(question_of(*residual(40, 31)))

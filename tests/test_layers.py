@@ -17,7 +17,7 @@ import pytest
 import autodiff as ad
 
 ORDER = (
-    ("errors", "tree", "deferred", "neighbours", "collecting", "chunked", "chunked_index"),
+    ("errors", "host", "tree", "deferred", "neighbours", "collecting", "chunked", "chunked_index"),
     ("core",),
     ("views",),
     ("ops", "structure", "lowering"),
@@ -47,6 +47,7 @@ PUBLIC = {
     "core.modes",
     "draw",
     "draw.looks",
+    "host",
     "neighbours",
     "ordering",
     "numpy",

@@ -1,6 +1,9 @@
 """Plans carried out on recorded functions: every order gives the numbers of the sweeps."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from autodiff.ordering.graph.tapegraph import of_tape
 from autodiff.transforms.jacobian import decision
 from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.question import Question
-from autodiff.transforms.jacobian.rates import Rates, rates, use_rates
+from autodiff.transforms.jacobian.rates import Rates, keep_rates, kept_rates, rates, use_rates
 from tests.registry import SMOOTH
 
 rng = np.random.default_rng(11)
@@ -431,6 +434,66 @@ def test_calibration_prints_its_error_and_is_used_if_asked():
         calibration.calibrate(sizes=())
 
 
+def test_calibration_finds_what_sweeps_need_besides_their_work():
+    true = Rates(reverse_start=1e-4, reverse_each=3e-5, forward_start=2e-4, forward_each=5e-5)
+    sweeps = []
+    for way, edges, work in itertools.product(calibration.WAYS, (2, 30), (0.0, 1e-3)):
+        sweep = calibration.Sweep(way, edges, work, 1.0)
+        sweeps.append(sweep._replace(seconds=sweep.predicted(true)))
+    fitted = calibration._with_sweeps(true, sweeps)
+    for name, rate in vars(true).items():
+        assert getattr(fitted, name) == pytest.approx(rate, rel=1e-6)
+    assert calibration.Calibration(fitted, [("dense", 0, 0, true.call)], sweeps).error < 1e-6
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTODIFF_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_rates_are_kept_for_later_processes(folder):
+    assert kept_rates() is None
+    chosen = Rates(dense=1.25e-11, graph_each=3e-5)
+    assert keep_rates(chosen)
+    assert kept_rates() == chosen
+    program = "from autodiff import ordering; print(ordering.rates() == ordering.Rates(**{}))"
+    wanted = program.replace("**{}", f"**{vars(chosen)}")
+    found = subprocess.run(
+        [sys.executable, "-c", wanted], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[:-3],
+        lambda text: text.replace('"dense": 1', '"dense": -1'),
+        lambda text: text.replace('"dense": 1', '"dense": "1", "more": 1'),
+        lambda text: text.replace('"dense": 1.25e-11', '"dense": NaN'),
+        lambda text: text.replace('"numpy": "', '"numpy": "another '),
+        lambda text: "[]",
+    ],
+)
+def test_rates_that_are_damaged_or_of_another_machine_are_not_used(damage, folder):
+    assert keep_rates(Rates(dense=1.25e-11))
+    [path] = (folder / "rates").iterdir()
+    path.write_text(damage(path.read_text()))
+    assert kept_rates() is None
+
+
+def test_rates_are_kept_where_nobody_else_writes_and_only_if_wanted(folder, monkeypatch):
+    (folder / "rates").mkdir(mode=0o777)
+    (folder / "rates").chmod(0o777)
+    if hasattr(os, "getuid"):
+        assert not keep_rates(Rates())
+    monkeypatch.setenv("AUTODIFF_CACHE_DIR", "")
+    assert not keep_rates(Rates())
+    assert kept_rates() is None
+
+
 def test_local_jacobians_want_the_arguments_of_the_function():
     tape = ad.record(lambda x, y: x * y)(1.0, 2.0)
     with pytest.raises(TypeError, match=r"local_jacobians: takes the 2 arguments .* got 0"):
@@ -445,3 +508,15 @@ def test_plans_of_tapes_name_what_they_eliminate():
     assert "eliminate  1 hidden" in str(plan)
     assert "2 square" in str(plan)
     assert "0 x" in plan.to_dot()
+
+
+def test_the_command_measures_and_keeps_the_rates(folder, monkeypatch, capsys):
+    from autodiff.cli import main
+
+    before = rates()
+    try:
+        assert main(["order", "--calibrate"]) == 0
+        assert kept_rates() == rates()
+    finally:
+        use_rates(before)
+    assert "rms error" in capsys.readouterr().out

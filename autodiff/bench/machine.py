@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from autodiff import host
 from autodiff.bench.settings import Settings
 
 __all__ = ["machine"]
@@ -38,17 +39,8 @@ def machine(settings: Settings) -> dict[str, Any]:
     """
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": host.processor(),
         "cores": os.cpu_count(),
         "environment": {name: os.environ[name] for name in _RECORDED if name in os.environ},
         "settings": {**asdict(settings), "python": Path(settings.python).name},
     }
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"

@@ -16,7 +16,7 @@ import autodiff as ad
 from autodiff.cli.arguments import UsageError, check_target, natural
 from autodiff.cli.functions import failure, load, parse_input
 from autodiff.core.arrays import as_array
-from autodiff.ordering import Chain, Plan
+from autodiff.ordering import Chain, Plan, calibrate
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -120,6 +120,9 @@ def report(costs: dict[str, int], seconds: dict[str, float]) -> str:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Plan, print, execute, plot."""
+    if arguments.calibrate:
+        print(calibrate())
+        return 0
     plot: Path | None = arguments.plot
     if plot is not None:
         if plot.suffix.lower() not in (".png", ".svg"):
@@ -307,6 +310,11 @@ def add_command(commands: _SubParsersAction[Any]) -> None:
         metavar="MODULE:FUNCTION",
         help="a function of arrays, whose tape is recorded at random inputs: package.module:name, "
         "or path/to/file.py:name",
+    )
+    subject.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="measure on this machine the rates by which order='auto' chooses, and keep them",
     )
     order.add_argument(
         "--input",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -32,6 +33,7 @@ __all__ = [
     "make_node",
     "next_sequence",
     "nodes_behind",
+    "projection",
     "run_hooks",
 ]
 
@@ -146,6 +148,10 @@ class Projection:
     def pull(self, g: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
         """Hand the cotangent on as one output's."""
         return (Slot(self.position, g),)
+
+
+projection = cache(Projection)
+"""The pullback of one position, the same object each time."""
 
 
 def nodes_behind(outputs: Iterable[Node | None]) -> list[Node]:

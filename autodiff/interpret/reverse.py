@@ -16,7 +16,7 @@ from autodiff.core.rules import Pullback
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.call_sites import check_finite, source_line
 from autodiff.interpret.fast import FastRecording
-from autodiff.interpret.graph import Leaf, Projection, make_node
+from autodiff.interpret.graph import Leaf, make_node, projection
 from autodiff.interpret.operands import as_input
 from autodiff.interpret.sweep import backward as backward_from
 from autodiff.views import snapshot
@@ -104,8 +104,8 @@ class Reverse(FastRecording):
             if not is_inexact(out.dtype):
                 boxes.append(out)
                 continue
-            projection = make_node(Projection(position), (node,), (), out)
-            boxes.append(self.make(out, projection))
+            chosen = make_node(projection(position), (node,), (), out)
+            boxes.append(self.make(out, chosen))
         return tuple(boxes)
 
     def variable(self, value: Any, name: str | None = None) -> Any:

@@ -1,18 +1,60 @@
-"""The rates of the cost model, measured: products that the library carries out, and a fit."""
+"""The rates of the cost model, measured: products and Jacobians on this machine, and a fit."""
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from autodiff.core.registry import REGISTRY
+from autodiff.ordering import execute
+from autodiff.ordering.graph.planning import decide
 from autodiff.ordering.local import local_jacobian, operation_at
 from autodiff.ordering.maps import Dense, Diagonal, IndexMap, LinearMap, kind_of
-from autodiff.transforms.jacobian.rates import Rates, use_rates
+from autodiff.transforms.jacobian.decision import Choice
+from autodiff.transforms.jacobian.forward import forward
+from autodiff.transforms.jacobian.problem import Problem
+from autodiff.transforms.jacobian.question import Question
+from autodiff.transforms.jacobian.rates import Rates, keep_rates, sweep_seconds, use_rates
+from autodiff.transforms.jacobian.reverse import reverse
+from autodiff.transforms.jacobian.work import sweep_edges
 
 __all__ = ["Calibration", "calibrate"]
+
+WAYS = ("reverse", "forward", "graph")
+
+
+class Sweep(NamedTuple):
+    """A way to accumulate a whole Jacobian, as it was measured.
+
+    Attributes
+    ----------
+    way : {"reverse", "forward", "graph"}
+    edges : int
+        Inputs of operations that it comes by.
+    work : float
+        Predicted seconds of what it does to each of them.
+    seconds : float
+        Measured.
+    """
+
+    way: str
+    edges: int
+    work: float
+    seconds: float
+
+    def predicted(self, chosen: Rates) -> float:
+        """Predicted time."""
+        start = float(getattr(chosen, f"{self.way}_start"))
+        return start + float(getattr(chosen, f"{self.way}_each")) * self.edges + self.work
+
+
+Measured = tuple[str, int, int, float]
+"""Kind, fma and bytes of a product, and the seconds it took."""
 
 
 class Calibration:
@@ -23,6 +65,9 @@ class Calibration:
     fitted : Rates
         Kept as ``rates``.
     measurements : sequence of (kind, fma, bytes, seconds)
+        Products.
+    sweeps : sequence of Sweep, optional
+        Whole Jacobians.
 
     Attributes
     ----------
@@ -46,13 +91,20 @@ class Calibration:
     (0.49, 2.0)
     """
 
-    def __init__(self, fitted: Rates, measurements: Sequence[tuple[str, int, int, float]]) -> None:
+    def __init__(
+        self,
+        fitted: Rates,
+        measurements: Sequence[Measured],
+        sweeps: Sequence[Sweep] = (),
+    ) -> None:
         self.rates = fitted
         self.measurements = list(measurements)
+        self.sweeps = list(sweeps)
         logs = [
             float(np.log(fitted.seconds(kind, fma, nbytes) / seconds))
             for kind, fma, nbytes, seconds in self.measurements
         ]
+        logs += [float(np.log(one.predicted(fitted) / one.seconds)) for one in self.sweeps]
         self.error = float(np.sqrt(np.mean(np.square(logs))))
         self.worst = float(np.exp(np.max(np.abs(logs))))
 
@@ -61,9 +113,15 @@ class Calibration:
         lines = [
             f"seconds per fma: dense {fitted.dense:.2e}, diagonal {fitted.diagonal:.2e}, "
             f"opaque {fitted.opaque:.2e}",
-            f"seconds per byte {fitted.byte:.2e}, per product {fitted.call:.2e}",
-            f"fit over {len(self.measurements)} products: rms error "
-            f"{100 * self.error:.0f} %, at worst {self.worst:.2f} times off",
+            f"seconds per byte {fitted.byte:.2e}, per product {fitted.call:.2e}, of a rule "
+            f"{fitted.opaque_call:.2e}",
+            *(
+                f"{name}: {getattr(fitted, way + '_start'):.2e} seconds to start, "
+                f"{getattr(fitted, way + '_each'):.2e} for each input of an operation"
+                for way, name in zip(WAYS, ("reverse", "forward", "elimination"), strict=True)
+            ),
+            f"fit over {len(self.measurements)} products and {len(self.sweeps)} Jacobians: "
+            f"rms error {100 * self.error:.0f} %, at worst {self.worst:.2f} times off",
         ]
         return "\n".join(lines)
 
@@ -104,10 +162,62 @@ def _cases(sizes: Sequence[int]) -> list[tuple[LinearMap, LinearMap]]:
     return pairs
 
 
+def _problems() -> Iterator[tuple[Callable[[Any], Any], Any]]:
+    """Functions whose Jacobians are timed: layers, few and many, and steps of a simulation."""
+    generator = np.random.default_rng(0)
+    for size, depth in itertools.product((8, 40), (1, 3, 9)):
+        weight = generator.standard_normal((size, size)) / np.sqrt(size)
+
+        def layers(x: Any, weight: Any = weight, depth: int = depth) -> Any:
+            for _ in range(depth):
+                x = np.tanh(weight @ x)
+            return x
+
+        yield layers, generator.standard_normal(size)
+
+    def steps(x: Any) -> Any:
+        for _ in range(10):
+            x = x + 0.1 * (np.roll(x, 1) - x) * x
+        return x
+
+    yield steps, generator.standard_normal(20)
+    yield lambda x: np.sin(x) * np.exp(-x * x), generator.standard_normal(200)
+
+
+def _sweeps(chosen: Rates, seconds: float) -> list[Sweep]:
+    """Time whole Jacobians each way."""
+    found = []
+    for function, x in _problems():
+        problem = Problem(function, 0, (x,), {}, False, None, "jacobian")
+        question = Question(problem)
+        edges = list(sweep_edges(question.nodes))
+        unstarted = Rates(**{**vars(chosen), **dict.fromkeys(_FIXED, 0.0)})
+        ahead, back = sweep_seconds(edges, question.rows, question.columns, unstarted)
+        recorded = question.recorded
+        graph = execute.graph_of(question)
+        assert graph is not None
+        decision = decide(graph, unstarted)
+        choice = Choice("cross-country", decision.seconds, decision.order)
+        ways: list[tuple[str, float, Callable[[], object]]] = [
+            ("reverse", back, lambda: reverse(problem, recorded)),  # noqa: B023 called below, at once
+            ("forward", ahead, lambda: forward(problem)),  # noqa: B023
+            ("graph", decision.seconds, lambda: execute.cross_country(problem, question, choice)),  # noqa: B023
+        ]
+        for way, work, run in ways:
+            found.append(Sweep(way, len(edges), work, _best_time(run, seconds)))
+    return found
+
+
+_FIXED = [f"{way}_{part}" for way in WAYS for part in ("start", "each")]
+
+
 def calibrate(
-    sizes: Sequence[int] = (32, 128, 512), seconds: float = 0.02, use: bool = True
+    sizes: Sequence[int] = (32, 128, 512),
+    seconds: float = 0.02,
+    use: bool = True,
+    keep: bool | None = None,
 ) -> Calibration:
-    """Measure products of each kind on this machine and fit the rates.
+    """Measure products of each kind and whole Jacobians on this machine, and fit the rates.
 
     Parameters
     ----------
@@ -117,6 +227,9 @@ def calibrate(
         Time to spend on each product.
     use : bool
         Whether plans are made with the fitted rates from now on.
+    keep : bool, optional
+        Whether later processes on this machine find them, in the user's cache folder (that of
+        compiled code, see ``AUTODIFF_CACHE_DIR``); by default where they are used.
 
     Returns
     -------
@@ -136,6 +249,19 @@ def calibrate(
     """
     if not sizes or min(sizes) < 1:
         raise ValueError(f"calibrate: sizes={sizes!r} must be positive lengths, at least one")
+    measurements = _products(sizes, seconds)
+    fitted = _fitted(measurements)
+    sweeps = _sweeps(fitted, seconds)
+    calibration = Calibration(_with_sweeps(fitted, sweeps), measurements, sweeps)
+    if use:
+        use_rates(calibration.rates)
+    if use if keep is None else keep:
+        keep_rates(calibration.rates)
+    return calibration
+
+
+def _products(sizes: Sequence[int], seconds: float) -> list[Measured]:
+    """Time products of each kind."""
     measurements = []
     for outer, inner in _cases(sizes):
         fma = outer.fma_compose(inner)
@@ -143,31 +269,48 @@ def calibrate(
         nbytes = outer.nbytes + inner.nbytes + product.nbytes
         taken = _best_time(lambda outer=outer, inner=inner: outer.compose(inner), seconds)  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
         measurements.append((kind_of(outer, inner), fma, nbytes, taken))
-    calibration = Calibration(_fitted(measurements), measurements)
-    if use:
-        use_rates(calibration.rates)
-    return calibration
+    return measurements
 
 
-def _fitted(measurements: Sequence[tuple[str, int, int, float]]) -> Rates:
-    """Non-negative least squares of relative errors, by projected coordinate descent."""
+def _fitted(measurements: Sequence[Measured]) -> Rates:
+    """Rates of products."""
     kinds = ("dense", "diagonal", "opaque")
-    rows = np.array(
-        [
-            [*(fma if kind == own else 0 for own in kinds), nbytes, 1.0]
-            for kind, fma, nbytes, _ in measurements
-        ]
-    )
+    rows = [
+        [*(fma if kind == own else 0 for own in kinds), nbytes, kind != "opaque", kind == "opaque"]
+        for kind, fma, nbytes, _ in measurements
+    ]
+    return Rates(*_least_squares(rows, [0.0] * len(rows), [m[3] for m in measurements]))
+
+
+def _with_sweeps(fitted: Rates, sweeps: Sequence[Sweep]) -> Rates:
+    """The same rates, with what the ways to accumulate need besides the work."""
+    found: dict[str, float] = {}
+    for way in WAYS:
+        own = [sweep for sweep in sweeps if sweep.way == way]
+        rows = [[1.0, sweep.edges] for sweep in own]
+        known = [sweep.work for sweep in own]
+        start, each = _least_squares(rows, known, [sweep.seconds for sweep in own])
+        found |= {f"{way}_start": start, f"{way}_each": each}
+    return replace(fitted, **found)
+
+
+def _least_squares(
+    rows: Sequence[Sequence[float]], known: Sequence[float], wanted: Sequence[float]
+) -> list[float]:
+    """Factors of the columns, none negative, that leave the least relative errors.
+
+    By projected coordinate descent; `known` is what each row holds besides.
+    """
     # Relative errors: each row is divided by its measured time, so that the target is 1
-    scaled = rows / np.array([m[3] for m in measurements])[:, None]
+    times = np.array(wanted)
+    scaled = np.array(rows, float) / times[:, None]
     norms = np.maximum(np.linalg.norm(scaled, axis=0), 1e-300)
     unit = scaled / norms
-    solution = np.zeros(rows.shape[1])
-    residual = np.ones(len(rows))
+    solution = np.zeros(scaled.shape[1])
+    residual = 1.0 - np.array(known) / times
     for _ in range(2000):
         for column in range(len(solution)):
             step = max(float(unit[:, column] @ residual), -solution[column])
             solution[column] += step
             residual -= step * unit[:, column]
-    values = [float(value) for value in solution / norms]
-    return Rates(*values)
+    return [float(value) for value in solution / norms]

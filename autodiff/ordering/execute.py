@@ -33,6 +33,7 @@ from autodiff.transforms.jacobian.reverse import reverse
 __all__ = [
     "cross_country",
     "execute_plan",
+    "graph_of",
     "jacobian_graph",
     "local_jacobians",
     "price",
@@ -56,7 +57,7 @@ def _decision(question: Question, graph: TapeGraph) -> Decision:
     return found
 
 
-def _graph(question: Question) -> TapeGraph | None:
+def graph_of(question: Question) -> TapeGraph | None:
     """Graph of a recorded function; None where values are complex or hooks wait for cotangents."""
     if question.needs_sweep or not question.nodes:
         return None
@@ -71,7 +72,7 @@ def price(question: Question, best: Choice) -> Choice | None:
     Its detail is the order. The local maps tell more of a sweep than the nodes did, so the choice
     says what the better sweep takes by them.
     """
-    graph = _graph(question)
+    graph = graph_of(question)
     if graph is None:
         return None
     decision = _decision(question, graph)
@@ -93,7 +94,7 @@ def cross_country(
     reverse sweep there.
     """
     question = question or Question(problem)
-    graph = _graph(question)
+    graph = graph_of(question)
     if graph is None:
         return _swept(question) if choice is None else None
     order = _decision(question, graph).order if choice is None else choice.detail
@@ -102,7 +103,7 @@ def cross_country(
 
 def structured_reverse(question: Question) -> Blocks | None:
     """Eliminate from the outputs to the inputs; None where a sweep is predicted to be faster."""
-    graph = _graph(question)
+    graph = graph_of(question)
     if graph is None:
         return None
     order = graph.middle()[::-1]

@@ -9,14 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["VARIABLE", "Disk", "default"]
+from autodiff import host
 
-VARIABLE = "AUTODIFF_CACHE_DIR"
-"""Environment variable that moves the folder, or, empty, switches the cache off."""
+__all__ = ["Disk", "default"]
 
 MOST_BYTES = 64 * 2**20
 """Of all files together; the ones that were not used for longest go first."""
@@ -107,32 +105,5 @@ def default() -> Disk | None:
     Code of a folder that others can write to would be run as one's own, so such a folder is not
     used.
     """
-    named = os.environ.get(VARIABLE)
-    folder = _usual() if named is None else Path(named) if named else None
-    return Disk(folder) if folder is not None and _is_own(folder) else None
-
-
-def _is_own(folder: Path) -> bool:
-    """Whether nobody else can write to a folder, or it is yet to be made."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return True
-    if not hasattr(os, "getuid"):
-        return True
-    return status.st_uid == os.getuid() and not status.st_mode & 0o022
-
-
-def _usual() -> Path | None:
-    """Where this system has a user's caches."""
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "autodiff" / "kernels"
+    folder = host.cache_folder("kernels")
+    return None if folder is None else Disk(folder)

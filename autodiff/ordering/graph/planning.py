@@ -325,7 +325,7 @@ def decide(graph: TapeGraph, chosen: Rates | None = None) -> Decision:
     sweep_seconds = _sweep_seconds(graph, local, chosen)
     best = Decision("reverse", middle[::-1], 0, math.inf, 0, sweep_seconds)
     # Sweeps pull through the recorded operations as they are; a graph and its maps are made first
-    making = chosen.call * len(local)
+    making = chosen.graph_start + chosen.graph_each * len(local)
     for name, order in candidates:
         found = simulate(maps, order, chosen, most)
         if found is not None and found[1] + making < best.seconds:

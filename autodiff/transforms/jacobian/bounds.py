@@ -79,8 +79,10 @@ def least_elimination_seconds(
     made = [(node, sources) for node in nodes if (sources := _sources(node))]
     edges = sum(len(sources) for _, sources in made)
     ends = len({node for node in outputs if node is not None})
-    calls = edges + max(len(made) - ends, 0)
-    return rates.call * calls + sum(zone.seconds(rates) for zone in _zones(nodes, made))
+    products = max(len(made) - ends, 0)
+    fixed = rates.graph_start + rates.graph_each * edges
+    fixed += min(rates.call, rates.opaque_call) * products
+    return fixed + sum(zone.seconds(rates) for zone in _zones(nodes, made))
 
 
 def fma_of_unit_products(outputs: Sequence[Node | None]) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
 from autodiff.transforms.jacobian.bounds import (
@@ -118,6 +119,8 @@ class GivenOrder:
 
 _REVERSE = Choice("reverse", math.inf)
 _choices: OrderedDict[Hashable, Choice] = OrderedDict()
+_sweeps: OrderedDict[Hashable, Choice] = OrderedDict()
+_PULLBACK = attrgetter("pullback")
 
 
 def _choose(question: Question) -> Choice:
@@ -127,6 +130,9 @@ def _choose(question: Question) -> Choice:
             break
     else:
         return _REVERSE
+    sketch = _sketch(question)
+    if sketch in _sweeps:
+        return _sweeps[sketch]
     # Hooks stand in no signature: a way that cannot serve because of them says so when it is run
     key = (question.signature, question.problem.chunk_bytes, question.needs_sweep, rates())
     found = _choices.get(key)
@@ -134,7 +140,24 @@ def _choose(question: Question) -> Choice:
         found = _choices[key] = decide(question)
         if len(_choices) > _MOST_REMEMBERED:
             _choices.popitem(last=False)
+    if found.detail is None:
+        _sweeps[sketch] = found
+        if len(_sweeps) > _MOST_REMEMBERED:
+            _sweeps.popitem(last=False)
     return found
+
+
+def _sketch(question: Question) -> Hashable:
+    """Most of what a decision depends on, in a fifth of the time that a signature takes.
+
+    It leaves out which operation reads which value. A sweep is right all the same, so whether one
+    was the best is looked up by this: a signature takes a tenth of a sweep over small arrays.
+    """
+    problem = question.problem
+    code = getattr(problem.f, "__code__", type(problem.f))
+    rules = tuple(map(_PULLBACK, question.nodes))
+    sizes = question.rows, question.columns, question.elements
+    return code, rules, *sizes, problem.chunk_bytes, question.needs_sweep, rates()
 
 
 def decide(question: Question) -> Choice:
@@ -183,7 +206,7 @@ def _run_reverse(
         if _multiplies_units(question):
             blocks = STRUCTURED["reverse"](question)
         return reverse(problem, question.recorded) if blocks is None else blocks
-    return reverse(problem, question.recorded, question.__dict__.get("measure"))
+    return reverse(problem, question.recorded, question.measure)
 
 
 def _multiplies_units(question: Question) -> bool:

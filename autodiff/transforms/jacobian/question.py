@@ -48,7 +48,7 @@ class Question:
     @cached_property
     def measure(self) -> Measure:
         """What a reverse sweep holds."""
-        return measure_sweep(self.recorded.nodes)
+        return measure_sweep(self.recorded.nodes, self.nodes)
 
     @cached_property
     def sweep_seconds(self) -> tuple[float, float]:

@@ -5,30 +5,45 @@ A product, be it of two matrices or of one operation's Jacobian with a batch of 
     seconds = per_call + per_fma[kind] * fma + per_byte * bytes
 
 with the kind of its work: "dense" (matrix products), "diagonal" (one factor or one move per
-element) or "opaque" (VJPs and JVPs of primitives). All orders of accumulating a Jacobian are priced
-with these rates, sweeps by the operations they pass, others by the products they carry out;
-``autodiff.ordering.calibrate`` measures them.
+element) or "opaque" (VJPs and JVPs of primitives, which are slower to call as well). A way to
+accumulate takes some time to start, some for each operation it comes by, and what its products
+take, without their calls for a sweep, which carries them out all together.
+
+``autodiff.ordering.calibrate`` measures these rates, and keeps them for later processes.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import os
+import platform
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["FEW_SEEDS", "Rates", "SweepEdge", "rates", "sweep_seconds", "use_rates"]
+import numpy as np
 
-_SWEEP_CALLS = 2.0
-"""A batched sweep spends about twice the fixed time of a product on each operation."""
-_FORWARD_CALLS = 2.5
-_FORWARD_START = 16.0
-"""A forward sweep evaluates the function again, batched: more on each operation, and opening the
-transforms, in fixed times of a product (fitted to tanh networks of 2 to 6 layers)."""
+from autodiff import host
+
+__all__ = [
+    "FEW_SEEDS",
+    "Rates",
+    "SweepEdge",
+    "keep_rates",
+    "kept_rates",
+    "rates",
+    "sweep_seconds",
+    "use_rates",
+]
 
 FEW_SEEDS = 4
 """Tangents that are pushed while the function is evaluated, all at once. So many of them take about
 what a tape of them would keep, which bounds their number otherwise."""
-_FEW_START = 8.0
-_FEW_CALLS = 1.5
+_FEW = 0.5
+"""They need no tape: that saves about so much of what a forward sweep takes besides the work."""
 
 SweepEdge = tuple[str, int, int]
 """An operation's input as a sweep passes it: kind of work, and fma and bytes for each seed."""
@@ -36,7 +51,7 @@ SweepEdge = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds of the parts of a product.
+    """Seconds of the parts of a product, and of what the ways to accumulate need besides.
 
     Attributes
     ----------
@@ -46,6 +61,14 @@ class Rates:
         Seconds per byte read or written.
     call : float
         Seconds per product, whatever its size.
+    opaque_call : float
+        The same, of a product that calls the rule of a primitive.
+    reverse_start, reverse_each : float
+        Seconds of a reverse sweep, and of each operation's input that it passes, without the work.
+    forward_start, forward_each : float
+        The same of a forward sweep, which evaluates the function again.
+    graph_start, graph_each : float
+        Seconds of making the graph for an elimination, and of the map on each edge.
 
     Examples
     --------
@@ -58,6 +81,13 @@ class Rates:
     opaque: float = 2e-9
     byte: float = 8e-11
     call: float = 9e-6
+    opaque_call: float = 4e-5
+    reverse_start: float = 1.2e-4
+    reverse_each: float = 1.8e-5
+    forward_start: float = 3e-4
+    forward_each: float = 4e-5
+    graph_start: float = 1.5e-4
+    graph_each: float = 2e-5
 
     def seconds(self, kind: str, fma: int, nbytes: int) -> float:
         """Predicted time of one product.
@@ -84,14 +114,42 @@ class Rates:
         >>> round(Rates(dense=1e-9, byte=0.0, call=0.0).seconds("dense", 3_000_000_000, 0), 6)
         3.0
         """
-        return self.call + float(getattr(self, kind)) * fma + self.byte * nbytes
+        call = self.opaque_call if kind == "opaque" else self.call
+        return call + self.work(kind, fma, nbytes)
+
+    def work(self, kind: str, fma: int, nbytes: int) -> float:
+        """Predicted time of a product without what calling it takes.
+
+        Parameters
+        ----------
+        kind : {"dense", "diagonal", "opaque"}
+        fma, nbytes : int
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        AttributeError
+            `kind` is none of these.
+
+        Examples
+        --------
+        >>> Rates(dense=1e-9, byte=1e-9).work("dense", 2, 3)
+        5e-09
+        """
+        return float(getattr(self, kind)) * fma + self.byte * nbytes
 
 
-_current = [Rates()]
+_current: list[Rates | None] = [None]
 
 
 def rates() -> Rates:
-    """Return the rates that orders are priced with: of an ordinary core, until others are set.
+    """Return the rates that orders are priced with.
+
+    Those that were set in this process; or those that were measured on this machine and kept (see
+    `calibrate`); or those of an ordinary core.
 
     Returns
     -------
@@ -102,7 +160,10 @@ def rates() -> Rates:
     >>> rates().seconds("dense", 10**9, 0) < 1.0
     True
     """
-    return _current[0]
+    found = _current[0]
+    if found is None:
+        found = _current[0] = kept_rates() or Rates()
+    return found
 
 
 def use_rates(chosen: Rates) -> None:
@@ -119,6 +180,55 @@ def use_rates(chosen: Rates) -> None:
     _current[0] = chosen
 
 
+def kept_rates() -> Rates | None:
+    """Rates that an earlier process kept for this machine; None where there are none to be used."""
+    folder = host.cache_folder("rates")
+    if folder is None:
+        return None
+    try:
+        content = json.loads((folder / _file()).read_text(encoding="utf-8"))
+        found = Rates(**content["rates"]) if content["machine"] == _machine() else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    good = found is not None and all(
+        type(rate) is float and 0.0 <= rate < math.inf for rate in vars(found).values()
+    )
+    return found if good else None
+
+
+def keep_rates(chosen: Rates) -> bool:
+    """Keep rates for later processes on this machine, in the user's folder; False if none is."""
+    folder = host.cache_folder("rates")
+    if folder is None:
+        return False
+    text = json.dumps({"machine": _machine(), "rates": vars(chosen)}, indent=1)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=folder, suffix=".part", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(text)
+        Path(file.name).replace(folder / _file())
+    except OSError:
+        return False
+    return True
+
+
+def _file() -> str:
+    """One for each machine: some share the folder."""
+    return hashlib.sha256(json.dumps(_machine()).encode()).hexdigest()[:16] + ".json"
+
+
+def _machine() -> dict[str, str | int | None]:
+    """What rates depend on."""
+    return {
+        "processor": host.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
 def sweep_seconds(
     edges: Iterable[SweepEdge], rows: int, columns: int, chosen: Rates
 ) -> tuple[float, float]:
@@ -132,12 +242,14 @@ def sweep_seconds(
     chosen : Rates
     """
     count = 0
-    work = 0.0
+    work = extra = 0.0
     for kind, fma, nbytes in edges:
         count += 1
-        work += float(getattr(chosen, kind)) * fma + chosen.byte * nbytes
-    start, each = (
-        (_FEW_START, _FEW_CALLS) if columns <= FEW_SEEDS else (_FORWARD_START, _FORWARD_CALLS)
-    )
-    forward = chosen.call * (start + each * count) + columns * work
-    return forward, chosen.call * _SWEEP_CALLS * count + rows * work
+        work += chosen.work(kind, fma, nbytes)
+        if kind == "opaque":
+            extra += chosen.opaque_call
+    forward = chosen.forward_start + chosen.forward_each * count
+    if columns <= FEW_SEEDS:
+        forward *= _FEW
+    reverse = chosen.reverse_start + chosen.reverse_each * count
+    return forward + extra + columns * work, reverse + extra + rows * work

@@ -41,8 +41,10 @@ class Measure(NamedTuple):
     seed_bytes: int
 
 
-def measure_sweep(outputs: Sequence[Node | None]) -> Measure:
+def measure_sweep(outputs: Sequence[Node | None], behind: Sequence[Node] | None = None) -> Measure:
     """Bytes that the values take, and the most that one cotangent's sweep holds.
+
+    `behind` are the nodes behind the outputs, if they are known.
 
     A cotangent lives from the last operation that uses its value to the one that made it; so does
     a tangent, the other way, and the two peaks are the same.
@@ -53,7 +55,7 @@ def measure_sweep(outputs: Sequence[Node | None]) -> Measure:
         if node is not None and node not in waiting:
             waiting.add(node)
             live += node.spec.nbytes
-    for node in reversed(nodes_behind(outputs)):
+    for node in reversed(nodes_behind(outputs) if behind is None else behind):
         nbytes = node.spec.nbytes
         held += nbytes
         for parent in node.parents:
