@@ -241,6 +241,9 @@ def test_local_jacobian_of_every_primitive(case):
                 assert planned.fma_apply == found.fma_apply or isinstance(found, maps.Scaled)
 
 
+APART, SUMMED = "block-diagonal 2 x [3,4]", "kronecker 2 x [1,4]"
+
+
 @pytest.mark.parametrize(
     ("function", "shapes", "structure"),
     [
@@ -258,7 +261,25 @@ def test_local_jacobian_of_every_primitive(case):
         (lambda y, x: x @ y, [(3, 4), (2, 3)], "kronecker 4 x [2,3]"),
         (ad.softmax, [(5, 3)], "block-diagonal 5 x [3,3]"),
         (ad.logsumexp, [(5, 3)], "dense"),
-        (lambda x: np.cumsum(x), [(3,)], "opaque"),
+        (lambda x: np.cumsum(x), [(3,)], "dense"),
+        (lambda x: np.cumsum(x), [(100,)], "opaque"),
+        (lambda x: np.cumsum(x, axis=1), [(2, 5, 3)], "kronecker 6 x [5,5]"),
+        (lambda x, y: x @ y, [(5, 2, 3), (5, 3, 4)], "index . kronecker 10 x [4,3] . index"),
+        (lambda y, x: x @ y, [(5, 3, 4), (5, 2, 3)], "kronecker 20 x [2,3]"),
+        (lambda y, x: x @ y, [(3, 4), (5, 2, 3)], "kronecker 4 x [10,3]"),
+        (lambda x, y: x @ y, [(1, 2, 3), (5, 3, 4)], "index . kronecker 2 x [20,3] . index"),
+        (lambda x, y: np.einsum("ij,j->i", y, x), [(4,), (3, 4)], "dense"),
+        (
+            lambda x, y: np.einsum("bij,bj->bi", y, x),
+            [(2, 4), (2, 3, 4)],
+            "block-diagonal 2 x [3,4]",
+        ),
+        (lambda x, y: np.einsum("ij,jk->ik", x, y), [(2, 3), (3, 4)], "kronecker 2 x [4,3]"),
+        (
+            lambda x, y, z: np.einsum("i,ij,jk", z, y, x),
+            [(4, 2), (3, 4), (3,)],
+            "kronecker 2 x [1,4]",
+        ),
     ],
 )
 def test_structures_of_common_operations(function, shapes, structure):

@@ -147,6 +147,8 @@ class Blocks:
 
         out[l, p, r] = sum over q of array[l, p, q, r] * x[l, q, r]
 
+    where the axes of both may have to be put in another order first.
+
     Parameters
     ----------
     shape : (lead or 1, rows, columns, trail or 1)
@@ -156,6 +158,9 @@ class Blocks:
     kept : bool
         Whether the array is there anyway (a factor of a product), so that it costs nothing to make.
         Large blocks that would be made are not: the map stays known by its VJP.
+    inner, outer : tuple of int, optional
+        Order in which the axes of the input, and of the result, are (lead, columns or rows, trail);
+        by default as they are.
 
     Examples
     --------
@@ -164,7 +169,7 @@ class Blocks:
     (1, 1, 2, 1)
     """
 
-    __slots__ = ("array", "kept", "lead", "shape", "trail")
+    __slots__ = ("array", "inner", "kept", "lead", "outer", "shape", "trail")
 
     def __init__(
         self,
@@ -173,12 +178,16 @@ class Blocks:
         lead: int = 1,
         trail: int = 1,
         kept: bool = False,
+        inner: Shape | None = None,
+        outer: Shape | None = None,
     ) -> None:
         self.shape = shape
         self.array = array
         self.lead = lead
         self.trail = trail
         self.kept = kept
+        self.inner = inner
+        self.outer = outer
 
 
 class Groups:

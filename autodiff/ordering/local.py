@@ -9,6 +9,7 @@ pulls batches of cotangents back, and the transpose of its VJP pushes tangents f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from autodiff.core.arrays import zeros as no_rows
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Rule
-from autodiff.core.spec import Spec, axes_to_sum, is_inexact, spec_of
+from autodiff.core.spec import Shape, Spec, axes_to_sum, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.boxed import pull_back, run_batched
 from autodiff.interpret.cotangents import conform, materialised, zeros
@@ -30,6 +31,7 @@ from autodiff.ops.descriptions import (
     Reads,
     Same,
     Sums,
+    numbered,
 )
 from autodiff.ops.structures import group_of_axes
 from autodiff.ordering.maps import (
@@ -44,6 +46,7 @@ from autodiff.ordering.maps import (
     Scaled,
     Zero,
 )
+from autodiff.ordering.maps.blocks import make_block
 from autodiff.tensor import Tensor
 
 __all__ = ["LARGEST_BLOCK", "Operation", "broadcast_map", "local_jacobian", "operation_at"]
@@ -114,10 +117,30 @@ def _of_blocks(blocks: Blocks, operation: Operation, position: int) -> LinearMap
     if not blocks.kept and min(rows, columns) > LARGEST_BLOCK:
         return _opaque(operation, position)
     array = operation.array(blocks.shape, blocks.array)
-    if blocks.lead * blocks.trail == 1:
-        matrix = array[1:3] if isinstance(array, tuple) else array[0, :, :, 0]
-        return Dense(matrix, inp.shape, out.shape, inp.dtype)
-    return Block(array, blocks.lead, blocks.trail, inp.shape, out.shape, inp.dtype)
+    before, inner = _turned(inp, blocks.inner)
+    after, outer = _turned(out, blocks.outer, back=True)
+    own = make_block(array, blocks.lead, blocks.trail, inner, outer, inp.dtype)
+    if before is None and after is None:
+        return own
+    return Product([factor for factor in (after, own, before) if factor is not None])
+
+
+def _turned(spec: Spec, order: Shape | None, back: bool = False) -> tuple[IndexMap | None, Shape]:
+    """Map that puts axes in an order, None where they are, and the shape that they have then.
+
+    Or the map `back` from there.
+    """
+    shape = spec.shape
+    long = [axis for axis in order or () if shape[axis] > 1]
+    if order is None or long == sorted(long):
+        return None, shape
+    turned = tuple([shape[axis] for axis in order])
+    if back:
+        returning = tuple([order.index(axis) for axis in range(len(shape))])
+        index = partial(np.transpose, numbered(turned), returning)
+        return IndexMap(index, turned, shape, dtype=spec.dtype), turned
+    index = partial(np.transpose, numbered(shape), order)
+    return IndexMap(index, shape, turned, dtype=spec.dtype), turned
 
 
 # --- elementwise ----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ factor, the same one for axes that are multiplied with each other, and those of 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from autodiff.core.arrays import as_array
 from autodiff.ops.descriptions import Blocks, Description, Groups, Operation, Pairs, numbered
 
-__all__ = ["convolution_pattern", "einsum_pattern", "matmul_map", "matmul_pattern"]
+__all__ = ["convolution_pattern", "einsum_map", "einsum_pattern", "matmul_map", "matmul_pattern"]
 
 Labels = tuple[int, ...]
+Others = Callable[[], Sequence[Any]]
+"""Function that returns the factors besides the one that is looked at."""
 Lengths = dict[int, int]
 Integers = NDArray[np.intp]
 
@@ -99,9 +101,75 @@ def _contracted(
 
 def einsum_pattern(operation: Operation, position: int) -> Description:
     """Pattern of `einsum` with explicit labels."""
+    terms, out = _labels_of(operation)
+    return _contracted(operation, position, terms, out)
+
+
+def _labels_of(operation: Operation) -> tuple[list[Labels], Labels]:
     inputs, _, out = operation.params["subscripts"].partition("->")
-    terms = [tuple(map(ord, term)) for term in inputs.split(",")]
-    return _contracted(operation, position, terms, tuple(map(ord, out)))
+    return [tuple(map(ord, term)) for term in inputs.split(",")], tuple(map(ord, out))
+
+
+def _blocks(
+    operation: Operation, position: int, terms: Sequence[Labels], out: Labels, others: Others
+) -> Blocks:
+    """Map of a sum of products by one factor: small matrices made of the other factors.
+
+    An axis of the factor and of the result is one that the matrices stand along; they are the same
+    for all places along it where no other factor has it. Rows are the axes that the result has
+    from the other factors, columns are those of the factor that are summed.
+    """
+    lengths: Lengths = {}
+    for spec, term in zip(operation.inputs, terms, strict=True):
+        lengths.update(zip(term, spec.shape, strict=True))
+    own = terms[position]
+    rest = [term for other, term in enumerate(terms) if other != position]
+    known = {label for term in rest for label in term}
+    kept = [label for label in own if label in out]
+    lead = [label for label in kept if label in known]
+    trail = [label for label in kept if label not in known]
+    rows = [label for label in out if label not in own]
+    columns = [label for label in own if label not in out]
+    if not lead and out[: len(kept)] == own[: len(kept)] == tuple(kept):
+        first, last = trail, lead  # where they are
+    else:
+        first, last = lead, trail
+    count, height, width, alike = (
+        math.prod(lengths[label] for label in group) for group in (first, rows, columns, last)
+    )
+
+    def array() -> Any:
+        made = [label for label in (*lead, *rows, *columns) if label in known]
+        numbers = {label: number for number, label in enumerate(dict.fromkeys((*known, *made)))}
+        pairs: list[Any] = []
+        for factor, term in zip(others(), rest, strict=True):
+            pairs += [factor, [numbers[label] for label in term]]
+        if not rest:
+            return np.ones((1, height, width), operation.out.dtype)
+        found = np.einsum(*pairs, [numbers[label] for label in made], optimize=len(rest) > 1)
+        shape = [lengths[label] if label in known else 1 for label in (*lead, *rows, *columns)]
+        full = [lengths[label] for label in (*lead, *rows, *columns)]
+        return np.broadcast_to(found.reshape(shape), full)
+
+    return Blocks(
+        (count if lead else 1, height, width, 1),
+        array,
+        count,
+        alike,
+        # A product of several factors is made, and may be larger than all of them
+        kept=len(rest) == 1,
+        inner=tuple([own.index(label) for label in (*first, *columns, *last)]),
+        outer=tuple([out.index(label) for label in (*first, *rows, *last)]),
+    )
+
+
+def einsum_map(operation: Operation, position: int) -> Description:
+    """Small matrices along the axes that stay, made of the other operands."""
+    terms, out = _labels_of(operation)
+    others = [i for i in range(len(terms)) if i != position]
+    return _blocks(
+        operation, position, terms, out, lambda: [operation.values["xs"][i] for i in others]
+    )
 
 
 # --- matrix products ------------------------------------------------------------------------------
@@ -109,6 +177,10 @@ def einsum_pattern(operation: Operation, position: int) -> Description:
 
 def matmul_pattern(operation: Operation, position: int) -> Description:
     """Pattern of matrix products, with NumPy's rules for vectors and stacks of matrices."""
+    return _contracted(operation, position, *_labels_of_matmul(operation))
+
+
+def _labels_of_matmul(operation: Operation) -> tuple[list[Labels], Labels]:
     x, y = (spec.shape for spec in operation.inputs)
     summed, row, column, alone = -1, -2, -3, -4
     stack = np.broadcast_shapes(x[:-2], y[:-2])
@@ -125,23 +197,26 @@ def matmul_pattern(operation: Operation, position: int) -> Description:
     left: Labels = (*stacked(x[:-2]), row, summed) if len(x) > 1 else (summed,)
     right: Labels = (*stacked(y[:-2]), summed, column) if len(y) > 1 else (summed,)
     ends = ((row,) if len(x) > 1 else ()) + ((column,) if len(y) > 1 else ())
-    return _contracted(operation, position, (left, right), (*range(depth), *ends))
+    return [left, right], (*range(depth), *ends)
 
 
-def matmul_map(operation: Operation, position: int) -> Description | None:
-    """Kronecker products: of the identity with y transposed, or of x with the identity."""
+def matmul_map(operation: Operation, position: int) -> Description:
+    """Kronecker products: of the identity with y transposed, or of x with the identity.
+
+    Where both are stacks, one of the pairs for each of their places.
+    """
     x, y = operation.inputs
     inner = x.shape[-1]
     if position == 0:
         if y.ndim > 2:
-            return None
+            return _matmul_blocks(operation, 0)
         columns = y.shape[1] if y.ndim == 2 else 1
         return Blocks(
             (1, columns, inner, 1), lambda: operation.values["y"].T, x.size // inner, kept=True
         )
     stack = y.shape[:-2]
     if stack and x.ndim > 2 and x.shape[:-2] != stack:
-        return None
+        return _matmul_blocks(operation, 1)
     if x.ndim > 2 and not stack:
         # The one y goes into every product of the stack
         count, rows = 1, x.size // inner
@@ -150,6 +225,13 @@ def matmul_map(operation: Operation, position: int) -> Description | None:
     shared = 1 if x.ndim <= 2 else count
     trail = y.shape[-1] if y.ndim > 1 else 1
     return Blocks((shared, rows, inner, 1), lambda: operation.values["x"], count, trail, kept=True)
+
+
+def _matmul_blocks(operation: Operation, position: int) -> Blocks:
+    other = "xy"[1 - position]
+    return _blocks(
+        operation, position, *_labels_of_matmul(operation), lambda: [operation.values[other]]
+    )
 
 
 # --- convolutions ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from autodiff.core.declare import multilinear
 from autodiff.core.dispatch import Box
 from autodiff.core.spec import Spec, normalize_axes, spec_of
 from autodiff.ops.index import getitem, setitem
-from autodiff.ops.linalg.contracted import einsum_pattern, matmul_map, matmul_pattern
+from autodiff.ops.linalg.contracted import einsum_map, einsum_pattern, matmul_map, matmul_pattern
 from autodiff.ops.linalg.pairwise import einsum_as_products
 from autodiff.ops.lowered import Multiplied
 from autodiff.ops.operands import operand, operands
@@ -190,6 +190,7 @@ def _einsum_cost(xs_spec: Any, subscripts: str) -> int:
         (((2, 3), (3,), (2,)), {"subscripts": "ij,j,i->"}),
         (((2, 3), (2, 3)), {"subscripts": "ij,ij->ji"}),
     ),
+    local=einsum_map,
     pattern=einsum_pattern,
     lower=einsum_as_products,
 )
