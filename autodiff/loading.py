@@ -40,6 +40,7 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
             "subtape": "autodiff.tape.rewrite:subtape",
             "profile": "autodiff.tape.profile:profile",
             "listing": "autodiff.tape.listing:listing",
+            "compare": "autodiff.tape.comparing:compare",
             "summary": "autodiff.tape.summary:summarize",
             "to_dot": "autodiff.draw.dot:tape_to_dot",
             "draw": "autodiff.draw.picture:draw_tape",

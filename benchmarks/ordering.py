@@ -432,7 +432,7 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="widths up to 4096")
     parser.add_argument("--out", type=Path, default=IMAGES, help="folder of the plots and the JSON")
     arguments = parser.parse_args()
-    calibration = ordering.calibrate()
+    calibration = ordering.calibrate(keep=False)
     results = {
         "calibration": str(calibration),
         "associativity": associativity(arguments.quick, arguments.large),

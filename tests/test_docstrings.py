@@ -23,10 +23,11 @@ import pytest
 
 import autodiff as ad
 from autodiff import errors
+from autodiff.tape.drawable import Drawable
 from autodiff.tape.readers import Readable
 from autodiff.tape.rewriters import Rewritable
 
-TAPE_METHODS = (Readable, Rewritable)
+TAPE_METHODS = (Drawable, Readable, Rewritable)
 """Bases that are there for the tape alone: their methods count as its own."""
 
 MODULES = {

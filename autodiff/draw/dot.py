@@ -19,6 +19,7 @@ from autodiff.draw.looks import (
     EDGES,
     FONT,
     FRAMES,
+    MARKS,
     STYLES,
     Look,
     heat,
@@ -231,6 +232,12 @@ class _Writer:
         if self.look.costs and node.entries:
             share = _total(node.entries, "flops") / self.most if self.most else 0.0
             style["fillcolor"] = heat(share)
+        marks = {self.look.marks.get(entry.position) for entry in node.entries}
+        for mark in ("fresh", "changed"):
+            if mark in marks:
+                self.used.add(mark)
+                style |= MARKS[mark]
+                break
         texts = {"label": label, "tooltip": escaped(tooltip)}
         graph.node(self.ids[id(node)], **roomy({**texts, **style}))
 

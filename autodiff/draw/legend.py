@@ -79,6 +79,10 @@ def _notes(used: Collection[str], saved_bytes: int) -> list[str]:
         notes.append("dashed edge: no derivative")
     if "carried" in used:
         notes.append("purple edge: to the next block")
+    if "fresh" in used:
+        notes.append("thick orange border: not on the other tape")
+    if "changed" in used:
+        notes.append("thin orange border: of other values there")
     if "repeat" in used:
         notes.append("× 3: three such blocks in a row")
     if "cotangent" in used:

@@ -6,7 +6,8 @@ shapes, borders and lines differ too, for print without colour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = [
     "DIRECTIONS",
@@ -14,6 +15,7 @@ __all__ = [
     "FONT",
     "FRAMES",
     "MANY_NODES",
+    "MARKS",
     "STYLES",
     "Look",
     "heat",
@@ -34,6 +36,8 @@ class Look:
     values: bool = False
     gradients: bool = False
     costs: bool = False
+    marks: Mapping[int, str] = field(default_factory=dict)
+    """Operations that stand out, by their positions: "fresh" or "changed"."""
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
@@ -48,6 +52,12 @@ FONT = "Helvetica"
 BOLD_FONT = "Helvetica-Bold"
 SPARE_INCHES = 0.01
 """Room to spare, a character and side."""
+
+MARKS = {
+    "fresh": {"color": "#d55e00", "penwidth": "3.5"},
+    "changed": {"color": "#d55e00", "penwidth": "1.6"},
+}
+"""Borders of operations that stand out beside another tape."""
 
 STYLES: dict[str, dict[str, str]] = {
     "input": {

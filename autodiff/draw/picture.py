@@ -12,6 +12,7 @@ from autodiff.draw.looks import Look
 from autodiff.draw.page import tape_to_html
 from autodiff.draw.render import FORMATS, for_notebooks, render
 from autodiff.errors import DrawingError
+from autodiff.tape.comparing import compare
 from autodiff.tape.ir import Tape
 
 __all__ = ["MAX_NODES", "Svg", "draw_tape", "notebook_svg"]
@@ -52,6 +53,7 @@ def draw_tape(
     title: str | None = None,
     legend: bool = True,
     parameters: Sequence[str] | None = None,
+    against: Tape | None = None,
 ) -> Path | Svg | str | bytes:
     """Draw a tape: what `Tape.draw` calls, which says more of the arguments.
 
@@ -73,6 +75,8 @@ def draw_tape(
     legend : bool
     parameters : sequence of str, optional
         Names of the inputs that are drawn as parameters.
+    against : Tape, optional
+        Operations that it does not have stand out.
 
     Returns
     -------
@@ -107,7 +111,12 @@ def draw_tape(
     if format not in (*FORMATS, "html"):
         known = ", ".join((*FORMATS, "html"))
         raise ValueError(f"draw: format is {format!r}; it must be one of {known}")
-    look = Look(direction, title, legend, values, gradients, costs)
+    marks: dict[int, str] = {}
+    if against is not None:
+        found = compare(against, tape)
+        marks = {entry.position: "changed" for _, entry in found.changed}
+        marks |= {entry.position: "fresh" for entry in found.added}
+    look = Look(direction, title, legend, values, gradients, costs, marks)
     if format == "html":
         return tape_to_html(tape, path, title=title, parameters=parameters)
     if target is not None and not target.parent.is_dir():

@@ -147,8 +147,6 @@ class Blocks:
 
         out[l, p, r] = sum over q of array[l, p, q, r] * x[l, q, r]
 
-    where the axes of both may have to be put in another order first.
-
     Parameters
     ----------
     shape : (lead or 1, rows, columns, trail or 1)
@@ -158,9 +156,9 @@ class Blocks:
     kept : bool
         Whether the array is there anyway (a factor of a product), so that it costs nothing to make.
         Large blocks that would be made are not: the map stays known by its VJP.
-    inner, outer : tuple of int, optional
-        Order in which the axes of the input, and of the result, are (lead, columns or rows, trail);
-        by default as they are.
+    axes : two tuples of int, optional
+        Orders in which the axes of the input, and of the result, are (lead, columns or rows,
+        trail), where they are not as they stand.
 
     Examples
     --------
@@ -169,7 +167,7 @@ class Blocks:
     (1, 1, 2, 1)
     """
 
-    __slots__ = ("array", "inner", "kept", "lead", "outer", "shape", "trail")
+    __slots__ = ("array", "axes", "kept", "lead", "shape", "trail")
 
     def __init__(
         self,
@@ -178,16 +176,14 @@ class Blocks:
         lead: int = 1,
         trail: int = 1,
         kept: bool = False,
-        inner: Shape | None = None,
-        outer: Shape | None = None,
+        axes: tuple[Shape, Shape] | None = None,
     ) -> None:
         self.shape = shape
         self.array = array
         self.lead = lead
         self.trail = trail
         self.kept = kept
-        self.inner = inner
-        self.outer = outer
+        self.axes = axes
 
 
 class Groups:

@@ -14,7 +14,7 @@ from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Shape, Spec, normalize_axes, reduced_axes, spec_of
 from autodiff.ops import structures
-from autodiff.ops.descriptions import Blocks, Description, Operation, Pairs
+from autodiff.ops.descriptions import Description, Operation
 from autodiff.ops.elementwise import convert, root_of_squares
 from autodiff.ops.extrema import shares
 from autodiff.ops.lowered import Composed, reduced_over_axis, truth
@@ -189,29 +189,6 @@ def min(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     return reduced(np.minimum, x, axis, keepdims)
 
 
-def _running(operation: Operation, position: int) -> Description:
-    """A result depends on the elements up to it along the axis."""
-    shape, axis = operation.inputs[position].shape, operation.params["axis"]
-    length = shape[axis]
-
-    def places() -> tuple[Any, Any]:
-        lanes = np.moveaxis(operation.places, axis, -1).reshape(-1, length)
-        later, earlier = np.tril_indices(length)
-        return lanes[:, later], lanes[:, earlier]
-
-    return Pairs(places, operation.out.size * (length + 1) // 2)
-
-
-def _triangles(operation: Operation, position: int) -> Description:
-    """Triangles of ones along the axis."""
-    shape, axis = operation.inputs[position].shape, operation.params["axis"]
-    length = shape[axis]
-    ends = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
-    dtype = operation.inputs[position].dtype
-    blocks = (1, length, length, 1)
-    return Blocks(blocks, lambda: np.tri(length, dtype=dtype).reshape(blocks), *ends)
-
-
 def _reversed(x: Any, axis: int) -> Any:
     return x[(slice(None),) * axis + (slice(None, None, -1),)]
 
@@ -221,8 +198,8 @@ def _reversed(x: Any, axis: int) -> Any:
     batch=batch_scan(lambda: cumsum),
     cost=lambda x_spec: x_spec.size,
     sample=cases((((4,),), {"axis": 0}), (((2, 3),), {"axis": 1})),
-    local=_triangles,
-    pattern=_running,
+    local=structures.triangles,
+    pattern=structures.running,
 )
 def cumsum(x: Any, *, axis: int) -> Any:
     """Running sum along an axis."""

@@ -21,6 +21,7 @@ from autodiff.ops.descriptions import (
     Groups,
     Nothing,
     Operation,
+    Pairs,
     Reads,
     Same,
     Sums,
@@ -35,9 +36,11 @@ __all__ = [
     "one_row",
     "real_same",
     "reduced",
+    "running",
     "same",
     "stacks",
     "systems",
+    "triangles",
     "unbroadcast",
 ]
 
@@ -354,6 +357,29 @@ def along(operation: Operation, position: int) -> Description:
         lambda: np.broadcast_to(numbered(kept), operation.out.shape),
         math.prod(kept),
     )
+
+
+def running(operation: Operation, position: int) -> Description:
+    """Pattern of a running sum: a result depends on the elements up to it along ``axis``."""
+    shape, axis = operation.inputs[position].shape, operation.params["axis"]
+    length = shape[axis]
+
+    def places() -> tuple[Any, Any]:
+        lanes = np.moveaxis(operation.places, axis, -1).reshape(-1, length)
+        later, earlier = np.tril_indices(length)
+        return lanes[:, later], lanes[:, earlier]
+
+    return Pairs(places, operation.out.size * (length + 1) // 2)
+
+
+def triangles(operation: Operation, position: int) -> Description:
+    """Running sum along the parameter ``axis``: triangles of ones."""
+    shape, axis = operation.inputs[position].shape, operation.params["axis"]
+    length = shape[axis]
+    ends = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    dtype = operation.inputs[position].dtype
+    blocks = (1, length, length, 1)
+    return Blocks(blocks, lambda: np.tri(length, dtype=dtype).reshape(blocks), *ends)
 
 
 def stacks(operation: Operation, position: int) -> Description | None:

@@ -117,8 +117,9 @@ def _of_blocks(blocks: Blocks, operation: Operation, position: int) -> LinearMap
     if not blocks.kept and min(rows, columns) > LARGEST_BLOCK:
         return _opaque(operation, position)
     array = operation.array(blocks.shape, blocks.array)
-    before, inner = _turned(inp, blocks.inner)
-    after, outer = _turned(out, blocks.outer, back=True)
+    orders = (None, None) if blocks.axes is None else blocks.axes
+    before, inner = _turned(inp, orders[0])
+    after, outer = _turned(out, orders[1], back=True)
     own = make_block(array, blocks.lead, blocks.trail, inner, outer, inp.dtype)
     if before is None and after is None:
         return own

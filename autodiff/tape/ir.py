@@ -23,6 +23,7 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.errors import TapeError
+from autodiff.tape.drawable import Drawable
 from autodiff.tape.entries import Constant, Cost, Entry, Guard, Operand, Variable
 from autodiff.tape.program import Program
 from autodiff.tape.readers import Readable
@@ -47,7 +48,7 @@ _assembling = threading.RLock()
 """Two threads that look at a tape for the first time get the same values on it."""
 
 
-class Tape(Readable, Rewritable):
+class Tape(Readable, Drawable, Rewritable):
     """A straight-line record of a computation.
 
     Made by `record`, or read off a Tensor (``loss.tape``), or put together with a `TapeBuilder`.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from autodiff.tape.entries import Guard, Operand, Variable
 from autodiff.tape.ir import Tape
-from autodiff.tape.texts import one_line, params_text, short_source
+from autodiff.tape.texts import one_line, operation_text, short_source
 
 __all__ = ["listing"]
 
@@ -43,10 +43,7 @@ def listing(tape: Tape, limit: int | None = 200) -> str:
     notes: list[str] = []
     for entry in entries:
         left.append(", ".join(f"{text(v)}: {v.spec}" for v in entry.outputs))
-        params = params_text(entry)
-        operation = " ".join([entry.primitive.name, *(text(o) for o in entry.inputs)])
-        indexed = params.startswith("[") and params.endswith("]")
-        right.append(operation + (f" {params if indexed else f'[{params}]'}" if params else ""))
+        right.append(operation_text(entry, names))
         costs.append((f"{entry.flops:,} flop{'s' * (entry.flops != 1)}", f"{entry.nbytes:,} B"))
         whole = [name for v in entry.outputs for name in cotangent_of.get(v, ())]
         notes.append(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autodiff.core.arrays import has_memory
 from autodiff.core.spec import describe
-from autodiff.tape.entries import Entry
+from autodiff.tape.entries import Entry, Variable
 
-__all__ = ["letters", "one_line", "params_text", "short_source"]
+__all__ = ["letters", "one_line", "operation_text", "params_text", "short_source"]
 
 
 def params_text(entry: Entry) -> str:
@@ -34,6 +34,15 @@ def params_text(entry: Entry) -> str:
         else:
             shown.append(f"{name}={_value_text(value)}")
     return ", ".join(shown)
+
+
+def operation_text(entry: Entry, names: Mapping[Variable, str]) -> str:
+    """Operation, what it reads, and its parameters: ``sum a [axis=(0,)]``."""
+    params = params_text(entry)
+    operands = [one_line(names[o]) if isinstance(o, Variable) else repr(o) for o in entry.inputs]
+    operation = " ".join([entry.primitive.name, *operands])
+    indexed = params.startswith("[") and params.endswith("]")
+    return operation + (f" {params if indexed else f'[{params}]'}" if params else "")
 
 
 def _value_text(value: Any) -> str:

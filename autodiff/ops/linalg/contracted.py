@@ -158,8 +158,10 @@ def _blocks(
         alike,
         # A product of several factors is made, and may be larger than all of them
         kept=len(rest) == 1,
-        inner=tuple([own.index(label) for label in (*first, *columns, *last)]),
-        outer=tuple([out.index(label) for label in (*first, *rows, *last)]),
+        axes=(
+            tuple([own.index(label) for label in (*first, *columns, *last)]),
+            tuple([out.index(label) for label in (*first, *rows, *last)]),
+        ),
     )
 
 
