@@ -25,6 +25,18 @@ INCLUDED = {
 }
 """Files outside docs/ that are pages of the site, and their addresses there."""
 
+_VERBATIM = re.compile(
+    r"(^(`{3,}|~{3,}).*?^\2[ ]*$|`[^`\n]+`|<(svg|script|style)\b.*?</\3>)", re.DOTALL | re.MULTILINE
+)
+_FORMULA = re.compile(
+    r"\$\$(?P<block>.+?)\$\$|(?<![\\$\w])\$(?=\S)(?P<inline>[^$\n]+?)(?<=\S)\$(?![\w$])", re.DOTALL
+)
+_BRACKET = re.compile(
+    r'<mo stretchy="true" fence="true" minsize="[^"]+" maxsize="[^"]+">|<mo>(?=&#x02016;)'
+)
+_STAND_IN = "\ue000{}\ue001"
+"""Of a formula, for Markdown to leave alone."""
+
 _LINK = re.compile(r"(\[[^\]\n]*\]\(|\b(?:src|href)=\")([^)\"\s]+)")
 _TAG = re.compile(r"<(?:script|link|img|iframe|source|video|audio|object|embed)\b[^>]*>")
 _ADDRESS = re.compile(r"""\b(?:src|srcset|href|data|poster)=["']?((?:https?:)?//[^"'\s>]+)""")
@@ -47,6 +59,43 @@ def on_files(files: Files, config: Any) -> Files:
         text = relinked((ROOT / source).read_text(encoding="utf-8"), source)
         files.append(File.generated(config, target, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Take the formulas out of the text: to Markdown they would be emphasis and escapes."""
+    page.formulas = []
+    return without_formulas(markdown, page.formulas)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Put them back as MathML, which browsers show without a script."""
+    for number, (display, formula) in enumerate(page.formulas):
+        html = html.replace(_STAND_IN.format(number), mathml(formula, display))
+    return html
+
+
+def mathml(formula: str, display: str) -> str:
+    """A formula in LaTeX as MathML."""
+    from latex2mathml.converter import convert
+
+    text: str = convert(formula, display=display)
+    # Browsers stretch one bracket of a pair whose other one bears an exponent
+    return _BRACKET.sub('<mo stretchy="false">', text)
+
+
+def without_formulas(text: str, formulas: list[tuple[str, str]]) -> str:
+    """The text with stand-ins; adds what they stand for: "block" or "inline", and LaTeX."""
+
+    def taken(match: re.Match[str]) -> str:
+        display = "inline" if match["block"] is None else "block"
+        formulas.append((display, match[display].strip()))
+        return _STAND_IN.format(len(formulas) - 1)
+
+    found, place = [], 0
+    for verbatim in _VERBATIM.finditer(text):
+        found += [_FORMULA.sub(taken, text[place : verbatim.start()]), verbatim[0]]
+        place = verbatim.end()
+    return "".join([*found, _FORMULA.sub(taken, text[place:])])
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:

@@ -223,3 +223,29 @@ def test_rows_of_the_coverage_page_say_something():
     assert "### Not covered" in page
     for name in ("np.packbits", "np.gcd", "np.nextafter"):
         assert f"`{name}`" in page.partition("### Not covered")[2]
+
+
+def test_formulas_are_taken_out_of_text_and_of_nothing_else():
+    hooks = site_hooks()
+    text = (
+        "Costs $5 and $6, `$a$`, \\$b\\$, and $x_1^2$ or $$\\frac{a}{b}$$.\n\n```python\n$c$\n```\n"
+        "<script>let $d = $e;</script> $y$"
+    )
+    formulas = []
+    left = hooks.without_formulas(text, formulas)
+    assert formulas == [("inline", "x_1^2"), ("block", r"\frac{a}{b}"), ("inline", "y")]
+    for kept in ("$5 and $6", "`$a$`", "\\$b\\$", "```python\n$c$\n```", "let $d = $e;"):
+        assert kept in left
+
+
+def test_formulas_of_the_pages_can_be_shown():
+    pytest.importorskip("latex2mathml")
+    hooks = site_hooks()
+    formulas = []
+    for page in sorted(DOCS.rglob("*.md")):
+        hooks.without_formulas(page.read_text(encoding="utf-8"), formulas)
+    assert len(formulas) > 400
+    for display, formula in formulas:
+        shown = hooks.mathml(formula, display)
+        assert shown.startswith("<math")
+        assert "\\" not in shown
