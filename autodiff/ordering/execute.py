@@ -58,12 +58,12 @@ def _decision(question: Question, graph: TapeGraph) -> Decision:
 
 
 def graph_of(question: Question) -> TapeGraph | None:
-    """Graph of a recorded function; None where values are complex or hooks wait for cotangents."""
+    """Graph of a recorded function; None where ends are complex or hooks wait for cotangents."""
     if question.needs_sweep or not question.nodes:
         return None
     recorded = question.recorded
     graph = of_nodes(recorded.leaves, recorded.nodes, question.nodes)
-    return graph if graph is not None and graph.is_real() else None
+    return graph if graph is not None and graph.paired else None
 
 
 def price(question: Question, best: Choice) -> Choice | None:
@@ -141,7 +141,7 @@ def execute_plan(problem: Problem, plan: Plan) -> Blocks:
         return _swept(question)
     if _digest(question.signature) != plan.signature:
         plan.check("", _as_jacobian_graph(graph).subject)
-    if question.needs_sweep or not graph.is_real():
+    if question.needs_sweep or not graph.paired:
         return _swept(question)
     if plan.faces:
         return _carry_out_faces(question, graph, plan)

@@ -49,7 +49,15 @@ from autodiff.ordering.maps import (
 from autodiff.ordering.maps.blocks import make_block
 from autodiff.tensor import Tensor
 
-__all__ = ["LARGEST_BLOCK", "Operation", "broadcast_map", "local_jacobian", "operation_at"]
+__all__ = [
+    "LARGEST_BLOCK",
+    "Operation",
+    "broadcast_map",
+    "local_jacobian",
+    "opaque_map",
+    "operation_at",
+    "spread",
+]
 
 LARGEST_BLOCK = 64
 """Rows and columns up to which blocks that nothing keeps (those of a softmax) are written out."""
@@ -69,7 +77,7 @@ def local_jacobian(operation: Operation, position: int, output: int = 0) -> Line
         return _as_map(described, operation, position)
     if primitive.kind == "elementwise":
         return _elementwise(operation, position)
-    return _opaque(operation, position)
+    return opaque_map(operation, position)
 
 
 # --- what a declaration describes -----------------------------------------------------------------
@@ -115,7 +123,7 @@ def _of_blocks(blocks: Blocks, operation: Operation, position: int) -> LinearMap
     inp, out = operation.inputs[position], operation.out
     rows, columns = blocks.shape[1:3]
     if not blocks.kept and min(rows, columns) > LARGEST_BLOCK:
-        return _opaque(operation, position)
+        return opaque_map(operation, position)
     array = operation.array(blocks.shape, blocks.array)
     orders = (None, None) if blocks.axes is None else blocks.axes
     before, inner = _turned(inp, orders[0])
@@ -184,7 +192,7 @@ def _elementwise(operation: Operation, position: int) -> LinearMap:
     if is_constant and inp.size == out.size:
         return Scaled(factor, inp.shape, out.shape, inp.dtype)
     if is_constant and inp.size > 1:
-        return _spread(inp, out).rescaled(factor, inp.shape, out.shape)
+        return spread(inp, out).rescaled(factor, inp.shape, out.shape)
     if factor is not None:
         return broadcast_map(
             inp, out, operation.array(out.shape, lambda: full(out.shape, factor, inp.dtype))
@@ -213,11 +221,11 @@ def broadcast_map(inp: Spec, out: Spec, partials: Any) -> LinearMap:
     if group is not None:
         lead, rows, trail = group
         return Block(shaped(lead, rows, 1, trail), lead, trail, inp.shape, out.shape, inp.dtype)
-    spread = _spread(inp, out)
-    return Product([Diagonal(shaped(out.size), out.shape, out.shape, inp.dtype), spread])
+    partial = Diagonal(shaped(out.size), out.shape, out.shape, inp.dtype)
+    return Product([partial, spread(inp, out)])
 
 
-def _spread(inp: Spec, out: Spec) -> IndexMap:
+def spread(inp: Spec, out: Spec) -> IndexMap:
     """Map of broadcasting alone."""
     return IndexMap(
         lambda: np.broadcast_to(np.arange(inp.size).reshape(inp.shape), out.shape),
@@ -243,7 +251,8 @@ def _fma(operation: Operation, position: int) -> int:
     return max(-(-flops // 2), moved)
 
 
-def _opaque(operation: Operation, position: int) -> LinearMap:
+def opaque_map(operation: Operation, position: int) -> Opaque:
+    """Map that is known by the rule alone."""
     inp, out = operation.inputs[position], operation.out
     fma = _fma(operation, position)
     if not operation.known:

@@ -21,6 +21,7 @@ from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.ordering.local import Operation, local_jacobian
 from autodiff.ordering.maps import Identity, LinearMap
+from autodiff.ordering.pairs import as_pairs, paired_jacobian
 from autodiff.tape.entries import Constant, Entry, Variable
 from autodiff.tape.ir import Tape
 from autodiff.tape.signature import vertex_key
@@ -53,13 +54,15 @@ class TapeGraph:
     Attributes
     ----------
     specs : list of Spec
-        Of every vertex.
+        Of every vertex, as its numbers count for the derivative.
     count_inputs : int
         The first so many vertices are inputs.
     made : list of Made
         Of the vertices after the inputs.
     outputs : list of int or None
         Vertex of each output leaf; None where it depends on no input.
+    paired : bool
+        Whether inputs and outputs are real: complex values between them are pairs of numbers.
     names : list of str
         Of the vertices, where a tape gave them: inputs and named values by their own, others by
         their primitive's.
@@ -77,6 +80,10 @@ class TapeGraph:
         self.outputs = list(outputs)
         self.names = list(names)
         self.specs = [*inputs, *(entry.outputs[entry.output] for entry in self.made)]
+        ends = [*inputs, *(self.specs[v] for v in outputs if v is not None)]
+        self.paired = all(spec.dtype.kind == "f" for spec in ends)
+        if self.paired:
+            self.specs = list(map(as_pairs, self.specs))
 
     def __len__(self) -> int:
         return len(self.specs)
@@ -93,10 +100,6 @@ class TapeGraph:
             rows.append(key)
         return tuple(self.specs[: self.count_inputs]), tuple(rows), tuple(self.outputs)
 
-    def is_real(self) -> bool:
-        """Whether no value is complex."""
-        return all(spec.dtype.kind == "f" for spec in self.specs)
-
     def maps(self, known: bool = True) -> dict[Edge, LinearMap]:
         """Local Jacobian on each edge (source, target); without numbers if not `known`."""
         found: dict[Edge, LinearMap] = {}
@@ -106,7 +109,9 @@ class TapeGraph:
                 entry.primitive, entry.pullback, saved, entry.inputs, entry.outputs, entry.params
             )
             for position, source in entry.sources:
-                own = local_jacobian(operation, position, entry.output)
+                kinds = entry.inputs[position].dtype.kind + entry.outputs[entry.output].dtype.kind
+                of = paired_jacobian if self.paired and "c" in kinds else local_jacobian
+                own = of(operation, position, entry.output)
                 own = own if known else own.abstract()
                 edge = source, vertex
                 found[edge] = found[edge].add(own) if edge in found else own

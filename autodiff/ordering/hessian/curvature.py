@@ -123,7 +123,7 @@ def _recorded(step: Step, cotangents: Sequence[Any]) -> Curvature | None:
 
     outs = run(reverse, pulled, ())
     graph = of_nodes(leaves, [node for _, node in outs])
-    if graph is None or not graph.is_real():
+    if graph is None or not graph.paired:
         return None
     left = eliminate(graph.with_sinks(graph.maps()), graph.middle()[::-1])
     found: Curvature = {}
