@@ -75,6 +75,11 @@ def _gmm(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
 
 
 def _lstm(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
+    # One operation, whatever the length of the text
+    def loop(step: Function, carry: Any, xs: Any) -> Any:
+        return ad.scan(lambda carry, x: (step(carry, x), None), carry, xs)[0]
+
+    library = Library("numpy", loop=loop, sigmoid=ad.sigmoid)
     main, extra = np.array(message["main_params"]), np.array(message["extra_params"])
     text = np.array(message["sequence"])
     inputs = {
@@ -82,7 +87,7 @@ def _lstm(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
         "pairs": np.stack([text[:-1], text[1:]], axis=1),
         "layers": len(main) // 2,
     }
-    return PROBLEMS["diagonal_lstm"].formula(LIBRARY, inputs), (main, extra)
+    return PROBLEMS["diagonal_lstm"].formula(library, inputs), (main, extra)
 
 
 def _llsq(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
