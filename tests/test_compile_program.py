@@ -82,6 +82,17 @@ def test_kernels_are_counted_from_their_loops() -> None:
 
 
 @pytest.mark.skipif(not find_spec("llvmlite"), reason="llvmlite is not installed")
+def test_what_is_computed_where_it_is_needed_is_no_kernel() -> None:
+    def f(x: Any, t: Any) -> Any:
+        return np.sum((np.sign(t) - np.vander(t, 8) @ x) ** 2)
+
+    found = ad.compile(f, backend="llvm").lower(np.ones(8), np.ones(50))
+    titles = [kernel.title for kernel in found.kernels if isinstance(kernel, KernelCost)]
+    assert "sign" not in titles
+    assert "kernels:" in str(found)
+
+
+@pytest.mark.skipif(not find_spec("llvmlite"), reason="llvmlite is not installed")
 def test_a_scan_counts_as_often_as_it_is_run() -> None:
     def total(x: Any) -> Any:
         return ad.scan(lambda c, x: (c + np.sin(x), None), 0.0, x)[0]
