@@ -100,3 +100,14 @@ def test_a_scan_counts_as_often_as_it_is_run() -> None:
     short, long = (ad.compile(total, backend="llvm").lower(np.ones(n)) for n in (10, 1000))
     assert len(short.kernels) == len(long.kernels)
     assert long.cost.after.flops > 50 * short.cost.after.flops
+
+
+@pytest.mark.skipif(not find_spec("llvmlite"), reason="llvmlite is not installed")
+def test_a_scan_that_cannot_be_evaluated_at_zero_is_native() -> None:
+    # Its step is looked at with stand-ins, about whose numbers nobody wants to hear
+    def falling(c: Any, x: Any) -> Any:
+        return np.sum(ad.scan(lambda c, x: (1.0 / c + np.log(x), None), c, x)[0])
+
+    for f in (falling, ad.grad(falling)):
+        found = ad.compile(f, backend="llvm").lower(np.full(3, 9.0), np.ones((5, 3)))
+        assert "(NumPy)" not in str(found)
