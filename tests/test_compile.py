@@ -381,7 +381,7 @@ def test_programs_that_catch_errors() -> None:
 
 
 def from_zero(w: Any) -> Any:
-    """Run a loop that depends on `w` from its second step on, which its transforms find out late."""
+    """Run a loop whose state depends on `w` after one step: its transforms find that out late."""
 
     def step(carry: Any, x: Any) -> Any:
         h, count, total = carry

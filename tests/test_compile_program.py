@@ -93,11 +93,14 @@ def test_what_is_computed_where_it_is_needed_is_no_kernel() -> None:
 
 
 @pytest.mark.skipif(not find_spec("llvmlite"), reason="llvmlite is not installed")
-def test_a_scan_counts_as_often_as_it_is_run() -> None:
+@pytest.mark.parametrize("transform", [lambda f: f, ad.grad, ad.value_and_grad])
+def test_a_scan_counts_as_often_as_it_is_run(transform: Any) -> None:
     def total(x: Any) -> Any:
-        return ad.scan(lambda c, x: (c + np.sin(x), None), 0.0, x)[0]
+        return ad.scan(lambda c, x: (c + np.sin(x * c), None), 0.5, x)[0]
 
-    short, long = (ad.compile(total, backend="llvm").lower(np.ones(n)) for n in (10, 1000))
+    compiled = ad.compile(transform(total), backend="llvm")
+    short, long = (compiled.lower(np.ones(n)) for n in (10, 1000))
+    assert len(short.tape) == len(long.tape)
     assert len(short.kernels) == len(long.kernels)
     assert long.cost.after.flops > 50 * short.cost.after.flops
 
