@@ -95,8 +95,7 @@ def _llsq(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
     t = np.linspace(-1.0, 1.0, count)
 
     def distance(x: Any) -> Any:
-        powers = np.vander(t, len(x), increasing=True)
-        return 0.5 * np.sum((np.sign(t) - powers @ x) ** 2)
+        return 0.5 * np.sum((np.sign(t) - np.polyval(x[::-1], t)) ** 2)
 
     return distance, (x,)
 
