@@ -113,11 +113,13 @@ def machines() -> str:
         found = [one["machine"] for one in results(name).values()]
         if not found:
             continue
-        loads = sorted(machine["load"] for machine in found)
+        loads = ", ".join(
+            f"{eval_} {one['machine']['load']:.0f}" for eval_, one in results(name).items()
+        )
         days = ", ".join(sorted({machine["date"] for machine in found}))
         lines.append(
-            f"`{name}.json`: {found[0]['cores']} cores, one used by every tool, load "
-            f"{loads[0]:.0f} to {loads[-1]:.0f} (so the machine was busy), {days}"
+            f"`{name}.json`: {found[0]['cores']} cores, one used by every tool, {days}. The "
+            f"machine was busy; its load when each was measured: {loads}"
         )
     machine = results("npbench")["machine"]
     lines.append(

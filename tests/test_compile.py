@@ -380,6 +380,39 @@ def test_programs_that_catch_errors() -> None:
                 assert_same(compiled(point), jittered(point))
 
 
+def from_zero(w: Any) -> Any:
+    """Run a loop whose state depends on `w` after one step: its transforms find that out late."""
+
+    def step(carry: Any, x: Any) -> Any:
+        h, count, total = carry
+        h = np.tanh(h * w + x)
+        return (h, count + 1, total + h), h * count
+
+    (_, _, total), ys = ad.scan(step, (np.zeros(3), 0, np.zeros(3)), np.ones((4, 3)))
+    return np.sum(total) + np.sum(ys**2)
+
+
+LATE: dict[str, Callable[..., Any]] = {
+    "grad": ad.grad(from_zero),
+    "vjp": lambda w: ad.vjp(from_zero, w)[1](1.0),
+    "jvp": lambda w: ad.jvp(from_zero, (w,), (np.ones(3),)),
+    "vmap": lambda w: ad.vmap(from_zero)(w[:, None] * np.ones(3)),
+    "hessian": ad.hessian(from_zero),
+    "vmap of grad": lambda w: ad.vmap(ad.grad(from_zero))(np.stack([w, 2 * w])),
+    "grad of grad": ad.grad(lambda w: np.sum(ad.grad(from_zero)(w) ** 2)),
+    "jvp of grad": lambda w: ad.jvp(ad.grad(from_zero), (w,), (w,)),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_loops_whose_state_begins_as_a_constant(name: str) -> None:
+    compiled = ad.compile(LATE[name], backend="numpy")
+    assert_same(compiled(X), LATE[name](X))
+    assert_same(compiled(2 * X), LATE[name](2 * X))
+    assert compiled.cache_info().programs == 1
+    assert compiled.cache_info().hits == 1
+
+
 def test_errors_are_those_of_the_program() -> None:
     compiled = ad.compile(lambda x: np.linalg.cholesky(np.diag(x)))
     compiled(np.ones(2))

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +291,7 @@ def test_det(tool: Tool, size: int) -> None:
 
 @pytest.mark.parametrize("function", ["rr", "rf", "fr", "ff"])
 def test_particle_flies_through_the_origin(tool: Tool, function: str) -> None:
-    # From the solution itself: a descent from elsewhere takes minutes as it is written
+    # From the solution itself: a descent from elsewhere takes seconds as it is written
     given = {"w": 0.20719187464861, **RUNS}
     np.testing.assert_allclose(tool.evaluate("particle", function, given), given["w"], atol=1e-9)
 
@@ -299,6 +300,17 @@ def test_particle_flies_through_the_origin(tool: Tool, function: str) -> None:
 def test_saddle(tool: Tool, function: str) -> None:
     given = {"start": [1e-3, -1e-3], **RUNS}
     np.testing.assert_allclose(tool.evaluate("saddle", function, given), np.zeros(4), atol=2e-3)
+
+
+@pytest.mark.skipif(not find_spec("llvmlite"), reason="llvmlite is not installed")
+def test_whole_descents_in_native_code() -> None:
+    native = Tool("--compiled")
+    for function in ("rr", "rf", "fr", "ff"):
+        found = native.evaluate("particle", function, {"w": 0.0, **RUNS})
+        np.testing.assert_allclose(found, 0.2071918746486116, rtol=1e-10)
+        found = native.evaluate("saddle", function, {"start": [1.0, 1.0], **RUNS})
+        np.testing.assert_allclose(found, np.full(4, 8.246324826140356e-06), rtol=1e-10)
+    native.close()
 
 
 DERIVATIVES = {

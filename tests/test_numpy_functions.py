@@ -317,3 +317,17 @@ def test_spreads_of_equal_elements_have_derivative_0_as_norms_have(spread):
     assert np.isnan(ad.grad(np.std)(np.array([1.0, np.nan]))).all()
     with np.errstate(all="ignore"):
         assert np.isnan(ad.grad(lambda x: np.sqrt(np.var(x)))(x)).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_polynomial_is_one_operation(count: int) -> None:
+    p, x = np.linspace(0.5, 2.0, count), np.linspace(-1.0, 1.0, 6).reshape(2, 3)
+    assert len(ad.record(np.polyval)(p, x)) == 1
+    ad.check_grads(np.polyval, (p, x), order=2)
+    found = ad.vmap(np.polyval)(np.stack([p, 2 * p]), np.stack([x, -x]))
+    np.testing.assert_allclose(found, [np.polyval(p, x), np.polyval(2 * p, -x)])
+    found = ad.vmap(np.polyval, in_axes=(0, None))(np.stack([p, 2 * p]), x)
+    np.testing.assert_allclose(found, [np.polyval(p, x), np.polyval(2 * p, x)])
+    jacobian = ad.jacobian(lambda x: np.polyval(p, x))(x).reshape(6, 6)
+    slopes = np.polyval(np.polyder(p), x) if count > 1 else np.zeros(6)
+    np.testing.assert_allclose(jacobian, np.diag(np.ravel(slopes)))

@@ -82,7 +82,9 @@ def scan_body(entry: Entry, scan: Scan) -> Tape | None:
     """Tape of a step of a scan, in simple operations; None where it looks at values."""
     if scan.held_tape is None:
         specs = [operand.spec for operand in entry.inputs]
-        scan.stage_body([np.broadcast_to(zeros((), spec.dtype), spec.shape) for spec in specs])
+        values = [np.broadcast_to(zeros((), spec.dtype), spec.shape) for spec in specs]
+        with np.errstate(all="ignore"):
+            scan.stage_body(values)
     body = scan.held_tape
     if body is None or body.guards:
         return None

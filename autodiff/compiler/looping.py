@@ -57,8 +57,10 @@ def work_steps(work: Work, fused: Fused, kept: set[int], sunk: Sunk) -> list[Ste
     if isinstance(work, Looped):
         return _loop(work, fused)
     stored = kept | crossing(work, kept, sunk)
-    fills = [filling(slot, fused.specs[slot], value) for slot, value in work.fills]
-    return [*fills, nest_of(work, stored, sunk)]
+    fills: list[Step] = [filling(slot, fused.specs[slot], v) for slot, v in work.fills]
+    nest = nest_of(work, stored, sunk)
+    # Where all of it is computed again by whoever needs it, nothing is left
+    return [*fills, nest] if nest.stages else fills
 
 
 def _loop(work: Looped, fused: Fused) -> list[Step]:

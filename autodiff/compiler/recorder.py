@@ -30,6 +30,7 @@ from autodiff.tape.calls import Calls
 from autodiff.tape.staging import Stage
 from autodiff.tensor import Tensor
 from autodiff.transforms.closure import example
+from autodiff.transforms.scan.layout import Grown
 from autodiff.views import origin
 
 __all__ = ["Number", "Recorder", "recording"]
@@ -145,6 +146,8 @@ class Recorder(Stage):
             given, inputs = inputs, self._promoted(primitive, inputs, params)
         try:
             out = super().process(primitive, inputs, params)
+        except Grown:  # The scan asks its own transform to go again, and is always answered
+            raise
         except Exception as error:
             self.raised = error
             raise

@@ -30,6 +30,7 @@ from autodiff.core.dispatch import Box, concrete
 
 __all__ = [
     "ARRAY",
+    "FORMED",
     "PLAIN",
     "SCALAR",
     "SCALARS",
@@ -78,6 +79,9 @@ SCALAR = np.generic
 
 SCALARS = frozenset({np.float64, np.float32, np.complex128})
 """Types of array scalars that say all there is to know of a value's form."""
+
+FORMED = frozenset({ARRAY}) | SCALARS
+"""Exact types of arrays and scalars of NumPy's: they have a shape and a dtype, and are no box."""
 
 PLAIN = frozenset({ARRAY, float, int}) | SCALARS
 """Exact types of what most programs compute with: no box, and nothing to convert."""

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, is_array, is_number, zeros_of
+from autodiff.core.arrays import FORMED, as_array, is_array, is_number, zeros_of
 from autodiff.core.dispatch import Box, Interpreter
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
-from autodiff.core.rules import Rule, available_names
+from autodiff.core.rules import Pullback, Rule, available_names
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.errors import RuleError
 from autodiff.interpret.boxed import pull_back
@@ -39,10 +39,11 @@ class Forward(Interpreter):
             return capture.process(primitive, inputs, params)
         values: list[Any] = []
         tangents: list[Any] = []
-        for position, value in enumerate(inputs):
+        constant = primitive.constant
+        for value in inputs:
             tangent = None
             if isinstance(value, Box) and value._interpreter is self:
-                if primitive.input_name(position) not in primitive.constant:
+                if not (constant and primitive.input_name(len(values)) in constant):
                     tangent = value._payload
                 value = value._value
             else:
@@ -67,7 +68,8 @@ class Forward(Interpreter):
 
     def _boxed(self, out: Any, tangent: Any) -> Any:
         """Box a result; booleans and integers stay plain."""
-        return self.make(out, tangent) if is_inexact(spec_of(out).dtype) else out
+        dtype = out.dtype if type(out) in FORMED else spec_of(out).dtype
+        return self.make(out, tangent) if is_inexact(dtype) else out
 
     def _push(
         self,
@@ -98,13 +100,16 @@ class Forward(Interpreter):
             if primitive.kind == "multilinear":
                 substituted = [*values[:position], tangent, *values[position + 1 :]]
                 term = primitive.call(*substituted, **params)
+            elif primitive.kind == "elementwise":
+                pullback = primitive.pullbacks[tuple([i == position for i in range(len(values))])]
+                assert pullback is not None
+                saved = pullback.save(out, params, *values)
+                term = _elementwise_term(pullback, position, tangent, saved)
             else:
                 if names is None:
                     names = available_names(primitive, values, out, params)
                 names["index"] = position
-                if primitive.kind == "elementwise":
-                    term = _elementwise_term(primitive, name, tangent, names)
-                elif name in primitive.forward_rules:
+                if name in primitive.forward_rules:
                     names["t"] = tangent
                     term = primitive.forward_rules[name](names)
                 else:
@@ -134,20 +139,12 @@ class Forward(Interpreter):
         return tuple(parts) if several else parts[0]
 
 
-def _elementwise_term(primitive: Primitive, name: str, tangent: Any, names: dict[str, Any]) -> Any:
-    """Local partial times tangent."""
-    rule = primitive.reverse_rules[name]
-    if not isinstance(rule, Rule):
-        return tangent if rule == 1 else -tangent if rule == -1 else tangent * rule
+def _elementwise_term(pullback: Pullback, position: int, tangent: Any, saved: Any) -> Any:
+    """Local partial times tangent: what the VJP by this input alone does to a cotangent."""
     if modes.open and modes.strong_zero:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return keep_zero(tangent, _product(rule, tangent, names))
-    return _product(rule, tangent, names)
-
-
-def _product(rule: Rule, tangent: Any, names: dict[str, Any]) -> Any:
-    has_product = "g" in rule.needs
-    return rule({**names, "g": tangent}) if has_product else tangent * rule(names)
+            return keep_zero(tangent, pullback.pull(tangent, saved)[position])
+    return pullback.pull(tangent, saved)[position]
 
 
 def _sum(total: Any, term: Any) -> Any:
@@ -158,6 +155,9 @@ def _sum(total: Any, term: Any) -> Any:
 
 def _fit(tangent: Any, out: Any, rule: str) -> Any:
     """Give a tangent its output's shape and dtype; refuse one that cannot have them."""
+    is_formed = type(tangent) in FORMED and type(out) in FORMED
+    if is_formed and tangent.shape == out.shape and tangent.dtype == out.dtype:
+        return tangent
     if isinstance(out, tuple):
         if not isinstance(tangent, tuple) or len(tangent) != len(out):
             raise RuleError(f"{rule} must be a tuple of {len(out)} tangents, one per output")

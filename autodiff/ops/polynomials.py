@@ -10,7 +10,9 @@ import numpy as np
 from autodiff.core.arrays import as_array, ones, zeros
 from autodiff.core.declare import primitive
 from autodiff.core.parts import loop_over_batch
-from autodiff.core.spec import spec_of
+from autodiff.core.spec import Spec, is_inexact, spec_of
+from autodiff.ops import structures
+from autodiff.ops.descriptions import Description, Nothing, Operation, Pairs, numbered
 from autodiff.ops.elementwise import convert
 from autodiff.ops.index import getitem
 from autodiff.ops.joining import atleast_1d_
@@ -18,7 +20,7 @@ from autodiff.ops.linalg.products import convolve_
 from autodiff.ops.operands import operand, operands, plain
 from autodiff.ops.protocol import implements
 from autodiff.ops.samples import Sample, array
-from autodiff.ops.shape import concatenate, concatenate_, pad_zeros, reshape
+from autodiff.ops.shape import concatenate, concatenate_, pad_zeros, reshape, unbroadcast
 
 
 def _padded(p: Any, length: int) -> Any:
@@ -81,12 +83,92 @@ def polydiv_(u: Any, v: Any) -> tuple[Any, Any]:
     return np.stack(digits), getitem(remainder, slice(start, None))
 
 
+def _summed(g: Any, spec: Spec) -> Any:
+    return g if spec_of(g).shape == spec.shape else unbroadcast(g, shape=spec.shape)
+
+
+def _by_coefficients(g: Any, p_spec: Spec, x: Any) -> Any:
+    """Cotangents of the coefficients: sums of g, g x, g x², ..., from the last one on."""
+    row = Spec(p_spec.shape[1:], p_spec.dtype)
+    parts = [_summed(g, row)]
+    for _ in range(p_spec.shape[0] - 1):
+        g = g * x
+        parts.append(_summed(g, row))
+    return np.stack(parts[::-1])
+
+
+def _slope(p: Any, x: Any) -> Any:
+    """Derivative at x."""
+    shape, dtype = spec_of(p)
+    if shape[0] == 1:
+        return np.zeros_like(x)
+    factors = np.arange(shape[0] - 1, 0, -1).astype(dtype).reshape(-1, *(1,) * (len(shape) - 1))
+    return horner(getitem(p, slice(None, -1)) * as_array(factors, like=p), x)
+
+
+def _horner_of_batch(batched: Any, inputs: Any, params: Any) -> Any:
+    p, x = inputs
+    ndim = spec_of(x).ndim - batched[1]
+    if batched[0]:
+        shape = spec_of(p).shape
+        lead = ndim - (len(shape) - 2)
+        p = np.moveaxis(p, 0, 1)
+        p = reshape(p, shape=(shape[1], shape[0], *(1,) * lead, *shape[2:]))
+        if not batched[1]:
+            x = reshape(x, shape=(1, *spec_of(x).shape))
+    return horner(p, x)
+
+
+def _pattern_of_horner(operation: Operation, position: int) -> Description | None:
+    """Each result depends on its own number, and on all coefficients of its own row."""
+    (count, *rows), x = operation.inputs[0].shape, operation.inputs[1]
+    if position:
+        alike = structures.same(operation, position) if x.shape == operation.out.shape else None
+        return Nothing() if count == 1 else alike
+    if not rows:
+        return None
+
+    def places() -> tuple[Any, Any]:
+        results = np.broadcast_to(operation.places, (count, *operation.out.shape))
+        lead = operation.out.ndim - len(rows)
+        read = numbered((count, *rows)).reshape(count, *(1,) * lead, *rows)
+        return results.ravel(), np.broadcast_to(read, results.shape).ravel()
+
+    return Pairs(places, count * operation.out.size)
+
+
+def _sample_horner(rng: np.random.Generator) -> list[Sample]:
+    shapes = [((3,), (2, 3)), ((4,), ()), ((2, 3), (2, 3)), ((1,), (2,))]
+    return [Sample((array(rng, p), array(rng, x)), {}) for p, x in shapes]
+
+
+@primitive(
+    vjp_p=_by_coefficients,
+    vjp_x=lambda g, p, x, x_spec: _summed(g * _slope(p, x), x_spec),
+    jvp_p=lambda t, x: horner(t, x),
+    jvp_x=lambda t, p, x: t * _slope(p, x),
+    batch=_horner_of_batch,
+    cost=lambda p_spec, out_spec: 2 * p_spec.shape[0] * out_spec.size,
+    pattern=_pattern_of_horner,
+    sample=_sample_horner,
+)
+def horner(p: Any, x: Any) -> Any:
+    """Polynomial with coefficients ``p[0], p[1], ...`` at `x`, by Horner's rule."""
+    value: Any = np.zeros_like(x)
+    for i in range(spec_of(p).shape[0]):
+        value = value * x + p[i]
+    return value
+
+
 @implements(np.polyval)
 def polyval_(p: Any, x: Any) -> Any:
     """``np.polyval``, by Horner's rule."""
     p, x = operands(p, x)
+    one, other = spec_of(p), spec_of(x)
+    if one.ndim == 1 and one.size and is_inexact(one.dtype) and one.dtype == other.dtype:
+        return horner(p, x)
     value: Any = np.zeros_like(x)
-    for i in range(spec_of(p).size):
+    for i in range(one.size):
         value = value * x + getitem(p, i)
     return value
 

@@ -75,6 +75,11 @@ def _gmm(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
 
 
 def _lstm(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
+    # One operation, whatever the length of the text
+    def loop(step: Function, carry: Any, xs: Any) -> Any:
+        return ad.scan(lambda carry, x: (step(carry, x), None), carry, xs)[0]
+
+    library = Library("numpy", loop=loop, sigmoid=ad.sigmoid)
     main, extra = np.array(message["main_params"]), np.array(message["extra_params"])
     text = np.array(message["sequence"])
     inputs = {
@@ -82,7 +87,7 @@ def _lstm(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
         "pairs": np.stack([text[:-1], text[1:]], axis=1),
         "layers": len(main) // 2,
     }
-    return PROBLEMS["diagonal_lstm"].formula(LIBRARY, inputs), (main, extra)
+    return PROBLEMS["diagonal_lstm"].formula(library, inputs), (main, extra)
 
 
 def _llsq(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
@@ -90,8 +95,7 @@ def _llsq(message: Inputs) -> tuple[Function, tuple[Any, ...]]:
     t = np.linspace(-1.0, 1.0, count)
 
     def distance(x: Any) -> Any:
-        powers = np.vander(t, len(x), increasing=True)
-        return 0.5 * np.sum((np.sign(t) - powers @ x) ** 2)
+        return 0.5 * np.sum((np.sign(t) - np.polyval(x[::-1], t)) ** 2)
 
     return distance, (x,)
 
@@ -349,15 +353,16 @@ def _value_and_gradient(mode: str) -> Callable[[Function], Function]:
         return ad.value_and_grad
 
     def transform(function: Function) -> Function:
-        def along(x: Any, direction: Any, rest: tuple[Any, ...]) -> tuple[Any, Any]:
-            value, slope = ad.jvp(lambda x: function(x, *rest), (x,), (direction,))
-            return value, slope
-
         def both(x: Any, *rest: Any) -> tuple[Any, Any]:
+            def along(direction: Any) -> tuple[Any, Any]:
+                value, slope = ad.jvp(lambda x: function(x, *rest), (x,), (direction,))
+                return value, slope
+
             if np.ndim(x) == 0:
-                return along(x, 1.0, rest)
-            found = [along(x, direction, rest) for direction in np.eye(len(x))]
-            return found[0][0], np.stack([slope for _, slope in found])
+                return along(1.0)
+            # All directions in one pass, whose value and way are those of each
+            values, slopes = ad.vmap(along)(np.eye(len(x)))
+            return values[0], slopes
 
         return both
 
@@ -369,9 +374,28 @@ def _slope(mode: str, function: Function) -> Function:
     return lambda x: both(x)[1]
 
 
+def _chosen(condition: Any, some: Any, others: Any) -> tuple[Any, ...]:
+    """One state or another one."""
+    return tuple(np.where(condition, a, b) for a, b in zip(some, others, strict=True))
+
+
+def _advance(going: Function, step: Function, carry: Any) -> Any:
+    """Take a state through the same step for as long as a condition holds.
+
+    Many steps are one operation; those after the last one leave the state as it is.
+    """
+
+    def step_if_going(carry: Any, _: Any) -> tuple[Any, None]:
+        return _chosen(going(carry), step(carry), carry), None
+
+    while going(carry):
+        carry, _ = ad.scan(step_if_going, carry, length=200)
+    return carry
+
+
 def _particle(outer: str, inner: str) -> Maker:
     def make(message: Inputs, wrap: Wrap) -> Evaluation:
-        library = Library("numpy", advance=advance, grad=lambda f: _slope(inner, f))
+        library = Library("numpy", advance=_advance, grad=lambda f: _slope(inner, f))
         inputs = {
             "position": np.array([0.0, 8.0]),
             "velocity": np.array([0.75, 0.0]),
@@ -391,41 +415,49 @@ def _cost(y: Any, x: Any) -> Any:
     return np.sum(x * x) - np.sum(y * y)
 
 
-def _descent(value_and_gradient: Function, x: Any) -> tuple[Any, Any]:
+def _descent(value_and_gradient: Function, start: Any, repeat: Function) -> tuple[Any, Any]:
     """Where a descent along the gradient ends, and the value there; the rate adapts."""
 
-    def is_short(step: Any) -> bool:
-        return bool(np.sum(step * step) <= 1e-10)
+    def is_long(step: Any) -> Any:
+        return np.sum(step * step) > 1e-10
 
-    value, slope = value_and_gradient(x)
-    rate, successes = 1e-5, 0
-    while not is_short(slope):
-        if successes == 10:
-            rate, successes = 2 * rate, 0
-        step = rate * slope
-        if is_short(step):
-            break
-        new_value, new_slope = value_and_gradient(x - step)
-        if new_value < value:
-            x, value, slope, successes = x - step, new_value, new_slope, successes + 1
-        else:
-            rate, successes = rate / 2, 0
+    def rated(rate: Any, successes: Any) -> tuple[Any, Any]:
+        grows = successes == 10
+        return np.where(grows, 2 * rate, rate), np.where(grows, 0, successes)
+
+    def is_going(state: Any) -> Any:
+        _, _, slope, rate, successes = state
+        rate, _ = rated(rate, successes)
+        return is_long(slope) & is_long(rate * slope)
+
+    def step(state: Any) -> Any:
+        x, value, slope, rate, successes = state
+        rate, successes = rated(rate, successes)
+        moved = x - rate * slope
+        new_value, new_slope = value_and_gradient(moved)
+        is_lower = new_value < value
+        after = moved, new_value, new_slope, rate, successes + 1
+        return _chosen(is_lower, after, (x, value, slope, rate / 2, 0 * successes))
+
+    x, value, *_ = repeat(is_going, step, (start, *value_and_gradient(start), 1e-5, 0))
     return x, value
 
 
 def _saddle(outer: str, inner: str) -> Maker:
     def make(message: Inputs, wrap: Wrap) -> Evaluation:
         start = np.array(message["start"])
-        loss = wrap(_value_and_gradient(inner)(lambda y, x: -_cost(y, x)))
+        loss = _value_and_gradient(inner)(lambda y, x: -_cost(y, x))
 
         def highest(x: Any) -> tuple[Any, Any]:
-            y, lowest = _descent(lambda y: loss(y, x), start)
+            y, lowest = _descent(lambda y: loss(y, x), start, _advance)
             return y, -lowest
 
+        gradient = wrap(_value_and_gradient(outer)(lambda x: highest(x)[1]))
+        place = wrap(lambda x: highest(x)[0])
+
         def run() -> Any:
-            gradient = _value_and_gradient(outer)(lambda x: highest(x)[1])
-            x, _ = _descent(gradient, start)
-            return np.concatenate([x, highest(x)[0]])
+            x, _ = _descent(gradient, start, advance)
+            return np.concatenate([x, place(x)])
 
         return Evaluation(run, _list)
 
