@@ -83,14 +83,6 @@ SUITES = {
         ["test_gradients_autograd.py", "test_templates.py", "--device", "default.qubit"],
         [".", "--device", "default.qubit"],
         ["pytest-mock==3.15.1"],
-        known=dict.fromkeys(
-            (
-                f"test_gradients_autograd.TestGradients::test_hessian[device_kwargs0-{method}]"
-                for method in ("parameter-shift", "hadamard")
-            ),
-            "second derivatives by rules that keep boxes of a gradient in objects of their own: "
-            "an error here",
-        ),
         installed="pennylane/devices/tests",
     ),
     "pymanopt": Suite(

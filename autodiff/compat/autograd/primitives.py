@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 import autodiff.numpy as anp
 from autodiff import tree
-from autodiff.core.arrays import ARRAY, as_value
+from autodiff.core.arrays import ARRAY, SCALAR, as_value
 from autodiff.core.dispatch import Box as EngineBox
 from autodiff.core.dispatch import innermost
 from autodiff.core.spec import spec_of
 from autodiff.interpret.batch import Batch
 from autodiff.transforms.call import Call
-from autodiff.transforms.closure import Closed, is_differentiated
+from autodiff.transforms.closure import Capture, Closed, is_differentiated
 
 __all__ = ["PrimitiveCall", "SparseObject", "primitive_jvps", "primitive_vjps"]
 
@@ -63,7 +64,8 @@ class PrimitiveCall:
         self.function = function
         self.raw = raw
         self.name = getattr(raw, "__name__", "primitive")
-        self.closed = Closed(self.name, args, kwargs, boxed=False)
+        self.holds = any(map(_may_hold, tree.leaves((args, kwargs))))
+        self.closed = Closed(self.name, args, kwargs, boxed=False, held=self.holds)
         self.arguments = [tree.flatten(argument)[1] for argument in args]
         counts = [structure.num_leaves for structure in self.arguments]
         self.starts = [sum(counts[:i]) for i in range(len(counts) + 1)]
@@ -121,6 +123,21 @@ class PrimitiveCall:
             i for i, (start, stop) in enumerate(bounds) if any(start <= s < stop for s in slots)
         ]
 
+    @contextmanager
+    def _at(self, xs: Values) -> Iterator[Callable[[Any], Any]]:
+        """Let the Tensors that objects among the arguments hold stand for the inputs' values.
+
+        A package's rule may compute with the Tensors that its objects were made with: those of the
+        transform that pulls back, over what the rule is given as arguments. So derivatives of the
+        rule have to see the latter in them. Gives a function that takes what was computed so back.
+        """
+        if not self.holds:
+            yield _same
+            return
+        capture = Capture(self.closed.standing(xs), _same)
+        with capture.opened():
+            yield capture.below
+
     def _pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> Sequence[Any]:
         """Cotangents of the inputs, by the package's rule."""
         _refuse_batch((*xs, *outs, *gs))
@@ -130,12 +147,12 @@ class PrimitiveCall:
             raise NotImplementedError(f"VJP of {self.name} wrt argnums {argnums} not defined")
         args, kwargs = self._arguments(xs)
         result = self.closed.result
-        pullback = maker(argnums, result.build(0, xs, outs), args, kwargs)
-        returned = list(pullback(result.build(0, xs, list(map(_own, gs)))))
+        with self._at(xs) as below:
+            pullback = maker(argnums, result.build(0, xs, outs), args, kwargs)
+            returned = list(pullback(result.build(0, xs, list(map(_own, gs)))))
+            returned = tree.map_leaves(below, list(map(_dense, returned)))
         by_slot: dict[int, Any] = {}
         for argnum, cotangent in zip(argnums, returned, strict=True):
-            if isinstance(cotangent, SparseObject):
-                cotangent = cotangent.dense()
             if cotangent is not None:
                 by_slot.update(self._leaves_of(argnum, cotangent))
         return [
@@ -173,12 +190,31 @@ class PrimitiveCall:
         tangents, _ = self._arguments(moving)
         result = self.closed.result
         chosen = [tangents[i] for i in argnums]
-        tangent = maker(argnums, chosen, result.build(0, xs, outs), args, kwargs)
+        with self._at(xs) as below:
+            tangent = maker(argnums, chosen, result.build(0, xs, outs), args, kwargs)
+            tangent = tree.map_leaves(below, tangent)
         leaves = [None] * len(outs) if tangent is None else tree.leaves(tangent)
         return [
             out * 0.0 if leaf is None else _fitting(leaf, out, self.name)
             for leaf, out in zip(leaves, outs, strict=True)
         ]
+
+
+_NUMBERS = (ARRAY, SCALAR, int, float, complex)
+_HOLDS_NOTHING = (EngineBox, *_NUMBERS, np.dtype, str, bytes, type, type(None))
+
+
+def _may_hold(leaf: Any) -> bool:
+    """Whether Tensors may be found through a leaf of the arguments: objects and functions."""
+    return not isinstance(leaf, _HOLDS_NOTHING)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _dense(cotangent: Any) -> Any:
+    return cotangent.dense() if isinstance(cotangent, SparseObject) else cotangent
 
 
 def _refuse_batch(values: Values) -> None:
