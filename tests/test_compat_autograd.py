@@ -633,7 +633,7 @@ def test_what_a_primitive_cannot_know_is_refused() -> None:
 
 
 def test_a_rule_that_nothing_looks_up_is_warned_of() -> None:
-    """A function with a rule of its own keeps it; what `primitive` makes of it has the other."""
+    """A function that is neither of the tree nor a primitive; `primitive` makes one of it."""
 
     def hundred(ans: Any, x: Any) -> Any:
         return lambda g: 100.0 * g
@@ -644,7 +644,10 @@ def test_a_rule_that_nothing_looks_up_is_warned_of() -> None:
     def by_number(number: int, *args: Any) -> Any:
         return lambda g: 100.0 * g
 
-    functions: list[Any] = [anp.sin, anp.linalg.inv, anp.sum, anp.fft.fft]
+    def mine(x: Any) -> Any:
+        return np.sin(x)
+
+    functions: list[Any] = [mine, np.linalg.inv, ad.numpy.sum]
     for function in functions:
         givings: list[Any] = [
             lambda f: extend.defvjp(f, hundred),
@@ -663,13 +666,13 @@ def test_a_rule_that_nothing_looks_up_is_warned_of() -> None:
             assert all(warning.filename == __file__ for warning in seen)
             primitive_vjps.pop(function, None)
             primitive_jvps.pop(function, None)
-    np.testing.assert_allclose(autograd.grad(anp.sin)(0.5), np.cos(0.5))
-    own = extend.primitive(anp.sin)
+    np.testing.assert_allclose(autograd.grad(mine)(0.5), np.cos(0.5))
+    own = extend.primitive(mine)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         extend.defvjp(own, hundred)
     assert autograd.grad(own)(0.5) == 100.0
-    assert autograd.grad(anp.sin)(0.5) == np.cos(0.5)
+    assert autograd.grad(mine)(0.5) == np.cos(0.5)
 
 
 @pytest.mark.parametrize("output", [3, True, np.int64(3), "three", None])

@@ -13,6 +13,7 @@ import numpy as np
 import autodiff.numpy as anp
 from autodiff import tree
 from autodiff.compat.autograd import tracer
+from autodiff.compat.autograd.overruling import interpose
 from autodiff.compat.autograd.tracer import (
     Box,
     JVPNode,
@@ -161,6 +162,7 @@ def observed(fun: Function) -> Function:
         own = [leaf._interpreter for leaf in tree.leaves(x) if isinstance(leaf, EngineBox)]
         for interpreter in own[:1]:
             interpreter.leaves_constants = True
+            interpose(interpreter)
         out = fun(x)
         if own and not any(_depends(leaf, own[0]) for leaf in tree.leaves(out)):
             warn("Output seems independent of input.")

@@ -16,7 +16,7 @@ from autodiff.core.dispatch import Box as EngineBox
 from autodiff.core.dispatch import innermost
 from autodiff.core.spec import spec_of
 from autodiff.interpret.batch import Batch
-from autodiff.transforms.call import Call
+from autodiff.transforms.call import Call, vjp_of
 from autodiff.transforms.closure import Capture, Closed, is_differentiated
 
 __all__ = ["PrimitiveCall", "SparseObject", "primitive_jvps", "primitive_vjps"]
@@ -56,12 +56,28 @@ class SparseObject:
 
 
 class PrimitiveCall:
-    """One call of a primitive on Tensors."""
+    """One call of a primitive on Tensors.
+
+    Parameters
+    ----------
+    function : what the tables have rules for
+    raw : what computes it
+    args, kwargs : the arguments
+    differentiable : bool
+        Whether Tensors go through `raw` too: there is a reverse mode without a rule for it then.
+    """
 
     def __init__(
-        self, function: Function, raw: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        function: Function,
+        raw: Function,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        differentiable: bool = False,
     ) -> None:
         self.function = function
+        self.differentiable = differentiable
         self.raw = raw
         self.name = getattr(raw, "__name__", "primitive")
         self.holds = any(map(_may_hold, tree.leaves((args, kwargs))))
@@ -96,11 +112,14 @@ class PrimitiveCall:
         if not closed.inputs() or not result.arrays:
             return result.build(0, (), result.arrays)
         vjp, jvp = primitive_vjps.get(self.function), primitive_jvps.get(self.function)
+        pull: Any = self._pull
+        if vjp is None and jvp is not None:
+            pull = self._pull_through if self.differentiable else None
         call = Call(
             self.name,
             closed,
             closed.paths(),
-            pull_rule=self._pull if vjp is not None or jvp is None else None,
+            pull_rule=pull,
             push_rule=self._push if jvp is not None or vjp is None else None,
             flops=closed.flops,
             loops=True,
@@ -161,6 +180,13 @@ class PrimitiveCall:
                 [*self.closed.slots, *[-1] * len(self.closed.outside)], xs, active, strict=True
             )
         ]
+
+    def _pull_through(
+        self, active: Sequence[bool], xs: Values, outs: Values, gs: Values
+    ) -> Sequence[Any]:
+        """Cotangents of the inputs, by this engine's own rules."""
+        found = iter(vjp_of(self.closed, tuple(active), *xs, *gs))
+        return [next(found) if flag else None for flag in active]
 
     def _leaves_of(self, argnum: int, cotangent: Any) -> Iterable[tuple[int, Any]]:
         expected = self.arguments[argnum]

@@ -13,13 +13,14 @@ from typing import Any, ClassVar
 
 from autodiff import tree
 from autodiff.compat.autograd.array_types import TypeMappings, plain_array
+from autodiff.compat.autograd.overruling import Overruled, overrule
 from autodiff.compat.autograd.primitives import (
     PrimitiveCall,
     SparseObject,
     primitive_jvps,
     primitive_vjps,
 )
-from autodiff.compat.autograd.util import subvals, toposort, warn
+from autodiff.compat.autograd.util import subvals, toposort
 from autodiff.compat.autograd.wrap_util import wraps
 from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box as EngineBox
@@ -169,13 +170,11 @@ def trace(start_node: Any, fun: Function, x: Any) -> tuple[Any, Any]:
 
 
 def give_rule(rules: dict[Any, Function], fun: Function, rule: Function) -> None:
-    """Put a rule into a table, and say so if nothing will look it up."""
-    if not getattr(fun, "_is_autograd_primitive", False):
-        name = getattr(fun, "__name__", repr(fun))
-        warn(
-            f"{name} is no primitive here: the rule that is given is left out of account, and "
-            f"derivatives stay this engine's own; primitive({name}) makes a function with the rule"
-        )
+    """Put a rule into a table, and have it looked up there for a function of this engine's."""
+    if isinstance(fun, Overruled):
+        fun = fun.function
+    elif not getattr(fun, "_is_autograd_primitive", False):
+        overrule(fun)
     rules[fun] = rule
 
 
