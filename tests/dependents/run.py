@@ -214,7 +214,10 @@ def outcomes(
     ]
     before = os.times()
     done = subprocess.run(
-        [str(python), *engine, *pytest, f"--rootdir={sources}", f"--junitxml={report}", *arguments],
+        [
+            *(str(python), *engine, *pytest, "-c", str(settings)),
+            *(f"--rootdir={sources}", f"--junitxml={report}", *arguments),
+        ],
         cwd=sources,
         env={**os.environ, "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

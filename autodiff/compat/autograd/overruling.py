@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 
 from autodiff import tree
-from autodiff.compat.autograd.primitives import PrimitiveCall, primitive_jvps, primitive_vjps
+from autodiff.compat.autograd.primitives import (
+    PrimitiveCall,
+    holds_boxes,
+    primitive_jvps,
+    primitive_vjps,
+)
 from autodiff.compat.autograd.util import warn
 from autodiff.core.arrays import ARRAY
 from autodiff.core.dispatch import Box, Interpreter
@@ -55,7 +60,7 @@ class Overruled:
         self._is_autograd_primitive = True  # what packages look at
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.applies(tree.leaves(args)):
+        if not (holds_boxes(args) and self.applies(tree.leaves(args))):
             return self.raw(*args, **kwargs)
         call = PrimitiveCall(self.function, self.raw, args, kwargs, differentiable=True)
         return call.evaluate()

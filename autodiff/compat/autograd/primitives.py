@@ -11,7 +11,7 @@ import numpy as np
 
 import autodiff.numpy as anp
 from autodiff import tree
-from autodiff.core.arrays import ARRAY, SCALAR, as_value
+from autodiff.core.arrays import ARRAY, PLAIN, SCALAR, as_value
 from autodiff.core.dispatch import Box as EngineBox
 from autodiff.core.dispatch import innermost
 from autodiff.core.spec import spec_of
@@ -19,7 +19,7 @@ from autodiff.interpret.batch import Batch
 from autodiff.transforms.call import Call, vjp_of
 from autodiff.transforms.closure import Capture, Closed, is_differentiated
 
-__all__ = ["PrimitiveCall", "SparseObject", "primitive_jvps", "primitive_vjps"]
+__all__ = ["PrimitiveCall", "SparseObject", "holds_boxes", "primitive_jvps", "primitive_vjps"]
 
 Function = Callable[..., Any]
 Values = Sequence[Any]
@@ -228,6 +228,18 @@ class PrimitiveCall:
 
 _NUMBERS = (ARRAY, SCALAR, int, float, complex)
 _HOLDS_NOTHING = (EngineBox, *_NUMBERS, np.dtype, str, bytes, type, type(None))
+
+
+def holds_boxes(args: Iterable[Any]) -> bool:
+    """Whether there are Tensors among arguments, in containers too."""
+    for x in args:  # a primitive is called on plain arrays far more often than on Tensors
+        if type(x) in PLAIN:
+            continue
+        if isinstance(x, EngineBox):
+            return True
+        if any(isinstance(leaf, EngineBox) for leaf in tree.leaves(x)):
+            return True
+    return False
 
 
 def _may_hold(leaf: Any) -> bool:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from autodiff import tree
 from autodiff.compat.autograd.array_types import TypeMappings, plain_array
 from autodiff.compat.autograd.overruling import Overruled, interpose, overrule
 from autodiff.compat.autograd.primitives import (
     PrimitiveCall,
     SparseObject,
+    holds_boxes,
     primitive_jvps,
     primitive_vjps,
 )
@@ -317,7 +317,7 @@ def primitive(f_raw: Function) -> Function:
 
     @wraps(f_raw)
     def f_wrapped(*args: Any, **kwargs: Any) -> Any:
-        if not any(isinstance(leaf, EngineBox) for leaf in tree.leaves(args)):
+        if not holds_boxes(args):
             return f_raw(*args, **kwargs)
         return PrimitiveCall(f_wrapped, f_raw, args, kwargs).evaluate()
 
