@@ -4,9 +4,10 @@
 packages from the registry, takes the tests from their source archives, and runs a fast slice of
 each on `autodiff.compat.autograd`. ``baseline.json`` beside this file says which of them fail on
 HIPS/autograd itself; any other failure is a difference, and the exit status is 1 (2 where the
-registry cannot be reached). ``--full`` runs whole suites, ``--record`` runs them on HIPS/autograd
-too and writes the baseline anew; names choose suites. Where an archive has no tests, a program of
-ours (``programs/``) stands for them. Times are seconds of the processor, of the tests' processes.
+registry cannot be reached). ``--full`` runs whole suites (on HIPS/autograd too, where the baseline
+has nothing of them), ``--record`` runs all there too and writes the baseline anew; names choose
+suites. Where an archive has no tests, a program of ours (``programs/``) stands for them. Times are
+seconds of the processor, of the tests' processes.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def main() -> int:
         sources = unpacked(python, suite)
         arguments = suite.full if options.full else suite.fast
         key = f"{name}, {kind}"
-        if options.record:
+        if options.record or key not in baseline:
             there, seconds = outcomes(python, sources, arguments, compat=False)
             failing = sorted(test for test, passed in there.items() if not passed)
             baseline[key] = {"tests": len(there), "failing": failing, "seconds": round(seconds, 1)}
