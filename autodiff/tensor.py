@@ -153,11 +153,11 @@ class Tensor(Standard):
 
         After ``x[i] = v`` it stays the gradient with respect to the variable as it was created.
         """
-        return getattr(self._node("grad"), "grad", None)
+        return getattr(self._graph_node("grad"), "grad", None)
 
     @grad.setter
     def grad(self, value: Any) -> None:
-        node = self._node("grad")
+        node = self._graph_node("grad")
         if value is None:
             node.grad = None
             return
@@ -166,7 +166,7 @@ class Tensor(Standard):
             raise ValueError(f"grad: shape {array.shape} for a Tensor {node.spec}")
         node.grad = array
 
-    def _node(self, reader: str) -> Any:
+    def _graph_node(self, reader: str) -> Any:
         try:
             node = self._variable
         except AttributeError:
@@ -268,7 +268,7 @@ class Tensor(Standard):
         array(60.)
         >>> remove()
         """
-        node = self._node("register_hook")
+        node = self._graph_node("register_hook")
         if node is None:
             raise TypeError("register_hook: a constant Tensor receives no cotangent")
         return add_hook(node, hook)

@@ -169,6 +169,10 @@ class Interpreter:
             return self.process(primitive, (x, y), {})
         return interpreter.process(primitive, (x, y), {})
 
+    def stands_for(self, values: Iterable[Any]) -> bool:
+        """Whether it has a value to put in the place of one of these boxes of outer levels."""
+        return False
+
     def capturing(self) -> Interpreter | None:
         """Return the interpreter that operations of this level are handed to, if one is open."""
         capture = modes.capture if modes.open else None
@@ -185,10 +189,12 @@ class Interpreter:
         self.closed = True
 
         def escaped(primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
-            if constants:
-                return primitive.call(*map(_left_over, inputs), **params)
             capture = modes.capture if modes.open else None
-            if capture is not None and level < capture.level:
+            if capture is not None and level >= capture.level:
+                capture = None
+            if constants and (capture is None or not capture.stands_for(inputs)):
+                return primitive.call(*map(_left_over, inputs), **params)
+            if capture is not None:
                 interpreter = innermost(inputs)
                 if interpreter is not None and interpreter.level > capture.level:
                     return interpreter.process(primitive, inputs, params)

@@ -13,7 +13,7 @@ from autodiff.core.dispatch import Box
 from autodiff.core.spec import spec_of
 from autodiff.ops.operands import holds_box, joined, operand
 
-__all__ = ["OF_LISTS", "c_", "joining", "r_"]
+__all__ = ["JOINING", "OF_LISTS", "c_", "joining", "r_"]
 
 _OF_LISTS = (
     *("sum", "prod", "mean", "std", "var", "median", "average", "ptp"),
@@ -26,7 +26,7 @@ _OF_LISTS = (
     *("shape", "ndim", "size", "split", "array_split", "allclose", "isclose", "array_equal"),
 )
 
-_JOINING = ("stack", "concatenate", "concat", "vstack", "hstack", "dstack", "column_stack")
+JOINING = ("stack", "concatenate", "concat", "vstack", "hstack", "dstack", "column_stack")
 
 
 def of_lists(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,7 +58,7 @@ def joining(function: Callable[..., Any]) -> Callable[..., Any]:
 
 OF_LISTS: dict[str, Callable[..., Any]] = {
     **{name: of_lists(getattr(np, name)) for name in _OF_LISTS},
-    **{name: joining(getattr(np, name)) for name in _JOINING},
+    **{name: joining(getattr(np, name)) for name in JOINING},
 }
 """Functions in the place of NumPy's own."""
 

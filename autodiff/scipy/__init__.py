@@ -4,7 +4,7 @@ Needs SciPy, the extra ``scipy`` of this package; ``import autodiff`` alone does
 Importing this package also teaches SciPy's own ufuncs about Tensors: afterwards
 ``scipy.special.erf(tensor)`` is the same as ``autodiff.scipy.special.erf(tensor)``. The functions
 of SciPy's other packages are no ufuncs, so NumPy's protocols do not reach them: they must be called
-from here. Packages that are not listed in the import below are loaded when first used.
+from here. Packages other than `special` are loaded when first used: SciPy's own take a second.
 
 >>> import autodiff as ad
 >>> from autodiff.scipy import special
@@ -23,9 +23,12 @@ except ModuleNotFoundError as error:
         name="scipy",
     ) from error
 
-from autodiff.scipy import linalg, signal, special, stats
+from autodiff.scipy import special
 
-LAZY = ("fft", "integrate", "interpolate", "ndimage", "optimize", "sparse", "spatial")
+LAZY = (
+    *("fft", "integrate", "interpolate", "linalg", "ndimage", "optimize", "signal", "sparse"),
+    *("spatial", "stats"),
+)
 """Packages that are loaded when first used."""
 
 __all__ = [

@@ -8,7 +8,7 @@ hand in their place. So one call of a function becomes a closed function of flat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -80,6 +80,10 @@ class Capture(Interpreter):
         if key not in self.substitutes:
             self.substitutes[key] = self.unknown(value)
         return self.substitutes[key]
+
+    def stands_for(self, values: Iterable[Any]) -> bool:
+        """Whether it has a value to put in the place of one of these."""
+        return any(id(origin(value)) in self.substitutes for value in values)
 
     def process(self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Evaluate a primitive one level below, where this interpreter is not in charge."""
@@ -231,6 +235,9 @@ class Closed:
     plain : bool
         Whether it computes plain arrays of Tensors from outside too, as a solver must.
     slots : numbers of the leaves of the arguments that are inputs; by default the Tensors
+    held : bool
+        Whether a Tensor that is an argument is that argument also where the function comes by it
+        in another way, through an object among the arguments; by default it is from outside there.
     """
 
     result: Result
@@ -245,8 +252,10 @@ class Closed:
         boxed: bool,
         plain: bool = False,
         slots: Sequence[int] | None = None,
+        held: bool = False,
     ) -> None:
         self.name = name
+        self.held = held
         self.boxed = boxed
         self.kind = Plainly if plain else Capture
         leaves, self.structure = tree.flatten((args, dict(keywords)))
@@ -272,6 +281,11 @@ class Closed:
             arguments.append(f"{'args' if which == '[0]' else 'keywords'}{rest}")
         return [*arguments, *[f"outside Tensor {i}" for i in range(len(self.outside))]]
 
+    def standing(self, values: Values) -> dict[int, Any]:
+        """What stands for the Tensors among the arguments, as a `Capture` looks it up."""
+        pairs = zip(self.boxes, values, strict=False)
+        return {id(origin(box)): value for box, value in pairs}
+
     def discover(self, run: Run) -> Result:
         """Evaluate once on plain arrays, and find the outside Tensors."""
 
@@ -283,7 +297,7 @@ class Closed:
         examples = [example(box) for box in self.boxes]
         substitutes: dict[int, Any] = {}
         self.result = self._evaluated(examples, substitutes, unknown)
-        self.known = [*examples, *substitutes.values()]
+        self.known = [*examples, *[substitutes[id(origin(box))] for box in self.outside]]
         return self.result
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
@@ -319,6 +333,8 @@ class Closed:
     def _evaluated(
         self, values: Values, substitutes: dict[int, Any], unknown: Callable[[Box], Any]
     ) -> Result:
+        if self.held:
+            substitutes.update(self.standing(values))
         capture = self.kind(substitutes, unknown)
         with capture.opened():
             leaves = list(self.leaves)

@@ -13,6 +13,7 @@ import numpy as np
 import autodiff.numpy as anp
 from autodiff import tree
 from autodiff.compat.autograd import tracer
+from autodiff.compat.autograd.overruling import interpose
 from autodiff.compat.autograd.tracer import (
     Box,
     JVPNode,
@@ -31,6 +32,8 @@ from autodiff.compat.autograd.util import func, subval, warn
 from autodiff.core.arrays import is_array
 from autodiff.core.dispatch import Box as EngineBox
 from autodiff.core.spec import spec_of
+from autodiff.interpret.cotangents import cast
+from autodiff.interpret.sweep import sweep
 from autodiff.transforms.gradient import vjp as engine_vjp
 from autodiff.transforms.tangent import jvp as engine_jvp
 
@@ -40,6 +43,7 @@ __all__ = [
     "SparseObject",
     "VJPNode",
     "VSpace",
+    "backward_pass",
     "def_linear",
     "defjvp",
     "defjvp_argnum",
@@ -95,6 +99,32 @@ def make_jvp(fun: Function, x: Any) -> Function:
         return engine_jvp(observed(fun), (x,), (moving,))
 
     return jvp
+
+
+def backward_pass(g: Any, end_node: Any) -> Any:
+    """Return the cotangent of the input of a trace.
+
+    Parameters
+    ----------
+    g : array, number or Tensor
+        Cotangent of a value that was computed from the input.
+    end_node : what ``_node`` of that value is
+
+    Returns
+    -------
+    array, or Tensor if `g` is one
+
+    Raises
+    ------
+    ValueError
+        The value is a constant.
+    """
+    box = end_node.box
+    if box._payload is None:
+        raise ValueError("backward_pass: the value does not depend on the input of a trace")
+    cotangent = cast(fitted(g, box), box.dtype)
+    *_, found = sweep([(box._payload, cotangent)], keep_tape=True).values()
+    return found
 
 
 def as_variable(x: Any) -> Any:
@@ -161,6 +191,7 @@ def observed(fun: Function) -> Function:
         own = [leaf._interpreter for leaf in tree.leaves(x) if isinstance(leaf, EngineBox)]
         for interpreter in own[:1]:
             interpreter.leaves_constants = True
+            interpose(interpreter)
         out = fun(x)
         if own and not any(_depends(leaf, own[0]) for leaf in tree.leaves(out)):
             warn("Output seems independent of input.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from autodiff.compat.autograd.overruling import chosen, keeps_names
+
 __all__ = ["on_demand"]
 
 
@@ -26,11 +28,12 @@ def on_demand(
     def lookup(name: str) -> Any:
         if name.startswith("__") and name not in getattr(source, "__all__", ()):
             raise AttributeError(f"module {space['__name__']!r} has no attribute {name!r}")
-        value = find(name)
+        value = chosen(find(name))
         space[name] = value
         return value
 
     def listing() -> list[str]:
         return sorted({*space, *dir(source)})
 
+    keeps_names(space)
     return lookup, listing

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 import autodiff.numpy as anp
 from autodiff import tree
-from autodiff.core.arrays import ARRAY, as_value
+from autodiff.core.arrays import ARRAY, PLAIN, SCALAR, as_value
 from autodiff.core.dispatch import Box as EngineBox
 from autodiff.core.dispatch import innermost
 from autodiff.core.spec import spec_of
 from autodiff.interpret.batch import Batch
-from autodiff.transforms.call import Call
-from autodiff.transforms.closure import Closed, is_differentiated
+from autodiff.transforms.call import Call, vjp_of
+from autodiff.transforms.closure import Capture, Closed, is_differentiated
 
-__all__ = ["PrimitiveCall", "SparseObject", "primitive_jvps", "primitive_vjps"]
+__all__ = ["PrimitiveCall", "SparseObject", "holds_boxes", "primitive_jvps", "primitive_vjps"]
 
 Function = Callable[..., Any]
 Values = Sequence[Any]
@@ -55,15 +56,32 @@ class SparseObject:
 
 
 class PrimitiveCall:
-    """One call of a primitive on Tensors."""
+    """One call of a primitive on Tensors.
+
+    Parameters
+    ----------
+    function : what the tables have rules for
+    raw : what computes it
+    args, kwargs : the arguments
+    differentiable : bool
+        Whether Tensors go through `raw` too: there is a reverse mode without a rule for it then.
+    """
 
     def __init__(
-        self, function: Function, raw: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        function: Function,
+        raw: Function,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        differentiable: bool = False,
     ) -> None:
         self.function = function
+        self.differentiable = differentiable
         self.raw = raw
         self.name = getattr(raw, "__name__", "primitive")
-        self.closed = Closed(self.name, args, kwargs, boxed=False)
+        self.holds = any(map(_may_hold, tree.leaves((args, kwargs))))
+        self.closed = Closed(self.name, args, kwargs, boxed=False, held=self.holds)
         self.arguments = [tree.flatten(argument)[1] for argument in args]
         counts = [structure.num_leaves for structure in self.arguments]
         self.starts = [sum(counts[:i]) for i in range(len(counts) + 1)]
@@ -94,11 +112,14 @@ class PrimitiveCall:
         if not closed.inputs() or not result.arrays:
             return result.build(0, (), result.arrays)
         vjp, jvp = primitive_vjps.get(self.function), primitive_jvps.get(self.function)
+        pull: Any = self._pull
+        if vjp is None and jvp is not None:
+            pull = self._pull_through if self.differentiable else None
         call = Call(
             self.name,
             closed,
             closed.paths(),
-            pull_rule=self._pull if vjp is not None or jvp is None else None,
+            pull_rule=pull,
             push_rule=self._push if jvp is not None or vjp is None else None,
             flops=closed.flops,
             loops=True,
@@ -121,6 +142,21 @@ class PrimitiveCall:
             i for i, (start, stop) in enumerate(bounds) if any(start <= s < stop for s in slots)
         ]
 
+    @contextmanager
+    def _at(self, xs: Values) -> Iterator[Callable[[Any], Any]]:
+        """Let the Tensors that objects among the arguments hold stand for the inputs' values.
+
+        A package's rule may compute with the Tensors that its objects were made with: those of the
+        transform that pulls back, over what the rule is given as arguments. So derivatives of the
+        rule have to see the latter in them. Gives a function that takes what was computed so back.
+        """
+        if not self.holds:
+            yield _same
+            return
+        capture = Capture(self.closed.standing(xs), _same)
+        with capture.opened():
+            yield capture.below
+
     def _pull(self, active: Sequence[bool], xs: Values, outs: Values, gs: Values) -> Sequence[Any]:
         """Cotangents of the inputs, by the package's rule."""
         _refuse_batch((*xs, *outs, *gs))
@@ -130,12 +166,12 @@ class PrimitiveCall:
             raise NotImplementedError(f"VJP of {self.name} wrt argnums {argnums} not defined")
         args, kwargs = self._arguments(xs)
         result = self.closed.result
-        pullback = maker(argnums, result.build(0, xs, outs), args, kwargs)
-        returned = list(pullback(result.build(0, xs, list(map(_own, gs)))))
+        with self._at(xs) as below:
+            pullback = maker(argnums, result.build(0, xs, outs), args, kwargs)
+            returned = list(pullback(result.build(0, xs, list(map(_own, gs)))))
+            returned = tree.map_leaves(below, list(map(_dense, returned)))
         by_slot: dict[int, Any] = {}
         for argnum, cotangent in zip(argnums, returned, strict=True):
-            if isinstance(cotangent, SparseObject):
-                cotangent = cotangent.dense()
             if cotangent is not None:
                 by_slot.update(self._leaves_of(argnum, cotangent))
         return [
@@ -144,6 +180,13 @@ class PrimitiveCall:
                 [*self.closed.slots, *[-1] * len(self.closed.outside)], xs, active, strict=True
             )
         ]
+
+    def _pull_through(
+        self, active: Sequence[bool], xs: Values, outs: Values, gs: Values
+    ) -> Sequence[Any]:
+        """Cotangents of the inputs, by this engine's own rules."""
+        found = iter(vjp_of(self.closed, tuple(active), *xs, *gs))
+        return [next(found) if flag else None for flag in active]
 
     def _leaves_of(self, argnum: int, cotangent: Any) -> Iterable[tuple[int, Any]]:
         expected = self.arguments[argnum]
@@ -173,12 +216,43 @@ class PrimitiveCall:
         tangents, _ = self._arguments(moving)
         result = self.closed.result
         chosen = [tangents[i] for i in argnums]
-        tangent = maker(argnums, chosen, result.build(0, xs, outs), args, kwargs)
+        with self._at(xs) as below:
+            tangent = maker(argnums, chosen, result.build(0, xs, outs), args, kwargs)
+            tangent = tree.map_leaves(below, tangent)
         leaves = [None] * len(outs) if tangent is None else tree.leaves(tangent)
         return [
             out * 0.0 if leaf is None else _fitting(leaf, out, self.name)
             for leaf, out in zip(leaves, outs, strict=True)
         ]
+
+
+_NUMBERS = (ARRAY, SCALAR, int, float, complex)
+_HOLDS_NOTHING = (EngineBox, *_NUMBERS, np.dtype, str, bytes, type, type(None))
+
+
+def holds_boxes(args: Iterable[Any]) -> bool:
+    """Whether there are Tensors among arguments, in containers too."""
+    for x in args:  # a primitive is called on plain arrays far more often than on Tensors
+        if type(x) in PLAIN:
+            continue
+        if isinstance(x, EngineBox):
+            return True
+        if any(isinstance(leaf, EngineBox) for leaf in tree.leaves(x)):
+            return True
+    return False
+
+
+def _may_hold(leaf: Any) -> bool:
+    """Whether Tensors may be found through a leaf of the arguments: objects and functions."""
+    return not isinstance(leaf, _HOLDS_NOTHING)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _dense(cotangent: Any) -> Any:
+    return cotangent.dense() if isinstance(cotangent, SparseObject) else cotangent
 
 
 def _refuse_batch(values: Values) -> None:

@@ -7,19 +7,21 @@ the tables `primitive_vjps` and `primitive_jvps`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from autodiff import tree
 from autodiff.compat.autograd.array_types import TypeMappings, plain_array
+from autodiff.compat.autograd.overruling import Overruled, interpose, overrule
 from autodiff.compat.autograd.primitives import (
     PrimitiveCall,
     SparseObject,
+    holds_boxes,
     primitive_jvps,
     primitive_vjps,
 )
-from autodiff.compat.autograd.util import subvals, toposort, warn
+from autodiff.compat.autograd.util import subvals, toposort
 from autodiff.compat.autograd.wrap_util import wraps
 from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box as EngineBox
@@ -112,7 +114,17 @@ class Node:
 
 
 class VJPNode(Node):
-    """The kind of trace of reverse mode, as packages name it."""
+    """The kind of trace of reverse mode, as packages name it; a root says that a trace begins."""
+
+    def initialize_root(self, *args: Any, **kwargs: Any) -> None:
+        """Set up the node of the input, which has nothing to tell here."""
+
+
+class Recorded:
+    """What ``box._node`` is: a place in a trace, from which `core.backward_pass` goes back."""
+
+    def __init__(self, box: Any) -> None:
+        self.box = box
 
 
 class JVPNode(Node):
@@ -169,13 +181,11 @@ def trace(start_node: Any, fun: Function, x: Any) -> tuple[Any, Any]:
 
 
 def give_rule(rules: dict[Any, Function], fun: Function, rule: Function) -> None:
-    """Put a rule into a table, and say so if nothing will look it up."""
-    if not getattr(fun, "_is_autograd_primitive", False):
-        name = getattr(fun, "__name__", repr(fun))
-        warn(
-            f"{name} is no primitive here: the rule that is given is left out of account, and "
-            f"derivatives stay this engine's own; primitive({name}) makes a function with the rule"
-        )
+    """Put a rule into a table, and have it looked up there for a function of this engine's."""
+    if isinstance(fun, Overruled):
+        fun = fun.function
+    elif not getattr(fun, "_is_autograd_primitive", False):
+        overrule(fun)
     rules[fun] = rule
 
 
@@ -195,11 +205,24 @@ class _Boxes(tuple[Any, ...]):
     _trace: Any
 
 
-def new_box(value: Any, trace: Any, node: Any) -> Any:
-    """Box an array, a number or a tuple in a trace of `trace_stack`.
+class _Numbered(threading.local):
+    """Traces of a thread that packages name by numbers, without opening them."""
 
-    Its operations are this engine's, and end at the trace: there are no nodes to go back by.
+    def __init__(self) -> None:
+        self.traces: dict[int, Interpreter] = {}
+
+
+_numbered = _Numbered()
+
+
+def new_box(value: Any, trace: Any, node: Any) -> Any:
+    """Box an array, a number or a tuple in a trace of `trace_stack`, or in one by its number.
+
+    Its operations are this engine's; `core.backward_pass` goes back to it from a box's ``_node``.
     """
+    if type(trace) is int:
+        trace = _numbered.traces.setdefault(trace, recorder(Tensor))
+        interpose(trace)
     if isinstance(value, tuple):
         boxes = _Boxes(new_box(part, trace, node) for part in value)
         boxes._trace = trace
@@ -229,8 +252,9 @@ class TraceStack:
 
 trace_stack = TraceStack()
 
-# Packages compare the traces of boxes, to see what depends on what.
+# Packages compare the traces of boxes, to see what depends on what, and go back from their nodes.
 setattr(Tensor, "_trace", property(lambda self: self._interpreter))  # noqa: B010 not declared there
+setattr(Tensor, "_node", property(Recorded))  # noqa: B010 likewise
 
 
 def notrace_primitive(f_raw: Function) -> Function:
@@ -293,7 +317,7 @@ def primitive(f_raw: Function) -> Function:
 
     @wraps(f_raw)
     def f_wrapped(*args: Any, **kwargs: Any) -> Any:
-        if not any(isinstance(leaf, EngineBox) for leaf in tree.leaves(args)):
+        if not holds_boxes(args):
             return f_raw(*args, **kwargs)
         return PrimitiveCall(f_wrapped, f_raw, args, kwargs).evaluate()
 

@@ -13,7 +13,7 @@ __all__ = list(_np.fft.__all__)
 
 
 def _find(name: str) -> Any:
-    return taken_over(getattr(_np.fft, name))
+    return taken_over(getattr(_np.fft, name), __name__)
 
 
 __getattr__, __dir__ = on_demand(globals(), _np.fft, _find)

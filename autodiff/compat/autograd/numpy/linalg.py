@@ -13,7 +13,7 @@ __all__ = list(_np.linalg.__all__)
 
 
 def _find(name: str) -> Any:
-    return taken_over(getattr(_np.linalg, name))
+    return taken_over(getattr(_np.linalg, name), __name__)
 
 
 __getattr__, __dir__ = on_demand(globals(), _np.linalg, _find)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, MutableMapping
+from inspect import isfunction
 from typing import Any
 
 import numpy as _np
 
 import autodiff.numpy
+from autodiff.compat.autograd.overruling import chosen, keeps_names, of_the_tree
 from autodiff.compat.autograd.tracer import getval, isbox, notrace_primitive, primitive
 from autodiff.core.arrays import ARRAY, is_array
 from autodiff.numpy.creation import OVERRIDES
-from autodiff.numpy.lists import of_lists
+from autodiff.numpy.lists import JOINING, OF_LISTS
 from autodiff.ops.operands import holds_box
 from autodiff.ops.protocol import FUNCTIONS
 
@@ -28,6 +30,8 @@ __all__ = [
     "parse_einsum_input",
     "wrap_namespace",
 ]
+
+_TREE = __name__.rpartition(".")[0]
 
 numpy_version = _np.__version__
 
@@ -102,18 +106,20 @@ SPECIAL: dict[str, Any] = {
 """Names that are not NumPy's own objects."""
 
 
-def differentiable(function: Any) -> Any:
+def differentiable(function: Any, module: str) -> Any:
     """A function as Tensors go through it; one without rules here becomes a primitive."""
     if function in FUNCTIONS:
-        return of_lists(function)
+        return of_the_tree(function, module, lists=True)
     return primitive(function)
 
 
-def taken_over(value: Any) -> Any:
+def taken_over(value: Any, module: str) -> Any:
     """Value of a name of one of NumPy's modules."""
-    return differentiable(value) if callable(value) and not isinstance(value, type) else value
+    is_function = callable(value) and not isinstance(value, type)
+    return differentiable(value, module) if is_function else value
 
 
+@functools.cache
 def lookup(name: str) -> Any:
     """Value of a name of NumPy, or of this module."""
     if name in SPECIAL:
@@ -125,7 +131,11 @@ def lookup(name: str) -> Any:
         known = value in FUNCTIONS
     except TypeError:  # not hashable: no function
         return value
-    return of_lists(value) if known and name not in OVERRIDES else value
+    if name in OF_LISTS and name not in JOINING:  # taken once through a function that looks at them
+        return of_the_tree(value.__wrapped__, _TREE, name, lists=True)
+    if name in OVERRIDES:
+        return of_the_tree(value, _TREE, name) if isfunction(value) else value
+    return of_the_tree(value, _TREE, name, lists=True) if known else value
 
 
 def wrap_namespace(old: Mapping[str, Any], new: MutableMapping[str, Any]) -> None:
@@ -143,7 +153,8 @@ def wrap_namespace(old: Mapping[str, Any], new: MutableMapping[str, Any]) -> Non
             if type(value) in (float, int, type(None), type):
                 new[name] = value
         else:
-            new[name] = value if isinstance(value, _np.ufunc) else differentiable(value)
+            is_ufunc = isinstance(value, _np.ufunc)
+            new[name] = value if is_ufunc else differentiable(value, new.get("__name__", __name__))
 
 
 def make_diagonal(D: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -169,6 +180,9 @@ def __getattr__(name: str) -> Any:
     """Look a name of NumPy up when it is first used, and keep it."""
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = lookup(name)
+    value = chosen(lookup(name))
     globals()[name] = value
     return value
+
+
+keeps_names(globals())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autodiff.compat.autograd.on_demand import on_demand
+from autodiff.compat.autograd.overruling import of_the_tree
 from autodiff.compat.autograd.tracer import primitive
 
 __all__ = ["names_of"]
@@ -28,8 +29,12 @@ def names_of(
         value = getattr(own, name, None)
         if value is None:
             value = getattr(scipys, name)
-            if callable(value) and not isinstance(value, type) and not hasattr(value, "rvs"):
-                value = primitive(value)
-        return value
+            return primitive(value) if _is_function(value) else value
+        return of_the_tree(value, space["__name__"], name) if _is_function(value) else value
 
     return on_demand(space, scipys, find)
+
+
+def _is_function(value: Any) -> bool:
+    """Whether a name is a function, and no class or distribution."""
+    return callable(value) and not isinstance(value, type) and not hasattr(value, "rvs")
