@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from registry import CASES, PRIMITIVES, Case
+from registry import CASES, PRIMITIVES, SMOOTH, Case
 
 import autodiff as ad
 from autodiff import nn, tree
@@ -113,6 +113,29 @@ def test_every_primitive_is_written_or_refused_by_name(case: Case) -> None:
     else:
         assert f"\n  {case.primitive.name}, registry.py:" in str(caught.value)
         assert "What can be written: absolute, add," in str(caught.value)
+
+
+DIFFERENTIATED = [
+    case for case in SMOOTH if key_of(case.primitive) in WRITTEN and not is_complex(case)
+]
+WITHOUT = {"det", "exprel", "extended", "sampled_matmul", "sinc_derivative"}
+"""Primitives whose derivatives are none that can be written."""
+
+
+@pytest.mark.parametrize("case", DIFFERENTIATED, ids=repr)
+def test_derivatives_are_written_as_well(case: Case) -> None:
+    def total(*active: Any) -> Any:
+        leaves, _ = tree.flatten(case.of_active(*active))
+        return sum(np.sum(np.square(leaf)) for leaf in leaves)
+
+    gradient = ad.grad(total, argnums=tuple(range(len(case.active))))
+    tape = ad.record(gradient)(*case.active)
+    if case.primitive.name in WITHOUT:
+        with pytest.raises(ad.ExportError, match="to_onnx: ONNX models cannot hold"):
+            tape.to_onnx()
+        return
+    rtol = 1e-6 if case.primitive.name in SINGLE else 1e-10
+    agree(run(tape.to_onnx(), *case.active), gradient(*case.active), rtol)
 
 
 def test_tables_name_primitives_that_exist() -> None:
@@ -580,6 +603,13 @@ def test_all_refused_operations_are_named() -> None:
     lines = str(caught.value).splitlines()
     assert lines[1].startswith("  cholesky, test_onnx.py:")
     assert lines[2].startswith("  inv, test_onnx.py:")
+
+
+def test_where_a_refused_derivative_comes_from() -> None:
+    with pytest.raises(ad.ExportError) as caught:
+        ad.record(ad.grad(lambda x: np.linalg.det(x)))(np.eye(2)).to_onnx()
+    line = str(caught.value).splitlines()[1]
+    assert line.startswith("  cofactors, in the derivative of det, test_onnx.py:")
 
 
 def test_constants_without_values_are_refused() -> None:

@@ -294,6 +294,17 @@ def _framed(x: Any, *, length: int, step: int) -> Any:
     return np.take(x, starts[:, None] + np.arange(length), axis=-1)
 
 
+def _overlap_added(x: Any, *, step: int, size: int) -> Any:
+    total: Any = None
+    for i in range(x.shape[-2]):
+        before = i * step
+        after = size - before - x.shape[-1]
+        widths = [*[(0, 0)] * (len(x.shape) - 2), (before, after)]
+        padded = np.pad(x[..., i, :], widths)
+        total = padded if total is None else total + padded
+    return total
+
+
 COMPOSITIONS: Mapping[str, Callable[..., Any]] = {
     "ops.elementwise.arctan2": _arctan2,
     "ops.elementwise.cosine": _cosine,
@@ -326,6 +337,7 @@ COMPOSITIONS: Mapping[str, Callable[..., Any]] = {
     "ops.windows.windows": _windows,
     "scipy.integrate.stages.combined": _combined,
     "scipy.signal.segments.framed": _framed,
+    "scipy.signal.segments.overlap_added": _overlap_added,
     "scipy.special.declare.cosm1": lambda x: -2 * np.square(np.sin(0.5 * x)),
     "scipy.special.declare.entr": _entr,
     "scipy.special.declare.exprel": _exprel,

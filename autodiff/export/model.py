@@ -362,10 +362,17 @@ def _at(source: str | None) -> str:
     return f", {short_source(source)}" if source else ""
 
 
+def _origin(entry: Entry) -> str:
+    """Where an operation comes from; one of a sweep from what the rule belongs to."""
+    pulled = entry.pulls
+    if entry.source is None and pulled is not None:
+        return f", in the derivative of {pulled.primitive.name}{_at(pulled.source)}"
+    return _at(entry.source)
+
+
 def _message(refused: list[tuple[Entry, str]]) -> str:
     lines = [
-        f"  {entry.primitive.name}{_at(entry.source)}: {reason}"
-        for entry, reason in refused[:_SHOWN]
+        f"  {entry.primitive.name}{_origin(entry)}: {reason}" for entry, reason in refused[:_SHOWN]
     ]
     if len(refused) > _SHOWN:
         lines.append(f"  and {len(refused) - _SHOWN} more")
