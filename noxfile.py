@@ -47,7 +47,8 @@ def minimum(session: nox.Session) -> None:
     """The test-suite with the oldest dependencies that are promised."""
     project = nox.project.load_toml("pyproject.toml")["project"]
     extras = project["optional-dependencies"]
-    promised = [*project["dependencies"], *extras["viz"], *extras["scipy"], *extras["compile"]]
+    chosen = [*extras["viz"], *extras["scipy"], *extras["compile"], *extras["onnx"]]
+    promised = [*project["dependencies"], *chosen]
     oldest = [requirement.replace(">=", "~=") for requirement in promised]
     session.install("-e", ".[dev]", *(f"{it}.0" for it in oldest))
     session.run("python", "-m", "pytest", "-q", *session.posargs, env=QUIET)

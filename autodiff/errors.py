@@ -235,6 +235,22 @@ class DrawingError(AutodiffError, RuntimeError):
     """
 
 
+class ExportError(AutodiffError, ValueError):
+    """A tape cannot be written in another format: what it does does not exist there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autodiff as ad
+    >>> ad.record(np.linalg.cholesky)(np.eye(2)).to_onnx()
+    Traceback (most recent call last):
+        ...
+    autodiff.errors.ExportError: to_onnx: ONNX models cannot hold
+      cholesky...: there is no such operator in ONNX, and no short composition of others
+    ...
+    """
+
+
 class ShardError(AutodiffError, RuntimeError):
     """Of a computation in `autodiff.parallel`, one shard has no result; there is none at all then.
 

@@ -46,6 +46,7 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
             "draw": "autodiff.draw.picture:draw_tape",
             "notebook_svg": "autodiff.draw.picture:notebook_svg",
             "to_model_explorer": "autodiff.draw.model_explorer:tape_to_model_explorer",
+            "to_onnx": "autodiff.export.model:tape_to_onnx",
             "to_html": "autodiff.draw.page:tape_to_html",
             "jacobian_graph": "autodiff.ordering.execute:jacobian_graph",
         },

@@ -26,7 +26,7 @@ ORDER = (
     ("conversions", "copying", "overwriting", "writing", "standard", "tensor"),
     ("transforms",),
     ("numpy", "scipy"),
-    ("draw", "flow"),
+    ("draw", "flow", "export"),
     ("ordering",),
     ("compiler",),
     ("compat",),

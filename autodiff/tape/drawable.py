@@ -261,6 +261,41 @@ class Drawable:
         """
         return READERS["to_model_explorer"](self, path, title=title)
 
+    def to_onnx(self, path: str | PathLike[str] | None = None, *, title: str | None = None) -> Any:
+        """Write the tape as an ONNX model, which Netron shows and ONNX's runtimes run.
+
+        Inputs and outputs have the tape's names and dtypes, nodes the calls' names they were
+        recorded in. Backward sweeps are written, and what called functions compute.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write, with the ending ``.onnx``.
+        title : str, optional
+
+        Returns
+        -------
+        pathlib.Path or bytes
+            `path` if it was given, else the file's content.
+
+        Raises
+        ------
+        ExportError
+            Operations do not exist there, or not for their dtypes, or the tape has guards; names
+            all of them with their lines, and what can be written.
+        FileNotFoundError, ModuleNotFoundError
+            There is no such folder; ``onnx`` is not installed (extra ``onnx``).
+
+        Examples
+        --------
+        >>> import onnx
+        >>> import autodiff as ad
+        >>> model = ad.record(lambda x: x * x + 1)(3.0).to_onnx(title="square")
+        >>> [node.op_type for node in onnx.load_from_string(model).graph.node]
+        ['Mul', 'Add']
+        """
+        return READERS["to_onnx"](READERS["inlined"](self), path, title=title)
+
     def _repr_svg_(self) -> str | None:
         """Picture for notebooks, where the tape is small and there is a Graphviz."""
         found: str | None = READERS["notebook_svg"](self)
