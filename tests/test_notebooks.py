@@ -1,14 +1,19 @@
 """The notebooks as files: valid, without outputs, each with a title, and of code that compiles.
 
-`.ci/run` executes them.
+`.ci/run` executes them. Here only what exercises need is run, to see that the solutions are right.
 """
 
+import ast
 import copy
+import itertools
 import re
+import symtable
 from pathlib import Path
 
 import nbformat
 import pytest
+
+import autodiff as ad
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
@@ -184,3 +189,92 @@ def test_live_pages_are_in_the_notebooks():
         (live,) = PAGES.glob(f"{page.stem}-[0-9]*.html")
         assert f"[Open the page]({live.name})" in page.read_text(encoding="utf-8")
         assert live.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+# --- exercises that answer ------------------------------------------------------------------------
+
+
+def exercises(notebook):
+    """Code of each cell that answers, and of the solution that is folded below it."""
+    (start,) = (i for i, cell in enumerate(notebook.cells) if "## Exercises" in cell.source)
+    for cell, below in itertools.pairwise(notebook.cells[start:]):
+        if cell.cell_type == "code":
+            assert below.source.startswith("<details><summary>Solution</summary>")
+            solution = below.source.partition("</details>")[0]
+            yield cell.source, "\n".join(SOLUTION.findall(solution))
+
+
+def names(source):
+    """Global names that code binds, and those that it uses, in functions or outside."""
+    table = symtable.symtable(source, "cell", "exec")
+    symbols = table.get_symbols()
+    bound = {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
+    used = {s.get_name() for s in symbols if s.is_referenced()}
+    inner = list(table.get_children())
+    while inner:
+        table = inner.pop()
+        inner += table.get_children()
+        used |= {s.get_name() for s in table.get_symbols() if s.is_global()}
+    return bound, used
+
+
+def needed_cells(notebook, needed):
+    """The code cells before the exercises that lead to the needed names; trainings seldom do."""
+    (end,) = (i for i, cell in enumerate(notebook.cells) if "## Exercises" in cell.source)
+    found = []
+    for cell in reversed(notebook.cells[:end]):
+        if cell.cell_type == "code":
+            bound, used = names(cell.source)
+            if bound & needed:
+                needed = (needed - bound) | (used - bound)
+                found.insert(0, cell.source)
+    return found
+
+
+def solved(source, solution):
+    """An exercise as a reader leaves it: the solution in place of what it defines."""
+    given, _ = names(solution)
+    kept = [ast.unparse(node) for node in ast.parse(source).body]
+    changed = [i for i, statement in enumerate(kept) if names(statement)[0] & given]
+    assert changed, "the solution defines nothing that the cell asks for"
+    kept[changed[0]] = solution
+    return "\n".join(text for i, text in enumerate(kept) if i not in changed[1:])
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_exercises_tell_right_from_wrong(path, capsys, monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    monkeypatch.setattr(pyplot, "show", lambda: None)
+    notebook = read(path)
+    found = list(exercises(notebook))
+    assert len(found) >= (2 if int(path.stem[:2]) <= 7 else 1)
+    namespace = {"__name__": "__main__"}  # where a cell may declare its primitive again
+    declared = set(ad.REGISTRY)
+    needed = set().union(*(names(code)[1] for pair in found for code in pair))
+
+    def said(source):
+        capsys.readouterr()
+        exec(compile(source, path.name, "exec"), dict(namespace))
+        return capsys.readouterr().out
+
+    try:
+        with pyplot.rc_context():
+            for source in needed_cells(notebook, needed):
+                exec(compile(source, path.name, "exec"), namespace)
+        for source, solution in found:
+            first, last = said(source), said(solved(source, solution))
+            assert first.strip(), "the cell says nothing"
+            assert not first.startswith("right"), first
+            assert last.startswith("right"), last
+    finally:
+        pyplot.close("all")
+        for key in set(ad.REGISTRY) - declared:
+            ad.REGISTRY.pop(key)
+
+
+def test_a_solution_has_to_fit_its_exercise():
+    cell = "answer = None\nprint('right' if answer == 10 else 'no')"
+    assert solved(cell, "answer = 10").startswith("answer = 10\nprint")
+    with pytest.raises(AssertionError, match="nothing that the cell asks for"):
+        solved(cell, "ansewr = 10")
