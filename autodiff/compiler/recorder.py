@@ -24,8 +24,8 @@ from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact, spec_of
 from autodiff.errors import CompileError
 from autodiff.interpret.call_sites import is_library
-from autodiff.interpret.operands import as_input
 from autodiff.ops import elementwise as ew
+from autodiff.ops.operands import as_input
 from autodiff.tape.calls import Calls
 from autodiff.tape.staging import Stage
 from autodiff.tensor import Tensor

@@ -13,7 +13,7 @@ from autodiff.core.dispatch import Box, Interpreter
 from autodiff.core.modes import modes
 from autodiff.core.parts import Shared, loop_over_batch
 from autodiff.core.primitive import Primitive
-from autodiff.interpret.operands import as_input
+from autodiff.ops.operands import as_input
 from autodiff.ops.shape import broadcast_to, reshape
 
 __all__ = ["Batch"]

@@ -21,7 +21,7 @@ from autodiff.errors import RuleError
 from autodiff.interpret.boxed import pull_back
 from autodiff.interpret.call_sites import check_finite, source_line
 from autodiff.interpret.cotangents import cast, keep_zero, materialised
-from autodiff.interpret.operands import as_input
+from autodiff.ops.operands import as_input
 from autodiff.ops.shape import broadcast_to
 
 __all__ = ["Forward"]

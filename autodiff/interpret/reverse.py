@@ -17,8 +17,8 @@ from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.call_sites import check_finite, source_line
 from autodiff.interpret.fast import FastRecording
 from autodiff.interpret.graph import Leaf, make_node, projection
-from autodiff.interpret.operands import as_input
 from autodiff.interpret.sweep import backward as backward_from
+from autodiff.ops.operands import as_input
 from autodiff.views import snapshot
 
 __all__ = ["Reverse", "recorder"]

@@ -17,6 +17,7 @@ from autodiff.core.arrays import (
     has_memory,
 )
 from autodiff.core.dispatch import Box
+from autodiff.core.primitive import Primitive
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.shape import stack_
 
@@ -24,6 +25,7 @@ __all__ = [
     "HoldsTensors",
     "NamedAxes",
     "along",
+    "as_input",
     "existing",
     "holds_box",
     "joined",
@@ -140,3 +142,36 @@ def refuse_no_constant(value: Any, name: str) -> None:
             f"{name}: an input of type {type(value).__name__} holds Tensors; make one "
             "Tensor of it, with autodiff.numpy.array"
         )
+
+
+def as_input(value: Any, primitive: Primitive, inputs: tuple[Any, ...] = ()) -> Any:
+    """Check a constant input, and turn lists into arrays, of the type of the arrays among `inputs`.
+
+    Raises
+    ------
+    TypeError
+        The value is not numeric, or one of xarray's; names the primitive and the value's type.
+    HoldsTensors
+        It is no constant.
+    """
+    if isinstance(value, Box):
+        return value
+    if isinstance(value, (float, int, complex)):
+        # What joins arrays takes arrays alone, where a library is not as lenient as NumPy.
+        like = foreign_among(inputs) if primitive.variadic else None
+        return value if like is None else as_array(value, like=like)
+    refuse_no_constant(value, primitive.name)
+    if isinstance(value, (list, tuple)):
+        others = [other for other in inputs if not isinstance(other, (list, tuple))]
+        array = as_array(value, like=foreign_among(others))
+    else:
+        array = array_or_scalar(value)
+    if array.dtype.kind not in "fciub":
+        remedy = "inputs must be numbers, numeric arrays or Tensors"
+        if type(value).__module__.startswith("scipy.sparse"):
+            remedy = "make it one of autodiff.scipy.sparse, as in csr_array(A), which takes Tensors"
+        raise TypeError(
+            f"{primitive.name}: an input of type {type(value).__name__} has dtype {array.dtype}; "
+            f"{remedy}"
+        )
+    return array

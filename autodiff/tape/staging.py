@@ -17,7 +17,7 @@ from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.call_sites import source_line
 from autodiff.interpret.graph import Node
-from autodiff.interpret.operands import as_input
+from autodiff.ops.operands import as_input
 from autodiff.tape.builder import TapeBuilder
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape

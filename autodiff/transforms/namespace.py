@@ -14,7 +14,7 @@ from autodiff.core.arrays import is_array, scalar_form
 from autodiff.core.dispatch import Box, Interpreter
 from autodiff.core.primitive import Primitive
 from autodiff.interpret.boxed import run_flattened
-from autodiff.interpret.operands import as_input
+from autodiff.ops.operands import as_input
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import Function, check_transform, returned_value
 from autodiff.transforms.transformed import Transformed
