@@ -105,7 +105,7 @@ SPECIFIC: dict[str, dict[str, str]] = {
     "order": {
         **{f"--function {text} --input 3": message for text, message in FUNCTIONS.items()},
         **{f"--function program:good --input {text}": message for text, message in INPUTS.items()},
-        "": "one of the arguments --chain --function is required",
+        "": "one of the arguments --chain --function --calibrate is required",
         "--function program:good": "--function needs an --input",
         "--function program:good --input 3 --input 4": "takes 1 positional argument",
         "--function program:good --input int64:3": "at least one must be of a float dtype",

@@ -29,7 +29,7 @@ from autodiff.ordering.maps import (
 )
 from autodiff.ordering.plan import Plan
 from autodiff.ordering.steps import Memory, Step
-from autodiff.transforms.jacobian.rates import Rates, rates, use_rates
+from autodiff.transforms.jacobian.rates import Rates, Way, rates, use_rates
 
 __all__ = [
     "CHAIN_ORDERS",
@@ -53,6 +53,7 @@ __all__ = [
     "Scaled",
     "Scarcity",
     "Step",
+    "Way",
     "Zero",
     "block_diagonal",
     "calibrate",

@@ -17,13 +17,15 @@ from typing import NamedTuple
 from autodiff.ordering.graph.elimination import Algebra, MappedState
 from autodiff.ordering.graph.search import markowitz
 from autodiff.ordering.graph.tapegraph import Edge, TapeGraph
-from autodiff.ordering.maps import Dense, LinearMap, kind_of, multiply
+from autodiff.ordering.maps import Block, Dense, LinearMap, kind_of, multiply
 from autodiff.transforms.jacobian.rates import Rates, rates, sweep_seconds
 
 __all__ = ["Decision", "decide", "eliminate", "simulate", "waists"]
 
 _MOST_WAISTS = 32
 _MOST_GREEDY = 64
+_WRITTEN = 4
+"""Calls that writing a structured map down as a matrix takes beside one."""
 _PRODUCTS_PER_EDGE = 8
 """Orders that take more products than this, times the edges, are given up: following them would
 take longer than it may save, and sweeps do better where so many edges fill in."""
@@ -132,7 +134,12 @@ class _Account:
         moved = outer.nbytes + inner.nbytes + product.nbytes
         if former is not None:
             # Unlike structures meet in a matrix
-            moved += 3 * max(product.nbytes, former.nbytes, former.add(product).nbytes)
+            total = former.add(product)
+            moved += 3 * max(product.nbytes, former.nbytes, total.nbytes)
+            self.seconds += self.rates.call
+            if type(total) is Dense:
+                written = sum(not isinstance(own, Block) for own in (product, former))
+                self.seconds += _WRITTEN * self.rates.call * written
         self.fma += fma
         self.seconds += self.rates.seconds(kind_of(outer, inner), fma, moved)
         # Of the operands one is at most as large as the product, and goes
@@ -145,6 +152,8 @@ class _Account:
                 moved = own.nbytes + 2 * _matrix_bytes(own)
                 kind = kind_of(own, own)
                 self.seconds += self.rates.seconds(kind, own.fma_materialise, moved)
+                if not isinstance(own, Block):
+                    self.seconds += _WRITTEN * self.rates.call
                 self.peak = max(self.peak, moved)
 
 
@@ -325,7 +334,7 @@ def decide(graph: TapeGraph, chosen: Rates | None = None) -> Decision:
     sweep_seconds = _sweep_seconds(graph, local, chosen)
     best = Decision("reverse", middle[::-1], 0, math.inf, 0, sweep_seconds)
     # Sweeps pull through the recorded operations as they are; a graph and its maps are made first
-    making = chosen.graph_start + chosen.graph_each * len(local)
+    making = chosen.graph.start + chosen.graph.each * len(local)
     for name, order in candidates:
         found = simulate(maps, order, chosen, most)
         if found is not None and found[1] + making < best.seconds:

@@ -80,7 +80,7 @@ def least_elimination_seconds(
     edges = sum(len(sources) for _, sources in made)
     ends = len({node for node in outputs if node is not None})
     products = max(len(made) - ends, 0)
-    fixed = rates.graph_start + rates.graph_each * edges
+    fixed = rates.graph.start + rates.graph.each * edges
     fixed += min(rates.call, rates.opaque_call) * products
     return fixed + sum(zone.seconds(rates) for zone in _zones(nodes, made))
 

@@ -43,8 +43,9 @@ __all__ = [
     "orders",
 ]
 
-_GAIN = 0.8
-"""A way that starts afresh is taken where its price is below this share of a reverse sweep's."""
+_GAIN = {"reverse": 0.8, "forward": 0.9}
+"""Another way is taken where its price is below this share of a sweep's: of the reverse one, for
+which the function is recorded already, or of the forward one, which needs no plan."""
 _WORTH_PRICING = 2**17
 """Bytes of the cotangents of one sweep below which starting a forward sweep, which evaluates the
 function once more, takes longer than the whole sweep back."""
@@ -81,7 +82,7 @@ class Choice(NamedTuple):
     @property
     def to_beat(self) -> float:
         """Seconds below which another way is taken instead."""
-        return self.seconds * (_GAIN if self.name == "reverse" else 1.0)
+        return self.seconds * _GAIN.get(self.name, 1.0)
 
 
 class Method(NamedTuple):

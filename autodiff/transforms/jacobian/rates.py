@@ -6,8 +6,8 @@ A product, be it of two matrices or of one operation's Jacobian with a batch of 
 
 with the kind of its work: "dense" (matrix products), "diagonal" (one factor or one move per
 element) or "opaque" (VJPs and JVPs of primitives, which are slower to call as well). A way to
-accumulate takes some time to start, some for each operation it comes by, and what its products
-take, without their calls for a sweep, which carries them out all together.
+accumulate takes some time to start, some for each input of an operation that it comes by (`Way`),
+and what its products take; a sweep makes those all together, so their calls are no part of it.
 
 ``autodiff.ordering.calibrate`` measures these rates, and keeps them for later processes.
 """
@@ -21,8 +21,9 @@ import os
 import platform
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ __all__ = [
     "FEW_SEEDS",
     "Rates",
     "SweepEdge",
+    "Way",
     "keep_rates",
     "kept_rates",
     "rates",
@@ -50,6 +52,61 @@ SweepEdge = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
+class Way:
+    """What a way to accumulate takes besides the products.
+
+    Attributes
+    ----------
+    start : float
+        Seconds, once.
+    each : float
+        Seconds for each input of an operation that it comes by.
+    dense : float
+        Seconds more where that is one of a matrix product.
+    work : float
+        What the products take, in times of what they take alone: rules compute their partials.
+
+    Examples
+    --------
+    >>> Way(1e-4, 1e-5, 2e-5).seconds(edges=3, dense=1, work=1e-3)
+    0.00115
+    """
+
+    start: float
+    each: float
+    dense: float = 0.0
+    work: float = 1.0
+
+    def seconds(self, edges: int, dense: int, work: float) -> float:
+        """Predicted time.
+
+        Parameters
+        ----------
+        edges : int
+            Inputs of operations that it comes by.
+        dense : int
+            Those of matrix products among them.
+        work : float
+            Seconds that the products take.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError
+            One is no number.
+
+        Examples
+        --------
+        >>> Way(1.0, 0.0).seconds(5, 0, 0.5)
+        1.5
+        """
+        return self.start + self.each * edges + self.dense * dense + self.work * work
+
+
+@dataclass(frozen=True)
 class Rates:
     """Seconds of the parts of a product, and of what the ways to accumulate need besides.
 
@@ -63,12 +120,10 @@ class Rates:
         Seconds per product, whatever its size.
     opaque_call : float
         The same, of a product that calls the rule of a primitive.
-    reverse_start, reverse_each : float
-        Seconds of a reverse sweep, and of each operation's input that it passes, without the work.
-    forward_start, forward_each : float
-        The same of a forward sweep, which evaluates the function again.
-    graph_start, graph_each : float
-        Seconds of making the graph for an elimination, and of the map on each edge.
+    reverse, forward : Way
+        The sweeps; forward evaluates the function again.
+    graph : Way
+        Making the graph for an elimination and the map on each edge.
 
     Examples
     --------
@@ -76,18 +131,15 @@ class Rates:
     True
     """
 
-    dense: float = 4.5e-11
-    diagonal: float = 1.5e-10
-    opaque: float = 2e-9
-    byte: float = 8e-11
-    call: float = 9e-6
-    opaque_call: float = 4e-5
-    reverse_start: float = 1.2e-4
-    reverse_each: float = 1.8e-5
-    forward_start: float = 3e-4
-    forward_each: float = 4e-5
-    graph_start: float = 1.5e-4
-    graph_each: float = 2e-5
+    dense: float = 5e-11
+    diagonal: float = 6e-11
+    opaque: float = 4.2e-9
+    byte: float = 2.6e-11
+    call: float = 7.8e-6
+    opaque_call: float = 7e-5
+    reverse: Way = Way(1.1e-4, 8.7e-6, 1.2e-5, 1.05)
+    forward: Way = Way(3.3e-4, 3.1e-5, 3.5e-5, 1.15)
+    graph: Way = Way(6e-5, 2e-5)
 
     def seconds(self, kind: str, fma: int, nbytes: int) -> float:
         """Predicted time of one product.
@@ -187,13 +239,27 @@ def kept_rates() -> Rates | None:
         return None
     try:
         content = json.loads((folder / _file()).read_text(encoding="utf-8"))
-        found = Rates(**content["rates"]) if content["machine"] == _machine() else None
-    except (OSError, ValueError, TypeError, KeyError):
+        if content["machine"] != _machine():
+            return None
+        found: dict[str, Any] = dict(content["rates"])
+        ways = [Way(**_checked(found.pop(name))) for name in ("reverse", "forward", "graph")]
+        base = Rates(**_checked(found))
+        return replace(base, reverse=ways[0], forward=ways[1], graph=ways[2])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    good = found is not None and all(
-        type(rate) is float and 0.0 <= rate < math.inf for rate in vars(found).values()
-    )
-    return found if good else None
+
+
+def _checked(found: dict[str, Any]) -> dict[str, Any]:
+    """Rates that may be.
+
+    Raises
+    ------
+    ValueError
+        One is no number, or negative.
+    """
+    if not all(type(rate) is float and 0.0 <= rate < math.inf for rate in found.values()):
+        raise ValueError("these are no rates")
+    return found
 
 
 def keep_rates(chosen: Rates) -> bool:
@@ -201,7 +267,7 @@ def keep_rates(chosen: Rates) -> bool:
     folder = host.cache_folder("rates")
     if folder is None:
         return False
-    text = json.dumps({"machine": _machine(), "rates": vars(chosen)}, indent=1)
+    text = json.dumps({"machine": _machine(), "rates": asdict(chosen)}, indent=1)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(
@@ -241,15 +307,16 @@ def sweep_seconds(
         Elements of the outputs and of the inputs.
     chosen : Rates
     """
-    count = 0
+    count = dense = 0
     work = extra = 0.0
     for kind, fma, nbytes in edges:
         count += 1
+        dense += kind == "dense"
         work += chosen.work(kind, fma, nbytes)
         if kind == "opaque":
             extra += chosen.opaque_call
-    forward = chosen.forward_start + chosen.forward_each * count
+    forward = chosen.forward.seconds(count, dense, 0.0)
     if columns <= FEW_SEEDS:
         forward *= _FEW
-    reverse = chosen.reverse_start + chosen.reverse_each * count
-    return forward + extra + columns * work, reverse + extra + rows * work
+    forward += chosen.forward.work * columns * work
+    return forward + extra, chosen.reverse.seconds(count, dense, rows * work) + extra
