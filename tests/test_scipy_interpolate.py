@@ -340,7 +340,8 @@ def test_interp1d_keeps_float32_where_it_only_chooses() -> None:
     y = Y.astype(np.float32)
     for kind in ("nearest", "linear"):
         wanted = si.interp1d(X, y, kind)(INSIDE)
-        close(interpolate.interp1d(X, ad.Tensor(y), kind)(INSIDE), wanted)
+        # In which precision SciPy interpolates single ones depends on its version
+        close(interpolate.interp1d(X, ad.Tensor(y), kind)(INSIDE), wanted, 1e-6)
         gradient = ad.grad(lambda y, k=kind: np.sum(interpolate.interp1d(X, y, k)(INSIDE)))(y)
         assert gradient.dtype == np.float32
 

@@ -162,8 +162,10 @@ def test_filtfilt_keeps_single_precision_where_scipy_does() -> None:
 
 @pytest.mark.parametrize(("b", "a"), [(B, A), (A, B), (B, A[:1]), (B, np.array([0.0, 2.0, 0.3]))])
 def test_states(b: np.ndarray, a: np.ndarray) -> None:
+    # Where the first coefficients are 0 it is one of lower order; SciPy refuses it from 1.18 on
+    wanted = ss.lfilter_zi(b, np.trim_zeros(a, "f"))
     np.testing.assert_allclose(
-        signal.lfilter_zi(ad.Tensor(b), a).data, ss.lfilter_zi(b, a), rtol=1e-12, atol=1e-13
+        signal.lfilter_zi(ad.Tensor(b), a).data, wanted, rtol=1e-12, atol=1e-13
     )
     if a[0] != 0:
         ad.check_grads(signal.lfilter_zi, (b, a), order=2)

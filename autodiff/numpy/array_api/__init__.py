@@ -44,7 +44,7 @@ from autodiff.transforms.namespace import OneNamespace
 
 __all__ = list(autodiff.numpy.__all__)
 
-_KNOWN = ("2021.12", "2022.12", "2023.12", "2024.12")
+_KNOWN = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 _NEWEST: str = getattr(numpy, "__array_api_version__", "2022.12")
 
 VERSIONS = tuple(version for version in _KNOWN if version <= _NEWEST)

@@ -18,11 +18,12 @@ from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops.linalg.matrices import adjoint, require_square
+from autodiff.ops.operands import plain
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.decompositions import orth, svdvals
 from autodiff.scipy.linalg.inputs import matrices, refuse_half
 
-__all__ = ["Form", "aligned_to", "order_of_values", "rq", "schur", "subspace_angles"]
+__all__ = ["Form", "aligned_to", "eigen_pair", "order_of_values", "rq", "schur", "subspace_angles"]
 
 # Its stubs list overloads for known dtypes; here they are known when the program runs.
 scipy_linalg: Any = scipy.linalg
@@ -72,6 +73,24 @@ def order_of_values(w: Any, a: Any, *, form: Form) -> Any:
         left.remove(near)
         order.append(near)
     return np.array(order, np.intp)
+
+
+def eigen_pair(a: Any) -> tuple[Any, Any]:
+    """Eigenvalues and vectors; those of a real matrix are real where all of the values are.
+
+    NumPy's have been so until 2.4, and are complex always from 2.5 on; in `vmap`, where one matrix
+    may be unlike another, they stay what NumPy's are.
+    """
+    w, v = np.linalg.eig(a)
+    mixed = spec_of(w).dtype.kind == "c" and spec_of(a).dtype.kind != "c"
+    return (np.real(w), np.real(v)) if mixed and _is_real(w) else (w, v)
+
+
+def _is_real(w: Any) -> bool:
+    try:
+        return not np.any(plain(np.imag(w), "eig"))
+    except TypeError:  # nothing to look at: one answer would have to do for many matrices
+        return False
 
 
 def _basis_alone(a: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -171,7 +190,7 @@ def schur(
         firsts[:] = [int(count) for count in rest]
         return np.diag(t), (z,)
 
-    w, v = np.linalg.eig(a)
+    w, v = eigen_pair(a)
     if spec_of(w).dtype.kind == "c" and spec_of(a).dtype.kind != "c":
         raise NonDifferentiableError(
             "schur: the real form of a matrix with complex eigenvalues has no derivative rule; "

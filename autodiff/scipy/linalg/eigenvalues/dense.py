@@ -22,7 +22,7 @@ from autodiff.ops.linalg.matrices import (
     require_square,
 )
 from autodiff.ops.operands import operands
-from autodiff.scipy.linalg.forms import Form, aligned_to, order_of_values
+from autodiff.scipy.linalg.forms import Form, aligned_to, eigen_pair, order_of_values
 from autodiff.scipy.linalg.inputs import (
     matrices,
 )
@@ -278,7 +278,7 @@ def eig(
     if b is not None or left:
         return _eig_of_pair(a, b, left, right, check_finite)
     a = _square("eig", a, check_finite)
-    w, v = np.linalg.eig(a)
+    w, v = eigen_pair(a)
     if spec_of(w).dtype.kind != "c":
         w = w + 0j
     return (w, v) if right else w
@@ -309,7 +309,7 @@ def _eig_of_pair(a: Any, b: Any, left: bool, right: bool, check_finite: bool) ->
 
     pair = np.stack([a, a if b is None else b])
     form = Form("eig", reference)
-    w, v = np.linalg.eig(matrix)
+    w, v = eigen_pair(matrix)
     order = order_of_values(w, pair, form=form)
     w, v = w[order], np.take_along_axis(v, np.broadcast_to(order, spec_of(v).shape), axis=1)
     vectors: list[Any] = []
@@ -333,6 +333,7 @@ def eigvals(
     a: Any,
     b: Any = None,
     overwrite_a: bool = False,
+    overwrite_b: bool = False,
     check_finite: bool = True,
     homogeneous_eigvals: bool = False,
 ) -> Any:
@@ -340,7 +341,7 @@ def eigvals(
 
     Parameters
     ----------
-    a, b, overwrite_a, check_finite, homogeneous_eigvals : as of `eig`
+    a, b, overwrite_a, overwrite_b, check_finite, homogeneous_eigvals : as of `eig`
 
     Raises
     ------
