@@ -29,6 +29,7 @@ BY_THEIR_DECLARATION = {
     "nn.losses.softmax_cross_entropy",
     "nn.losses.softmax_excess",
     "ops.extrema.shares",
+    "ops.polynomials.horner",
     "scipy.ndimage.boundaries.extended",
     "scipy.sparse.products.entry_products",
     "scipy.sparse.products.sampled_matmul",
