@@ -1,13 +1,16 @@
-"""The machine that the library runs on: its processor, and the user's folder of caches."""
+"""The machine that the library runs on: its processor, and where files go."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
+import tempfile
+from os import PathLike
 from pathlib import Path
 
-__all__ = ["CACHE_VARIABLE", "cache_folder", "processor"]
+__all__ = ["CACHE_VARIABLE", "cache_folder", "processor", "put", "target_of"]
 
 CACHE_VARIABLE = "AUTODIFF_CACHE_DIR"
 """Environment variable that moves the folder, or, empty, has nothing kept."""
@@ -34,6 +37,40 @@ def cache_folder(name: str) -> Path | None:
     if above is None or not _is_own(above) or not _is_own(above / name):
         return None
     return above / name
+
+
+def put(path: Path, content: bytes) -> bool:
+    """Write a file of a cache whole or not at all; False where it cannot be written, no error."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    except OSError:
+        return False
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        return False
+    return True
+
+
+def target_of(path: str | PathLike[str], function: str) -> Path:
+    """Where a function is to write what a user asked for.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"{function}: there is no folder {str(target.parent)!r} to write to"
+        )
+    return target
 
 
 def _is_own(folder: Path) -> bool:

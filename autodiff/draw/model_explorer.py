@@ -10,6 +10,7 @@ from typing import Any
 from autodiff.draw.boxes import phases
 from autodiff.draw.roles import output_names, parameter_positions
 from autodiff.draw.texts import constant_text
+from autodiff.host import target_of
 from autodiff.tape.entries import Constant, Variable
 from autodiff.tape.ir import Tape
 from autodiff.tape.texts import params_text, short_source
@@ -25,11 +26,7 @@ def tape_to_model_explorer(
     text = json.dumps(collection, ensure_ascii=False, indent=1)
     if path is None:
         return text
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"to_model_explorer: there is no folder {str(target.parent)!r} to write to"
-        )
+    target = target_of(path, "to_model_explorer")
     target.write_text(text + "\n", encoding="utf-8", newline="\n")
     return target
 

@@ -12,6 +12,7 @@ from autodiff.draw.looks import Look
 from autodiff.draw.page import tape_to_html
 from autodiff.draw.render import FORMATS, for_notebooks, render
 from autodiff.errors import DrawingError
+from autodiff.host import target_of
 from autodiff.tape.comparing import compare
 from autodiff.tape.ir import Tape
 
@@ -119,8 +120,8 @@ def draw_tape(
     look = Look(direction, title, legend, values, gradients, costs, marks)
     if format == "html":
         return tape_to_html(tape, path, title=title, parameters=parameters)
-    if target is not None and not target.parent.is_dir():
-        raise FileNotFoundError(f"draw: there is no folder {str(target.parent)!r} to write to")
+    if target is not None:
+        target_of(target, "draw")
     scene = compose(tape, depth=depth, fold=fold, values=values or gradients, parameters=parameters)
     source = scene_to_dot(scene, look)
     try:

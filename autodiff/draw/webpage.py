@@ -18,6 +18,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from autodiff.host import target_of
+
 __all__ = ["Html", "assemble", "save"]
 
 _SHARED_STYLE = "base"
@@ -40,9 +42,7 @@ def save(text: str, path: str | PathLike[str] | None) -> Path | Html:
     """Write a page, or give it to a notebook where there is no path."""
     if path is None:
         return Html(text)
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"to_html: there is no folder {str(target.parent)!r} to write to")
+    target = target_of(path, "to_html")
     target.write_text(text, encoding="utf-8", newline="\n")
     return target
 

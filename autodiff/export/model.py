@@ -29,6 +29,7 @@ from autodiff.export.writer import (
     onnx,
     value_of,
 )
+from autodiff.host import target_of
 from autodiff.tape.calls import CallScope
 from autodiff.tape.entries import Constant, Entry, Operand, Variable
 from autodiff.tape.ir import Tape
@@ -50,9 +51,7 @@ def tape_to_onnx(
 ) -> Path | bytes:
     """Write a tape as an ONNX model; `Tape.to_onnx` documents it."""
     onnx()  # says first of all if it is not there
-    target = None if path is None else Path(path)
-    if target is not None and not target.parent.is_dir():
-        raise FileNotFoundError(f"to_onnx: there is no folder {str(target.parent)!r} to write to")
+    target = None if path is None else target_of(path, "to_onnx")
     content: bytes = _Model(tape).proto(title or "tape").SerializeToString()
     if target is None:
         return content

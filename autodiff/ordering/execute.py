@@ -6,7 +6,6 @@ beat the batched sweeps, for ``order="cross-country"``, and for a `Plan`.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -29,6 +28,7 @@ from autodiff.transforms.jacobian.problem import Blocks, Problem, zero_block
 from autodiff.transforms.jacobian.question import Question
 from autodiff.transforms.jacobian.rates import rates
 from autodiff.transforms.jacobian.reverse import reverse
+from autodiff.transforms.jacobian.tables import Remembered
 
 __all__ = [
     "cross_country",
@@ -41,9 +41,8 @@ __all__ = [
 ]
 
 _SMALLEST_BOUND = 64 * 2**20
-_MOST_DECISIONS = 512
-_decisions: OrderedDict[Hashable, Decision] = OrderedDict()
-_structured: OrderedDict[Hashable, bool] = OrderedDict()
+_decisions: Remembered[Decision] = Remembered()
+_structured: Remembered[bool] = Remembered()
 
 
 def _decision(question: Question, graph: TapeGraph) -> Decision:
@@ -51,9 +50,7 @@ def _decision(question: Question, graph: TapeGraph) -> Decision:
     key = question.signature, rates()
     found = _decisions.get(key)
     if found is None:
-        found = _decisions[key] = decide(graph)
-        if len(_decisions) > _MOST_DECISIONS:
-            _decisions.popitem(last=False)
+        found = _decisions.keep(key, decide(graph))
     return found
 
 
@@ -115,9 +112,7 @@ def structured_reverse(question: Question) -> Blocks | None:
         itemsize = max(leaf.spec.dtype.itemsize for leaf in question.recorded.leaves)
         bound = max(_SMALLEST_BOUND, 4 * question.rows * question.columns * itemsize)
         pays = found is not None and found[1] < question.sweep_seconds[1] and found[2] <= bound
-        _structured[key] = pays
-        if len(_structured) > _MOST_DECISIONS:
-            _structured.popitem(last=False)
+        _structured.keep(key, pays)
     return _carry_out(question, graph, order) if pays else None
 
 

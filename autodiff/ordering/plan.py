@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from autodiff.errors import DrawingError
+from autodiff.host import target_of
 from autodiff.ordering.playing import Playable
 from autodiff.ordering.steps import Memory, Step, format_range
 from autodiff.transforms.jacobian.decision import GivenOrder
@@ -329,8 +330,7 @@ class Plan(GivenOrder):
             format = target.suffix[1:].lower() or "svg"
         if format not in FORMATS:
             raise ValueError(f"draw: format is {format!r}; it must be one of {', '.join(FORMATS)}")
-        if not target.parent.is_dir():
-            raise FileNotFoundError(f"draw: there is no folder {str(target.parent)!r} to write to")
+        target_of(target, "draw")
         if format != "dot" and self._picture_size() > _MOST_DRAWN:
             raise DrawingError(
                 f"draw: the picture would have {self._picture_size()} nodes, more than "

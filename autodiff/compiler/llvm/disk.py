@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from autodiff import host
@@ -63,20 +62,8 @@ class Disk:
 
     def put(self, key: str, image: bytes) -> None:
         """Keep the code. A folder that cannot be written to is no error."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
-        except OSError:
-            return
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(image).digest() + image)
-            os.replace(name, self._path(key))
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            return
-        self._prune()
+        if host.put(self._path(key), hashlib.sha256(image).digest() + image):
+            self._prune()
 
     def forget(self, key: str) -> None:
         """Remove the code of the name."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from autodiff.transforms.arguments import Argnums, Function
 from autodiff.transforms.gradient import grad
 from autodiff.transforms.jacobian.problem import Blocks, Problem, zero_block
 from autodiff.transforms.jacobian.rates import Rates, rates, sweep_seconds
+from autodiff.transforms.jacobian.tables import Remembered
 from autodiff.transforms.jacobian.work import tape_edges
 from autodiff.transforms.record import record
 
@@ -29,8 +29,7 @@ __all__ = ["edge_pushing", "point"]
 _GAIN = 0.8
 """Edge pushing is taken where its price is below this share of that of the tangents."""
 _SMALLEST_BOUND = 64 * 2**20
-_MOST_DECISIONS = 512
-_decisions: OrderedDict[Hashable, bool] = OrderedDict()
+_decisions: Remembered[bool] = Remembered()
 
 
 class Point(NamedTuple):
@@ -205,9 +204,7 @@ def edge_pushing(
     if passed is None:
         return None
     if decision is None:
-        decision = _decisions[key] = _pays(where, function, passed, chunk_bytes)
-        if len(_decisions) > _MOST_DECISIONS:
-            _decisions.popitem(last=False)
+        decision = _decisions.keep(key, _pays(where, function, passed, chunk_bytes))
         if not decision:
             return None
     found = accumulate(passed, len(function.inputs), _Maps())

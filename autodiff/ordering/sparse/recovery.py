@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from autodiff.transforms.jacobian.forward import push_chunk, tape_bytes
 from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.rates import SweepEdge, rates, sweep_seconds
 from autodiff.transforms.jacobian.reverse import Measure, measure_sweep
+from autodiff.transforms.jacobian.tables import Remembered
 from autodiff.transforms.jacobian.work import sweep_edges
 from autodiff.transforms.transformed import Transformed
 
@@ -62,14 +62,17 @@ class _Prepared:
         self.measure: Measure | None = None
 
 
-class _Kept(OrderedDict[Hashable, _Prepared]):
+class _Kept(Remembered[_Prepared]):
     """What was prepared, by signature, and the latest colouring; a copy begins without.
 
     Numbers that the function reads from outside may change the signature (by zeros that come and
     go) and leave the pattern alone, which then need not be coloured again.
     """
 
+    most = _MOST_KEPT
+
     def __init__(self) -> None:
+        super().__init__()
         self.colored: tuple[Pattern, Pattern, Compression] | None = None
 
     def coloring(self, found: Recording) -> Compression | None:
@@ -78,11 +81,6 @@ class _Kept(OrderedDict[Hashable, _Prepared]):
             return None
         pattern, core, plan = self.colored
         return plan if pattern.equals(found.pattern) and core.equals(found.core) else None
-
-    def keep(self, key: Hashable, prepared: _Prepared) -> None:
-        self[key] = prepared
-        while len(self) > _MOST_KEPT:
-            self.popitem(last=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Kept, ()

@@ -12,7 +12,6 @@ beats the sweeps, and functions for which it cannot pay never load it.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
@@ -26,7 +25,14 @@ from autodiff.transforms.jacobian.problem import Blocks, Problem
 from autodiff.transforms.jacobian.question import Question
 from autodiff.transforms.jacobian.rates import rates
 from autodiff.transforms.jacobian.reverse import reverse
-from autodiff.transforms.jacobian.tables import GIVEN, PRICES, RUNS, STRUCTURED, STRUCTURES
+from autodiff.transforms.jacobian.tables import (
+    GIVEN,
+    PRICES,
+    RUNS,
+    STRUCTURED,
+    STRUCTURES,
+    Remembered,
+)
 
 __all__ = [
     "GIVEN",
@@ -57,7 +63,6 @@ _FEWEST_ELEMENTS = 100_000
 """Elements that a reverse sweep would move, below which planning does not pay."""
 _MOST_VERTICES = 1000
 """Longer graphs are left to the sweeps: planning them would take longer than it may save."""
-_MOST_REMEMBERED = 512
 
 
 class Choice(NamedTuple):
@@ -119,8 +124,8 @@ class GivenOrder:
 # --- the decision ---------------------------------------------------------------------------------
 
 _REVERSE = Choice("reverse", math.inf)
-_choices: OrderedDict[Hashable, Choice] = OrderedDict()
-_sweeps: OrderedDict[Hashable, Choice] = OrderedDict()
+_choices: Remembered[Choice] = Remembered()
+_sweeps: Remembered[Choice] = Remembered()
 _PULLBACK = attrgetter("pullback")
 
 
@@ -138,13 +143,9 @@ def _choose(question: Question) -> Choice:
     key = (question.signature, question.problem.chunk_bytes, question.needs_sweep, rates())
     found = _choices.get(key)
     if found is None:
-        found = _choices[key] = decide(question)
-        if len(_choices) > _MOST_REMEMBERED:
-            _choices.popitem(last=False)
+        found = _choices.keep(key, decide(question))
     if found.detail is None:
-        _sweeps[sketch] = found
-        if len(_sweeps) > _MOST_REMEMBERED:
-            _sweeps.popitem(last=False)
+        _sweeps.keep(sketch, found)
     return found
 
 

@@ -19,10 +19,8 @@ import json
 import math
 import os
 import platform
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -268,16 +266,7 @@ def keep_rates(chosen: Rates) -> bool:
     if folder is None:
         return False
     text = json.dumps({"machine": _machine(), "rates": asdict(chosen)}, indent=1)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=folder, suffix=".part", delete=False, encoding="utf-8"
-        ) as file:
-            file.write(text)
-        Path(file.name).replace(folder / _file())
-    except OSError:
-        return False
-    return True
+    return host.put(folder / _file(), text.encode())
 
 
 def _file() -> str:

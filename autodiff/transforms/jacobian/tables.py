@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import ClassVar, TypeVar
+
 from autodiff.deferred import Deferred
 
-__all__ = ["GIVEN", "HESSIANS", "PRICES", "RUNS", "STRUCTURED", "STRUCTURES"]
+__all__ = ["GIVEN", "HESSIANS", "PRICES", "RUNS", "STRUCTURED", "STRUCTURES", "Remembered"]
+
+V = TypeVar("V")
+
+
+class Remembered(OrderedDict[Hashable, V]):
+    """What was decided, by what it depends on; the oldest goes where there are too many."""
+
+    most: ClassVar[int] = 512
+
+    def keep(self, key: Hashable, value: V) -> V:
+        """Remember a value and return it."""
+        self[key] = value
+        if len(self) > self.most:
+            self.popitem(last=False)
+        return value
+
 
 PRICES = Deferred("the price of an order")
 """By name, functions of a `Question` and the best `Choice` so far; they return a `Choice`, or None
