@@ -63,6 +63,12 @@ def graph_of(question: Question) -> TapeGraph | None:
     return graph if graph is not None and graph.paired else None
 
 
+def _usual_bound(question: Question) -> int:
+    """Bytes that products may take where no bound is given: a few times what the result takes."""
+    itemsize = max(leaf.spec.dtype.itemsize for leaf in question.recorded.leaves)
+    return max(_SMALLEST_BOUND, 4 * question.rows * question.columns * itemsize)
+
+
 def price(question: Question, best: Choice) -> Choice | None:
     """Price the best elimination order that planning finds; None where sweeps are needed.
 
@@ -75,8 +81,7 @@ def price(question: Question, best: Choice) -> Choice | None:
     decision = _decision(question, graph)
     bound = question.problem.chunk_bytes
     if bound is None:
-        itemsize = max(leaf.spec.dtype.itemsize for leaf in question.recorded.leaves)
-        bound = max(_SMALLEST_BOUND, 4 * question.rows * question.columns * itemsize)
+        bound = _usual_bound(question)
     if decision.peak_bytes > bound:
         return None
     return Choice("cross-country", decision.seconds, decision.order, decision.sweep_seconds)
@@ -109,8 +114,7 @@ def structured_reverse(question: Question) -> Blocks | None:
     if pays is None:
         maps = graph.with_sinks(graph.maps(known=False))
         found = simulate(maps, order)
-        itemsize = max(leaf.spec.dtype.itemsize for leaf in question.recorded.leaves)
-        bound = max(_SMALLEST_BOUND, 4 * question.rows * question.columns * itemsize)
+        bound = _usual_bound(question)
         pays = found is not None and found[1] < question.sweep_seconds[1] and found[2] <= bound
         _structured.keep(key, pays)
     return _carry_out(question, graph, order) if pays else None
