@@ -35,6 +35,7 @@ __all__ = [
     "is_chunked",
     "last_writes",
     "meet",
+    "pulled",
     "read",
     "reshaped",
     "settled",
@@ -221,6 +222,22 @@ def settled(out: Any) -> Any:
     if isinstance(out, (np.ndarray, np.generic)):
         raise TypeError(COMPUTED)
     return _settled_array(out)
+
+
+def pulled(
+    pull: Callable[[Any, Any], tuple[Any, ...]], g: Any, saved: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """Apply derivative rules to Dask's arrays, cotangents and saved values, and compute nothing.
+
+    What a rule leaves in parts is settled part by part.
+    """
+    found = pull(adapted(g), adapted(saved))
+    for part in found:
+        if hasattr(part, "g"):
+            for name in {"g", "value"} & set(part.__slots__):
+                setattr(part, name, settled(getattr(part, name)))
+    settled_parts: tuple[Any, ...] = settled(found)
+    return settled_parts
 
 
 def _name_of(function: Any) -> str:

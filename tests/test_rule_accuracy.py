@@ -313,6 +313,11 @@ BINARY: dict[str, Pair] = {
         ),
         FAR,
     ),
+    "squared_hypot": Pair(
+        (lambda x, y: 2 * x, lambda x, y: 2 * y),
+        (lambda x, y: 2 * one(x, y), lambda x, y: 2 * one(x, y)),
+        FAR,
+    ),
     "logaddexp": logistic_pair(L(1)),
     "logaddexp2": logistic_pair(LN2),
     "fmod": Pair(

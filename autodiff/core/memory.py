@@ -49,7 +49,6 @@ __all__ = [
     "protected",
     "read_only",
     "same_content",
-    "sampled",
     "scaled",
     "shares_memory",
     "steps",
@@ -277,13 +276,6 @@ def _spare_memory(nbytes: int) -> np.ndarray[Any, Any]:
         if holders(memory) == 1:
             _spare.append(memory)
         return memory
-
-
-def sampled(array: Any) -> Any:
-    """Hashable key that arrays of one content share, and others seldom: layout and few elements."""
-    steps = tuple(slice(None, None, max(1, length // 3)) for length in array.shape)
-    order = array.flags.c_contiguous, array.flags.f_contiguous
-    return array.dtype.str, array.shape, order, array[steps].tobytes()
 
 
 def same_content(one: Any, other: Any) -> bool:

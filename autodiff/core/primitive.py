@@ -91,9 +91,8 @@ class Primitive:
     pullbacks : compiled VJPs by pattern of differentiated inputs; those of one or two inputs
         without parameters also as ``pullback_unary``, ``pullback_both``, ``pullback_first`` and
         ``pullback_second``, None until first used.
-    closed : whether operands that broadcast to one shape and dtype are sure to give that shape and
-        dtype: arithmetic, and ufuncs of one input (as far as the dtype stays; an absolute value
-        is real).
+    closed : whether operands that broadcast to one shape and dtype are sure to give both:
+        arithmetic, and ufuncs of one input (but of an absolute value the dtype is the real one).
     joint_jvp : None, or a function of input values, their tangents (None for zero) and the output,
         for the output's tangent: for primitives whose inputs must be pushed forward together.
 
@@ -121,6 +120,8 @@ class Primitive:
     registered = False
     gives_tuple = False
     """Whether one output, too, comes as a tuple."""
+    square: Primitive | None = None
+    """Its square, where that is smooth at a kink of it."""
     hidden = 0
     """How many of its last outputs are there for its own rules, and not for the program."""
 

@@ -200,9 +200,13 @@ class Pullback:
     ``trusted`` says that an input whose form (shape and dtype) is the output's gets a cotangent of
     that form for certain: the function is `Primitive.closed`, and each rule is a number, an
     operand, or one of NumPy's own ufuncs of one.
+
+    ``swept`` is what a backward sweep calls: ``pull``, or for the square of a root what hands the
+    root its cotangent as a `Doubled`. ``is_root`` says that the primitive has a `Primitive.square`.
     """
 
     __slots__ = (
+        "is_root",
         "names",
         "primitive",
         "pull",
@@ -212,6 +216,7 @@ class Pullback:
         "saves",
         "saves_inputs",
         "saves_out",
+        "swept",
         "trusted",
     )
 
@@ -227,8 +232,9 @@ class Pullback:
         pull_over: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None,
     ) -> None:
         self.primitive = primitive
+        self.is_root = primitive.square is not None
         self.save = save
-        self.pull = pull
+        self.pull = self.swept = pull
         self.saves = saves
         self.names = names
         self.rule_names = rule_names

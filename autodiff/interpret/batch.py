@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 from autodiff.core.arrays import as_array
 from autodiff.core.dispatch import Box, Interpreter
 from autodiff.core.modes import modes
-from autodiff.core.parts import Shared, loop_over_batch
+from autodiff.core.parts import Shared
 from autodiff.core.primitive import Primitive
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import as_input
 from autodiff.ops.shape import broadcast_to, reshape
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from autodiff.core import arrays, memory
 from autodiff.core.dispatch import Box, concrete
-from autodiff.core.parts import Erased, Scattered
+from autodiff.core.parts import Doubled, Erased, Scattered
 from autodiff.core.spec import Shape, Spec
 from autodiff.ops.elementwise import convert, equal, real, where
 from autodiff.ops.index import add_at, assign, scatter
@@ -36,19 +36,24 @@ class Slot:
 class Parts:
     """A cotangent being summed from parts (all `Scattered`, or all `Slot`), and whole arrays.
 
-    The last of the whole ones may be `erased`: it is still to be set to zero at an index.
+    The last of the whole ones may be `erased`: it is still to be set to zero at an index. What
+    comes from squares of the value is `doubled`.
     """
 
-    __slots__ = ("erased", "parts", "whole")
+    __slots__ = ("doubled", "erased", "parts", "whole")
 
     def __init__(self, whole: Any = None) -> None:
         self.parts: list[Any] = []
         self.whole = whole
         self.erased: Erased | None = None
+        self.doubled: Doubled | None = None
 
     def add(self, part: Any) -> None:
         """Take in a part."""
-        if type(part) is not Erased:
+        if type(part) is Doubled:
+            former = self.doubled
+            self.doubled = part if former is None else Doubled(former.g + part.g, part.value)
+        elif type(part) is not Erased:
             self.parts.append(part)
         elif self.whole is None and self.erased is None:
             self.erased = part
@@ -78,6 +83,9 @@ class Parts:
                 for slot, spec in zip(slots, specs, strict=True)
             )
         self._settle()
+        if self.doubled is not None:
+            doubled, self.doubled = self.doubled, None
+            self.__add__(materialised(doubled))
         if not self.parts:
             return self.whole
         if self.whole is None:
@@ -109,6 +117,8 @@ def materialised(cotangent: Any) -> Any:
     """Turn a cotangent that a rule left in parts into an array."""
     if isinstance(cotangent, Scattered):
         return _gathered([cotangent])
+    if isinstance(cotangent, Doubled):
+        return cotangent.g * (2 * cotangent.value)
     if isinstance(cotangent, Erased):
         g, cotangent.g = cotangent.g, None
         with memory.yielding([g] if memory.only_holder(g, 1) else []):

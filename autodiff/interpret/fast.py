@@ -28,6 +28,8 @@ from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec
 from autodiff.interpret.graph import Node, next_sequence
+from autodiff.interpret.roots import of_square
+from autodiff.ops.elementwise import multiply, square
 
 __all__ = ["FastRecording"]
 
@@ -37,6 +39,8 @@ _new = object.__new__
 _array = ARRAY
 _SCALARS = SCALARS
 _next_sequence = next_sequence
+_square = square
+_multiply = multiply
 
 
 class FastRecording(Interpreter):
@@ -64,6 +68,10 @@ class FastRecording(Interpreter):
         node.parents = (parent,)
         if pullback.saves_inputs:
             node.saved = (value,)
+            if primitive is _square:
+                above = parent.pullback
+                if above is not None and above.is_root:
+                    node.pullback = of_square(pullback)
         elif pullback.saves_out:
             node.saved = (out,)
         else:
@@ -102,6 +110,10 @@ class FastRecording(Interpreter):
                         y_parent.form = form  # one object: identity decides from now on
                     else:
                         form = None
+                elif x_parent is y_parent and primitive is _multiply:
+                    above = x_parent.pullback
+                    if above is not None and above.is_root:
+                        pullback = of_square(pullback)
             else:
                 if type(x) not in _PLAIN:
                     return super().process_binary(primitive, x, y)

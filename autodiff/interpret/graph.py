@@ -138,6 +138,7 @@ class Projection:
     __slots__ = ("position", "rule_names")
 
     # As of a `Pullback`
+    is_root = False
     trusted = False
     pull_over = None
 
@@ -148,6 +149,8 @@ class Projection:
     def pull(self, g: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
         """Hand the cotangent on as one output's."""
         return (Slot(self.position, g),)
+
+    swept = pull
 
 
 projection = cache(Projection)

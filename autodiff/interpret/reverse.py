@@ -17,6 +17,7 @@ from autodiff.core.spec import is_inexact, spec_of
 from autodiff.interpret.call_sites import check_finite, source_line
 from autodiff.interpret.fast import FastRecording
 from autodiff.interpret.graph import Leaf, make_node, projection
+from autodiff.interpret.roots import is_square, of_square
 from autodiff.interpret.sweep import backward as backward_from
 from autodiff.ops.operands import as_input
 from autodiff.views import snapshot
@@ -79,6 +80,8 @@ class Reverse(FastRecording):
             node.params = params
         elif not primitive.params:
             primitive.remember(pattern, pullback)
+        if is_square(primitive, parents):
+            node.pullback = of_square(pullback)
         if special and modes.debug:
             node.source = source_line()
         return self.make(out, node)

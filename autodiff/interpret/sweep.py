@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.chunked import MET, REFUSALS, adapted, is_chunked, settled
+from autodiff.chunked import MET, REFUSALS, is_chunked, pulled
 from autodiff.core.arrays import ARRAY, as_array, copied, is_array, is_number
 from autodiff.core.dispatch import Box, Interpreter, observer
 from autodiff.core.faults import explained
 from autodiff.core.memory import LARGE, only_holder, owned
 from autodiff.core.modes import modes
-from autodiff.core.parts import Erased, Scattered
+from autodiff.core.parts import Doubled, Erased, Scattered
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import spec_of
@@ -25,12 +25,13 @@ from autodiff.errors import RuleError, TapeReleasedError
 from autodiff.interpret.call_sites import check_finite
 from autodiff.interpret.cotangents import Parts, Slot, conform, keep_zero
 from autodiff.interpret.graph import Hooks, Node, run_hooks
+from autodiff.interpret.roots import past_root
 from autodiff.views import handed_out
 
 __all__ = ["SWEEP", "backward", "sweep"]
 
 _array = ARRAY
-_PARTS = frozenset({Erased, Scattered, Slot})
+_PARTS = frozenset({Doubled, Erased, Scattered, Slot})
 
 
 def sweep(
@@ -112,13 +113,17 @@ def _sweep(
             node = ready
         ready = None
         g = received.pop(node)
+        pullback: Any = node.pullback
+        pull = pullback.swept
         if in_parts and type(g) is Parts:
             cotangents = cotangent = former = None  # what they refer to may be erased in place
-            g = g.total(getattr(node, "outputs", None))
+            if g.doubled is not None and not (careful and modes.strong_zero):
+                g, pull = past_root(node, g, observed or careful)
+            else:
+                g = g.total(getattr(node, "outputs", None))
         saved = node.saved
         if saved is None:
             raise _released(node)
-        pullback: Any = node.pullback
         if observed:
             if hooked and getattr(node, "hooks", None):
                 g = run_hooks(node, g)
@@ -127,18 +132,18 @@ def _sweep(
                 _accumulate_grad(node, g if isinstance(g, Box) else copied(g))
             if told is not None:
                 told.pulling(node, g)
-        pull = pullback.pull
         if reusing:
             # What is left of the last round must neither hold memory nor count as a reference.
             cotangents = cotangent = former = None
             if (
                 type(g) is _array
                 and pullback.pull_over is not None
+                and pull is pullback.swept
                 and g.nbytes >= LARGE
                 and only_holder(g, 1)
             ):
                 pull = pullback.pull_over
-        cotangents = _pulled(node, g, saved) if careful else pull(g, saved)
+        cotangents = _pulled(node, g, saved, pull) if careful else pull(g, saved)
         if not keep_tape:
             node.saved = None
         position = -1  # counted by hand: zip and enumerate cost more than the loop
@@ -202,35 +207,22 @@ SWEEP = _sweep.__code__
 """The code whose frames hold the rules that a sweep applies."""
 
 
-def _pulled(node: Node, g: Any, saved: tuple[Any, ...]) -> Any:
+def _pulled(node: Node, g: Any, saved: tuple[Any, ...], pull: Any) -> Any:
     """Cotangents under a mode: where strong zeros stand in, NumPy need not warn of 0/0."""
-    assert node.pullback is not None
-    pull = node.pullback.pull
-    first = g[0] if type(g) is tuple else g  # of several outputs
-    if is_chunked(first) and type(getattr(node.pullback, "primitive", None)) is Primitive:
-        return _pulled_chunked(node, g, saved)
-    if not modes.strong_zero:
+    gs = g if type(g) is tuple else (g,)
+    pullback: Any = node.pullback
+    if is_chunked(gs[0]) and type(getattr(pullback, "primitive", None)) is Primitive:
+        if any(isinstance(value, Box) for value in saved):
+            return pull(g, saved)  # an outer transform evaluates what the rule says
+        try:
+            return pulled(pull, g, saved)
+        except TypeError as error:
+            if not str(error).startswith(REFUSALS):
+                raise
+            raise explained(error, ", ".join(pullback.rule_names), gs) from error
+    quiet: Any = "ignore" if modes.strong_zero else None
+    with np.errstate(divide=quiet, invalid=quiet):
         return pull(g, saved)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return pull(g, saved)
-
-
-def _pulled_chunked(node: Node, g: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Cotangents that nothing was computed for: a rule gets arrays that refuse it."""
-    assert node.pullback is not None
-    if any(isinstance(value, Box) for value in saved):
-        return node.pullback.pull(g, saved)  # an outer transform evaluates what the rule says
-    try:
-        pulled: tuple[Any, ...] = node.pullback.pull(adapted(g), adapted(saved))
-        for part in pulled:
-            if type(part) in _PARTS:
-                part.g = settled(part.g)
-        return settled(pulled)  # type: ignore[no-any-return]
-    except TypeError as error:
-        if not str(error).startswith(REFUSALS):
-            raise
-        name = ", ".join(node.pullback.rule_names)
-        raise explained(error, name, g if type(g) is tuple else (g,)) from error
 
 
 def _deliver(node: Node, g: Any, received: dict[Node, Any], heap: list[tuple[int, Node]]) -> None:

@@ -132,6 +132,7 @@ remainder = elementwise(
 absolute = elementwise(
     name="absolute", inputs=X, d_x=np.sign, label="|x|", sample=reals(away_from=[0.0])
 )(np.absolute)
+absolute.square = square
 sign = elementwise(name="sign", inputs=X, d_x=0, sample=reals(away_from=[0.0]))(np.sign)
 _steps = reals(away_from=[-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5])
 floor = elementwise(name="floor", inputs=X, d_x=0, sample=_steps)(np.floor)
@@ -172,6 +173,9 @@ def _half_over_root(g: Any, out: Any) -> Any:
 def root_of_squares(x: Any) -> Any:
     """Square root of a sum or mean of squares; the derivative at 0 is 0, as the norm's is."""
     return np.sqrt(x)
+
+
+root_of_squares.square = positive
 
 
 def share_of_first(x: Any, y: Any, out: Any, unit: float = 1.0) -> Any:
@@ -302,6 +306,17 @@ hypot = elementwise(
     cost=4,
     sample=reals(2, away_from=[0.0]),
 )(np.hypot)
+
+
+@elementwise(
+    symmetric=XY, d_x=lambda x: 2 * x, d_y=lambda y: 2 * y, label="hypot²", cost=5, sample=reals(2)
+)
+def squared_hypot(x: Any, y: Any) -> Any:
+    """Square of the hypotenuse, with the derivative of x² + y², at the origin too."""
+    return np.square(np.hypot(x, y))
+
+
+hypot.square = squared_hypot
 
 # --- selection ----------------------------------------------------------------------------------
 

@@ -30,10 +30,11 @@ from autodiff.core.arrays import (
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box, concrete
 from autodiff.core.memory import LARGE, freeze, protected, updatable
-from autodiff.core.parts import Erased, Scattered, loop_over_batch
+from autodiff.core.parts import Erased, Scattered
 from autodiff.core.spec import Shape, Spec, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Operation, Sums
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.lowered import Gathered, Indices, Lowering, Piece, Pieces, Viewed, at_index
 from autodiff.ops.operands import operand
 from autodiff.ops.samples import Sample, array

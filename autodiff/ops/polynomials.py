@@ -9,11 +9,11 @@ import numpy as np
 
 from autodiff.core.arrays import as_array, ones, zeros
 from autodiff.core.declare import primitive
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.ops import structures
 from autodiff.ops.descriptions import Description, Nothing, Operation, Pairs, numbered
 from autodiff.ops.elementwise import convert
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.index import getitem
 from autodiff.ops.joining import atleast_1d_
 from autodiff.ops.linalg.products import convolve_

@@ -10,9 +10,9 @@ import numpy as np
 from autodiff.core.arrays import as_array, as_numpy
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
 from autodiff.ops.elementwise import convert
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.index import getitem
 from autodiff.ops.operands import along, one_axis, operand, operands
 from autodiff.ops.protocol import implements, refuse_keywords

@@ -13,7 +13,7 @@ from typing import Any
 
 from autodiff.core.arrays import has_memory, is_foreign, is_number, is_scalar
 from autodiff.core.dispatch import Box
-from autodiff.core.memory import memory_order, protected, same_content, sampled
+from autodiff.core.memory import memory_order, protected, same_content
 from autodiff.views import snapshot
 
 __all__ = ["Interner"]
@@ -82,7 +82,7 @@ class Interner:
 
     def _large(self, value: Any) -> Any:
         """Find an array by samples, and by comparing it with others that have the same."""
-        key: Hashable = sampled(value)
+        key: Hashable = _sampled(value)
         candidates = self._arrays.setdefault(key, [])
         found = _found(candidates, value)
         if found is None and len(candidates) >= _FEW:
@@ -93,13 +93,20 @@ class Interner:
         if found is None:
             kept = protected(value)
             if kept is not value and memory_order(kept) != memory_order(value):
-                others = self._arrays.setdefault(sampled(kept), [])
+                others = self._arrays.setdefault(_sampled(kept), [])
                 found = _found(others, kept)
                 if found is None:
                     others.append(kept)
             found = kept if found is None else found
             candidates.append(found)
         return found
+
+
+def _sampled(array: Any) -> Any:
+    """Hashable key that arrays of one content share, and others seldom: layout and few elements."""
+    steps = tuple(slice(None, None, max(1, length // 3)) for length in array.shape)
+    order = array.flags.c_contiguous, array.flags.f_contiguous
+    return array.dtype.str, array.shape, order, array[steps].tobytes()
 
 
 _SMALL = 4096

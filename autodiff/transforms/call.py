@@ -19,7 +19,6 @@ import numpy as np
 from autodiff import tree
 from autodiff.core.arrays import as_value, zeros_of
 from autodiff.core.dispatch import innermost
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, is_inexact, spec_of
@@ -28,6 +27,7 @@ from autodiff.interpret.batch import Batch
 from autodiff.interpret.boxed import pull_back, run, run_batched
 from autodiff.interpret.cotangents import zeros
 from autodiff.interpret.forward import Forward
+from autodiff.ops.examples import loop_over_batch
 from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage

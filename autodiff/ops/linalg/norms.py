@@ -94,6 +94,31 @@ def euclidean_norm(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     return np.sqrt(np.sum(squares, axis=axis, keepdims=keepdims))
 
 
+@primitive(
+    vjp_x=lambda g, x, x_spec, axis: spread(g, x_spec, axis) * (2 * conj(x)),
+    jvp_x=lambda t, x, axis, keepdims: sum_over(
+        ew.real.call(t * (2 * conj(x))), axis=axis, keepdims=keepdims
+    ),
+    batch=lambda batched, inputs, params: squared_norm(
+        *inputs, **{**params, "axis": tuple(i + 1 for i in params["axis"])}
+    ),
+    label="‖x‖²",
+    cost=lambda x_spec: 2 * x_spec.size,
+    sample=cases(
+        (((2, 3),), {"axis": (0, 1)}),
+        (((2, 3, 4),), {"axis": (1,), "keepdims": True}),
+        (((2, 3, 4),), {"axis": (0, 2)}),
+    ),
+    local=_unless_complex,
+    pattern=structures.reduced,
+)
+def squared_norm(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
+    """Square of the Euclidean norm, with the derivative of the sum of squares, at zero too."""
+    return np.square(euclidean_norm.forward(x, axis=axis, keepdims=keepdims))
+
+
+euclidean_norm.square = squared_norm
+
 # --- norms of vectors and matrices ----------------------------------------------------------------
 
 

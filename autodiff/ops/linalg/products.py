@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.declare import multilinear
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.index import getitem
 from autodiff.ops.linalg.contracted import convolution_pattern
 from autodiff.ops.linalg.contractions import matmul

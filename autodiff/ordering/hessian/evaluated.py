@@ -16,6 +16,7 @@ from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, is_inexact, spec_of
 from autodiff.interpret.cotangents import conform, materialised
 from autodiff.ops.descriptions import Operation
+from autodiff.ops.elementwise import multiply, square
 from autodiff.tape.entries import Variable
 from autodiff.tape.ir import Tape
 from autodiff.tape.staging import Stage, stage
@@ -152,6 +153,17 @@ class Evaluated:
         return True
 
 
+def _past_root(step: Step, makers: dict[int, Step]) -> Step:
+    """Return the square of what a root made as one operation on what that was made of."""
+    is_square = step.primitive is square
+    if step.primitive is multiply:
+        is_square = len(step.sources) == 2 and step.sources[0][1] == step.sources[1][1]
+    root = makers.get(step.sources[0][1]) if is_square else None
+    if root is None or root.primitive.square is None:
+        return step
+    return root._replace(primitive=root.primitive.square, out=step.out, vertices=step.vertices)
+
+
 def evaluated(
     function: Callable[..., Any], values: Sequence[Any], structure: tree.PyTreeSpec
 ) -> Evaluated | None:
@@ -174,6 +186,7 @@ def evaluated(
     numbers = {variable.slot: i for i, variable in enumerate(tape.inputs)}
     count = len(numbers)
     steps = []
+    makers: dict[int, Step] = {}
     for entry, active in reversed(kept):
         operands = [memory[o.slot] if isinstance(o, Variable) else o.value for o in entry.inputs]
         sources = tuple(
@@ -191,8 +204,9 @@ def evaluated(
                 numbers[variable.slot] = count
                 count += 1
         out = keeping.results[entry.position]
-        steps.append(
-            Step(entry.primitive, entry.params, operands, out, active, sources, tuple(vertices))
-        )
+        step = Step(entry.primitive, entry.params, operands, out, active, sources, tuple(vertices))
+        step = _past_root(step, makers)
+        makers.update({vertex: step for vertex in vertices if vertex is not None})
+        steps.append(step)
     output = numbers.get(tape.outputs[0].slot)
     return Evaluated([v.spec for v in tape.inputs], steps, output, outs[0], tape)

@@ -10,9 +10,9 @@ import scipy.linalg
 from autodiff.core.arrays import as_array
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import concrete
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.ops import structures
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.linalg.matrices import as_matrices, conj, hermitian
 from autodiff.ops.operands import operands
 from autodiff.ops.samples import Sample

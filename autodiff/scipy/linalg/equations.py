@@ -14,9 +14,9 @@ import scipy.linalg
 
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import concrete
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.ops import structures
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import adjoint, as_matrices, conj, require_square, stack_size
 from autodiff.ops.operands import operands

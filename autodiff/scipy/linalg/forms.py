@@ -14,9 +14,9 @@ import scipy.linalg
 
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.errors import NonDifferentiableError
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.linalg.matrices import adjoint, require_square
 from autodiff.ops.operands import plain
 from autodiff.ops.samples import Sample

@@ -9,10 +9,10 @@ import scipy.linalg
 
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import Spec, spec_of
 from autodiff.errors import NonDifferentiableError
 from autodiff.ops import structures
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.linalg.contractions import mT
 from autodiff.ops.linalg.matrices import batch_stack, square_matrices, stack_size
 from autodiff.ops.operands import operands

@@ -9,8 +9,8 @@ import scipy.ndimage
 
 from autodiff.core.arrays import as_array
 from autodiff.core.declare import multilinear
-from autodiff.core.parts import loop_over_batch
 from autodiff.ops.descriptions import Description, Operation, Pairs, numbered
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import along
 from autodiff.ops.samples import cases
 from autodiff.ops.shape import pad_zeros

@@ -16,7 +16,7 @@ import scipy.sparse.linalg
 
 from autodiff.core.arrays import as_array
 from autodiff.core.declare import linear, primitive
-from autodiff.core.parts import loop_over_batch
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.reduce import batch_scan
 from autodiff.ops.samples import Sample, cases
 from autodiff.scipy.ndimage.boundaries import sources

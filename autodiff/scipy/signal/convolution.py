@@ -12,8 +12,8 @@ import scipy.signal
 from autodiff.core.arrays import as_array, empty, is_foreign, zeros
 from autodiff.core.declare import multilinear
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.linalg.contracted import convolution_pattern
 from autodiff.ops.operands import operands
 from autodiff.ops.samples import cases

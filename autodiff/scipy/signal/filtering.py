@@ -13,8 +13,8 @@ import scipy.signal
 from autodiff.core.arrays import as_array, zeros
 from autodiff.core.declare import linear, primitive
 from autodiff.core.dispatch import Box, concrete
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import normalize_axes, spec_of
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import along, holds_box, operand, operands
 from autodiff.ops.samples import Sample
 from autodiff.scipy.signal.convolution import convolve

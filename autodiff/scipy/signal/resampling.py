@@ -16,8 +16,8 @@ import numpy as np
 from autodiff.core.arrays import as_array
 from autodiff.core.declare import multilinear
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import along, holds_box, operand, operands
 from autodiff.ops.samples import cases
 from autodiff.scipy.signal.convolution import convolve_nd

@@ -15,9 +15,9 @@ import numpy as np
 from autodiff.core.arrays import as_array, zeros
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.errors import NonDifferentiableError
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import along, holds_box, operands, plain
 from autodiff.ops.samples import Sample
 from autodiff.scipy.signal.filtering import (

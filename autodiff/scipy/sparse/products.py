@@ -15,8 +15,8 @@ import scipy.sparse
 
 from autodiff.core.arrays import is_foreign, library_of, zeros
 from autodiff.core.declare import multilinear
-from autodiff.core.parts import loop_over_batch
 from autodiff.ops.descriptions import Description, Operation, Pairs
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.samples import Sample
 from autodiff.ops.shape import moveaxis_, reshape
 from autodiff.scipy.linalg.inputs import refuse_half

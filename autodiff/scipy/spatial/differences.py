@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.declare import primitive
-from autodiff.core.parts import loop_over_batch
 from autodiff.ops.descriptions import Description, Operation, Pairs, Same, numbered
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.samples import cases
 
 __all__ = ["across", "euclidean_pairs", "over_others"]

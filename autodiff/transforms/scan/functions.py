@@ -11,9 +11,9 @@ import numpy as np
 from autodiff import tree
 from autodiff.core.arrays import array_or_scalar, as_value, foreign_among, is_number, zeros
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import stand_in
 from autodiff.core.spec import spec_of
 from autodiff.errors import TapeError
+from autodiff.ops.examples import stand_in
 from autodiff.transforms.arguments import check_transform, code_of, function_name
 from autodiff.transforms.closure import example, is_operand
 from autodiff.transforms.scan.body import Body

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.linalg
 
 from autodiff.core.declare import primitive
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.linalg.decompositions import eigh_jvp, eigh_vjp
 from autodiff.ops.linalg.matrices import diagonal_of
 from autodiff.ops.operands import operands

@@ -8,9 +8,9 @@ import numpy as np
 
 from autodiff.core.arrays import as_array, as_numpy
 from autodiff.core.declare import primitive
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.ops.elementwise import root_of_squares
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.index import scatter
 from autodiff.ops.operands import operand, plain
 from autodiff.ops.samples import Sample

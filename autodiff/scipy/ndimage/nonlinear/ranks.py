@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.declare import primitive
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import operands
 from autodiff.ops.samples import Sample
 from autodiff.scipy.ndimage.correlation import scipy_ndimage

@@ -14,8 +14,8 @@ import scipy.fft
 from autodiff.core.arrays import as_array, zeros
 from autodiff.core.declare import linear
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import holds_box, operand
 from autodiff.ops.samples import Sample
 from autodiff.scipy.signal.filtering import scipy_signal, signal_axis

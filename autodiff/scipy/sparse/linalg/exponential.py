@@ -18,8 +18,8 @@ import scipy.sparse.linalg
 
 from autodiff.core.arrays import zeros
 from autodiff.core.declare import primitive
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import operand
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import refuse_half

@@ -10,9 +10,9 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from autodiff.core.declare import linear
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.interpret.boxed import pull_back
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import operand
 from autodiff.ops.samples import Sample
 from autodiff.scipy.sparse.operators import as_sparse, issparse

@@ -17,9 +17,9 @@ import scipy.sparse.linalg
 
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.spec import spec_of
 from autodiff.errors import ConvergenceWarning
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import refuse_half
 from autodiff.scipy.sparse.arrays import SparseArray

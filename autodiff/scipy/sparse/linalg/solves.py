@@ -16,10 +16,10 @@ import scipy.sparse.linalg
 from autodiff.core.arrays import empty
 from autodiff.core.declare import primitive
 from autodiff.core.dispatch import Box
-from autodiff.core.parts import loop_over_batch
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import spec_of
 from autodiff.ops.descriptions import Description, Operation, Pairs
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.operands import operand
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import refuse_half

@@ -21,8 +21,8 @@ import numpy as np
 import scipy.sparse
 
 from autodiff.core.declare import primitive
-from autodiff.core.parts import loop_over_batch
 from autodiff.ops import elementwise as ew
+from autodiff.ops.examples import loop_over_batch
 from autodiff.ops.linalg.matrices import conj, is_zero, scaled_tolerance
 from autodiff.ops.samples import Sample
 from autodiff.scipy.linalg.inputs import refuse_half
