@@ -95,7 +95,7 @@ def elementwise(op: str, dtypes: list[np.dtype[Any]], result: np.dtype[Any], n: 
 UNARY = """
 negative absolute fabs square sqrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan sinh
 cosh tanh arcsin arccos arctan arcsinh arccosh arctanh floor ceil rint trunc sign signbit
-logical_not invert isnan isinf isfinite positive deg2rad rad2deg cbrt erf erfc expit
+logical_not invert isnan isinf isfinite positive deg2rad rad2deg cbrt erf erfc expit ndtr
 """
 BINARY = """
 add subtract multiply divide arctan2 power maximum minimum fmax fmin copysign remainder fmod

@@ -45,6 +45,7 @@ OWN: dict[str, Callable[[Value], Value]] = {
     "log10": logarithms.log10,
     "log1p": logarithms.log1p,
     "log2": logarithms.log2,
+    "ndtr": gaussian.ndtr,
     "sinh": exponentials.sinh,
     "tanh": exponentials.tanh,
 }

@@ -1,10 +1,12 @@
-"""The error function and its complement without branches.
+"""The error function, its complement and the normal distribution without branches.
 
 Near 0 a polynomial of the square; elsewhere ``exp(-a**2) / (1 + 2 * a)`` times a function that
 varies little, a polynomial of ``(a - k) / (a + k)``.
 """
 
 from __future__ import annotations
+
+import math
 
 from autodiff.compiler.llvm.exponentials import quotient, series_of
 from autodiff.compiler.llvm.formats import (
@@ -17,7 +19,7 @@ from autodiff.compiler.llvm.formats import (
 )
 from autodiff.compiler.llvm.writer import Value
 
-__all__ = ["erf", "erfc"]
+__all__ = ["erf", "erfc", "ndtr"]
 
 _NEAR_DOUBLE = (
     *(0.12837916709551258, -0.3761263890318375, 0.11283791670954879, -0.026866170645076792),
@@ -53,6 +55,13 @@ _FAR_FLOAT = (
 """The same of (a - 2) / (a + 2), for a <= 10.2."""
 
 
+_ROOTS = {
+    4: (0.7071067690849304, 1.210161710447897e-08),
+    8: (math.sqrt(0.5), -4.833646656726457e-17),
+}
+"""The square root of 1 / 2 in a format, and the rest, by the bytes of a float."""
+
+
 def _near(x: Value) -> Value:
     """erf(x), for abs(x) <= 1."""
     return fused(x, polynomial(x * x, _NEAR_FLOAT if x.kind.size == 4 else _NEAR_DOUBLE), x)
@@ -60,22 +69,33 @@ def _near(x: Value) -> Value:
 
 def _far(size: Value) -> Value:
     """erfc(size), for size >= 1 / 2."""
-    single = size.kind.size == 4
-    center, most = (2.0, 10.2) if single else (4.0, 28.0)
-    a = clamped(size, 0.0, most)
+    a = clamped(size, 0.0, _most(size))
+    square = a * a
+    return _tail(a, a.like(0.0), square, exactly_fused(a, a, -square))
+
+
+def _most(x: Value) -> float:
+    """Beyond it, erfc is 0."""
+    return 10.2 if x.kind.size == 4 else 28.0
+
+
+def _tail(a: Value, more: Value, square: Value, rest: Value, shift: int = 0) -> Value:
+    """erfc(a + more) divided by 2**shift, of a number whose square is ``square + rest``."""
+    single = a.kind.size == 4
+    center = 2.0 if single else 4.0
     inverse = 1.0 / (a + center)
     q = (a - center) * inverse
     wrong = exactly_fused(-q, a, exactly_fused(q + 1.0, -center, a))
     q = fused(inverse, wrong, q)
     varies = polynomial(q, _FAR_FLOAT if single else _FAR_DOUBLE)
-    square = a * a
-    n, head, tail, series = series_of(-square, -exactly_fused(a, a, -square))
+    n, head, tail, series = series_of(-square, -rest)
     r = head + tail
     power, lost_power = fast_sum(head, fused(r * r, series, tail))
     total, lost = fast_sum(a.like(1.0), power)
     product = total * varies
     lost = fused(lost + lost_power, varies, exactly_fused(total, varies, -product))
-    return scaled(quotient(product, lost, a * 2.0, a.like(0.0)), n)
+    ratio = quotient(product, lost, a * 2.0, more * 2.0)
+    return scaled(ratio, n - shift if shift else n)
 
 
 def erf(x: Value) -> Value:
@@ -92,3 +112,17 @@ def erfc(x: Value) -> Value:
     far = (x < 0).where(2.0 - far, far)
     near = 1.0 - _near(clamped(x, -1.0, 1.0))
     return ((x < 0.5) & (x > -1.0)).where(near, x.is_nan().where(x, far))
+
+
+def ndtr(x: Value) -> Value:
+    """Normal distribution, erfc(-x / sqrt(2)) / 2; the square of the quotient is that of x."""
+    size = clamped(x.function.intrinsic("fabs", x), 0.0, _most(x) * math.sqrt(2))
+    square = size * size
+    rest = exactly_fused(size, size, -square)
+    head, tail = _ROOTS[x.kind.size]
+    a = size * head
+    more = fused(size, tail, exactly_fused(size, head, -a))
+    far = _tail(a, more, square * 0.5, rest * 0.5, 1)
+    far = (x > 0).where(1.0 - far, far)
+    near = fused(_near(clamped(x * math.sqrt(0.5), -1.0, 1.0)), 0.5, 0.5)
+    return ((x > -0.7) & (x < 1.4)).where(near, x.is_nan().where(x, far))
