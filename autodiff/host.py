@@ -10,7 +10,7 @@ import tempfile
 from os import PathLike
 from pathlib import Path
 
-__all__ = ["CACHE_VARIABLE", "cache_folder", "processor", "put", "target_of"]
+__all__ = ["CACHE_VARIABLE", "cache_folder", "processor", "put", "target_of", "thread_count"]
 
 CACHE_VARIABLE = "AUTODIFF_CACHE_DIR"
 """Environment variable that moves the folder, or, empty, has nothing kept."""
@@ -25,6 +25,18 @@ def processor() -> str:
                 if line.startswith("model name"):
                     return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def thread_count(most: int) -> int:
+    """How many threads a program may use: as many as processors, or ``OMP_NUM_THREADS``."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted):
+        return min(int(wanted), most)
+    try:
+        processors = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        processors = os.cpu_count() or 1
+    return min(processors, most)
 
 
 def cache_folder(name: str) -> Path | None:

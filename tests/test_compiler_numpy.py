@@ -43,6 +43,8 @@ def same(found, wanted, exact=True):
         np.testing.assert_array_equal(found, wanted)
         if is_inexact(spec_of(found).dtype):
             np.testing.assert_array_equal(np.signbit(np.real(found)), np.signbit(np.real(wanted)))
+    elif exact is None and spec_of(found).dtype.kind == "f":
+        np.testing.assert_array_max_ulp(found, wanted, 2)
     else:
         rtol = 1e-5 if spec_of(found).dtype.char in "fF" else 1e-11
         np.testing.assert_allclose(found, wanted, rtol=rtol, atol=rtol * 1e-2)
@@ -53,11 +55,16 @@ def memories(values):
 
 
 def check(tape, values, exact=True, layouts=False):
-    """Build, run twice, and compare with the tape; outputs are the caller's, inputs stay."""
+    """Build, run twice, and compare with the tape; outputs are the caller's, inputs stay.
+
+    What runs in Python's floats is rounded by `math`, whose last digit is not NumPy's on every
+    processor.
+    """
     tape = flat(tape)
     with np.errstate(all="ignore"):
         wanted = eager(tape, values)
         program = build(tape)
+        exact = None if exact and isinstance(program, runner.ScalarRunner) else exact
         before = copies(values)
         first = program(*values)
         assert len(first) == len(wanted)
@@ -480,7 +487,7 @@ def test_random_array_programs_in_blocks(seed, tiny_blocks):
 @pytest.fixture(params=[1, 3], ids=["alone", "threads"])
 def tiny_blocks(request, monkeypatch):
     """Run everything that can be in blocks of one row or two."""
-    monkeypatch.setattr(blocks, "thread_count", lambda: request.param)
+    monkeypatch.setattr(blocks, "thread_count", lambda most: request.param)
     monkeypatch.setattr(blocks, "LARGEST", 1)
     monkeypatch.setattr(blocks, "FEWEST", 2)
     monkeypatch.setattr(blocks, "BLOCK", 24)
@@ -551,13 +558,13 @@ def test_blocks_need_less_memory():
     tape = record(lambda x: np.exp(-np.sin(x) * np.cos(x)) * 2.0 + np.sin(x), x)
     program = build(flat(tape))
     assert program.source.count("def group") == 1
-    assert program.peak_bytes < x.nbytes * blocks.thread_count()
+    assert program.peak_bytes < x.nbytes * blocks.thread_count(8)
     np.testing.assert_allclose(program(x)[0], eager(flat(tape), [x])[0], rtol=1e-14)
 
 
 def test_no_thread_writes_into_the_rows_of_another(monkeypatch):
     """Memory of elements of another size has its rows elsewhere."""
-    monkeypatch.setattr(blocks, "thread_count", lambda: 3)
+    monkeypatch.setattr(blocks, "thread_count", lambda most: 3)
     monkeypatch.setattr(blocks, "LARGEST", 1)
     monkeypatch.setattr(blocks, "BLOCK", 240)
     x = np.linspace(-3.0, 3.0, 300).astype(np.float32)
@@ -593,7 +600,7 @@ def test_blocks_in_threads_treat_errors_as_the_caller_does(tiny_blocks):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_blocks_in_threads_after_a_fork(monkeypatch):
-    monkeypatch.setattr(blocks, "thread_count", lambda: 2)
+    monkeypatch.setattr(blocks, "thread_count", lambda most: 2)
     x = np.random.default_rng(0).normal(size=(1 << 19))
     program = build(flat(record(lambda x: np.exp(-np.sin(x)) * 2.0 + x, x)))
     assert "in_parts" in program.source

@@ -183,11 +183,16 @@ class Nest(NamedTuple):
     """Loops over elements: for each index of `outer`, the stages one after the other.
 
     Passes through `outer` depend on each other through combining stores alone.
+
+    A nest of which each pass of the `Loop` around does a `part` goes, in pass k, from k * part up
+    to (k + 1) * part along its first axis: the first of `outer`, or where there is none the first
+    of its one stage's `inner`.
     """
 
     outer: tuple[int, ...]
     stages: tuple[Stage, ...]
     title: str = ""
+    part: int = 0
 
 
 class Matrix(NamedTuple):
@@ -238,11 +243,15 @@ class Product(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """Steps that are repeated; accesses in them `advance` from pass to pass."""
+    """Steps that are repeated; accesses in them `advance` from pass to pass.
+
+    Passes of a loop `at_once` do not depend on each other, and may run in several threads.
+    """
 
     count: int  # type: ignore[assignment] # a tuple's own `count` is of no use here
     steps: tuple[Step, ...]
     title: str = ""
+    at_once: bool = False
 
 
 Step = Nest | Product | Loop
@@ -275,7 +284,7 @@ def readdressed(
         )
         for stage in step.stages
     ]
-    return Nest(step.outer, tuple(stages), step.title)
+    return Nest(step.outer, tuple(stages), step.title, step.part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def content(steps: Sequence[Step]) -> Hashable:
     found: list[Hashable] = []
     for step in steps:
         if isinstance(step, Nest):
-            found.append((step.outer, tuple(map(_stage_content, step.stages))))
+            found.append((step.outer, tuple(map(_stage_content, step.stages)), step.part))
         else:
             found.append(repr(step))
     return tuple(found)

@@ -28,7 +28,7 @@ from autodiff.compiler.kernels import (
 )
 from autodiff.compiler.llvm.spaces import FEW, accesses, is_ordered, step_cost
 
-__all__ = ["in_strips"]
+__all__ = ["in_strips", "neutral"]
 
 STRIP = 1024
 """Reductions that run together."""
@@ -173,13 +173,16 @@ class _Rows:
 
 def _start(reduction: Reduction, dtype: np.dtype[Any]) -> Any:
     """What a reduction begins with."""
-    if reduction.initial is not None:
-        return reduction.initial
-    if reduction.op in ("maximum", "minimum"):
+    return neutral(reduction.op, dtype) if reduction.initial is None else reduction.initial
+
+
+def neutral(op: str, dtype: np.dtype[Any]) -> Any:
+    """The number that combining changes nothing with."""
+    if op in ("maximum", "minimum"):
         if dtype.kind == "f":
-            return -math.inf if reduction.op == "maximum" else math.inf
+            return -math.inf if op == "maximum" else math.inf
         if dtype.kind == "b":
-            return reduction.op == "minimum"
+            return op == "minimum"
         info = np.iinfo(dtype)
-        return int(info.min if reduction.op == "maximum" else info.max)
-    return int(reduction.op in ("multiply", "logical_and"))
+        return int(info.min if op == "maximum" else info.max)
+    return int(op in ("multiply", "logical_and"))

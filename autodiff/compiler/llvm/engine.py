@@ -52,6 +52,11 @@ def vector_bytes() -> int:
     return 32 if "+avx2" in features else 16
 
 
+def announce(name: str, address: int) -> None:
+    """Have native code that is loaded from now on find a function by a name."""
+    llvm.add_symbol(name, address)
+
+
 class Loaded:
     """Native code in memory.
 

@@ -130,10 +130,11 @@ _BRIEF = ('!"llvm.loop.unroll.runtime.disable"',)
 def write_nest(
     memory: Memory, nest: Nest, begin: Value | None = None, end: Value | None = None
 ) -> None:
-    """Write the loops of a nest, over a part of its outermost axis where one is given."""
+    """Write the loops of a nest, over a part of its first axis where one is given."""
     fn = memory.function
     if 0 in nest.outer:
         return
+    bounds = (begin, end) if begin is not None and end is not None and not nest.outer else None
     with ExitStack() as stack:
         outer: list[Value] = []
         for axis, extent in enumerate(nest.outer):
@@ -146,7 +147,7 @@ def write_nest(
             outer.append(stack.enter_context(fn.loop(first, last, *freedom)))
         registers: dict[int, Value] = {}
         for stage in nest.stages:
-            _StageWriter(memory, stage, outer, registers).write()
+            _StageWriter(memory, stage, outer, registers, bounds).write()
 
 
 def _freedom(fn: Function, stages: Sequence[Stage], axis: int, kept: Container[int]) -> _Freedom:
@@ -203,8 +204,14 @@ class _StageWriter:
     """Writes the loops of one stage."""
 
     def __init__(
-        self, memory: Memory, stage: Stage, outer: Sequence[Value], registers: dict[int, Value]
+        self,
+        memory: Memory,
+        stage: Stage,
+        outer: Sequence[Value],
+        registers: dict[int, Value],
+        bounds: tuple[Value, Value] | None = None,
     ) -> None:
+        self.bounds = bounds
         self.memory = memory
         self.fn = memory.function
         self.stage = stage
@@ -304,7 +311,8 @@ class _StageWriter:
         totals = [*self.reduced, *(a for a in self.kept.values() if a.level <= level)]
         extent = self.stage.inner[level]
         sums = any(t.op in ("add", "multiply") and t.kind.floating for t in totals)
-        self._repeat(level, totals, 0, extent, self._chunks(extent) if sums else ())
+        begin, end = self.bounds if self.bounds and level == 0 else (0, extent)
+        self._repeat(level, totals, begin, end, self._chunks(extent) if sums else ())
         for number, total in self.kept.items():
             if total.level == level:
                 self._combine(self.stage.stores[number], number, total.pop(self.fn))

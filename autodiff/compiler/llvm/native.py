@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from autodiff.compiler.kernels import Kernels
-from autodiff.compiler.llvm import blas, disk, entry, program, work
+from autodiff.compiler.llvm import blas, disk, entry, program, sharing, work
 from autodiff.compiler.llvm.scalars import supports
 from autodiff.compiler.llvm.writer import Module
 
@@ -68,6 +68,16 @@ class NativeFunction:
         return engine.optimized(self.ir, 2)
 
 
+def _waking(call: Callable[..., int]) -> Callable[..., int]:
+    """A native function that wakes the threads which may help."""
+
+    def woken(*args: Any) -> int:
+        sharing.wake()
+        return call(*args)
+
+    return woken
+
+
 def compile_kernels(
     kernels: Kernels,
     *,
@@ -102,6 +112,9 @@ def compile_kernels(
     releases = work.of(kernels) > work.RELEASES
     if fast:
         entry.write_entry(module, size, scalars, releases)
+    shares = sharing.SHARE in module.declarations
+    if shares:
+        sharing.prepare()
     text = module.text()
     loaded, from_disk = engine.load(text, program.level(kernels), kept)
     if fast:
@@ -111,5 +124,7 @@ def compile_kernels(
         for number in scalars:
             dtypes[number] = kernels.with_role("input")[number].dtype
         call = entry.by_ctypes(loaded.address(program.RUN), dtypes, releases, loaded.life)
+    if shares:
+        call = _waking(call)
     seconds = time.perf_counter() - begin
     return NativeFunction(call, text, seconds, from_disk)

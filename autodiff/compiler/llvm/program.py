@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
-from autodiff.compiler.llvm import columns, products, straight, tiles
+from autodiff.compiler.llvm import columns, parts, products, sharing, straight, tiles
 from autodiff.compiler.llvm.alike import alike, content
 from autodiff.compiler.llvm.loops import Memory, is_straight, write_nest, write_straight
 from autodiff.compiler.llvm.spaces import accesses, normalised
@@ -40,7 +40,8 @@ class _ProgramWriter:
     def __init__(self, kernels: Kernels, module: Module) -> None:
         self.scratch = table_size(kernels)
         self.lent = kernels.workspace
-        kernels = straight.chunked(columns.in_strips(kernels))
+        own = len(kernels.buffers)
+        kernels = straight.chunked(parts.in_parts(columns.in_strips(kernels), own))
         self.kernels = kernels
         self.module = module
         inputs = len(kernels.with_role("input"))
@@ -87,6 +88,9 @@ class _ProgramWriter:
                 continue
             self.call(run, waiting, passes)
             waiting = []
+            if isinstance(step, Loop) and step.at_once:
+                self.share(run, step)
+                continue
             if isinstance(step, Loop):
                 if step.count:
                     zero, count = run.constant(I64, 0), run.constant(I64, step.count)
@@ -95,6 +99,15 @@ class _ProgramWriter:
                 continue
             self.call(run, [step], passes)
         self.call(run, waiting, passes)
+
+    def share(self, run: Function, loop: Loop) -> None:
+        """Run a loop whose passes threads may take; it is not one within another."""
+        name = f"parts{run.fresh()}"
+        table, index = (pointer, "table"), (I64, "index")
+        fn = Function(self.module, name, "void", [table, index], "noinline nounwind")
+        self.steps(fn, loop.steps, (fn.parameters[1],))
+        fn.finish()
+        sharing.write_call(run, name, run.parameters[0], loop.count)
 
     def call(self, run: Function, written: Sequence[Step], passes: tuple[Value, ...]) -> None:
         """Call the function of steps, which is written if no steps before were like them."""
@@ -123,16 +136,16 @@ class _ProgramWriter:
     ) -> bool:
         """Write steps as a function of addresses; returns whether it says that one failed."""
         step = steps[0]
-        parts = list(steps)
+        written = list(steps)
         tiled = None
         if isinstance(step, Product) and not products.by_blas(step, buffers):
             tiled = tiles.as_tiles(step, buffers[step.out.buffer].dtype.itemsize)
-            parts = [] if tiled else products.as_nests(step, buffers)
+            written = [] if tiled else products.as_nests(step, buffers)
         parameters = [(pointer, f"memory{k}") for k in range(len(buffers))]
         parameters += [(I64, f"pass{k}") for k in range(passes)]
-        fails = any(_may_fail(part) for part in parts)
+        fails = any(_may_fail(part) for part in written)
         result = BOOL.name if fails else "void"
-        scalar = [part for part in parts if isinstance(part, Nest) and straight.is_scalar(part)]
+        scalar = [part for part in written if isinstance(part, Nest) and straight.is_scalar(part)]
         long = sum(map(straight.length, scalar)) > straight.LONG
         attributes = f"noinline nounwind{' optnone' if long else ''}"
         fn = Function(self.module, name, result, parameters, attributes)
@@ -143,10 +156,15 @@ class _ProgramWriter:
         fn.inlines = not straight.is_scalar(step)
         if tiled:
             tiles.write_tiles(memory, *tiled)
-        for part in parts:
+        for part in written:
             if isinstance(part, Nest) and straight.is_scalar(part) and _is_straight(part):
                 for stage in part.stages:
                     write_straight(memory, stage)
+            elif isinstance(part, Nest) and part.part:
+                extent = (part.outer or part.stages[0].inner)[0]
+                begin = indices[-1] * part.part
+                end = fn.intrinsic("umin", begin + part.part, fn.constant(I64, extent))
+                write_nest(memory, part, begin, end)
             elif isinstance(part, Nest):
                 write_nest(memory, normalised(part))
             elif isinstance(part, Product):

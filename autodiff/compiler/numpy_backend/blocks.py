@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from autodiff.compiler.numpy_backend.allocation import allocate
-from autodiff.compiler.numpy_backend.threads import thread_count
+from autodiff.compiler.numpy_backend.threads import MOST
 from autodiff.compiler.numpy_backend.values import Line, Storage, Value
 from autodiff.core.memory import memory_order
 from autodiff.core.spec import Spec
+from autodiff.host import thread_count
 
 __all__ = ["Group", "form_groups", "gathered", "is_cut"]
 
@@ -210,7 +211,7 @@ def _made(lines: Sequence[Line], forming: list[int]) -> Iterator[Group]:
     widest = max(line.result.spec.dtype.itemsize for line in own if line.result is not None)
     rows = max(1, BLOCK // (math.prod(shape[1:]) * widest))
     if 2 * rows <= shape[0]:
-        threads = min(thread_count(), shape[0] // rows)
+        threads = min(thread_count(MOST), shape[0] // rows)
         yield Group(forming[0], forming[-1] + 1, shape, rows, threads)
 
 

@@ -9,22 +9,10 @@ from contextvars import copy_context
 from functools import cache
 from typing import Any
 
-__all__ = ["in_parts", "thread_count"]
+__all__ = ["MOST", "in_parts"]
 
 MOST = 8
 """Threads from which on memory is what they wait for."""
-
-
-def thread_count() -> int:
-    """How many threads a program may use: as many as processors, or ``OMP_NUM_THREADS``."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdecimal() and int(wanted):
-        return min(int(wanted), MOST)
-    try:
-        processors = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        processors = os.cpu_count() or 1
-    return min(processors, MOST)
 
 
 @cache
