@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.arrays import copied, scalar_form
+from autodiff.core.arrays import copied, is_array, scalar_form
+from autodiff.core.dispatch import Box
 from autodiff.core.memory import memory_of, writeable
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.cotangents import cast
@@ -199,7 +200,7 @@ def _cut(
         id(memory_of(factor.array))
         for own in local.values()
         for factor in (own.factors if isinstance(own, Product) else (own,))
-        if isinstance(factor, Block) and factor.array is not None
+        if isinstance(factor, Block) and is_array(factor.array)
     }
     blocks = []
     for last, out in zip(graph.ends(), recorded.outs, strict=True):
@@ -217,6 +218,8 @@ def _block(own: LinearMap | None, inp: Spec, out: Spec, lent: set[int]) -> Any:
     if own is None:
         return zero_block(inp, out)
     matrix = own.matrix()
+    if isinstance(matrix, Box):  # recorded: whoever runs the program hands out what is new
+        return cast(matrix.reshape(shape), inp.dtype)
     if id(memory_of(matrix)) in lent or not writeable(matrix):
         matrix = copied(matrix)
     block = cast(matrix.reshape(shape), inp.dtype)

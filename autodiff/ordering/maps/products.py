@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.dispatch import Box
 from autodiff.ordering.maps.base import Array, LinearMap, Pending, arithmetic
 from autodiff.ordering.maps.blocks import (
     Block,
@@ -213,9 +214,10 @@ def _matrix_product(left: Array, right: Array) -> Array:
     """
     rows, inner = left.shape
     columns = right.shape[1]
-    dtype = np.result_type(left, right)
+    dtype = np.result_type(left.dtype, right.dtype)
     nbytes = rows * columns * dtype.itemsize
-    if inner > _THIN or not _BLOCKED_BYTES[0] <= nbytes < _BLOCKED_BYTES[1]:
+    recorded = isinstance(left, Box) or isinstance(right, Box)
+    if recorded or inner > _THIN or not _BLOCKED_BYTES[0] <= nbytes < _BLOCKED_BYTES[1]:
         return left @ right
     result = np.empty((rows, columns), dtype)
     step = -(-rows * _BLOCK_BYTES // nbytes)
@@ -265,6 +267,8 @@ def _as_block(chosen: LinearMap) -> Block | None:
         shapes = (chosen.in_shape, chosen.out_shape)
         if chosen.factor is None:
             return Diagonal((size,), *shapes, chosen.dtype)
+        if isinstance(chosen.factor, Box):
+            return Diagonal(np.broadcast_to(chosen.factor, (size,)), *shapes)
         return Diagonal(np.full(size, chosen.factor, chosen.dtype), *shapes)
     return None
 

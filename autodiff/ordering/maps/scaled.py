@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.spec import Shape
-from autodiff.ordering.maps.base import FLOAT, Array, LinearMap
+from autodiff.ordering.maps.base import FLOAT, Array, LinearMap, unit_of
 
 __all__ = ["Identity", "Scaled"]
 
@@ -54,12 +54,12 @@ class Scaled(LinearMap):
     @property
     def structure(self) -> str:  # type: ignore[override]  # depends on the number
         """Whether it is the identity."""
-        return "identity" if self.factor == 1 else "scaled"
+        return "identity" if unit_of(self.factor) == 1 else "scaled"
 
     @property
     def is_unit(self) -> bool:
         """Whether products with it need no multiplication."""
-        return self.factor in (1, -1)
+        return unit_of(self.factor) != 0
 
     @property
     def known(self) -> bool:
@@ -78,10 +78,10 @@ class Scaled(LinearMap):
 
     def push_rows(self, rows: Array) -> Array:
         """Rows times the factor."""
-        if self.factor == 1:
-            return rows
-        # A Python number leaves float32 rows float32
-        return -rows if self.factor == -1 else rows * self.factor
+        unit = unit_of(self.factor)
+        if unit:
+            return rows if unit == 1 else -rows
+        return rows * self.factor  # a Python number leaves float32 rows float32
 
     pull_rows = push_rows
 

@@ -6,13 +6,14 @@ from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
-from autodiff.core.arrays import SCALARS, is_foreign
+from autodiff.core.arrays import SCALARS, is_foreign, library_of
 from autodiff.core.dispatch import Box
 from autodiff.core.modes import modes
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.tape.signature import vertex_key
+from autodiff.tape.staging import Stage
 from autodiff.transforms.gradient import Recorded
 from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.rates import rates, sweep_seconds
@@ -65,21 +66,32 @@ class Question:
         """What a decision depends on; two functions alike in this are decided alike."""
         return node_signature(self.recorded.leaves, self.recorded.nodes, self.nodes)
 
-    @cached_property
+    @property
     def needs_sweep(self) -> bool:
-        """Whether the rules have to be applied as they are, to values as they come.
+        """Whether the rules have to be applied as they are, to values as they come."""
+        return bool(self.swept_because)
 
-        So it is with values of an outer transform, with complex inputs or outputs, with arrays of
-        another library, and under ``strong_zero`` or ``debug``.
+    @cached_property
+    def swept_because(self) -> str:
+        """Why the rules have to be applied as they are, to values as they come; or nothing.
+
+        What is being recorded is one value, as an array is: operations on it become a program.
         """
-        outs = self.recorded.outs
-        return (
-            bool(modes.open)
-            or self.problem.holomorphic
-            or any(isinstance(out, Box) or spec_of(out).dtype.kind == "c" for out in outs)
-            or any(leaf.spec.dtype.kind == "c" for leaf in self.recorded.leaves)
-            or any(is_foreign(out) for out in outs)
-        )
+        recorded = self.recorded
+        if modes.open and (modes.strong_zero or modes.debug):
+            return "strong_zero() and debug() look at single cotangents"
+        ends = [*map(spec_of, recorded.outs), *[leaf.spec for leaf in recorded.leaves]]
+        if self.problem.holomorphic or any(spec.dtype.kind == "c" for spec in ends):
+            return "inputs or outputs are complex"
+        for value in (*recorded.outs, *[leaf.value for leaf in recorded.leaves]):
+            while isinstance(value, Box):
+                interpreter = value._interpreter
+                if not isinstance(interpreter, Stage):
+                    return f"the values are those of {interpreter.transform}"
+                value = value._value
+            if is_foreign(value):
+                return f"the arrays are {library_of(value)}'s"
+        return ""
 
     def release(self) -> None:
         """Let go of what was recorded: a forward sweep makes its own, and memory may be short."""
