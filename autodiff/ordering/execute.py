@@ -159,6 +159,9 @@ def _digest(signature: Hashable) -> str:
 
 
 def _swept(question: Question) -> Blocks:
+    """Sweep where no order can be carried out, and say why in a program that is recorded."""
+    if question.nodes:
+        question.problem.note_sweeps(question.swept_because or "a hook waits for a cotangent")
     return reverse(question.problem, question.recorded)
 
 

@@ -12,9 +12,18 @@ import sys
 from types import MethodType
 from typing import Any, TypeVar
 
-__all__ = ["Transformed", "declared_name"]
+__all__ = ["Memo", "Transformed", "declared_name"]
 
 R = TypeVar("R")
+
+
+class Memo:
+    """What a transform remembers from call to call, and could find out again.
+
+    It changes no result, so who records the function neither copies nor watches it.
+    """
+
+    __slots__ = ()
 
 
 class Transformed(functools.partial[R]):

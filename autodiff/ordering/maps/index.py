@@ -15,7 +15,7 @@ from autodiff.ops.index import scatter
 from autodiff.ordering.maps.base import FLOAT, Array, LinearMap, unit_of
 from autodiff.ordering.maps.blocks import Block, Diagonal
 
-__all__ = ["IndexMap", "between", "is_monomial", "monomial", "read_and_summed"]
+__all__ = ["IndexMap", "between", "is_monomial", "monomial", "read_and_summed", "summed"]
 
 
 class IndexMap(LinearMap):
@@ -108,13 +108,11 @@ class IndexMap(LinearMap):
             order, places, starts = self._plan
             in_order = order.size == rows.shape[1] and np.array_equal(order, np.arange(order.size))
             moved = rows if in_order else np.take(rows, order, axis=1)
-            summed = _summed(moved, starts)
-            if places.size == size:
-                result = summed
-            else:
+            result = summed(moved, starts)
+            if places.size != size:
                 back = np.full(size, -1)
                 back[places] = np.arange(places.size)
-                result = _taken(summed, back)
+                result = _taken(result, back)
         return self._scaled(result)
 
     def _scaled(self, rows: Array) -> Array:
@@ -222,7 +220,7 @@ def _taken(rows: Array, index: Array) -> Array:
     return read
 
 
-def _summed(rows: Array, starts: Array) -> Array:
+def summed(rows: Array, starts: Array) -> Array:
     """Sums of the columns from each start to the next; sums over an axis have equally many."""
     if not isinstance(rows, Box):
         return np.add.reduceat(rows, starts, axis=1)

@@ -188,6 +188,8 @@ def _auto(problem: Problem) -> Blocks:
     question = Question(problem)
     choice = _choose(question)
     problem.chosen = choice.name
+    if question.needs_sweep:
+        problem.note_sweeps(question.swept_because)
     blocks: Blocks | None = RUNS[choice.name](problem, question, choice)
     return _run_reverse(problem, question) if blocks is None else blocks
 

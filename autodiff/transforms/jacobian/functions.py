@@ -19,7 +19,7 @@ from autodiff.transforms.gradient import grad
 from autodiff.transforms.jacobian.decision import STRUCTURES, check_order, execute
 from autodiff.transforms.jacobian.problem import Blocks, Problem
 from autodiff.transforms.jacobian.tables import HESSIANS
-from autodiff.transforms.transformed import Transformed
+from autodiff.transforms.transformed import Memo, Transformed
 
 __all__ = ["hessian", "jacobian"]
 
@@ -176,8 +176,10 @@ def _hessian(
     **keywords: Any,
 ) -> Any:
     found: Blocks | None = None
+    unserved = False
     if order == "edge-pushing":
         found = HESSIANS[order](f, argnums, args, keywords, chunk_bytes, True)
+        unserved = found is None
     elif order == "auto":
         forms = _forms((args, keywords))
         if forms not in swept and _has_columns(argnums, args):
@@ -187,6 +189,8 @@ def _hessian(
     if found is None:
         gradient = grad(f, argnums)
         problem = Problem(gradient, argnums, args, keywords, False, chunk_bytes, "hessian")
+        if unserved:
+            problem.note_sweeps("edge pushing needs plain real arrays, and no modes")
         found = execute("forward", problem)
     out_tree, in_tree, blocks = found
     return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
@@ -199,7 +203,7 @@ _FEWEST_COLUMNS = 16
 _MOST_SWEPT = 64
 
 
-class _Swept(set[Hashable]):
+class _Swept(Memo, set[Hashable]):
     """Forms of arguments for which tangents serve best; a copy begins without.
 
     It saves recording the function only to see that. Another path may come with the same forms, for

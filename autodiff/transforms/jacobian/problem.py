@@ -9,7 +9,7 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import as_array, copied, scalar_form, zeros
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, observer
 from autodiff.core.memory import memory_of, writeable
 from autodiff.core.spec import Spec
 from autodiff.interpret.cotangents import cast
@@ -123,6 +123,12 @@ class Problem:
                 "holomorphic=True if it is complex-differentiable, or take real and imaginary "
                 "parts of its output"
             )
+
+    def note_sweeps(self, reason: str) -> None:
+        """Tell who records the program, if anybody does, why no other order is part of it."""
+        recorder = observer()
+        if recorder is not None:
+            recorder.note(f"{self.transform} by sweeps: {reason}")
 
     def rows_per_chunk(self, count: int, seed_bytes: int, held_bytes: int, result: int) -> int:
         """How many seeds go through one sweep."""

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from autodiff.core.arrays import SCALARS, is_foreign, library_of
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import concrete
 from autodiff.core.modes import modes
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.tape.signature import vertex_key
-from autodiff.tape.staging import Stage
+from autodiff.tape.staging import transform_of
 from autodiff.transforms.gradient import Recorded
 from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.rates import rates, sweep_seconds
@@ -84,13 +84,11 @@ class Question:
         if self.problem.holomorphic or any(spec.dtype.kind == "c" for spec in ends):
             return "inputs or outputs are complex"
         for value in (*recorded.outs, *[leaf.value for leaf in recorded.leaves]):
-            while isinstance(value, Box):
-                interpreter = value._interpreter
-                if not isinstance(interpreter, Stage):
-                    return f"the values are those of {interpreter.transform}"
-                value = value._value
-            if is_foreign(value):
-                return f"the arrays are {library_of(value)}'s"
+            outer = transform_of(value)
+            if outer is not None:
+                return f"the values are those of {outer.transform}"
+            if is_foreign(concrete(value)):
+                return f"the arrays are {library_of(concrete(value))}'s"
         return ""
 
     def release(self) -> None:
