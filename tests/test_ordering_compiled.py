@@ -1,6 +1,5 @@
 """Jacobians by a plan, compiled: one program that multiplies in the plan's order."""
 
-import itertools
 import json
 from pathlib import Path
 

@@ -181,8 +181,7 @@ def _elementwise(operation: Operation, position: int) -> LinearMap:
         factor = rule
     elif out.size > 1 and _constant_partial(operation, rule):
         if operation.known:
-            first = as_factor(operation.partials[position]).reshape(-1)[0]
-            factor = first.astype(inp.dtype) if isinstance(first, Box) else _python(first)
+            factor = _number(as_factor(operation.partials[position]).reshape(-1)[0], inp.dtype)
     else:
         is_constant = False
 
@@ -236,10 +235,9 @@ def spread(inp: Spec, out: Spec) -> IndexMap:
     )
 
 
-def _python(number: Any) -> float:
-    """Python number, which leaves the dtype of what it multiplies alone."""
-    value: float = number.item()
-    return value
+def _number(number: Any, dtype: np.dtype[Any]) -> Any:
+    """Python number, which leaves the dtype of what it multiplies alone; a recorded one stays."""
+    return number.item() if is_array(number) else number.astype(dtype)
 
 
 # --- opaque ---------------------------------------------------------------------------------------

@@ -12,15 +12,16 @@ import sys
 from types import MethodType
 from typing import Any, TypeVar
 
-__all__ = ["Memo", "Transformed", "declared_name"]
+__all__ = ["Sealed", "Transformed", "declared_name"]
 
 R = TypeVar("R")
 
 
-class Memo:
-    """What a transform remembers from call to call, and could find out again.
+class Sealed:
+    """What a recorded function uses as it is: nobody looks into it, copies it or watches it.
 
-    It changes no result, so who records the function neither copies nor watches it.
+    Either it never changes, as a plan, or no result follows from it, as from what a transform
+    remembers from call to call.
     """
 
     __slots__ = ()

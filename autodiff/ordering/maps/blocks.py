@@ -437,8 +437,10 @@ def coarse(array: Array, lead: int, trail: int, new_lead: int, new_trail: int) -
         # Recorded: chosen, as there is nothing to write into
         same_part = np.eye(parts, dtype=bool).reshape((parts, 1, 1, parts, 1, 1, 1))
         same_strip = np.eye(strips, dtype=bool).reshape((strips, 1, 1, strips, 1))
-        k, n, _, _, s, m = split.shape
-        spread = split.transpose((0, 1, 2, 4, 3, 5)).reshape((k, n, p, s, 1, q, 1, m))
+        first, second = split.shape[1], split.shape[4]
+        spread = split.transpose((0, 1, 2, 4, 3, 5)).reshape(
+            (keep_lead, first, p, second, 1, q, 1, keep_trail)
+        )
         return np.where(same_part & same_strip, spread, array.dtype.type(0)).reshape(whole)
     n, s = np.arange(parts)[:, None], np.arange(strips)[None, :]
     result = np.zeros((keep_lead, parts, p, strips, parts, q, strips, keep_trail), array.dtype)

@@ -222,14 +222,16 @@ def _taken(rows: Array, index: Array) -> Array:
 
 def summed(rows: Array, starts: Array) -> Array:
     """Sums of the columns from each start to the next; sums over an axis have equally many."""
-    if not isinstance(rows, Box):
-        return np.add.reduceat(rows, starts, axis=1)
+    found: Array
     count, width = len(starts), rows.shape[1]
-    if np.array_equal(starts * count, np.arange(count) * width):
-        return rows.reshape((len(rows), count, width // count)).sum(axis=2)
-    targets = np.searchsorted(starts, np.arange(width), side="right") - 1
-    template = slice(None), targets
-    return scatter(rows, templates=(template,), shape=(len(rows), count), dtype=rows.dtype)
+    if not isinstance(rows, Box):
+        found = np.add.reduceat(rows, starts, axis=1)
+    elif np.array_equal(starts * count, np.arange(count) * width):
+        found = np.sum(rows.reshape((len(rows), count, width // count)), axis=2)
+    else:
+        template = slice(None), np.searchsorted(starts, np.arange(width), side="right") - 1
+        found = scatter(rows, templates=(template,), shape=(len(rows), count), dtype=rows.dtype)
+    return found
 
 
 def is_monomial(factors: Sequence[LinearMap]) -> bool:

@@ -263,13 +263,13 @@ def _as_block(chosen: LinearMap) -> Block | None:
     if isinstance(chosen, Block):
         return chosen
     if isinstance(chosen, Scaled):
-        size = chosen.in_size
+        size, factor = chosen.in_size, chosen.factor
         shapes = (chosen.in_shape, chosen.out_shape)
-        if chosen.factor is None:
+        if factor is None:
             return Diagonal((size,), *shapes, chosen.dtype)
-        if isinstance(chosen.factor, Box):
-            return Diagonal(np.broadcast_to(chosen.factor, (size,)), *shapes)
-        return Diagonal(np.full(size, chosen.factor, chosen.dtype), *shapes)
+        recorded = isinstance(factor, Box)
+        one = factor if recorded else np.full(size, factor, chosen.dtype)
+        return Diagonal(np.broadcast_to(one, (size,)), *shapes)
     return None
 
 

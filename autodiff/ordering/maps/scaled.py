@@ -17,8 +17,8 @@ class Scaled(LinearMap):
 
     Parameters
     ----------
-    factor : float or None
-        None for a number that is not known yet.
+    factor : number or None
+        A recorder's Tensor for a number of a program, None for one that is not known yet.
     in_shape : tuple of int
     out_shape : tuple of int, optional
         Of the same size; by default `in_shape`.
@@ -38,7 +38,7 @@ class Scaled(LinearMap):
 
     def __init__(
         self,
-        factor: float | None,
+        factor: Any,
         in_shape: Shape,
         out_shape: Shape | None = None,
         dtype: np.dtype[Any] = FLOAT,
@@ -81,7 +81,8 @@ class Scaled(LinearMap):
         unit = unit_of(self.factor)
         if unit:
             return rows if unit == 1 else -rows
-        return rows * self.factor  # a Python number leaves float32 rows float32
+        found: Array = rows * self.factor  # a Python number leaves float32 rows float32
+        return found
 
     pull_rows = push_rows
 

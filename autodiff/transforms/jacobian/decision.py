@@ -33,6 +33,7 @@ from autodiff.transforms.jacobian.tables import (
     STRUCTURES,
     Remembered,
 )
+from autodiff.transforms.transformed import Sealed
 
 __all__ = [
     "GIVEN",
@@ -109,7 +110,7 @@ METHODS: dict[str, Method] = {}
 """Ways beside the reverse sweep, in the order in which they are asked."""
 
 
-class GivenOrder:
+class GivenOrder(Sealed):
     """An order that somebody made and hands to `jacobian`: what plans are.
 
     Attributes

@@ -19,7 +19,7 @@ from autodiff.transforms.gradient import grad
 from autodiff.transforms.jacobian.decision import STRUCTURES, check_order, execute
 from autodiff.transforms.jacobian.problem import Blocks, Problem
 from autodiff.transforms.jacobian.tables import HESSIANS
-from autodiff.transforms.transformed import Memo, Transformed
+from autodiff.transforms.transformed import Sealed, Transformed
 
 __all__ = ["hessian", "jacobian"]
 
@@ -78,7 +78,8 @@ def jacobian(
         are small or operations elementwise, and the forward order where inputs are fewer than
         outputs by so much that evaluating `f` once more pays. Complex values, values of an outer
         transform, arrays of another library than NumPy, hooks, ``strong_zero()`` and ``debug()``
-        need sweeps, in every order.
+        need sweeps, in every order. Inside `compile` and `record` an order becomes part of the
+        program, whose `notes` say where it could not.
     structure : "dense" or "sparse"
         "dense": blocks are plain arrays. "sparse": the sparsity pattern is propagated through the
         recorded operations, columns or rows that do not meet are swept together, and blocks are
@@ -203,7 +204,7 @@ _FEWEST_COLUMNS = 16
 _MOST_SWEPT = 64
 
 
-class _Swept(Memo, set[Hashable]):
+class _Swept(Sealed, set[Hashable]):
     """Forms of arguments for which tangents serve best; a copy begins without.
 
     It saves recording the function only to see that. Another path may come with the same forms, for
