@@ -20,11 +20,12 @@ from autodiff.ordering.graph.faces import Dual
 from autodiff.ordering.graph.jacobian_graph import JacobianGraph
 from autodiff.ordering.graph.planning import Decision, decide, eliminate, simulate
 from autodiff.ordering.graph.tapegraph import Edge, TapeGraph, of_nodes, of_tape
+from autodiff.ordering.loops import opened
 from autodiff.ordering.maps import Block, LinearMap, Product, multiply
 from autodiff.ordering.plan import Plan
 from autodiff.tape.ir import Tape
 from autodiff.tape.signature import digest
-from autodiff.transforms.jacobian.decision import Choice
+from autodiff.transforms.jacobian.decision import MOST_VERTICES, Choice
 from autodiff.transforms.jacobian.problem import Blocks, Problem, zero_block
 from autodiff.transforms.jacobian.question import Question
 from autodiff.transforms.jacobian.rates import rates
@@ -73,11 +74,19 @@ def _usual_bound(question: Question) -> int:
 def price(question: Question, best: Choice) -> Choice | None:
     """Price the best elimination order that planning finds; None where sweeps are needed.
 
-    Its detail is the order. The local maps tell more of a sweep than the nodes did, so the choice
-    says what the better sweep takes by them.
+    Its detail is whether scans are opened. The local maps tell more of a sweep than the nodes did,
+    so the choice says what the better sweep takes by them.
     """
+    found = _priced(question, False)
+    opened = None if question.opened is None else _priced(question.opened, True)
+    if found is None or opened is None:
+        return found or opened
+    return opened if opened.seconds < found.seconds else found
+
+
+def _priced(question: Question, opened: bool) -> Choice | None:
     graph = graph_of(question)
-    if graph is None:
+    if graph is None or len(graph) > MOST_VERTICES:
         return None
     decision = _decision(question, graph)
     bound = question.problem.chunk_bytes
@@ -85,7 +94,7 @@ def price(question: Question, best: Choice) -> Choice | None:
         bound = _usual_bound(question)
     if decision.peak_bytes > bound:
         return None
-    return Choice("cross-country", decision.seconds, decision.order, decision.sweep_seconds)
+    return Choice("cross-country", decision.seconds, opened, decision.sweep_seconds)
 
 
 def cross_country(
@@ -96,12 +105,14 @@ def cross_country(
     A choice that turns out not to serve gives None; asked for by name, elimination gives way to the
     reverse sweep there.
     """
-    question = question or Question(problem)
+    if question is None or choice is None:
+        question = Question(problem, opens=True)
+    elif choice.detail and question.opened is not None:
+        question = question.opened
     graph = graph_of(question)
     if graph is None:
         return _swept(question) if choice is None else None
-    order = _decision(question, graph).order if choice is None else choice.detail
-    return _carry_out(question, graph, order)
+    return _carry_out(question, graph, _decision(question, graph).order)
 
 
 def structured_reverse(question: Question) -> Blocks | None:
@@ -134,7 +145,7 @@ def execute_plan(problem: Problem, plan: Plan) -> Blocks:
             f"jacobian: the plan (order {plan.name!r}) was made for {plan.subject}; a function "
             "needs the plan of its tape, ad.record(f)(x).jacobian_graph().plan(...)"
         )
-    question = Question(problem)
+    question = Question(problem, opens=True)
     recorded = question.recorded
     graph = of_nodes(recorded.leaves, recorded.nodes, question.nodes)
     if graph is None:
@@ -250,7 +261,10 @@ def _as_jacobian_graph(graph: TapeGraph) -> JacobianGraph:
 def jacobian_graph(tape: Tape, *, argnums: int | Sequence[int] | None = None) -> JacobianGraph:
     """Graph of a tape's local Jacobians; what ``tape.jacobian_graph()`` calls."""
     chosen = [argnums] if isinstance(argnums, int) else argnums
-    return _as_jacobian_graph(of_tape(tape, argnums=chosen))
+    tape, notes = opened(tape)
+    graph = _as_jacobian_graph(of_tape(tape, argnums=chosen))
+    graph.notes = notes
+    return graph
 
 
 def local_jacobians(tape: Tape, *xs: Any) -> dict[tuple[int, int], LinearMap]:
@@ -286,4 +300,4 @@ def local_jacobians(tape: Tape, *xs: Any) -> dict[tuple[int, int], LinearMap]:
             f"local_jacobians: takes the {wanted} argument{'s' * (wanted != 1)} of the recorded "
             f"function, in the containers it was recorded for; got {len(xs)}"
         )
-    return of_tape(tape, xs).maps()
+    return of_tape(opened(tape)[0], xs).maps()

@@ -38,6 +38,7 @@ from autodiff.transforms.transformed import Sealed
 __all__ = [
     "GIVEN",
     "METHODS",
+    "MOST_VERTICES",
     "PRICES",
     "RUNS",
     "STRUCTURES",
@@ -62,7 +63,7 @@ _FEWEST_SEEDS = 16
 """Rows or columns below which no order can gain much on a reverse sweep."""
 _FEWEST_ELEMENTS = 100_000
 """Elements that a reverse sweep would move, below which planning does not pay."""
-_MOST_VERTICES = 1000
+MOST_VERTICES = 1000
 """Longer graphs are left to the sweeps: planning them would take longer than it may save."""
 
 
@@ -252,7 +253,7 @@ def _worth_eliminating(question: Question, best: Choice) -> bool:
     # A forward sweep is slow to start: what beats it need not be large
     if best.name == "reverse" and not _moves_much(question):
         return False
-    return not question.needs_sweep and 0 < len(question.nodes) <= _MOST_VERTICES
+    return not question.needs_sweep and 0 < len(question.nodes) <= MOST_VERTICES
 
 
 def _moves_much(question: Question) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,8 @@ from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.rates import rates, sweep_seconds
 from autodiff.transforms.jacobian.reverse import Measure, measure_sweep
 from autodiff.transforms.jacobian.work import node_size, sweep_edges
+from autodiff.transforms.scan.frozen import opening
+from autodiff.transforms.scan.operation import Scan
 
 __all__ = ["Question", "node_signature"]
 
@@ -29,15 +32,18 @@ class Question:
     Attributes
     ----------
     problem : Problem
+    opens : bool
+        Whether scans are recorded as the operations of their steps.
     recorded : Recorded
         The function, recorded for reverse mode.
     rows, columns : int
         Elements of the outputs and of the inputs.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, opens: bool = False) -> None:
         self.problem = problem
-        self.recorded: Recorded = problem.record()
+        with opening() if opens else nullcontext():
+            self.recorded: Recorded = problem.record()
         self.rows = sum([spec_of(out).size for out in self.recorded.outs])
         self.columns = sum([node_size(leaf) for leaf in self.recorded.leaves])
 
@@ -45,6 +51,18 @@ class Question:
     def nodes(self) -> list[Node]:
         """Nodes behind the outputs, in the order of evaluation."""
         return nodes_behind(self.recorded.nodes)
+
+    @cached_property
+    def opened(self) -> Question | None:
+        """The same with scans as the operations of their steps; None where there are none."""
+        makers = [
+            node.parents[0] if isinstance(node.pullback, Projection) else node
+            for node in self.nodes
+        ]
+        scans = {getattr(maker.pullback, "primitive", None) for maker in makers}
+        if not any(isinstance(scan, Scan) and not scan.closed_because for scan in scans):
+            return None
+        return Question(self.problem, opens=True)
 
     @cached_property
     def measure(self) -> Measure:
