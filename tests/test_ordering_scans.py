@@ -207,12 +207,17 @@ def test_a_long_scan_around_a_short_one():
 
         return ad.scan(step, x, length=300)[0]
 
-    x = np.array([0.99, 0.5, 1.0])
-    graph = ad.record(function)(x).jacobian_graph()
-    assert len(scans_of(graph)) == 1
-    assert "300 steps of" in graph.notes[0]
-    wanted = ad.jacobian(function, order="forward")(x)
-    assert_same(ad.jacobian(function, order=graph.plan("reverse"))(x), wanted)
+    def around(x):
+        return ad.scan(lambda c, row: (function(c) * row, None), x, np.stack([x, x]))[0]
+
+    x = np.array([0.999, 0.5, 1.0])
+    for f, count in ((function, 1), (around, 2)):
+        graph = ad.record(f)(x).jacobian_graph()
+        assert len(scans_of(graph)) == count
+        reason = "scan(step) stays one map: 300 steps of 4 operations are more than 1,000"
+        assert graph.notes == (reason,)
+        wanted = ad.jacobian(f, order="forward")(x)
+        assert_same(ad.jacobian(f, order=graph.plan("reverse"))(x), wanted)
 
 
 def test_steps_that_no_tape_describes():
@@ -241,12 +246,33 @@ AROUND = {
 }
 
 
+OUTSIDE = ad.Tensor(normal(3))
+J = {
+    "variable": lambda x, order: ad.jacobian(in_a_program, 0, order)(x, OUTSIDE * XS).data,
+    "vmap": lambda x, order: ad.vmap(lambda y: ad.jacobian(in_a_program, 0, order)(y, XS))(
+        np.stack([x, 2.0 * x])
+    ),
+    "grad": lambda x, order: ad.grad(
+        lambda y: np.sum(ad.jacobian(in_a_program, 0, order)(y, XS) ** 2)
+    )(x),
+}
+
+
+@pytest.mark.parametrize("name", J)
+def test_transforms_around_a_plan_sweep(name):
+    x = normal(3)
+    plan = ad.record(in_a_program)(x, XS).jacobian_graph(argnums=0).plan("reverse")
+    assert_same(J[name](x, plan), J[name](x, "reverse"))
+
+
 @pytest.mark.parametrize("name", AROUND)
 def test_derivatives_and_batches_of_scans_stay(name):
     """A plan of the tape serves what is recorded for reverse mode: both leave the same closed."""
     function, x = AROUND[name], normal(3)
     wanted = ad.jacobian(function, order="forward")(x)
     plan = ad.record(function)(x).jacobian_graph().plan("reverse")
+    assert all("derivative" in note for note in plan.notes)
+    assert bool(plan.notes) == (name != "checkpoint")  # one operation, whatever it calls
     assert_same(ad.jacobian(function, order=plan)(x), wanted)
     assert_same(ad.jacobian(function, order="cross-country")(x), wanted)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from autodiff.tape.ir import Tape
 from autodiff.tape.rewrite import with_callees
 from autodiff.tape.values import arguments_of
@@ -31,21 +34,25 @@ def opened(tape: Tape) -> tuple[Tape, tuple[str, ...]]:
     scans = {
         position: scan
         for position, scan in every
-        if not scan.kept and scan.step not in differentiated and scan.origin_step is scan.step
+        if not (scan.kept or scan.step in differentiated or scan.closed_because)
     }
-    notes = {scan.closed_because for scan in scans.values() if scan.closed_because}
-    scans = {position: scan for position, scan in scans.items() if not scan.closed_because}
-    if not scans:
-        return tape, tuple(sorted(notes))
-    memory = tape.replay(arguments_of(tape, "jacobian_graph"))
-    written: dict[int, Tape] = {}
-    for position, scan in scans.items():
-        values = [memory[operand.slot] for operand in tape.entries[position].inputs]
-        with opening() as found:
-            steps = scan.staged(scan.written_out, values, scan.paths)
-        notes.update(found)
-        if steps is None:
-            notes.add(f"{scan.name} stays one map: it no longer computes what it did")
-        else:
-            written[position] = steps
-    return with_callees(tape, written), tuple(sorted(notes))
+    if scans:
+        memory = tape.replay(arguments_of(tape, "jacobian_graph"))
+        written: dict[int, Tape] = {}
+        for position, scan in scans.items():
+            values = [memory[operand.slot] for operand in tape.entries[position].inputs]
+            steps = scan.staged(partial(_written_out, scan), values, scan.paths)
+            if steps is not None:
+                written[position] = steps
+        tape = with_callees(tape, written)
+    left = [entry.primitive for entry in tape.entries if isinstance(entry.primitive, Scan)]
+    reasons = [f"{scan.name} stays one map: {scan.closed_because or _DERIVED}" for scan in left]
+    return tape, tuple(dict.fromkeys(reasons))
+
+
+_DERIVED = "a derivative of it is part of the function, or it computes something else by now"
+
+
+def _written_out(scan: Scan, *values: Any) -> tuple[Any, ...]:
+    with opening():
+        return scan.written_out(*values)

@@ -22,6 +22,7 @@ from autodiff.transforms.arguments import (
     positions_of,
 )
 from autodiff.transforms.gradient import Recorded
+from autodiff.transforms.scan.frozen import opening
 from autodiff.transforms.tangent import push_tangents, tangent_tape
 
 __all__ = [
@@ -75,9 +76,14 @@ class Problem:
         single = isinstance(argnums, (int, np.integer))
         self.in_tree = tree.flatten(chosen[0])[1] if single else self.structure
 
-    def record(self) -> Recorded:
-        """Record the function for reverse mode."""
-        return Recorded(self.f, self.args, self.keywords, self.positions, False, self.transform)
+    def record(self, opens: bool = False) -> Recorded:
+        """Record the function for reverse mode, scans as the operations of their steps if asked."""
+        f = self._opened if opens else self.f
+        return Recorded(f, self.args, self.keywords, self.positions, False, self.transform)
+
+    def _opened(self, *args: Any, **keywords: Any) -> Any:
+        with opening():
+            return self.f(*args, **keywords)
 
     def leaves(self) -> list[Any]:
         """Return what is differentiated, checked."""

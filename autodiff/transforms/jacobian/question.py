@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +19,6 @@ from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.rates import rates, sweep_seconds
 from autodiff.transforms.jacobian.reverse import Measure, measure_sweep
 from autodiff.transforms.jacobian.work import node_size, sweep_edges
-from autodiff.transforms.scan.frozen import opening
 from autodiff.transforms.scan.operation import Scan
 
 __all__ = ["Question", "node_signature"]
@@ -42,8 +40,7 @@ class Question:
 
     def __init__(self, problem: Problem, opens: bool = False) -> None:
         self.problem = problem
-        with opening() if opens else nullcontext():
-            self.recorded: Recorded = problem.record()
+        self.recorded: Recorded = problem.record(opens)
         self.rows = sum([spec_of(out).size for out in self.recorded.outs])
         self.columns = sum([node_size(leaf) for leaf in self.recorded.leaves])
 

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, Interpreter, innermost, innermost_opened
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.errors import TapeError
@@ -24,7 +24,7 @@ from autodiff.transforms.closure import example
 from autodiff.transforms.scan.body import Body
 from autodiff.transforms.scan.replay import PATHS, OtherPath, alike, programs, shared, straight_line
 
-__all__ = ["Frozen", "as_written", "opened", "opening"]
+__all__ = ["Frozen", "as_written", "opening", "opens_for"]
 
 _as_written: ContextVar[bool] = ContextVar("as_written", default=False)
 
@@ -39,26 +39,26 @@ def as_written() -> Iterator[None]:
         _as_written.reset(token)
 
 
-_opening: ContextVar[list[str] | None] = ContextVar("opening", default=None)
+_opening: ContextVar[Interpreter | None] = ContextVar("opening", default=None)
 
 
 @contextmanager
-def opening() -> Iterator[list[str]]:
-    """Have scans write out their steps, for who wants to see what these are made of.
+def opening() -> Iterator[None]:
+    """Have scans write out their steps for the transform that is running.
 
-    Gives a list to which the others add why they stay as they are.
+    Those that transforms within it see stay as they are: their derivatives and batches are scans.
     """
-    notes: list[str] = []
-    token = _opening.set(notes)
+    token = _opening.set(innermost_opened())
     try:
-        yield notes
+        yield
     finally:
         _opening.reset(token)
 
 
-def opened() -> list[str] | None:
-    """Return the list of `opening`; None where scans are to stay as they are."""
-    return _opening.get()
+def opens_for(values: Sequence[Any]) -> bool:
+    """Whether a scan of these values is to write out its steps."""
+    interpreter = _opening.get()
+    return interpreter is not None and innermost(values) is interpreter
 
 
 class _Steady(Stage):

@@ -16,11 +16,10 @@ from autodiff.core.spec import is_inexact, spec_of
 from autodiff.errors import TapeError
 from autodiff.interpret.reverse import Reverse
 from autodiff.ops.shape import broadcast_to, moveaxis_
-from autodiff.tape.staging import transform_of
 from autodiff.transforms.call import Call
 from autodiff.transforms.closure import example
 from autodiff.transforms.scan.collect import Collected
-from autodiff.transforms.scan.frozen import Frozen, as_written, opened
+from autodiff.transforms.scan.frozen import Frozen, as_written, opens_for
 from autodiff.transforms.scan.layout import Flags, Layout, chosen, cut, until_settled
 from autodiff.transforms.scan.replay import Replayed, alike, programs
 from autodiff.transforms.scan.reversal import go_back
@@ -172,26 +171,11 @@ class Scan(Call):
 
     def evaluate(self, values: Values) -> tuple[Any, ...]:
         """Outputs on any values, keeping carries if somebody is recording for a sweep."""
-        if self._opens(values):
+        if opens_for(values) and not self.closed_because:
             outs = self.written_out(*values)
         else:
             outs = (self.keeping if any(map(_recorded, values)) else self).call(*values)
         return tuple(outs[: self.layout.outputs])
-
-    def _opens(self, values: Values) -> bool:
-        """Whether to write out the steps, for who opens scans: not below a transform of theirs."""
-        notes = opened()
-        if notes is None:
-            return False
-        boxes = [value for value in values if isinstance(value, Box)]
-        if len({box._interpreter for box in boxes}) != 1 or any(
-            transform_of(box._value) is not None for box in boxes
-        ):
-            return False
-        reason = self.closed_because
-        if reason and reason not in notes:
-            notes.append(reason)
-        return not reason
 
     @property
     def origin_step(self) -> FlatStep:
@@ -204,14 +188,14 @@ class Scan(Call):
     @cached_property
     def closed_because(self) -> str:
         """Why its steps cannot be looked into as operations of their own; nothing if they can."""
-        if not isinstance(self.step, Frozen) or self.step.operations is None:
-            return f"{self.name} stays one map: no tape describes its step"
-        operations = self.step.operations
+        if self.origin_step is not self.step:
+            return "it is a derivative or batch of a scan"
+        operations = self.step.operations if isinstance(self.step, Frozen) else None
+        if operations is None:
+            return "no tape describes its step"
         if self.length * operations > MOST_OPENED:
-            return (
-                f"{self.name} stays one map: {self.length:,} steps of {operations:,} operations "
-                f"are more than {MOST_OPENED:,}"
-            )
+            steps = f"{self.length:,} steps of {operations:,} operations"
+            return f"{steps} are more than {MOST_OPENED:,}"
         return ""
 
     @property
