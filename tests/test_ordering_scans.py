@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import autodiff as ad
+from autodiff.ordering.graph import planning
+from autodiff.ordering.graph.tapegraph import of_tape
 from autodiff.transforms.jacobian import decision
 from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.question import Question
@@ -325,3 +327,20 @@ def test_auto_sweeps_where_steps_are_full():
     wanted = ad.jacobian(function, order="forward")(x)
     assert_same(ad.jacobian(function)(x), wanted)
     assert_same(ad.jacobian(function, order=graph_orders)(x), wanted)
+
+
+def test_maps_that_are_added_up_are_priced():
+    """By both of a scan's inputs there is a map to be written out before they are one edge."""
+
+    def function(x):
+        return ad.scan(lambda c, _: (np.sin(c) * x, None), x, length=600)[0]
+
+    graph = of_tape(ad.record(function)(normal(300)))
+    assert [own.structure for own in graph.maps(known=False).values()] == ["dense"]
+    decided = planning.decide(graph)
+    assert decided.seconds > decided.sweep_seconds
+    assert chosen(function, normal(300)).name == "reverse"
+    short = chosen(
+        lambda x: ad.scan(lambda c, _: (np.sin(c) * x, None), x, length=20)[0], normal(300)
+    )
+    assert (short.name, short.detail) == ("cross-country", True)

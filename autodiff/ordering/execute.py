@@ -77,11 +77,8 @@ def price(question: Question, best: Choice) -> Choice | None:
     Its detail is whether scans are opened. The local maps tell more of a sweep than the nodes did,
     so the choice says what the better sweep takes by them.
     """
-    found = _priced(question, False)
     opened = None if question.opened is None else _priced(question.opened, True)
-    if found is None or opened is None:
-        return found or opened
-    return opened if opened.seconds < found.seconds else found
+    return opened or _priced(question, False)
 
 
 def _priced(question: Question, opened: bool) -> Choice | None:
