@@ -105,7 +105,7 @@ def cross_country(
     if question is None or choice is None:
         question = Question(problem, opens=True)
     elif choice.detail and question.opened is not None:
-        question = question.opened
+        question, problem.again = question.opened, "cross-country"
     graph = graph_of(question)
     if graph is None:
         return _swept(question) if choice is None else None

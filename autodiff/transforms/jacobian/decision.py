@@ -189,7 +189,6 @@ def _auto(problem: Problem) -> Blocks:
     """Record, compare what the orders cost, and go the cheapest way."""
     question = Question(problem)
     choice = _choose(question)
-    problem.chosen = choice.name
     if question.needs_sweep:
         problem.note_sweeps(question.swept_because)
     blocks: Blocks | None = RUNS[choice.name](problem, question, choice)
@@ -241,6 +240,7 @@ def _run_forward(
     problem: Problem, question: Question | None = None, choice: Choice | None = None
 ) -> Blocks:
     if question is not None:
+        problem.again = "forward"
         question.release()
     return forward(problem)
 

@@ -132,7 +132,7 @@ def jacobian(
             f, argnums, order, holomorphic, chunk_bytes, keep_zeros
         )
         return sparse
-    return Transformed(_jacobian, f, argnums, order, holomorphic, chunk_bytes, _Swept())
+    return Transformed(_jacobian, f, argnums, order, holomorphic, chunk_bytes, _Ways())
 
 
 def _check_options(
@@ -151,18 +151,17 @@ def _jacobian(
     order: Any,
     holomorphic: bool,
     chunk_bytes: int | None,
-    swept: _Swept,
+    ways: _Ways,
     /,
     *args: Any,
     **keywords: Any,
 ) -> Any:
     forms = _forms((args, keywords)) if order == "auto" else None
-    if forms in swept:
-        order = "forward"
+    order = ways.get(forms, order)
     problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, "jacobian")
     out_tree, in_tree, blocks = execute(order, problem)
-    if problem.chosen == "forward":
-        swept.keep(forms)
+    if problem.again is not None:
+        ways.keep(forms, problem.again)
     return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
 
 
@@ -171,7 +170,7 @@ def _hessian(
     argnums: Argnums,
     order: str,
     chunk_bytes: int | None,
-    swept: _Swept,
+    ways: _Ways,
     /,
     *args: Any,
     **keywords: Any,
@@ -183,10 +182,10 @@ def _hessian(
         unserved = found is None
     elif order == "auto":
         forms = _forms((args, keywords))
-        if forms not in swept and _has_columns(argnums, args):
+        if forms not in ways and _has_columns(argnums, args):
             found = HESSIANS["edge-pushing"](f, argnums, args, keywords, chunk_bytes, False)
             if found is None:
-                swept.keep(forms)
+                ways.keep(forms, "forward")
     if found is None:
         gradient = grad(f, argnums)
         problem = Problem(gradient, argnums, args, keywords, False, chunk_bytes, "hessian")
@@ -201,23 +200,23 @@ _FEWEST_COLUMNS = 16
 """Elements below which another way than tangents is not worth asking for."""
 
 
-_MOST_SWEPT = 64
+_MOST_KEPT = 64
 
 
-class _Swept(Sealed, set[Hashable]):
-    """Forms of arguments for which tangents serve best; a copy begins without.
+class _Ways(Sealed, dict[Hashable, str]):
+    """Orders that serve best, by forms of arguments; a copy begins without.
 
     It saves recording the function only to see that. Another path may come with the same forms, for
-    which tangents are slower and right all the same.
+    which the order is slower and right all the same.
     """
 
-    def keep(self, forms: Hashable) -> None:
-        """Remember forms, as long as they are not many."""
-        if len(self) < _MOST_SWEPT:
-            self.add(forms)
+    def keep(self, forms: Hashable, order: str) -> None:
+        """Remember an order, as long as they are not many."""
+        if len(self) < _MOST_KEPT:
+            self[forms] = order
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Swept, ()
+        return _Ways, ()
 
 
 def _forms(arguments: Any) -> Hashable:
@@ -319,4 +318,4 @@ def hessian(
     if structure == "sparse":
         sparse: Function = HESSIANS["sparse"](f, argnums, order, chunk_bytes, keep_zeros)
         return sparse
-    return Transformed(_hessian, f, argnums, order, chunk_bytes, _Swept())
+    return Transformed(_hessian, f, argnums, order, chunk_bytes, _Ways())

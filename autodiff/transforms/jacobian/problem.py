@@ -50,7 +50,8 @@ class Blocks(NamedTuple):
 class Problem:
     """What a Jacobian was asked of: the function, its arguments, and the bounds.
 
-    ``chosen`` is the order that was decided on, once it was.
+    ``again`` is the order to ask for by name at the next call like this one, where the way that was
+    decided on begins with another recording.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Problem:
         self.holomorphic = holomorphic
         self.chunk_bytes = chunk_bytes
         self.transform = transform
-        self.chosen: str | None = None
+        self.again: str | None = None
         self.positions = positions_of(argnums, len(args), transform)
         chosen = tuple(args[position] for position in self.positions)
         self.values, self.structure = tree.flatten(chosen)
