@@ -77,13 +77,16 @@ def price(question: Question, best: Choice) -> Choice | None:
     Its detail is whether scans are opened. The local maps tell more of a sweep than the nodes did,
     so the choice says what the better sweep takes by them.
     """
-    opened = None if question.opened is None else _priced(question.opened, True)
-    return opened or _priced(question, False)
+    opened = question.opened
+    found = None
+    if opened is not None and len(opened.nodes) <= MOST_VERTICES:
+        found = _priced(opened, True)
+    return found or _priced(question, False)
 
 
 def _priced(question: Question, opened: bool) -> Choice | None:
     graph = graph_of(question)
-    if graph is None or len(graph) > MOST_VERTICES:
+    if graph is None:
         return None
     decision = _decision(question, graph)
     bound = question.problem.chunk_bytes

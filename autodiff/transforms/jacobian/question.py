@@ -27,11 +27,14 @@ __all__ = ["Question", "node_signature"]
 class Question:
     """A function recorded for its Jacobian; more is found out of it when first asked for.
 
-    Attributes
+    Parameters
     ----------
     problem : Problem
     opens : bool
         Whether scans are recorded as the operations of their steps.
+
+    Attributes
+    ----------
     recorded : Recorded
         The function, recorded for reverse mode.
     rows, columns : int
