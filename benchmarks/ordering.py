@@ -168,9 +168,12 @@ def networks(quick: bool) -> list[dict[str, Any]]:
             "markowitz_fma": plan.cost,
         }
         wanted = ad.jacobian(network, order="reverse")(x)
-        derivatives = {
+        derivatives: dict[str, Callable[[Any], Any]] = {
             order: ad.jacobian(network, order=order) for order in ("forward", "reverse", "auto")
         }
+        for order in ("reverse", "auto"):
+            native = ad.compile(ad.jacobian(network, order=order), backend="llvm")
+            derivatives[f"compiled {order}"] = native
         for order, derivative in derivatives.items():
             if not np.allclose(derivative(x), wanted, rtol=1e-8, atol=1e-10):
                 raise AssertionError(f"{order} differs on {name}")
@@ -295,6 +298,8 @@ def markdown(results: dict[str, Any]) -> str:
             " -> ".join(map(str, row["sizes"])),
             *(milliseconds(row[name]) for name in ("forward", "reverse", "auto")),
             f"{min(row['forward'], row['reverse']) / row['auto']:.1f}",
+            milliseconds(row["compiled reverse"]),
+            milliseconds(row["compiled auto"]),
         )
         for row in results["networks"]
     ]
@@ -305,6 +310,8 @@ def markdown(results: dict[str, Any]) -> str:
         "reverse",
         "auto",
         "better of the two / auto",
+        "compiled reverse",
+        "compiled auto",
     )
     parts += [table(header, rows), ""]
     parts += ["### Jacobian of a layer with respect to its weights (one cotangent)", ""]

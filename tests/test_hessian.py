@@ -318,7 +318,7 @@ def test_a_decision_for_tangents_spares_the_next_evaluation(
     hessian(positive(20))
     assert len(calls) - first < first
     again = pickle.loads(pickle.dumps(ad.hessian(np.sum)))
-    assert again.args[-1] == set()
+    assert again.args[-1] == {}
 
 
 def test_orders_by_name() -> None:

@@ -284,7 +284,7 @@ def test_orders_that_fill_in_are_given_up():
         planning.simulate(graph.with_sinks(graph.maps(known=False)), graph.middle(), most=1000)
         is None
     )
-    assert len(graph) > decision._MOST_VERTICES
+    assert len(graph) > decision.MOST_VERTICES
 
 
 def test_waists_of_branches():

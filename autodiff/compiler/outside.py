@@ -49,6 +49,7 @@ from autodiff.compiler.watching import content_of, items_of
 from autodiff.core.arrays import is_array
 from autodiff.core.dispatch import Box
 from autodiff.numpy.creation import OVERRIDES
+from autodiff.transforms.transformed import Sealed
 
 __all__ = ["Lifted", "lifted"]
 
@@ -96,6 +97,8 @@ class Lifted(LiftingObjects):
             return self._tensor(value, var, path)
         if is_array(value):
             return self._array(value, var, path)
+        if isinstance(value, Sealed):
+            return self.reading.same(value, var)
         if isinstance(value, (list, tuple, deque)):
             return self._sequence(value, var, path)
         if isinstance(value, dict):

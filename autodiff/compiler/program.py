@@ -103,6 +103,11 @@ class Program:
         """Bytes of memory that the program holds for what it computes on the way."""
         return int(getattr(self._path.runner, "peak_bytes", 0))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What went another way than was asked for while this was recorded, and why."""
+        return tuple(getattr(self._path.beside, "notes", ()))
+
     def draw(self, path: str | None = None, **options: Any) -> Any:
         """Draw the program: its operations, grouped by the kernels they run in.
 
@@ -149,6 +154,7 @@ class Program:
         head = [
             f"program {self._path.name} ({self.backend}), {self.peak_bytes:,} bytes of memory",
             *[f"  {line}" for line in str(self.cost).splitlines()],
+            *[f"  note: {note}" for note in self.notes],
             "kernels:",
         ]
         return "\n".join([*head, *[f"  {i + 1:>3} {k}" for i, k in enumerate(self.kernels)]])

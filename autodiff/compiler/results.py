@@ -39,6 +39,8 @@ class Results:
         For each leaf ("output", number), ("input", number), ("array", a constant to copy) or
         ("value", itself).
     written : list of Written
+    notes : list of str
+        What transforms said of the way they went.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class Results:
         structure: tree.PyTreeSpec,
         places: list[tuple[str, Any]],
         written: list[Written],
+        notes: list[str],
     ) -> None:
         self.structure = structure
         self.places = places
         self.written = written
+        self.notes = tuple(notes)
         only = len(places) == 1 and structure == _LEAF and not written
         self.single = only and places[0] == ("output", 0)
 

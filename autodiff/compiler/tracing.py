@@ -132,7 +132,7 @@ def trace(call: Call, level: Level, uses: Uses) -> Trace:
     return Trace(
         tape,
         recorder.captured,
-        Results(out_structure, results, written),
+        Results(out_structure, results, written, recorder.notes),
         reads,
         inputs,
     )

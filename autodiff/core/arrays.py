@@ -36,6 +36,7 @@ __all__ = [
     "SCALARS",
     "array_or_scalar",
     "as_array",
+    "as_factor",
     "as_numpy",
     "as_value",
     "copied",
@@ -196,6 +197,11 @@ def array_or_scalar(value: Any) -> Any:
     if type(value) not in PLAIN:
         refuse(value)
     return value if is_array(value) else np.asarray(value)
+
+
+def as_factor(value: Any) -> Any:
+    """Box as it is, array of anything else: what is multiplied by, perhaps while recording."""
+    return value if isinstance(value, Box) else as_array(value)
 
 
 def as_numpy(value: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]:

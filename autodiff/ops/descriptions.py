@@ -452,7 +452,7 @@ class Operation:
         """
         if not self.known:
             return shape
-        return arrays.as_array(values()).reshape(shape)
+        return arrays.as_factor(values()).reshape(shape)
 
     def constant(self, position: int) -> Any:
         """Value of an input that is known beforehand, None if it is not.

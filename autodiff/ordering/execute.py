@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.arrays import copied, scalar_form
+from autodiff.core.arrays import copied, is_array, scalar_form
+from autodiff.core.dispatch import Box
 from autodiff.core.memory import memory_of, writeable
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.cotangents import cast
@@ -19,11 +20,12 @@ from autodiff.ordering.graph.faces import Dual
 from autodiff.ordering.graph.jacobian_graph import JacobianGraph
 from autodiff.ordering.graph.planning import Decision, decide, eliminate, simulate
 from autodiff.ordering.graph.tapegraph import Edge, TapeGraph, of_nodes, of_tape
+from autodiff.ordering.loops import opened
 from autodiff.ordering.maps import Block, LinearMap, Product, multiply
 from autodiff.ordering.plan import Plan
 from autodiff.tape.ir import Tape
 from autodiff.tape.signature import digest
-from autodiff.transforms.jacobian.decision import Choice
+from autodiff.transforms.jacobian.decision import MOST_VERTICES, Choice
 from autodiff.transforms.jacobian.problem import Blocks, Problem, zero_block
 from autodiff.transforms.jacobian.question import Question
 from autodiff.transforms.jacobian.rates import rates
@@ -72,9 +74,17 @@ def _usual_bound(question: Question) -> int:
 def price(question: Question, best: Choice) -> Choice | None:
     """Price the best elimination order that planning finds; None where sweeps are needed.
 
-    Its detail is the order. The local maps tell more of a sweep than the nodes did, so the choice
-    says what the better sweep takes by them.
+    Its detail is whether scans are opened. The local maps tell more of a sweep than the nodes did,
+    so the choice says what the better sweep takes by them.
     """
+    opened = question.opened
+    found = None
+    if opened is not None and len(opened.nodes) <= MOST_VERTICES:
+        found = _priced(opened, True)
+    return found or _priced(question, False)
+
+
+def _priced(question: Question, opened: bool) -> Choice | None:
     graph = graph_of(question)
     if graph is None:
         return None
@@ -84,7 +94,7 @@ def price(question: Question, best: Choice) -> Choice | None:
         bound = _usual_bound(question)
     if decision.peak_bytes > bound:
         return None
-    return Choice("cross-country", decision.seconds, decision.order, decision.sweep_seconds)
+    return Choice("cross-country", decision.seconds, opened, decision.sweep_seconds)
 
 
 def cross_country(
@@ -95,12 +105,14 @@ def cross_country(
     A choice that turns out not to serve gives None; asked for by name, elimination gives way to the
     reverse sweep there.
     """
-    question = question or Question(problem)
+    if question is None or choice is None:
+        question = Question(problem, opens=True)
+    elif choice.detail and question.opened is not None:
+        question, problem.again = question.opened, "cross-country"
     graph = graph_of(question)
     if graph is None:
         return _swept(question) if choice is None else None
-    order = _decision(question, graph).order if choice is None else choice.detail
-    return _carry_out(question, graph, order)
+    return _carry_out(question, graph, _decision(question, graph).order)
 
 
 def structured_reverse(question: Question) -> Blocks | None:
@@ -133,7 +145,7 @@ def execute_plan(problem: Problem, plan: Plan) -> Blocks:
             f"jacobian: the plan (order {plan.name!r}) was made for {plan.subject}; a function "
             "needs the plan of its tape, ad.record(f)(x).jacobian_graph().plan(...)"
         )
-    question = Question(problem)
+    question = Question(problem, opens=True)
     recorded = question.recorded
     graph = of_nodes(recorded.leaves, recorded.nodes, question.nodes)
     if graph is None:
@@ -158,6 +170,9 @@ def _digest(signature: Hashable) -> str:
 
 
 def _swept(question: Question) -> Blocks:
+    """Sweep where no order can be carried out, and say why in a program that is recorded."""
+    if question.nodes:
+        question.problem.note_sweeps(question.swept_because or "a hook waits for a cotangent")
     return reverse(question.problem, question.recorded)
 
 
@@ -199,7 +214,7 @@ def _cut(
         id(memory_of(factor.array))
         for own in local.values()
         for factor in (own.factors if isinstance(own, Product) else (own,))
-        if isinstance(factor, Block) and factor.array is not None
+        if isinstance(factor, Block) and is_array(factor.array)
     }
     blocks = []
     for last, out in zip(graph.ends(), recorded.outs, strict=True):
@@ -217,6 +232,8 @@ def _block(own: LinearMap | None, inp: Spec, out: Spec, lent: set[int]) -> Any:
     if own is None:
         return zero_block(inp, out)
     matrix = own.matrix()
+    if isinstance(matrix, Box):  # recorded: whoever runs the program hands out what is new
+        return cast(matrix.reshape(shape), inp.dtype)
     if id(memory_of(matrix)) in lent or not writeable(matrix):
         matrix = copied(matrix)
     block = cast(matrix.reshape(shape), inp.dtype)
@@ -244,7 +261,10 @@ def _as_jacobian_graph(graph: TapeGraph) -> JacobianGraph:
 def jacobian_graph(tape: Tape, *, argnums: int | Sequence[int] | None = None) -> JacobianGraph:
     """Graph of a tape's local Jacobians; what ``tape.jacobian_graph()`` calls."""
     chosen = [argnums] if isinstance(argnums, int) else argnums
-    return _as_jacobian_graph(of_tape(tape, argnums=chosen))
+    tape, notes = opened(tape)
+    graph = _as_jacobian_graph(of_tape(tape, argnums=chosen))
+    graph.notes = notes
+    return graph
 
 
 def local_jacobians(tape: Tape, *xs: Any) -> dict[tuple[int, int], LinearMap]:
@@ -280,4 +300,4 @@ def local_jacobians(tape: Tape, *xs: Any) -> dict[tuple[int, int], LinearMap]:
             f"local_jacobians: takes the {wanted} argument{'s' * (wanted != 1)} of the recorded "
             f"function, in the containers it was recorded for; got {len(xs)}"
         )
-    return of_tape(tape, xs).maps()
+    return of_tape(opened(tape)[0], xs).maps()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, full, is_array
+from autodiff.core.arrays import as_array, as_factor, full, is_array
 from autodiff.core.arrays import zeros as no_rows
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
@@ -173,7 +173,7 @@ def _constant_partial(operation: Operation, rule: Rule) -> bool:
 def _elementwise(operation: Operation, position: int) -> LinearMap:
     inp, out = operation.inputs[position], operation.out
     rule = operation.primitive.reverse_rules[operation.primitive.input_name(position)]
-    factor: float | None = None
+    factor: Any = None
     is_constant = True
     if not isinstance(rule, Rule):
         if rule == 0:
@@ -181,12 +181,12 @@ def _elementwise(operation: Operation, position: int) -> LinearMap:
         factor = rule
     elif out.size > 1 and _constant_partial(operation, rule):
         if operation.known:
-            factor = _python(as_array(operation.partials[position]).reshape(-1)[0])
+            factor = _number(as_factor(operation.partials[position]).reshape(-1)[0], inp.dtype)
     else:
         is_constant = False
 
     def partial() -> Any:
-        found = as_array(operation.partials[position])
+        found = as_factor(operation.partials[position])
         return found if found.shape == out.shape else np.broadcast_to(found, out.shape)
 
     if is_constant and inp.size == out.size:
@@ -235,10 +235,9 @@ def spread(inp: Spec, out: Spec) -> IndexMap:
     )
 
 
-def _python(number: Any) -> float:
-    """Python number, which leaves the dtype of what it multiplies alone."""
-    value: float = number.item()
-    return value
+def _number(number: Any, dtype: np.dtype[Any]) -> Any:
+    """Python number, which leaves the dtype of what it multiplies alone; a recorded one stays."""
+    return number.item() if is_array(number) else number.astype(dtype)
 
 
 # --- opaque ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.core.arrays import as_array, full
+from autodiff.core.arrays import as_array, as_factor, full
 from autodiff.core.spec import Spec, is_inexact
 from autodiff.ops.descriptions import Blocks, Operation, Reads, Same, Sums
 from autodiff.ops.structures import same
@@ -82,11 +82,8 @@ def _blocks(blocks: Blocks, operation: Operation, position: int) -> LinearMap:
 
     def array() -> Any:
         made = np.reshape(blocks.array(), (lead, rows, columns))
-        turned = np.empty((lead, rows, 2, columns, 2), made.real.dtype)
-        turned[:, :, 0, :, 0] = turned[:, :, 1, :, 1] = made.real
-        turned[:, :, 1, :, 0] = made.imag
-        turned[:, :, 0, :, 1] = -made.imag
-        return turned.reshape(shape)
+        turned = [[made.real, -made.imag], [made.imag, made.real]]
+        return np.stack([np.stack(row, axis=-1) for row in turned], axis=2).reshape(shape)
 
     own, result = as_pairs(operation.inputs[position]), as_pairs(operation.out)
     made = operation.array(shape, array)
@@ -101,14 +98,14 @@ def _elementwise(operation: Operation, position: int) -> LinearMap:
     shape = (out.size, rows, columns, 1)
 
     def array() -> Any:
-        made = np.empty(shape, own.dtype)
-        for row, seed in enumerate((1, -1j)[:rows]):
-            pulled = as_array(operation.pull(full(out.shape, seed, out.dtype))[position])
+        made = []
+        for seed in (1, -1j)[:rows]:
+            pulled = as_factor(operation.pull(full(out.shape, seed, out.dtype))[position])
             cotangent = np.broadcast_to(pulled, out.shape).reshape(-1)
-            made[:, row, 0, 0] = cotangent.real
+            made.append(cotangent.real)
             if columns == 2:
-                made[:, row, 1, 0] = -cotangent.imag
-        return made
+                made.append(-cotangent.imag)
+        return np.stack(made, axis=-1)
 
     made = operation.array(shape, array)
     if inp.size == out.size:

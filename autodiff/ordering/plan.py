@@ -60,6 +60,8 @@ class Plan(GivenOrder):
         `edges`, and new ones on from there and one number for each input and output.
     limit : int or None
         Most tape edges that adjoints of a chain were allowed to go through at once.
+    notes : tuple of str
+        What is one map and might be more, and why: scans of too many steps.
     problem : Chain, JacobianGraph or None
         What it was made for; a copy that was unpickled has none.
 
@@ -100,6 +102,7 @@ class Plan(GivenOrder):
     names: dict[Hashable, str] = field(default_factory=dict, compare=False)
     faces: tuple[tuple[int, int], ...] = ()
     limit: int | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
     problem: Playable | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -224,7 +227,8 @@ class Plan(GivenOrder):
         peak = f"peak  {held:,} matrix elements ({held * _ITEM_BYTES:,} bytes)"
         if self.kind == "chain":
             peak = peak.replace("peak  ", f"peak  {self.memory.tape_edges:,} tape edges, ")
-        return [f"total {self.cost:,} fma; " + ", ".join(others), peak]
+        notes = [f"note  {note}" for note in self.notes]
+        return [f"total {self.cost:,} fma; " + ", ".join(others), peak, *notes]
 
     def _operands_text(self, step: Step) -> str:
         if self.kind == "chain":

@@ -224,7 +224,8 @@ class Readable:
         """Graph of the local Jacobians, to plan the order in which they are multiplied.
 
         The edges carry the structure of the local Jacobians (diagonal, dense, Kronecker, ...),
-        which says what products cost.
+        which says what products cost. Scans of up to 1,000 operations in all are seen through, step
+        by step; what else is one operation (a longer scan, a checkpoint) is one map.
 
         Parameters
         ----------
@@ -235,7 +236,8 @@ class Readable:
         -------
         autodiff.ordering.JacobianGraph
             Vertices are numbers: the inputs first, then the values that lie between them and the
-            outputs, in the order of evaluation.
+            outputs, in the order of evaluation. Its ``notes``, and those of its plans, say which
+            scans stay one map, and why.
 
         Raises
         ------

@@ -17,7 +17,7 @@ from autodiff.tape.entries import Constant, Entry, Operand, Variable
 from autodiff.tape.ir import Tape
 from autodiff.tape.values import callees
 
-__all__ = ["inlined", "pruned", "replaced", "rewrite", "subtape"]
+__all__ = ["inlined", "pruned", "replaced", "rewrite", "subtape", "with_callees"]
 
 Place = Callable[[Operand], int]
 """Slot in the new tape of a value of the old one that is computed there already."""
@@ -267,6 +267,11 @@ def _within(
 def inlined(tape: Tape) -> Tape:
     """Put what called functions compute in the place of the calls; `Tape.inlined` documents it."""
     called = callees(tape, tape.entries, whole=True)
+    return with_callees(tape, {position: inlined(callee) for position, callee in called.items()})
+
+
+def with_callees(tape: Tape, called: Mapping[int, Tape]) -> Tape:
+    """Put tapes in the place of the entries at given positions."""
 
     def rule(
         entry: Entry, operands: tuple[int, ...], place: Place, builder: TapeBuilder
@@ -275,6 +280,6 @@ def inlined(tape: Tape) -> Tape:
         if callee is None:
             return None
         scope = CallScope("function", entry.primitive.name, "", entry.scope)
-        return insert(builder, inlined(callee), operands, scope)
+        return insert(builder, callee, operands, scope)
 
     return rewrite(tape, rule)

@@ -23,7 +23,7 @@ from autodiff.tape.calls import Calls
 from autodiff.tape.ir import Tape
 from autodiff.tape.observed import Observed
 
-__all__ = ["Stage", "stage"]
+__all__ = ["Stage", "stage", "transform_of"]
 
 _new = object.__new__
 _SPECS = {kind: Spec((), np.dtype(kind)) for kind in SCALARS}
@@ -46,6 +46,7 @@ class Stage(Interpreter):
         self.calls = calls
         self.observes = calls is not None
         self.builder = TapeBuilder()
+        self.notes: list[str] = []
         # By number of the node: what it computed
         self._nodes: dict[int, int] = {}
         self._pulled: list[int | None] = []
@@ -157,6 +158,11 @@ class Stage(Interpreter):
         """Name of a value of the tape."""
         return self.builder.name_of(box._payload)
 
+    def note(self, text: str) -> None:
+        """Keep what a transform says of the way it went, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     # --- what reverse mode reports ----------------------------------------------------------------
 
     def observed(self, box: type[Box]) -> Observed:
@@ -195,6 +201,19 @@ class Stage(Interpreter):
     def _slot_of(self, value: Any) -> int | None:
         slot: int | None = self.unbox(value)[1]
         return slot
+
+
+def transform_of(value: Any) -> Interpreter | None:
+    """Transform that a value belongs to; None of an array, and of one that is just written down.
+
+    A recorder computes what it writes down, so its values are as good as arrays; what other
+    transforms make of an operation their rules say.
+    """
+    while isinstance(value, Box):
+        if not isinstance(value._interpreter, Stage):
+            return value._interpreter
+        value = value._value
+    return None
 
 
 def stage(

@@ -12,9 +12,19 @@ import sys
 from types import MethodType
 from typing import Any, TypeVar
 
-__all__ = ["Transformed", "declared_name"]
+__all__ = ["Sealed", "Transformed", "declared_name"]
 
 R = TypeVar("R")
+
+
+class Sealed:
+    """What a recorded function uses as it is: nobody looks into it, copies it or watches it.
+
+    Either it never changes, as a plan, or no result follows from it, as from what a transform
+    remembers from call to call.
+    """
+
+    __slots__ = ()
 
 
 class Transformed(functools.partial[R]):

@@ -111,6 +111,7 @@ class JacobianGraph(Playable):
         signature: str | None = None,
     ) -> None:
         self._signature = signature
+        self.notes: tuple[str, ...] = ()
         self.edges: tuple[tuple[Vertex, Vertex], ...] = tuple((s, t) for s, t in edges)
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
@@ -147,9 +148,8 @@ class JacobianGraph(Playable):
         lasting = {*self.inputs, *self.outputs}
         self._inner = [at for at, v in enumerate(self._labels) if v not in lasting]
         kept = [at for at, (s, t) in enumerate(arcs) if live[s] and live[t]]
-        self._arcs = [
-            (self._number[self.edges[at][0]], self._number[self.edges[at][1]]) for at in kept
-        ]
+        ends = [self.edges[at] for at in kept]
+        self._arcs = [(self._number[source], self._number[target]) for source, target in ends]
         self._unit = None if unit is None else [bool(unit[at]) for at in kept]
         self._maps = None if maps is None else [maps[at] for at in kept]
         self._algebra = Algebra()
@@ -482,6 +482,7 @@ class JacobianGraph(Playable):
             outputs=self.outputs,
             names=self.names,
             faces=faces,
+            notes=self.notes,
             problem=self,
         )
 

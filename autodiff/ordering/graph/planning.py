@@ -133,17 +133,23 @@ class _Account:
             raise _TooManyProducts
         moved = outer.nbytes + inner.nbytes + product.nbytes
         if former is not None:
-            # Unlike structures meet in a matrix
-            total = former.add(product)
-            moved += 3 * max(product.nbytes, former.nbytes, total.nbytes)
-            self.seconds += self.rates.call
-            if type(total) is Dense:
-                written = sum(not isinstance(own, Block) for own in (product, former))
-                self.seconds += _WRITTEN * self.rates.call * written
+            moved += self.add(former, product)
         self.fma += fma
         self.seconds += self.rates.seconds(kind_of(outer, inner), fma, moved)
         # Of the operands one is at most as large as the product, and goes
         self.peak = max(self.peak, moved)
+
+    def add(self, former: LinearMap, own: LinearMap) -> int:
+        """Book the sum of two maps, but for the bytes that are moved, which it returns."""
+        total = former.add(own)
+        self.seconds += self.rates.call
+        if type(total) is Dense:
+            # Unlike structures meet in a matrix
+            for one in (own, former):
+                if not isinstance(one, Block):
+                    self.seconds += _WRITTEN * self.rates.call
+                    self.seconds += self.rates.seconds(kind_of(one, one), one.fma_materialise, 0)
+        return 3 * max(own.nbytes, former.nbytes, total.nbytes)
 
     def finish(self, left: dict[Edge, LinearMap]) -> None:
         """Book what writing the results as matrices takes."""
@@ -318,7 +324,8 @@ def _greedy(graph: TapeGraph, maps: dict[Edge, LinearMap]) -> tuple[int, ...]:
 def decide(graph: TapeGraph, chosen: Rates | None = None) -> Decision:
     """Return the best elimination order among the candidates, and what sweeps would take."""
     chosen = chosen or rates()
-    local = graph.maps(known=False)
+    joining = _Account(chosen, None)
+    local = graph.maps(known=False, observe=joining.add)
     maps = graph.with_sinks(local)
     middle = tuple(graph.middle())
     candidates: list[tuple[str, tuple[int, ...]]] = [
@@ -334,7 +341,7 @@ def decide(graph: TapeGraph, chosen: Rates | None = None) -> Decision:
     sweep_seconds = _sweep_seconds(graph, local, chosen)
     best = Decision("reverse", middle[::-1], 0, math.inf, 0, sweep_seconds)
     # Sweeps pull through the recorded operations as they are; a graph and its maps are made first
-    making = chosen.graph.start + chosen.graph.each * len(local)
+    making = chosen.graph.start + chosen.graph.each * len(local) + joining.seconds
     for name, order in candidates:
         found = simulate(maps, order, chosen, most)
         if found is not None and found[1] + making < best.seconds:

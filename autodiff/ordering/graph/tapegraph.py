@@ -7,7 +7,7 @@ gives the same graph, so a plan made for one serves the other.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -100,8 +100,13 @@ class TapeGraph:
             rows.append(key)
         return tuple(self.specs[: self.count_inputs]), tuple(rows), tuple(self.outputs)
 
-    def maps(self, known: bool = True) -> dict[Edge, LinearMap]:
-        """Local Jacobian on each edge (source, target); without numbers if not `known`."""
+    def maps(
+        self, known: bool = True, observe: Callable[[LinearMap, LinearMap], Any] | None = None
+    ) -> dict[Edge, LinearMap]:
+        """Local Jacobian on each edge (source, target); without numbers if not `known`.
+
+        `observe` is called with two maps on one edge before they are added.
+        """
         found: dict[Edge, LinearMap] = {}
         for vertex, entry in enumerate(self.made, start=self.count_inputs):
             saved = entry.saved if known else None
@@ -114,7 +119,10 @@ class TapeGraph:
                 own = of(operation, position, entry.output)
                 own = own if known else own.abstract()
                 edge = source, vertex
-                found[edge] = found[edge].add(own) if edge in found else own
+                former = found.get(edge)
+                if former is not None and observe is not None:
+                    observe(former, own)
+                found[edge] = own if former is None else former.add(own)
         return found
 
     def ends(self) -> list[int | None]:

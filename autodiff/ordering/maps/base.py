@@ -19,10 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autodiff.core.arrays import as_array, copied
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import Shape
 from autodiff.errors import AutodiffError
 
-__all__ = ["FLOAT", "Arithmetic", "Array", "LinearMap", "Pending", "Rows", "arithmetic"]
+__all__ = [
+    "FLOAT",
+    "Arithmetic",
+    "Array",
+    "LinearMap",
+    "Pending",
+    "Rows",
+    "arithmetic",
+    "unit_of",
+]
 
 Array = NDArray[Any]
 Rows = Callable[[Array], Array]
@@ -30,6 +40,14 @@ Pending = tuple[Callable[[], "LinearMap"], int]
 """A product to be carried out, and what that costs."""
 
 FLOAT = np.dtype(float)
+
+
+def unit_of(factor: Any) -> int:
+    """1 or -1 for a factor that is seen to be that, 0 for any other.
+
+    A number that is being recorded is not looked at: the program is for other numbers too.
+    """
+    return int(factor) if not isinstance(factor, Box) and factor in (1, -1) else 0
 
 
 class Arithmetic:

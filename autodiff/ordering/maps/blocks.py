@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import Shape
-from autodiff.ordering.maps.base import FLOAT, Array, LinearMap
+from autodiff.ordering.maps.base import FLOAT, Array, LinearMap, unit_of
 
 __all__ = [
     "Block",
@@ -177,7 +178,8 @@ class Block(LinearMap):
         """Multiply the stored numbers."""
         if self.array is None or factor is None:
             return self._like(self.stored, in_shape, out_shape)
-        array = self.array if factor == 1 else -self.array if factor == -1 else self.array * factor
+        unit = unit_of(factor)
+        array = -self.array if unit == -1 else self.array if unit else self.array * factor
         return self._like(array, in_shape, out_shape)
 
 
@@ -400,7 +402,7 @@ def block_times(array: Array, rows: Array, lead: int, trail: int) -> Array:
     if p == q == 1 and a * b == lead * trail:
         return rows * array.reshape(-1)
     if k == 0 or 0 in (p, q, lead, trail):
-        return np.zeros((k, lead * p * trail), np.result_type(array, rows))
+        return np.zeros((k, lead * p * trail), np.result_type(array.dtype, rows.dtype))
     if b == 1:
         if a == 1:
             matrix = array[0, :, :, 0]
@@ -427,17 +429,27 @@ def coarse(array: Array, lead: int, trail: int, new_lead: int, new_trail: int) -
     # A block shared by all stays shared
     keep_lead = 1 if a == 1 else new_lead
     keep_trail = 1 if b == 1 else new_trail
-    result = np.zeros((keep_lead, parts, p, strips, parts, q, strips, keep_trail), array.dtype)
+    whole = (keep_lead, parts * p * strips, parts * q * strips, keep_trail)
     split = array.reshape(
         (keep_lead, parts if a > 1 else 1, p, q, strips if b > 1 else 1, keep_trail)
     )
+    if isinstance(array, Box):
+        # Recorded: chosen, as there is nothing to write into
+        same_part = np.eye(parts, dtype=bool).reshape((parts, 1, 1, parts, 1, 1, 1))
+        same_strip = np.eye(strips, dtype=bool).reshape((strips, 1, 1, strips, 1))
+        first, second = split.shape[1], split.shape[4]
+        spread = split.transpose((0, 1, 2, 4, 3, 5)).reshape(
+            (keep_lead, first, p, second, 1, q, 1, keep_trail)
+        )
+        return np.where(same_part & same_strip, spread, array.dtype.type(0)).reshape(whole)
     n, s = np.arange(parts)[:, None], np.arange(strips)[None, :]
+    result = np.zeros((keep_lead, parts, p, strips, parts, q, strips, keep_trail), array.dtype)
     # Integer arrays in several places: their axes (parts, strips) come first
     values = np.broadcast_to(
         split.transpose((1, 4, 0, 2, 3, 5)), (parts, strips, keep_lead, p, q, keep_trail)
     )
     result[:, n, :, s, n, :, s, :] = values
-    return result.reshape((keep_lead, parts * p * strips, parts * q * strips, keep_trail))
+    return result.reshape(whole)
 
 
 def coarse_stored(

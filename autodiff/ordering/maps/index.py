@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.arrays import as_array
+from autodiff.core.dispatch import Box
 from autodiff.core.spec import Shape
-from autodiff.ordering.maps.base import FLOAT, Array, LinearMap
+from autodiff.ops.index import scatter
+from autodiff.ordering.maps.base import FLOAT, Array, LinearMap, unit_of
 from autodiff.ordering.maps.blocks import Block, Diagonal
 
-__all__ = ["IndexMap", "between", "is_monomial", "monomial", "read_and_summed"]
+__all__ = ["IndexMap", "between", "is_monomial", "monomial", "read_and_summed", "summed"]
 
 
 class IndexMap(LinearMap):
@@ -85,7 +87,7 @@ class IndexMap(LinearMap):
     def fma_apply(self) -> int:
         """Additions of a sum, and products where there is a factor; reading is free."""
         moved = self.in_size if self.sums else self.out_size
-        return moved if self.sums or self.factor not in (1, -1) else 0
+        return moved if self.sums or not unit_of(self.factor) else 0
 
     @property
     def nbytes(self) -> int:
@@ -93,8 +95,7 @@ class IndexMap(LinearMap):
         return np.dtype(np.intp).itemsize * (self.in_size if self.sums else self.out_size)
 
     def _read(self, rows: Array) -> Array:
-        read = _taken(rows, self.index)
-        return read if self.factor == 1 else read * self.factor
+        return self._scaled(_taken(rows, self.index))
 
     def _add(self, rows: Array, size: int) -> Array:
         """Sum the columns that go to one place: sorted, so that each place is one slice."""
@@ -107,13 +108,15 @@ class IndexMap(LinearMap):
             order, places, starts = self._plan
             in_order = order.size == rows.shape[1] and np.array_equal(order, np.arange(order.size))
             moved = rows if in_order else np.take(rows, order, axis=1)
-            summed = np.add.reduceat(moved, starts, axis=1)
-            if places.size == size:
-                result = summed
-            else:
-                result = np.zeros((len(rows), size), rows.dtype)
-                result[:, places] = summed
-        return result if self.factor == 1 else result * self.factor
+            result = summed(moved, starts)
+            if places.size != size:
+                back = np.full(size, -1)
+                back[places] = np.arange(places.size)
+                result = _taken(result, back)
+        return self._scaled(result)
+
+    def _scaled(self, rows: Array) -> Array:
+        return rows if unit_of(self.factor) == 1 else rows * self.factor
 
     def _prepare(self, size: int) -> None:
         """Find out how to sum: where no two elements meet, by reading through the inverse."""
@@ -204,6 +207,9 @@ def _taken(rows: Array, index: Array) -> Array:
         return np.zeros((len(rows), index.size), rows.dtype)
     missing = index.min() < 0
     chosen = np.maximum(index, 0) if missing else index
+    if isinstance(rows, Box):
+        read = np.take(rows, chosen, axis=1)
+        return np.where(index < 0, rows.dtype.type(0), read) if missing else read
     # Along the axis that is contiguous in memory whole rows are copied
     if np.isfortran(rows):
         read = np.take(rows.T, chosen, axis=0).T
@@ -212,6 +218,20 @@ def _taken(rows: Array, index: Array) -> Array:
     if missing:
         read[:, index < 0] = 0
     return read
+
+
+def summed(rows: Array, starts: Array) -> Array:
+    """Sums of the columns from each start to the next; sums over an axis have equally many."""
+    found: Array
+    count, width = len(starts), rows.shape[1]
+    if not isinstance(rows, Box):
+        found = np.add.reduceat(rows, starts, axis=1)
+    elif np.array_equal(starts * count, np.arange(count) * width):
+        found = np.sum(rows.reshape((len(rows), count, width // count)), axis=2)
+    else:
+        template = slice(None), np.searchsorted(starts, np.arange(width), side="right") - 1
+        found = scatter(rows, templates=(template,), shape=(len(rows), count), dtype=rows.dtype)
+    return found
 
 
 def is_monomial(factors: Sequence[LinearMap]) -> bool:
@@ -225,6 +245,9 @@ def monomial(factors: Sequence[LinearMap]) -> Array:
     if any(isinstance(factor, IndexMap) and factor.sums for factor in factors):
         return monomial([factor.transpose() for factor in reversed(factors)]).T
     index, values = _read_by(factors)
+    if isinstance(values, Box):
+        own = index[:, None] == np.arange(factors[-1].in_size)
+        return np.where(own, values[:, None], values.dtype.type(0))
     matrix = np.zeros((index.size, factors[-1].in_size), values.dtype)
     kept = np.flatnonzero(index >= 0)
     matrix[kept, index[kept]] = values[kept]
@@ -238,7 +261,7 @@ def _read_by(factors: Sequence[LinearMap]) -> tuple[Array, Array]:
     for factor in reversed(factors):
         if isinstance(factor, IndexMap):
             index, values = _chosen(index, factor.index), _taken(values[None], factor.index)[0]
-            if factor.factor != 1:
+            if unit_of(factor.factor) != 1:
                 values = values * factor.factor
         else:
             # A diagonal of one element, transposed, is a matrix of one

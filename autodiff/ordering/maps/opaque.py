@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.spec import Shape
-from autodiff.ordering.maps.base import FLOAT, Array, LinearMap, Rows
+from autodiff.ordering.maps.base import FLOAT, Array, LinearMap, Rows, unit_of
 
 __all__ = ["Opaque"]
 
@@ -103,10 +103,11 @@ class Opaque(LinearMap):
     def rescaled(self, factor: float | None, in_shape: Shape, out_shape: Shape) -> LinearMap:
         """Multiply what the functions return."""
         push, pull = self._push, self._pull
-        fma = self.fma if factor in (1, -1) else self.fma + min(self.in_size, self.out_size)
+        unit = unit_of(factor)
+        fma = self.fma if unit else self.fma + min(self.in_size, self.out_size)
         if push is None or pull is None or factor is None:
             return Opaque(None, None, fma, in_shape, out_shape, self.dtype)
-        if factor == 1:
+        if unit == 1:
             return Opaque(push, pull, fma, in_shape, out_shape, self.dtype)
         return Opaque(
             lambda rows: push(rows) * factor,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.core.dispatch import Box
 from autodiff.ordering.maps.base import Array, LinearMap, Pending, arithmetic
 from autodiff.ordering.maps.blocks import (
     Block,
@@ -213,9 +214,10 @@ def _matrix_product(left: Array, right: Array) -> Array:
     """
     rows, inner = left.shape
     columns = right.shape[1]
-    dtype = np.result_type(left, right)
+    dtype = np.result_type(left.dtype, right.dtype)
     nbytes = rows * columns * dtype.itemsize
-    if inner > _THIN or not _BLOCKED_BYTES[0] <= nbytes < _BLOCKED_BYTES[1]:
+    recorded = isinstance(left, Box) or isinstance(right, Box)
+    if recorded or inner > _THIN or not _BLOCKED_BYTES[0] <= nbytes < _BLOCKED_BYTES[1]:
         return left @ right
     result = np.empty((rows, columns), dtype)
     step = -(-rows * _BLOCK_BYTES // nbytes)
@@ -261,11 +263,13 @@ def _as_block(chosen: LinearMap) -> Block | None:
     if isinstance(chosen, Block):
         return chosen
     if isinstance(chosen, Scaled):
-        size = chosen.in_size
+        size, factor = chosen.in_size, chosen.factor
         shapes = (chosen.in_shape, chosen.out_shape)
-        if chosen.factor is None:
+        if factor is None:
             return Diagonal((size,), *shapes, chosen.dtype)
-        return Diagonal(np.full(size, chosen.factor, chosen.dtype), *shapes)
+        recorded = isinstance(factor, Box)
+        one = factor if recorded else np.full(size, factor, chosen.dtype)
+        return Diagonal(np.broadcast_to(one, (size,)), *shapes)
     return None
 
 

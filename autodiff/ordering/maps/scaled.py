@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.core.spec import Shape
-from autodiff.ordering.maps.base import FLOAT, Array, LinearMap
+from autodiff.ordering.maps.base import FLOAT, Array, LinearMap, unit_of
 
 __all__ = ["Identity", "Scaled"]
 
@@ -17,8 +17,8 @@ class Scaled(LinearMap):
 
     Parameters
     ----------
-    factor : float or None
-        None for a number that is not known yet.
+    factor : number or None
+        A recorder's Tensor for a number of a program, None for one that is not known yet.
     in_shape : tuple of int
     out_shape : tuple of int, optional
         Of the same size; by default `in_shape`.
@@ -38,7 +38,7 @@ class Scaled(LinearMap):
 
     def __init__(
         self,
-        factor: float | None,
+        factor: Any,
         in_shape: Shape,
         out_shape: Shape | None = None,
         dtype: np.dtype[Any] = FLOAT,
@@ -54,12 +54,12 @@ class Scaled(LinearMap):
     @property
     def structure(self) -> str:  # type: ignore[override]  # depends on the number
         """Whether it is the identity."""
-        return "identity" if self.factor == 1 else "scaled"
+        return "identity" if unit_of(self.factor) == 1 else "scaled"
 
     @property
     def is_unit(self) -> bool:
         """Whether products with it need no multiplication."""
-        return self.factor in (1, -1)
+        return unit_of(self.factor) != 0
 
     @property
     def known(self) -> bool:
@@ -78,10 +78,11 @@ class Scaled(LinearMap):
 
     def push_rows(self, rows: Array) -> Array:
         """Rows times the factor."""
-        if self.factor == 1:
-            return rows
-        # A Python number leaves float32 rows float32
-        return -rows if self.factor == -1 else rows * self.factor
+        unit = unit_of(self.factor)
+        if unit:
+            return rows if unit == 1 else -rows
+        found: Array = rows * self.factor  # a Python number leaves float32 rows float32
+        return found
 
     pull_rows = push_rows
 

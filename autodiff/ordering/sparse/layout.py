@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autodiff.ordering.maps.index import summed
 from autodiff.ordering.patterns import Integers, Pattern
 from autodiff.ordering.sparse.compression import Compression
 
@@ -84,7 +85,7 @@ class Layout(NamedTuple):
             return values
         if not len(self.starts):
             return values[:0]
-        return np.add.reduceat(values, self.starts)
+        return summed(values[None], self.starts)[0]
 
 
 def laid_out(

@@ -27,8 +27,10 @@ from autodiff.interpret.sweep import sweep
 from autodiff.ordering.patterns import Pattern
 from autodiff.ordering.sparse.compression import Compression, compress
 from autodiff.ordering.sparse.layout import Layout, laid_out
+from autodiff.ordering.sparse.matrices import matrix_of
 from autodiff.ordering.sparse.pushed import pushed_hessian
 from autodiff.ordering.sparse.recorded import Recording, read, signature
+from autodiff.tape.staging import transform_of
 from autodiff.tensor import Tensor
 from autodiff.transforms.arguments import Argnums, Function, differentiable_leaf
 from autodiff.transforms.gradient import Recorded, grad
@@ -97,18 +99,26 @@ class _Entries:
         self.sweeps = sweeps
         self.values = np.zeros(len(layout.places), dtype)
         self.transform = transform
+        self._recorded: list[Any] = []
 
     def read(self, start: int, parts: Sequence[Any]) -> None:
         """Read what a chunk of results determines; each part has one row for each colour."""
-        if any(isinstance(part, Box) for part in parts):
+        if any(transform_of(part) is not None for part in parts):
             raise TypeError(
                 f"{self.transform}: structure='sparse' gives plain numbers, and the function uses "
                 "Tensors from outside; pass them as arguments or as plain arrays (tensor.data), or "
                 "use structure='dense'"
             )
         count = len(parts[0])
-        flat = [as_numpy(part).reshape(count, -1) for part in parts]
+        recorded = any(isinstance(part, Box) for part in parts)
+        flat = [(p if recorded else as_numpy(p)).reshape((count, -1)) for p in parts]
         swept = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
+        if recorded or self._recorded:
+            # Nothing to write chunk after chunk into: they are read when all are there
+            self._recorded.append(swept)
+            if start + count < self.sweeps:
+                return
+            start, swept = 0, np.concatenate(self._recorded)
         self.values = self.layout.read(self.values, start, swept, self.sweeps)
 
 
@@ -196,7 +206,7 @@ def _check_inputs(problem: Problem) -> None:
         values, structure = tree.flatten(problem.args[position])
         for i, value in enumerate(values):
             path = tree.LeafPath(structure, i, f"argument {position}")
-            if isinstance(value, Box):
+            if transform_of(value) is not None:
                 raise TypeError(
                     f"{problem.transform}: structure='sparse' gives plain numbers, which another "
                     f"transform cannot differentiate or batch, but {path} is a Tensor; pass a "
@@ -383,16 +393,19 @@ def _matrices(
     layout: Layout, entries: _Entries, inputs: Sequence[Spec], keep_zeros: bool
 ) -> list[list[scipy.sparse.csr_array]]:
     """Blocks as SciPy's arrays, which share no memory with each other or with what is kept."""
-    library = _import_scipy(entries.transform)
     values = layout.added(entries.values)
+    if not keep_zeros and isinstance(values, Box):
+        raise TypeError(
+            f"{entries.transform}: which entries keep_zeros=False leaves out follows from their "
+            "numbers, which are other ones at each call of a compiled function; leave it out there"
+        )
     rows = []
     for blocks in layout.blocks:
         row = []
         for block, spec in zip(blocks, inputs, strict=True):
             alone = block.stop - block.start == len(values)
             own = values[block.start : block.stop].astype(spec.dtype, copy=not alone)
-            parts = (own, block.indices.copy(), block.indptr.copy())
-            matrix = library.csr_array(parts, shape=block.shape)
+            matrix = matrix_of(block, own)
             if not keep_zeros:
                 matrix.eliminate_zeros()
             row.append(matrix)

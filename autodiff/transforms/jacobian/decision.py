@@ -33,10 +33,12 @@ from autodiff.transforms.jacobian.tables import (
     STRUCTURES,
     Remembered,
 )
+from autodiff.transforms.transformed import Sealed
 
 __all__ = [
     "GIVEN",
     "METHODS",
+    "MOST_VERTICES",
     "PRICES",
     "RUNS",
     "STRUCTURES",
@@ -61,7 +63,7 @@ _FEWEST_SEEDS = 16
 """Rows or columns below which no order can gain much on a reverse sweep."""
 _FEWEST_ELEMENTS = 100_000
 """Elements that a reverse sweep would move, below which planning does not pay."""
-_MOST_VERTICES = 1000
+MOST_VERTICES = 1000
 """Longer graphs are left to the sweeps: planning them would take longer than it may save."""
 
 
@@ -109,7 +111,7 @@ METHODS: dict[str, Method] = {}
 """Ways beside the reverse sweep, in the order in which they are asked."""
 
 
-class GivenOrder:
+class GivenOrder(Sealed):
     """An order that somebody made and hands to `jacobian`: what plans are.
 
     Attributes
@@ -187,7 +189,8 @@ def _auto(problem: Problem) -> Blocks:
     """Record, compare what the orders cost, and go the cheapest way."""
     question = Question(problem)
     choice = _choose(question)
-    problem.chosen = choice.name
+    if question.needs_sweep:
+        problem.note_sweeps(question.swept_because)
     blocks: Blocks | None = RUNS[choice.name](problem, question, choice)
     return _run_reverse(problem, question) if blocks is None else blocks
 
@@ -237,6 +240,7 @@ def _run_forward(
     problem: Problem, question: Question | None = None, choice: Choice | None = None
 ) -> Blocks:
     if question is not None:
+        problem.again = "forward"
         question.release()
     return forward(problem)
 
@@ -249,7 +253,7 @@ def _worth_eliminating(question: Question, best: Choice) -> bool:
     # A forward sweep is slow to start: what beats it need not be large
     if best.name == "reverse" and not _moves_much(question):
         return False
-    return not question.needs_sweep and 0 < len(question.nodes) <= _MOST_VERTICES
+    return not question.needs_sweep and 0 < len(question.nodes) <= MOST_VERTICES
 
 
 def _moves_much(question: Question) -> bool:

@@ -19,7 +19,7 @@ from autodiff.transforms.gradient import grad
 from autodiff.transforms.jacobian.decision import STRUCTURES, check_order, execute
 from autodiff.transforms.jacobian.problem import Blocks, Problem
 from autodiff.transforms.jacobian.tables import HESSIANS
-from autodiff.transforms.transformed import Transformed
+from autodiff.transforms.transformed import Sealed, Transformed
 
 __all__ = ["hessian", "jacobian"]
 
@@ -78,7 +78,8 @@ def jacobian(
         are small or operations elementwise, and the forward order where inputs are fewer than
         outputs by so much that evaluating `f` once more pays. Complex values, values of an outer
         transform, arrays of another library than NumPy, hooks, ``strong_zero()`` and ``debug()``
-        need sweeps, in every order.
+        need sweeps, in every order. Inside `compile` and `record` an order becomes part of the
+        program, whose `notes` say where it could not.
     structure : "dense" or "sparse"
         "dense": blocks are plain arrays. "sparse": the sparsity pattern is propagated through the
         recorded operations, columns or rows that do not meet are swept together, and blocks are
@@ -131,7 +132,7 @@ def jacobian(
             f, argnums, order, holomorphic, chunk_bytes, keep_zeros
         )
         return sparse
-    return Transformed(_jacobian, f, argnums, order, holomorphic, chunk_bytes, _Swept())
+    return Transformed(_jacobian, f, argnums, order, holomorphic, chunk_bytes, _Ways())
 
 
 def _check_options(
@@ -150,18 +151,17 @@ def _jacobian(
     order: Any,
     holomorphic: bool,
     chunk_bytes: int | None,
-    swept: _Swept,
+    ways: _Ways,
     /,
     *args: Any,
     **keywords: Any,
 ) -> Any:
     forms = _forms((args, keywords)) if order == "auto" else None
-    if forms in swept:
-        order = "forward"
+    order = ways.get(forms, order)
     problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, "jacobian")
     out_tree, in_tree, blocks = execute(order, problem)
-    if problem.chosen == "forward":
-        swept.keep(forms)
+    if problem.again is not None:
+        ways.keep(forms, problem.again)
     return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
 
 
@@ -170,23 +170,27 @@ def _hessian(
     argnums: Argnums,
     order: str,
     chunk_bytes: int | None,
-    swept: _Swept,
+    ways: _Ways,
     /,
     *args: Any,
     **keywords: Any,
 ) -> Any:
     found: Blocks | None = None
+    unserved = False
     if order == "edge-pushing":
         found = HESSIANS[order](f, argnums, args, keywords, chunk_bytes, True)
+        unserved = found is None
     elif order == "auto":
         forms = _forms((args, keywords))
-        if forms not in swept and _has_columns(argnums, args):
+        if forms not in ways and _has_columns(argnums, args):
             found = HESSIANS["edge-pushing"](f, argnums, args, keywords, chunk_bytes, False)
             if found is None:
-                swept.keep(forms)
+                ways.keep(forms, "forward")
     if found is None:
         gradient = grad(f, argnums)
         problem = Problem(gradient, argnums, args, keywords, False, chunk_bytes, "hessian")
+        if unserved:
+            problem.note_sweeps("edge pushing needs plain real arrays, and no modes")
         found = execute("forward", problem)
     out_tree, in_tree, blocks = found
     return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
@@ -196,23 +200,23 @@ _FEWEST_COLUMNS = 16
 """Elements below which another way than tangents is not worth asking for."""
 
 
-_MOST_SWEPT = 64
+_MOST_KEPT = 64
 
 
-class _Swept(set[Hashable]):
-    """Forms of arguments for which tangents serve best; a copy begins without.
+class _Ways(Sealed, dict[Hashable, str]):
+    """Orders that serve best, by forms of arguments; a copy begins without.
 
     It saves recording the function only to see that. Another path may come with the same forms, for
-    which tangents are slower and right all the same.
+    which the order is slower and right all the same.
     """
 
-    def keep(self, forms: Hashable) -> None:
-        """Remember forms, as long as they are not many."""
-        if len(self) < _MOST_SWEPT:
-            self.add(forms)
+    def keep(self, forms: Hashable, order: str) -> None:
+        """Remember an order, as long as they are not many."""
+        if len(self) < _MOST_KEPT:
+            self[forms] = order
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Swept, ()
+        return _Ways, ()
 
 
 def _forms(arguments: Any) -> Hashable:
@@ -314,4 +318,4 @@ def hessian(
     if structure == "sparse":
         sparse: Function = HESSIANS["sparse"](f, argnums, order, chunk_bytes, keep_zeros)
         return sparse
-    return Transformed(_hessian, f, argnums, order, chunk_bytes, _Swept())
+    return Transformed(_hessian, f, argnums, order, chunk_bytes, _Ways())

@@ -9,7 +9,7 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.core.arrays import as_array, copied, scalar_form, zeros
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, observer
 from autodiff.core.memory import memory_of, writeable
 from autodiff.core.spec import Spec
 from autodiff.interpret.cotangents import cast
@@ -22,6 +22,7 @@ from autodiff.transforms.arguments import (
     positions_of,
 )
 from autodiff.transforms.gradient import Recorded
+from autodiff.transforms.scan.frozen import opening
 from autodiff.transforms.tangent import push_tangents, tangent_tape
 
 __all__ = [
@@ -49,7 +50,8 @@ class Blocks(NamedTuple):
 class Problem:
     """What a Jacobian was asked of: the function, its arguments, and the bounds.
 
-    ``chosen`` is the order that was decided on, once it was.
+    ``again`` is the order to ask for by name at the next call like this one, where the way that was
+    decided on begins with another recording.
     """
 
     def __init__(
@@ -68,16 +70,21 @@ class Problem:
         self.holomorphic = holomorphic
         self.chunk_bytes = chunk_bytes
         self.transform = transform
-        self.chosen: str | None = None
+        self.again: str | None = None
         self.positions = positions_of(argnums, len(args), transform)
         chosen = tuple(args[position] for position in self.positions)
         self.values, self.structure = tree.flatten(chosen)
         single = isinstance(argnums, (int, np.integer))
         self.in_tree = tree.flatten(chosen[0])[1] if single else self.structure
 
-    def record(self) -> Recorded:
-        """Record the function for reverse mode."""
-        return Recorded(self.f, self.args, self.keywords, self.positions, False, self.transform)
+    def record(self, opens: bool = False) -> Recorded:
+        """Record the function for reverse mode, scans as the operations of their steps if asked."""
+        f = self._opened if opens else self.f
+        return Recorded(f, self.args, self.keywords, self.positions, False, self.transform)
+
+    def _opened(self, *args: Any, **keywords: Any) -> Any:
+        with opening():
+            return self.f(*args, **keywords)
 
     def leaves(self) -> list[Any]:
         """Return what is differentiated, checked."""
@@ -123,6 +130,12 @@ class Problem:
                 "holomorphic=True if it is complex-differentiable, or take real and imaginary "
                 "parts of its output"
             )
+
+    def note_sweeps(self, reason: str) -> None:
+        """Tell who records the program, if anybody does, why no other order is part of it."""
+        recorder = observer()
+        if recorder is not None:
+            recorder.note(f"{self.transform} by sweeps: {reason}")
 
     def rows_per_chunk(self, count: int, seed_bytes: int, held_bytes: int, result: int) -> int:
         """How many seeds go through one sweep."""

@@ -6,18 +6,20 @@ from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
-from autodiff.core.arrays import SCALARS, is_foreign
-from autodiff.core.dispatch import Box
+from autodiff.core.arrays import SCALARS, is_foreign, library_of
+from autodiff.core.dispatch import concrete
 from autodiff.core.modes import modes
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.graph import Node, Projection, nodes_behind
 from autodiff.tape.signature import vertex_key
+from autodiff.tape.staging import transform_of
 from autodiff.transforms.gradient import Recorded
 from autodiff.transforms.jacobian.problem import Problem
 from autodiff.transforms.jacobian.rates import rates, sweep_seconds
 from autodiff.transforms.jacobian.reverse import Measure, measure_sweep
 from autodiff.transforms.jacobian.work import node_size, sweep_edges
+from autodiff.transforms.scan.operation import Scan
 
 __all__ = ["Question", "node_signature"]
 
@@ -25,18 +27,23 @@ __all__ = ["Question", "node_signature"]
 class Question:
     """A function recorded for its Jacobian; more is found out of it when first asked for.
 
-    Attributes
+    Parameters
     ----------
     problem : Problem
+    opens : bool
+        Whether scans are recorded as the operations of their steps.
+
+    Attributes
+    ----------
     recorded : Recorded
         The function, recorded for reverse mode.
     rows, columns : int
         Elements of the outputs and of the inputs.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, opens: bool = False) -> None:
         self.problem = problem
-        self.recorded: Recorded = problem.record()
+        self.recorded: Recorded = problem.record(opens)
         self.rows = sum([spec_of(out).size for out in self.recorded.outs])
         self.columns = sum([node_size(leaf) for leaf in self.recorded.leaves])
 
@@ -44,6 +51,18 @@ class Question:
     def nodes(self) -> list[Node]:
         """Nodes behind the outputs, in the order of evaluation."""
         return nodes_behind(self.recorded.nodes)
+
+    @cached_property
+    def opened(self) -> Question | None:
+        """The same with scans as the operations of their steps; None where there are none."""
+        makers = [
+            node.parents[0] if isinstance(node.pullback, Projection) else node
+            for node in self.nodes
+        ]
+        scans = {getattr(maker.pullback, "primitive", None) for maker in makers}
+        if not any(isinstance(scan, Scan) and not scan.closed_because for scan in scans):
+            return None
+        return Question(self.problem, opens=True)
 
     @cached_property
     def measure(self) -> Measure:
@@ -65,21 +84,30 @@ class Question:
         """What a decision depends on; two functions alike in this are decided alike."""
         return node_signature(self.recorded.leaves, self.recorded.nodes, self.nodes)
 
-    @cached_property
+    @property
     def needs_sweep(self) -> bool:
-        """Whether the rules have to be applied as they are, to values as they come.
+        """Whether the rules have to be applied as they are, to values as they come."""
+        return bool(self.swept_because)
 
-        So it is with values of an outer transform, with complex inputs or outputs, with arrays of
-        another library, and under ``strong_zero`` or ``debug``.
+    @cached_property
+    def swept_because(self) -> str:
+        """Why the rules have to be applied as they are, to values as they come; or nothing.
+
+        What is being recorded is one value, as an array is: operations on it become a program.
         """
-        outs = self.recorded.outs
-        return (
-            bool(modes.open)
-            or self.problem.holomorphic
-            or any(isinstance(out, Box) or spec_of(out).dtype.kind == "c" for out in outs)
-            or any(leaf.spec.dtype.kind == "c" for leaf in self.recorded.leaves)
-            or any(is_foreign(out) for out in outs)
-        )
+        recorded = self.recorded
+        if modes.open and (modes.strong_zero or modes.debug):
+            return "strong_zero() and debug() look at single cotangents"
+        ends = [*map(spec_of, recorded.outs), *[leaf.spec for leaf in recorded.leaves]]
+        if self.problem.holomorphic or any(spec.dtype.kind == "c" for spec in ends):
+            return "inputs or outputs are complex"
+        for value in (*recorded.outs, *[leaf.value for leaf in recorded.leaves]):
+            outer = transform_of(value)
+            if outer is not None:
+                return f"the values are those of {outer.transform}"
+            if is_foreign(concrete(value)):
+                return f"the arrays are {library_of(concrete(value))}'s"
+        return ""
 
     def release(self) -> None:
         """Let go of what was recorded: a forward sweep makes its own, and memory may be short."""

@@ -7,13 +7,14 @@ from collections.abc import Hashable
 from typing import ClassVar, TypeVar
 
 from autodiff.deferred import Deferred
+from autodiff.transforms.transformed import Sealed
 
 __all__ = ["GIVEN", "HESSIANS", "PRICES", "RUNS", "STRUCTURED", "STRUCTURES", "Remembered"]
 
 V = TypeVar("V")
 
 
-class Remembered(OrderedDict[Hashable, V]):
+class Remembered(Sealed, OrderedDict[Hashable, V]):
     """What was decided, by what it depends on; the oldest goes where there are too many."""
 
     most: ClassVar[int] = 512

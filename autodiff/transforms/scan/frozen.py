@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from autodiff import tree
-from autodiff.core.dispatch import Box
+from autodiff.core.dispatch import Box, Interpreter, innermost, innermost_opened
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.errors import TapeError
@@ -24,7 +24,7 @@ from autodiff.transforms.closure import example
 from autodiff.transforms.scan.body import Body
 from autodiff.transforms.scan.replay import PATHS, OtherPath, alike, programs, shared, straight_line
 
-__all__ = ["Frozen", "as_written"]
+__all__ = ["Frozen", "as_written", "opening", "opens_for"]
 
 _as_written: ContextVar[bool] = ContextVar("as_written", default=False)
 
@@ -37,6 +37,28 @@ def as_written() -> Iterator[None]:
         yield
     finally:
         _as_written.reset(token)
+
+
+_opening: ContextVar[Interpreter | None] = ContextVar("opening", default=None)
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Have scans write out their steps for the transform that is running.
+
+    Those that transforms within it see stay as they are: their derivatives and batches are scans.
+    """
+    token = _opening.set(innermost_opened())
+    try:
+        yield
+    finally:
+        _opening.reset(token)
+
+
+def opens_for(values: Sequence[Any]) -> bool:
+    """Whether a scan of these values is to write out its steps."""
+    interpreter = _opening.get()
+    return interpreter is not None and innermost(values) is interpreter
 
 
 class _Steady(Stage):
@@ -64,6 +86,11 @@ class Frozen:
         What is evaluated, and recorded, until the scan has been evaluated (`settle`). Afterwards it
         is asked only where no tape describes a step, and only if it still computes what it did.
     values : what it was evaluated on first
+
+    Attributes
+    ----------
+    operations : int or None
+        On the tape of the first way, those of scans that can be opened included; None without one.
     """
 
     def __init__(self, body: Body, values: Sequence[Any]) -> None:
@@ -72,6 +99,7 @@ class Frozen:
         self.paths: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
         self.settled = False
         self.recordable = True
+        self.operations: int | None = None
         self.outputs = self._staged(values)
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
@@ -127,12 +155,17 @@ class Frozen:
     def _staged(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """Evaluate on arrays, and record it."""
         structure = tree.flatten(tuple(range(len(values))))[1]
+        token = _opening.set(None)
         try:
             tape, outs = stage(self.body, _Steady(), values, [None] * len(values), structure)
             tape = shared(tape)
         except Exception:  # code that Tensors do not go through; a fault of its own shows again
             self.recordable = False
             return self.body(*values)
+        finally:
+            _opening.reset(token)
+        if self.operations is None:
+            self.operations = sum(getattr(e.primitive, "opened_size", 1) for e in tape.entries)
         self.paths.append((straight_line(tape), straight_line(tape, boxed=True)))
         return tuple(outs)
 

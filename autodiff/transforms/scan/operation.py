@@ -17,8 +17,9 @@ from autodiff.errors import TapeError
 from autodiff.interpret.reverse import Reverse
 from autodiff.ops.shape import broadcast_to, moveaxis_
 from autodiff.transforms.call import Call
+from autodiff.transforms.closure import example
 from autodiff.transforms.scan.collect import Collected
-from autodiff.transforms.scan.frozen import Frozen, as_written
+from autodiff.transforms.scan.frozen import Frozen, as_written, opens_for
 from autodiff.transforms.scan.layout import Flags, Layout, chosen, cut, until_settled
 from autodiff.transforms.scan.replay import Replayed, alike, programs
 from autodiff.transforms.scan.reversal import go_back
@@ -28,6 +29,8 @@ from autodiff.transforms.scan.steps import BatchStep, FlatStep, PullStep, PushSt
 __all__ = ["Checkpoint", "Scan"]
 
 Values = Sequence[Any]
+MOST_OPENED = 1000
+"""Operations up to which an order of elimination goes through a loop, operation by operation."""
 WRITTEN_OUT = 2000
 """Operations up to which a tape of all steps is made, to be looked at in the place of the loop."""
 Checkpoint = int | str | None
@@ -168,8 +171,39 @@ class Scan(Call):
 
     def evaluate(self, values: Values) -> tuple[Any, ...]:
         """Outputs on any values, keeping carries if somebody is recording for a sweep."""
-        outs = (self.keeping if any(map(_recorded, values)) else self).call(*values)
+        if opens_for(values) and not self.closed_because:
+            outs = self.written_out(*values)
+        else:
+            outs = (self.keeping if any(map(_recorded, values)) else self).call(*values)
         return tuple(outs[: self.layout.outputs])
+
+    @property
+    def origin_step(self) -> FlatStep:
+        """The user's step that this one is, or is made of."""
+        step: Any = self.step
+        while isinstance(step, (PullStep, PushStep, BatchStep)):
+            step = step.step
+        return step  # type: ignore[no-any-return]
+
+    @cached_property
+    def closed_because(self) -> str:
+        """Why its steps cannot be looked into as operations of their own; nothing if they can."""
+        if self.origin_step is not self.step:
+            return "it is a derivative or batch of a scan"
+        operations = self.step.operations if isinstance(self.step, Frozen) else None
+        if operations is None:
+            return "no tape describes its step"
+        if self.length * operations > MOST_OPENED:
+            steps = f"{self.length:,} steps of {operations:,} operations"
+            return f"{steps} are more than {MOST_OPENED:,}"
+        return ""
+
+    @property
+    def opened_size(self) -> int:
+        """Operations that it is where scans are opened."""
+        if self.closed_because or not isinstance(self.step, Frozen):
+            return 1
+        return self.length * (self.step.operations or 0)
 
     @cached_property
     def keeping(self) -> Scan:
@@ -215,9 +249,9 @@ class Scan(Call):
             self.stage_body(values)
         if self.held_tape is not None and self.length * len(self.held_tape) <= WRITTEN_OUT:
             with as_written():
-                self.whole_tape = self.staged(self._written_out, values, self.paths)
+                self.whole_tape = self.staged(self.written_out, values, self.paths)
 
-    def _written_out(self, *values: Any) -> tuple[Any, ...]:
+    def written_out(self, *values: Any) -> tuple[Any, ...]:
         """Run the steps on Tensors, as operations of their own."""
         carry, xs, outside = self.layout.split_inputs(values)
         collected = Collected(self.length, self.summed)
@@ -226,7 +260,10 @@ class Scan(Call):
         for number, i in enumerate(self.order()):
             if number in places:
                 states.add(places[number], carry)
-            outs = self.step(*carry, *[x[i] for x in xs], *outside)
+            inputs = [*carry, *[x[i] for x in xs], *outside]
+            outs = self.step(*inputs)
+            if self.first and number == self.length - 1 and not getattr(self.step, "settled", True):
+                self._compare(list(map(example, outs)), self._as_written(*map(example, inputs)))
             carry = list(outs[: self.carries])
             collected.add(i, outs[self.carries :])
         return (*carry, *collected.results(), *states.results())
