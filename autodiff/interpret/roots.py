@@ -25,9 +25,8 @@ __all__ = ["is_square", "of_square", "past_root"]
 
 def is_square(primitive: Primitive, parents: Sequence[Any]) -> bool:
     """Whether an operation on nodes or constants is the square of what a root made."""
-    above = getattr(parents[0], "pullback", None)
     is_squaring = primitive is square or (primitive is multiply and parents[0] is parents[1])
-    return is_squaring and above is not None and above.is_root
+    return is_squaring and getattr(getattr(parents[0], "pullback", None), "is_root", False)
 
 
 @cache
@@ -55,9 +54,8 @@ def past_root(node: Node, parts: Parts, is_seen: Any) -> tuple[Any, Any]:
     doubled: Any = parts.doubled
     parts.doubled = None
     rest = parts.total(None)
-    seen = doubled
-    if is_seen:
-        seen = materialised(doubled) if rest is None else rest + materialised(doubled)
+    whole = materialised(doubled) if is_seen else doubled
+    seen = rest + whole if is_seen and rest is not None else whole
     own = pullback.primitive.square.pullbacks[tuple([isinstance(p, Node) for p in node.parents])]
 
     def pull(g: Any, saved: Any) -> Any:

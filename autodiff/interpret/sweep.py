@@ -143,7 +143,7 @@ def _sweep(
                 and only_holder(g, 1)
             ):
                 pull = pullback.pull_over
-        cotangents = _pulled(node, g, saved, pull) if careful else pull(g, saved)
+        cotangents = _pulled(pullback, g, saved, pull) if careful else pull(g, saved)
         if not keep_tape:
             node.saved = None
         position = -1  # counted by hand: zip and enumerate cost more than the loop
@@ -207,10 +207,9 @@ SWEEP = _sweep.__code__
 """The code whose frames hold the rules that a sweep applies."""
 
 
-def _pulled(node: Node, g: Any, saved: tuple[Any, ...], pull: Any) -> Any:
+def _pulled(pullback: Any, g: Any, saved: tuple[Any, ...], pull: Any) -> Any:
     """Cotangents under a mode: where strong zeros stand in, NumPy need not warn of 0/0."""
     gs = g if type(g) is tuple else (g,)
-    pullback: Any = node.pullback
     if is_chunked(gs[0]) and type(getattr(pullback, "primitive", None)) is Primitive:
         if any(isinstance(value, Box) for value in saved):
             return pull(g, saved)  # an outer transform evaluates what the rule says
