@@ -18,6 +18,7 @@ from autodiff.interpret.cotangents import cast
 from autodiff.ordering.graph.faces import Dual
 from autodiff.ordering.graph.jacobian_graph import JacobianGraph
 from autodiff.ordering.graph.planning import Decision, decide, eliminate, simulate
+from autodiff.ordering.graph.scarcity import MOST_VERTICES
 from autodiff.ordering.graph.tapegraph import Edge, TapeGraph, of_nodes, of_tape
 from autodiff.ordering.maps import Block, LinearMap, Product, multiply
 from autodiff.ordering.plan import Plan
@@ -37,6 +38,7 @@ __all__ = [
     "jacobian_graph",
     "local_jacobians",
     "price",
+    "scarcity_of",
     "structured_reverse",
 ]
 
@@ -245,6 +247,18 @@ def jacobian_graph(tape: Tape, *, argnums: int | Sequence[int] | None = None) ->
     """Graph of a tape's local Jacobians; what ``tape.jacobian_graph()`` calls."""
     chosen = [argnums] if isinstance(argnums, int) else argnums
     return _as_jacobian_graph(of_tape(tape, argnums=chosen))
+
+
+def scarcity_of(tape: Tape) -> str:
+    """What a summary says of the Jacobian of a small tape, if that is scarce."""
+    if len(tape) > MOST_VERTICES:
+        return ""
+    try:
+        scarcity = jacobian_graph(tape).scarcity()
+    except ValueError:
+        # There is nothing to differentiate, or nothing that depends on it
+        return ""
+    return str(scarcity) if scarcity.scarce else ""
 
 
 def local_jacobians(tape: Tape, *xs: Any) -> dict[tuple[int, int], LinearMap]:

@@ -224,7 +224,8 @@ class Plan(GivenOrder):
         peak = f"peak  {held:,} matrix elements ({held * _ITEM_BYTES:,} bytes)"
         if self.kind == "chain":
             peak = peak.replace("peak  ", f"peak  {self.memory.tape_edges:,} tape edges, ")
-        return [f"total {self.cost:,} fma; " + ", ".join(others), peak]
+        scarcity = "" if self.problem is None else self.problem.scarcity_text
+        return [f"total {self.cost:,} fma; " + ", ".join(others), peak, *filter(None, [scarcity])]
 
     def _operands_text(self, step: Step) -> str:
         if self.kind == "chain":
@@ -361,7 +362,7 @@ class Plan(GivenOrder):
         Raises
         ------
         DrawingError
-            There are too many steps to play, they are not eliminations of vertices, or the plan
+            There are too many steps to play, they eliminate neither vertices nor faces, or the plan
             came out of a pickle.
         FileNotFoundError
             There is no such folder.
