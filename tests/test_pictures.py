@@ -81,7 +81,10 @@ def shape_box(part: ElementTree.Element) -> Box | None:
 def run_through(svg: str) -> list[str]:
     """Edges that run through a frame's title, a node's words, or a node that they do not end at."""
     parts: dict[str, list[tuple[str, ElementTree.Element]]] = {}
-    for group in ElementTree.fromstring(svg).iter(f"{SVG}g"):
+    graph = ElementTree.fromstring(svg).find(f"{SVG}g")
+    assert graph is not None
+    # The legend, beside it, has no edges
+    for group in graph.iter(f"{SVG}g"):
         title = group.find(f"{SVG}title")
         if group.get("class") in ("cluster", "node", "edge") and title is not None:
             parts.setdefault(group.get("class", ""), []).append((title.text or "", group))
@@ -228,5 +231,52 @@ def test_titles_move_and_frames_widen_where_edges_need_the_room() -> None:
 
 
 def test_what_is_free_stays_as_it_is() -> None:
-    source = modules_tape(3, 4, 2).to_dot()
+    source = modules_tape(3, 4, 2).to_dot(legend=False)
     assert svg_without_system(source) == _svg_of_extra(source)
+
+
+# --- the legend beside it -------------------------------------------------------------------------
+
+
+def size_of(svg: str) -> tuple[float, float]:
+    root = ElementTree.fromstring(svg)
+    width, height = (float(root.get(side, "").removesuffix("pt")) for side in ("width", "height"))
+    assert root.get("viewBox") == f"0.00 0.00 {width:.2f} {height:.2f}"
+    return width, height
+
+
+@pytest.mark.parametrize("name", tapes())
+@pytest.mark.parametrize("direction", ["TB", "LR"])
+def test_legend_stands_beside_the_picture_and_takes_little_room(name: str, direction: str) -> None:
+    tape = tapes()[name]
+    svg = svg_without_system(tape.to_dot(direction=direction)).decode("utf-8")
+    alone = svg_without_system(tape.to_dot(direction=direction, legend=False)).decode("utf-8")
+    graph, legend = ElementTree.fromstring(svg).findall(f"{SVG}g")
+    plain = ElementTree.fromstring(alone).find(f"{SVG}g")
+    assert plain is not None
+    # The picture itself is the one without a legend, but for the ground
+    assert [e.attrib for e in graph][2:] == [e.attrib for e in plain][2:]
+    (width, height), (bare_width, bare_height) = size_of(svg), size_of(alone)
+    assert (width - bare_width < 320 and height <= max(bare_height, 330)) or (
+        height - bare_height < 330 and width <= max(bare_width, 320)
+    )
+    place = re.fullmatch(r"translate\(([-\d.]+) ([-\d.]+)\)", legend.get("transform", ""))
+    assert place is not None
+    points = [
+        pair
+        for element in legend.iter()
+        for pair in re.findall(
+            r"([-\d.]+),([-\d.]+)", element.get("d") or element.get("points", "")
+        )
+    ]
+    x, y = np.array(points, float).T + np.array([[float(place[1])], [float(place[2])]])
+    assert x.max() <= width
+    assert y.max() <= height
+    assert x.min() >= bare_width or y.min() >= bare_height
+    # One white ground, and every name of a part once
+    ground = graph.find(f"{SVG}polygon")
+    assert ground is not None
+    corners = np.array(re.findall(r"([-\d.]+),([-\d.]+)", ground.get("points", "")), float)
+    np.testing.assert_allclose(np.ptp(corners, axis=0), [width, height], atol=0.1)
+    names = [element.get("id") for element in ElementTree.fromstring(svg).iter(f"{SVG}g")]
+    assert len(set(names)) == len(names)

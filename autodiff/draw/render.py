@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphviz
 
-from autodiff.draw.titles import cleared
+from autodiff.draw.beside import with_legend
 from autodiff.errors import DrawingError
 
 __all__ = ["FORMATS", "for_notebooks", "render", "svg_without_system"]
@@ -48,7 +48,7 @@ def render(source: str, format: str = "svg") -> bytes:
     if format == "dot":
         return source.encode("utf-8")
     if format == "svg":
-        return cleared(source, _svg)
+        return with_legend(source, _svg)
     try:
         return _piped(source, format)
     except graphviz.ExecutableNotFound:
@@ -92,7 +92,7 @@ def svg_without_system(source: str) -> bytes:
     DrawingError
         The extra is not installed, or Graphviz refuses the graph.
     """
-    return cleared(source, _svg_of_extra)
+    return with_legend(source, _svg_of_extra)
 
 
 def _svg_of_extra(source: str) -> bytes:
