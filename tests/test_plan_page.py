@@ -457,8 +457,14 @@ def test_faces_go_one_after_another(
 def test_page_of_faces_says_what_is_scarce(browser: Browser, face_pages: dict[str, Path]) -> None:
     browser.open(face_pages["recorded"])
     assert "scarce, 75 numbers say the same" in text_of(browser, "work")
-    browser.open(face_pages["recorded"], width=390, height=844)
-    assert browser.run("document.documentElement.scrollWidth <= innerWidth") is True
+    for width, height in ((390, 844), (768, 1024), (1280, 800)):
+        browser.open(face_pages["recorded"], width=width, height=height)
+        slide_to(browser, 5)
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth") is True
+        # What is said beside the work leaves the step its room
+        wide = "(i => document.getElementById(i).getBoundingClientRect().width)"
+        assert browser.run(f"{wide}('now')") > 250
+        assert browser.run("(e => e.scrollWidth <= e.clientWidth)(document.getElementById('work'))")
 
 
 def test_equal_work_is_a_race(browser: Browser, pages: dict[str, Path]) -> None:

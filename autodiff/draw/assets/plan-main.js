@@ -188,7 +188,7 @@ function showWork() {
       ),
     );
   const scarcity = plan.scarcity ? [html("p", { class: "hint scarcity" }, plan.scarcity)] : [];
-  byId("work-body").replaceChildren(picture, list, ...scarcity);
+  byId("work-body").replaceChildren(picture, html("div", {}, ...scarcity, list));
 }
 
 /** What the current step does, in words. */
