@@ -10,7 +10,9 @@ between; such an edge arrives from another side.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+
+import numpy as np
 
 from autodiff.draw.svg import Box, Parts, cut, moved, parts_of, pieces
 
@@ -77,13 +79,21 @@ def crossed_titles(parts: Parts) -> list[str]:
     ]
 
 
-def crossed_nodes(parts: Parts) -> Iterable[tuple[tuple[str, str], str]]:
+def crossed_nodes(parts: Parts) -> Iterator[tuple[tuple[str, str], str]]:
     """Edges, by their ends, with nodes that they pass through."""
+    owners = np.repeat(np.arange(len(parts.ways)), [len(way.points) - 1 for way in parts.ways])
+    begins = np.array([p for way in parts.ways for p in way.points[:-1]]).reshape(-1, 2)
+    ends = np.array([p for way in parts.ways for p in way.points[1:]]).reshape(-1, 2)
+    left, top = np.minimum(begins, ends).T
+    right, bottom = np.maximum(begins, ends).T
     for name, box in parts.nodes.items():
         core = Box(
             box.left + _TOUCHED, box.top + _TOUCHED, box.right - _TOUCHED, box.bottom - _TOUCHED
         )
-        for way in parts.ways:
+        near = (left <= core.right) & (right >= core.left)
+        near &= (top <= core.bottom) & (bottom >= core.top)
+        for number in np.unique(owners[near]).tolist():
+            way = parts.ways[number]
             if name not in way.ends and any(cut(way, core)):
                 yield way.ends, name
 
