@@ -49,6 +49,7 @@ ANSWERS: tuple[tuple[Deferred, dict[str, str]], ...] = (
             "to_onnx": "autodiff.export.model:tape_to_onnx",
             "to_html": "autodiff.draw.page:tape_to_html",
             "jacobian_graph": "autodiff.ordering.execute:jacobian_graph",
+            "scarcity": "autodiff.ordering.execute:scarcity_of",
         },
     ),
     (COUNTERPARTS, {"find": "autodiff.numpy.counterparts:counterpart"}),

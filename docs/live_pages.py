@@ -47,6 +47,9 @@ def write() -> Iterator[Path]:
     graph = ad.record(gated)(np.ones((3, 4)), np.ones((4, 3))).jacobian_graph()
     title = "Eliminating the vertices of a small network"
     yield Path(graph.to_html(LIVE / "plan-graph.html", "exact", title=title))
+    faces = graph.plan("faces", iterations=2000)
+    title = "Eliminating the faces of a small network"
+    yield Path(graph.to_html(LIVE / "plan-faces.html", faces, title=title))
     data = ad.data.digits()
     model = nn.arrays(nn.MLP([64, 32, 10], activation="tanh"))
     tape = ad.record(loss)(model, data.x_train[:32], data.y_train[:32])

@@ -43,7 +43,7 @@ def page_of(notebook: Any, stem: str) -> tuple[str, dict[str, bytes]]:
             parts.append(relinked(cell.source))
         elif cell.cell_type == "code" and cell.source.strip():
             parts.append(f"```python\n{cell.source.rstrip()}\n```")
-            for output in cell.outputs:
+            for output in _joined(cell.outputs):
                 parts += _shown(output, stem, pictures)
         if parts and parts[0].startswith("# ") and len(parts) == 1:
             parts.append(f"*The notebook `notebooks/{stem}.ipynb` with its results.*")
@@ -55,9 +55,24 @@ def relinked(text: str) -> str:
     return re.sub(r"\]\(([\w-]+)\.ipynb(#[^)]*)?\)", r"](\1.md)", text)
 
 
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Outputs with what was printed in one piece: it comes in as many as its time gave rise to."""
+    joined: list[Any] = []
+    for output in outputs:
+        printed = output.output_type == "stream"
+        if printed and output.name == "stderr":
+            continue
+        last = joined[-1] if joined else None
+        if printed and last is not None and last.output_type == "stream":
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
 def _shown(output: Any, stem: str, pictures: dict[str, bytes]) -> list[str]:
     if output.output_type == "stream":
-        return [] if output.name == "stderr" else [_fenced(output.text)]
+        return [_fenced(output.text)]
     data = output.get("data", {})
     frame = re.search(r'<iframe[^>]* srcdoc="([^"]*)"', "".join(data.get("text/html", "")))
     if frame is not None:

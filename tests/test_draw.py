@@ -522,12 +522,12 @@ def test_system_graphviz_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def pipe(engine: str, format: str, data: bytes) -> bytes:
         calls.append((engine, format))
-        assert data.decode("utf-8") == model_tape().to_dot()
+        assert data.decode("utf-8") == model_tape().to_dot(legend=False)
         return b"picture"
 
     monkeypatch.setattr(graphviz, "pipe", pipe)
-    assert model_tape().draw(format="png") == b"picture"
-    assert model_tape().draw() == "picture"
+    assert model_tape().draw(format="png", legend=False) == b"picture"
+    assert model_tape().draw(legend=False) == "picture"
     assert calls == [("dot", "png"), ("dot", "svg")]
 
 

@@ -183,6 +183,12 @@ def test_page_with_results_is_of_this_notebook(path):
     assert {file.name for file in PAGES.glob(f"{path.stem}-[0-9]*.*")} == set(files), REMEDY
 
 
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_what_a_cell_prints_stands_in_one_piece(path):
+    text = (PAGES / f"{path.stem}.md").read_text(encoding="utf-8")
+    assert not re.search(r"^```text\n(?:(?!```).*\n)*```\n\n```text\n", text, re.MULTILINE), REMEDY
+
+
 def test_live_pages_are_in_the_notebooks():
     for number in ("01", "02", "04", "05"):
         (page,) = PAGES.glob(f"{number}-*.md")

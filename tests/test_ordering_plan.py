@@ -51,6 +51,8 @@ def test_plans_are_immutable_and_comparable():
 def test_the_table_lines_up_and_adds_up():
     for plan in (chain_plan(), chain_plan("worst"), graph_plan(), graph_plan("exact")):
         lines = str(plan).splitlines()
+        if plan.kind == "graph":
+            assert lines.pop() == str(plan.problem.scarcity())
         header, rows = lines[1], lines[2 : 2 + len(plan.steps)]
         assert len(lines) == len(plan.steps) + 4
         for row, step in zip(rows, plan.steps, strict=True):
@@ -75,6 +77,7 @@ def test_text_of_a_graph_plan():
             "   3  eliminate  v         2 edges  2x3    dense       12     48",
             "total 24 fma; forward 24 (1 times as much), reverse 20 (0.833 times as much)",
             "peak  20 matrix elements (160 bytes)",
+            "Jacobian of 6 elements: not scarce, no graph says it in fewer numbers",
         ]
     )
 

@@ -114,6 +114,7 @@ def test_page_holds_the_tape() -> None:
     assert len(data["variables"]) == len(tape.inputs) + len(tape)
     assert data["inputs"] == [1] * 6 + [0, 0]
     assert data["saved"] == tape.summary().total.saved
+    assert data["scarcity"] == tape.summary().scarcity != ""
     for row, entry in zip(data["operations"], tape, strict=True):
         assert strings_of(data, [row[1]]) == [entry.primitive.name]
         assert (row[3], row[4]) == (entry.flops, entry.nbytes)
@@ -916,6 +917,16 @@ def test_larger_picture_follows_no_further_than_it_must(
         assert browser.run(played) is True
         moves += browser.run(TRANSFORM) != before
     assert 0 < moves < last / 2
+
+
+def test_panel_says_how_scarce_the_jacobian_is(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["two_sided"])
+    told = ad.record(ad.value_and_grad(loss))(*network()).summary().scarcity
+    assert told.startswith("Jacobian of ")
+    assert told.removeprefix("Jacobian of ") in text_of(browser, "facts")
+    # Nothing is said of long tapes
+    browser.open(pages["chain"])
+    assert "Jacobian" not in text_of(browser, "facts")
 
 
 def test_panel_follows_what_is_played(browser: Browser, pages: dict[str, Path]) -> None:

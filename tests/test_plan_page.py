@@ -67,6 +67,16 @@ GRAPHS = {
 }
 
 
+LION = [(0, 1), (1, 2), (1, 5), (2, 3), (2, 4), (2, 5)]
+"""Whichever of 1 and 2 goes first, it takes a product more than faces do (Naumann, 2004)."""
+
+FACES = {
+    "lion": JacobianGraph(LION, [0], [3, 4, 5], sizes={0: 2, 1: 1, 2: 1, 3: 2, 4: 1, 5: 1}),
+    "recorded": recorded(),
+    "scalars": tangle(False),
+}
+
+
 def data_of(text: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
     assert found is not None
@@ -179,6 +189,41 @@ def test_products_lead_to_the_edges_that_are_left(name: str) -> None:
         assert all(roles[s] and roles[t] == "output" for s, t in edges)
 
 
+@pytest.mark.parametrize("name", FACES)
+def test_page_of_faces_holds_every_product(name: str) -> None:
+    """Playing them as the page does, edge by edge, ends with edges between ends alone."""
+    graph = FACES[name]
+    plan = graph.plan("faces", iterations=300)
+    data = data_of(str(plan.to_html()))
+    order = data["orders"][0]
+    assert order["cost"] == plan.cost == totals(order, 2)
+    assert len(order["steps"]) == len(plan.faces)
+    roles = [row[2] for row in data["vertices"]]
+    edges = {number: tuple(row[:2]) for number, row in enumerate(data["edges"])}
+    for row, step in zip(order["steps"], plan.steps, strict=True):
+        vertex, [[source, target, fma, _, added]], cost, [inner, outer], changed, gone = row
+        assert cost == fma == step.fma
+        assert edges[inner] == (source, vertex)
+        assert edges[outer] == (vertex, target)
+        for number in gone:
+            del edges[number]
+        fresh = {number for number, *_ in changed} - edges.keys()
+        assert len(fresh) == (not added) or not fresh
+        edges |= {number: (s, t) for number, s, t, _ in changed}
+        assert [e for e in edges.values() if e == (source, target)]
+    assert all(roles[s] and roles[t] == "output" for s, t in edges.values())
+    # The sweeps beside it go by vertices
+    assert all(len(step) == 3 for row in data["orders"][1:] for step in row["steps"])
+
+
+def test_page_says_how_scarce_the_jacobian_is() -> None:
+    data = data_of(str(FACES["lion"].to_html(plan="reverse")))
+    assert data["scarcity"] == str(FACES["lion"].scarcity())
+    assert data_of(str(CHAINS["one"].to_html()))["scarcity"] == ""
+    long = JacobianGraph([(i, i + 1) for i in range(60)], [0], [60])
+    assert data_of(str(long.to_html(plan="reverse")))["scarcity"] == ""
+
+
 def test_page_is_written_or_shown(tmp_path: Path) -> None:
     chain = CHAINS["matrices"]
     file = chain.to_html(tmp_path / "plan.html", title='a <b> & "plan"')
@@ -213,7 +258,7 @@ def test_pickled_plan_needs_its_problem(problem: Playable) -> None:
     assert problem.to_html(plan=there) == plan.to_html()
 
 
-def test_what_is_too_long_or_no_vertex_elimination_is_refused(
+def test_what_is_too_long_or_no_elimination_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(DrawingError, match="has 601 vertices"):
@@ -361,6 +406,65 @@ def test_vertices_go_one_after_another(browser: Browser, pages: dict[str, Path])
         assert browser.run("document.querySelectorAll('#now .term').length") == len(products)
     left = browser.run("document.querySelectorAll('.lane.planned .arc:not(.removed)').length")
     assert left == 2
+
+
+@pytest.fixture(scope="module")
+def face_pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("faces")
+    return {
+        name: Path(graph.plan("faces", iterations=300).to_html(folder / f"{name}.html"))
+        for name, graph in FACES.items()
+    }
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_faces_go_one_after_another(
+    browser: Browser, face_pages: dict[str, Path], name: str
+) -> None:
+    browser.open(face_pages[name])
+    data = data_of(face_pages[name].read_text(encoding="utf-8"))
+    names = [row[0] for row in data["vertices"]]
+    edges = {number: tuple(row[:2]) for number, row in enumerate(data["edges"])}
+    spent_so_far = 0
+    for number, step in enumerate(data["orders"][0]["steps"], 1):
+        vertex, [[source, target, fma, _, added]], _, face, changed, gone = step
+        slide_to(browser, number)
+        spent_so_far += fma
+        assert spent(browser)[0] == spent_so_far
+        edges = {at: edge for at, edge in edges.items() if at not in gone}
+        edges |= {at: (s, t) for at, s, t, _ in changed}
+        lane = "document.querySelectorAll('.lane.planned .arc"
+        assert browser.run(f"{lane}:not(.removed)').length") == len(edges)
+        assert browser.run(f"{lane}.removed').length") == len(gone)
+        assert browser.run(f"{lane}.fresh').length") == len(changed)
+        assert browser.run(f"{lane}.used').length") == len(set(face) - set(gone))
+        words = text_of(browser, "happening")
+        assert f"{names[source]} → {names[vertex]} → {names[target]}" in words
+        assert ("a new edge" in words) != bool(added)
+        assert browser.run("document.querySelectorAll('#now .term').length") == 1
+    # Vertices between the ends are gone, and no edge hides another
+    between = sum(not row[2] for row in data["vertices"])
+    faded = "'.lane.planned .vertex.gone, .lane.planned .vertex.goes'"
+    assert browser.run(f"document.querySelectorAll({faded}).length") == between
+    ways = browser.run(
+        "[...document.querySelectorAll('.lane.planned .arc:not(.removed)')].map("
+        "a => a.getAttribute('d'))"
+    )
+    assert len(set(ways)) == len(ways)
+    assert browser.errors == []
+
+
+def test_page_of_faces_says_what_is_scarce(browser: Browser, face_pages: dict[str, Path]) -> None:
+    browser.open(face_pages["recorded"])
+    assert "scarce, 75 numbers say the same" in text_of(browser, "work")
+    for width, height in ((390, 844), (768, 1024), (1280, 800)):
+        browser.open(face_pages["recorded"], width=width, height=height)
+        slide_to(browser, 5)
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth") is True
+        # What is said beside the work leaves the step its room
+        wide = "(i => document.getElementById(i).getBoundingClientRect().width)"
+        assert browser.run(f"{wide}('now')") > 250
+        assert browser.run("(e => e.scrollWidth <= e.clientWidth)(document.getElementById('work'))")
 
 
 def test_equal_work_is_a_race(browser: Browser, pages: dict[str, Path]) -> None:

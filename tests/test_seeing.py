@@ -525,3 +525,34 @@ def test_model_explorer_gets_every_operation_and_edge(backward: bool, tmp_path: 
     assert any(layer.startswith("backward") for layer in layers) == backward
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         tape.to_model_explorer(tmp_path / "nowhere" / "tape.json")
+
+
+class TestScarcity:
+    def test_summary_says_that_a_jacobian_is_scarce(self):
+        def fan(x):
+            return np.sum(x) * np.arange(1.0, 7.0)
+
+        tape = ad.record(fan)(np.ones(6))
+        found = str(tape.jacobian_graph().scarcity())
+        assert found.startswith("Jacobian of 36 elements: scarce, ")
+        assert tape.summary().scarcity == found
+        assert found in str(tape.summary()).splitlines()
+
+    def test_summary_says_nothing_of_others(self):
+        assert ad.record(lambda x: np.sum(x * x))(np.ones(6)).summary().scarcity == ""
+        assert ad.record(lambda x: x + 1)(np.ones(2, int)).summary().scarcity == ""
+
+    def test_long_tapes_are_not_searched(self, monkeypatch):
+        from autodiff.ordering import JacobianGraph
+
+        def refuse(self):
+            raise AssertionError("searched")
+
+        monkeypatch.setattr(JacobianGraph, "scarcity", refuse)
+
+        def long(x):
+            for _ in range(60):
+                x = np.sin(x)
+            return x
+
+        assert ad.record(long)(1.0).summary().scarcity == ""

@@ -13,7 +13,7 @@ import pytest
 import autodiff as ad
 from autodiff.ordering import patterns
 from autodiff.ordering.patterns import Pattern, sparsity_pattern
-from autodiff.ordering.sparse import recovery
+from autodiff.ordering.sparse import coloring, recovery
 from autodiff.ordering.sparse.coloring import (
     VERTEX_ORDERS,
     column_coloring,
@@ -309,6 +309,97 @@ def test_fewer_sweeps_forward_must_pay_for_evaluating_once_more(
     found = ad.jacobian(function, structure="sparse")(np.zeros(size))
     assert found.nnz == 3 * size
     assert taken == [f"_{direction}"]
+
+
+def one_by_one(pattern: Pattern, order: str) -> list[int]:
+    """The smallest colour free for each column, as a reader of the definition would write it."""
+    matrix = pattern.dense()
+    counts = matrix.sum(axis=1)
+    neighbours = (matrix * (counts[:, None] - 1)).sum(axis=0)
+    ranked = range(pattern.columns)
+    colors = [-1] * pattern.columns
+    for column in ranked if order == "natural" else sorted(ranked, key=lambda c: -neighbours[c]):
+        if not matrix[:, column].any():
+            continue
+        near = matrix[matrix[:, column]].any(axis=0)
+        taken = {colors[other] for other in np.flatnonzero(near)}
+        colors[column] = next(color for color in itertools.count() if color not in taken)
+    return colors
+
+
+def irregular(kind: str) -> Pattern:
+    rng = np.random.default_rng(3)
+    if kind == "random":  # many columns at a time
+        matrix = rng.random((700, 500)) < 0.006
+    elif kind == "crowded":  # more colours than an integer has bits
+        matrix = rng.random((60, 300)) < 0.25
+    elif kind == "chain":  # one column at a time
+        matrix = np.eye(400, dtype=bool) | np.eye(400, k=1, dtype=bool)
+        matrix[7, 300] = True
+    else:  # observations of points by cameras
+        matrix = np.zeros((900, 15 + 300), bool)
+        rows = np.arange(900)
+        for part in range(3):
+            matrix[rows, 3 * rng.integers(0, 5, 900) + part] = True
+        matrix[rows, 15 + rng.integers(0, 300, 900)] = True
+    return Pattern.of(matrix)
+
+
+@pytest.mark.parametrize("order", VERTEX_ORDERS)
+@pytest.mark.parametrize("kind", ["random", "crowded", "chain", "observations"])
+def test_columns_coloured_together_get_the_colours_of_one_after_another(
+    kind: str, order: str
+) -> None:
+    pattern = irregular(kind)
+    colors = column_coloring(pattern, order)
+    assert colors.tolist() == one_by_one(pattern, order)
+    assert is_column_coloring(pattern, colors)
+
+
+def test_irregular_patterns_are_coloured_without_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no column waits for long is left to nobody: the loop has nothing to do."""
+    left = []
+    together = coloring._colored_together
+
+    def spy(pattern: Pattern, by_column: Pattern, ranked: Any) -> Any:
+        colors, used = together(pattern, by_column, ranked)
+        left.append(int((colors[by_column.counts() > 0] < 0).sum()))
+        return colors, used
+
+    monkeypatch.setattr(coloring, "_colored_together", spy)
+    rng = np.random.default_rng(0)
+    keys = np.repeat(np.arange(20_000), 3) * 20_000 + rng.integers(0, 20_000, 60_000)
+    column_coloring(Pattern.from_keys(keys, 20_000, 20_000))
+    assert left == [0]
+
+
+def test_patterns_are_the_same_with_and_without_compiled_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def results() -> list[Pattern]:
+        rng = np.random.default_rng(1)
+        a, b, c = (Pattern.from_keys(rng.integers(0, 40 * 30, 200), 40, 30) for _ in range(3))
+        return [patterns.united([a, b, c, a]), a.transposed(), Pattern.empty(3, 4).transposed()]
+
+    plain = results()
+    used = []
+    library = patterns._library
+
+    def spy() -> Any:
+        used.append(library())
+        return used[-1]
+
+    monkeypatch.setattr(patterns, "_MANY", 0)
+    monkeypatch.setattr(patterns, "_library", spy)
+    compiled = results()
+    assert len(used) == 3
+    assert None not in used
+    for one, other in zip(plain, compiled, strict=True):
+        assert one.equals(other)
+        assert (one.indices.dtype, one.indptr.dtype) == (other.indices.dtype, other.indptr.dtype)
+    monkeypatch.setattr(patterns, "_library", lambda: None)
+    for one, other in zip(plain, results(), strict=True):
+        assert one.equals(other)
 
 
 def test_largest_first_begins_with_the_most_neighbours() -> None:

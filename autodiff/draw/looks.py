@@ -143,12 +143,12 @@ EDGES: dict[str, dict[str, str]] = {
     },
 }
 
-# Layout times explode on tangled graphs: these caps on its iterations, and straight edges in place
-# of curves around what is in the way, keep a picture within seconds.
+# Layout times explode on tangled graphs: these caps on its iterations, and bent lines in place of
+# curves, keep a picture within seconds.
 MANY_NODES = 100
 VERY_MANY_NODES = 150
 QUICK_LAYOUT = {"nslimit": "2", "nslimit1": "2", "mclimit": "0.2"}
-QUICKEST_LAYOUT = {"nslimit": "0.5", "nslimit1": "0.5", "mclimit": "0.05", "splines": "line"}
+QUICKEST_LAYOUT = {"nslimit": "0.5", "nslimit1": "0.5", "mclimit": "0.05", "splines": "polyline"}
 
 
 def layout_limits(size: int) -> dict[str, str]:

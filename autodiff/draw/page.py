@@ -25,7 +25,6 @@ from autodiff.tape.entries import Entry, Operand, Variable
 from autodiff.tape.ir import Tape
 from autodiff.tape.profile import Profile
 from autodiff.tape.texts import params_text, short_source
-from autodiff.tape.values import saved_bytes
 
 __all__ = ["MAX_OPERATIONS", "Html", "heat_map", "page_of", "tape_data", "tape_to_html"]
 
@@ -137,6 +136,7 @@ class _Writer:
         values, no_values = _readings(tape.values)
         gradients, no_gradients = _readings(tape.gradients)
         sweep = [] if tape.cotangents or any(e.pulls for e in tape) else reverse_steps(tape)
+        costs = tape.summary()
         self.data: dict[str, Any] = {
             "title": title or "tape",
             "inputs": [int(position in chosen) for position in range(len(tape.inputs))],
@@ -157,7 +157,8 @@ class _Writer:
                 ]
                 for step in sweep
             ],
-            "saved": sum(saved_bytes(tape.saved()).values()),
+            "saved": costs.total.saved,
+            "scarcity": costs.scarcity,
             "missing": {"values": no_values, "gradients": no_gradients},
             "strings": list(self.text.numbers),
         }

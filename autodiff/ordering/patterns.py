@@ -10,6 +10,7 @@ belongs to it, and so do both branches of ``np.where`` and of ``np.maximum``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,6 +39,9 @@ __all__ = ["MAX_NONZEROS", "OverfullError", "Pattern", "result_pattern", "sparsi
 
 MAX_NONZEROS = 50_000_000
 """Most entries that one pattern may have: what comes near it is not sparse."""
+
+_MANY = 20_000
+"""Entries from which on SciPy's compiled code is worth its calls, where it is loaded anyway."""
 
 Integers = NDArray[np.intp]
 
@@ -77,9 +81,9 @@ class Pattern:
         self.columns = columns
 
     @staticmethod
-    def identity(size: int) -> Pattern:
-        """Ones on the diagonal."""
-        return Pattern(np.arange(size + 1), np.arange(size), size)
+    def identity(start: int, stop: int, columns: int) -> Pattern:
+        """Rows of the identity matrix."""
+        return Pattern(np.arange(stop - start + 1), np.arange(start, stop), columns)
 
     @staticmethod
     def empty(rows: int, columns: int) -> Pattern:
@@ -131,6 +135,8 @@ class Pattern:
 
     def transposed(self) -> Pattern:
         """Rows and columns exchanged."""
+        if self.nonzeros >= _MANY and (library := _library()) is not None:
+            return _read(_given(library, self).tocsc(), self.rows)
         order = np.argsort(self.indices, kind="stable")
         indptr = np.concatenate(([0], np.cumsum(np.bincount(self.indices, minlength=self.columns))))
         return Pattern(indptr, self.row_indices()[order], self.rows)
@@ -167,6 +173,22 @@ class Pattern:
         return Pattern.from_keys(places, rows, self.columns)
 
 
+def _library() -> Any:
+    """SciPy's sparse arrays, if the program has loaded them, as sparse Jacobians do."""
+    return sys.modules.get("scipy.sparse")
+
+
+def _given(library: Any, pattern: Pattern) -> Any:
+    """A pattern as SciPy's array, of ones."""
+    ones = np.ones(pattern.nonzeros, bool)
+    return library.csr_array((ones, pattern.indices, pattern.indptr), shape=pattern.shape)
+
+
+def _read(array: Any, columns: int) -> Pattern:
+    """Pattern of a compressed array, whose rows (or columns) are in order."""
+    return Pattern(array.indptr.astype(np.intp), array.indices.astype(np.intp), columns)
+
+
 def stacked(patterns: Sequence[Pattern]) -> Pattern:
     """Patterns of the same number of columns, one below the other."""
     if len(patterns) == 1:
@@ -186,7 +208,13 @@ def united(patterns: Sequence[Pattern]) -> Pattern:
             different.append(other)
     if len(different) == 1:
         return first
-    _check_room(sum(pattern.nonzeros for pattern in different))
+    count = sum(pattern.nonzeros for pattern in different)
+    _check_room(count)
+    if count >= _MANY and (library := _library()) is not None:
+        merged = _given(library, different[0])
+        for other in different[1:]:
+            merged = merged + _given(library, other)
+        return _read(merged, first.columns)
     keys = np.concatenate([pattern.keys() for pattern in different])
     return Pattern.from_keys(keys, first.rows, first.columns)
 
@@ -382,13 +410,11 @@ def sparsity_pattern(tape: Tape) -> Pattern:
            [0, 0, 1, 1]])
     """
     columns = sum(variable.spec.size for variable in tape.inputs)
-    identity = Pattern.identity(columns)
     known: dict[int, Pattern | None] = {}
     start = 0
     for variable in tape.inputs:
         stop = start + variable.spec.size
-        whole = stop - start == columns
-        known[id(variable)] = identity if whole else identity.take(np.arange(start, stop))
+        known[id(variable)] = Pattern.identity(start, stop, columns)
         start = stop
     for entry, released in zip(*_needed(tape), strict=True):
         try:

@@ -227,8 +227,10 @@ class Plan(GivenOrder):
         peak = f"peak  {held:,} matrix elements ({held * _ITEM_BYTES:,} bytes)"
         if self.kind == "chain":
             peak = peak.replace("peak  ", f"peak  {self.memory.tape_edges:,} tape edges, ")
+        scarcity = "" if self.problem is None else self.problem.scarcity_text
         notes = [f"note  {note}" for note in self.notes]
-        return [f"total {self.cost:,} fma; " + ", ".join(others), peak, *notes]
+        totals = f"total {self.cost:,} fma; " + ", ".join(others)
+        return [totals, peak, *filter(None, [scarcity]), *notes]
 
     def _operands_text(self, step: Step) -> str:
         if self.kind == "chain":
@@ -365,7 +367,7 @@ class Plan(GivenOrder):
         Raises
         ------
         DrawingError
-            There are too many steps to play, they are not eliminations of vertices, or the plan
+            There are too many steps to play, they eliminate neither vertices nor faces, or the plan
             came out of a pickle.
         FileNotFoundError
             There is no such folder.

@@ -42,7 +42,7 @@ class Playable:
         One file that loads nothing. Local Jacobians are rectangles in proportion to their shapes,
         drawn as they are structured; a slider plays the multiplications, with running totals. Of
         a chain the table of the dynamic programme is filled in first; of a graph one sees
-        which vertex goes and which edges that makes.
+        which vertex goes, or which face, and which edges that makes.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class Playable:
         Raises
         ------
         DrawingError
-            There are too many steps to play, or they are not eliminations of vertices.
+            There are too many steps to play, or they eliminate neither vertices nor faces.
         FileNotFoundError
             There is no such folder.
         ValueError
@@ -82,7 +82,13 @@ class Playable:
         data = self._played(plan)
         data["title"] = title or f"{plan.name} order of {plan.subject}"
         data["subject"] = plan.subject
+        data["scarcity"] = self.scarcity_text
         return save(assemble("plan", "plan", _SCRIPTS, data), path)
+
+    @property
+    def scarcity_text(self) -> str:
+        """Whether fewer numbers than the Jacobian's elements say the same, if that is known."""
+        return ""
 
     @abstractmethod
     def _planned(self, order: str | None) -> Plan:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autodiff.tape.calls import CallScope
+from autodiff.tape.drawable import READERS
 from autodiff.tape.ir import Tape
 from autodiff.tape.texts import one_line
 from autodiff.tape.values import saved_by, saved_bytes
@@ -56,18 +57,24 @@ class Summary:
         inside it; ``()`` is what was recorded outside of any. In the order of the first call.
     backward : Usage
         The part of the total that backward sweeps take.
+    scarcity : str
+        Of a small tape whose Jacobian follows from fewer numbers than it has elements: how few
+        (see `autodiff.ordering.Scarcity`).
     """
 
     total: Usage = field(default_factory=Usage)
     by_primitive: dict[str, Usage] = field(default_factory=dict)
     by_scope: dict[tuple[str, ...], Usage] = field(default_factory=dict)
     backward: Usage = field(default_factory=Usage)
+    scarcity: str = ""
 
     def __str__(self) -> str:
         total = self.total
         head = [f"{_counted(total)}, {total.saved:,} bytes saved for backward"]
         if self.backward.operations:
             head.append(f"of these in backward sweeps: {_counted(self.backward)}")
+        if self.scarcity:
+            head.append(self.scarcity)
         rows = [(name, usage) for name, usage in self.by_primitive.items()]
         tables = [*head, "", *_table("primitive", rows, total, calls=False)] if rows else head
         if any(self.by_scope):
@@ -83,7 +90,7 @@ def _counted(usage: Usage) -> str:
 
 def summarize(tape: Tape) -> Summary:
     """Add up a tape's costs; `Tape.summary` documents it."""
-    summary = Summary()
+    summary = Summary(scarcity=READERS["scarcity"](tape))
     counted: dict[tuple[str, ...], set[CallScope]] = {}
     keepers = saved_bytes(saved_by(tape))
     for entry in tape.entries:

@@ -241,6 +241,8 @@ function overview() {
         ),
       ],
     ]);
+  // What it says of the Jacobian stands beside the name
+  if (model.scarcity) rows.push(["Jacobian", [model.scarcity.replace("Jacobian of ", "")]]);
   const notes = [model.missing.values, model.missing.gradients].filter(Boolean);
   return html(
     "div",

@@ -181,6 +181,7 @@ function readModel(data) {
   return {
     title: /** @type {string} */ (data.title),
     saved: /** @type {number} */ (data.saved),
+    scarcity: /** @type {string} */ (data.scarcity),
     missing: /** @type {{values: string, gradients: string}} */ (data.missing),
     values,
     nodes,

@@ -1,4 +1,4 @@
-// A graph whose vertices go one after another. Vertices stay where they are; their edges change.
+// A graph whose vertices, or faces, go one after another. Vertices stay where they are; edges change.
 
 const VERTEX_HEIGHT = 26;
 const GLYPH = 30;
@@ -36,15 +36,19 @@ function layOutGraph() {
   return { places, bends, width: width ?? 1, height: height ?? 1 };
 }
 
+/** @typedef {{source: number, target: number, structure: string, fresh: boolean, used: boolean}} Arc */
+
 /** Edges and their structures after some steps, with what the last step took and made.
  * @param {Order} order
  * @param {number} count
+ * @returns {{edges: Arc[], gone: Set<number>, removed: [number, number][]}}
  */
 function graphAt(order, count) {
-  /** @type {Map<string, {source: number, target: number, structure: string, fresh: boolean}>} */
+  if (order.faces) return dualAt(order, count);
+  /** @type {Map<string, Arc>} */
   const edges = new Map();
   for (const [source, target, word] of plan.edges)
-    edges.set(`${source},${target}`, { source, target, structure: plan.structures[word], fresh: false });
+    edges.set(`${source},${target}`, arcOf(source, target, word));
   const gone = new Set();
   /** @type {[number, number][]} */
   let removed = [];
@@ -57,41 +61,84 @@ function graphAt(order, count) {
         if (last) removed.push([source, target]);
       }
     for (const [source, target, , word] of products)
-      edges.set(`${source},${target}`, {
-        source,
-        target,
-        structure: plan.structures[word],
-        fresh: last,
-      });
+      edges.set(`${source},${target}`, arcOf(source, target, word, last));
     gone.add(vertex);
   });
   return { edges: [...edges.values()], gone, removed };
 }
 
+/** @param {number} source @param {number} target @param {number} word @returns {Arc} */
+const arcOf = (source, target, word, fresh = false, used = false) => ({
+  source,
+  target,
+  structure: plan.structures[word],
+  fresh,
+  used,
+});
+
+/** Edges by their numbers in the dual graph. @param {Order} order @param {number} count */
+function numberedAt(order, count) {
+  const edges = new Map(plan.edges.map(([s, t, word], number) => [number, arcOf(s, t, word)]));
+  /** @type {[number, number][]} */
+  let removed = [];
+  order.steps.slice(0, count).forEach(([, , , face, changed, ends], i) => {
+    const last = i === count - 1;
+    removed = [];
+    for (const number of ends) {
+      const { source, target } = /** @type {Arc} */ (edges.get(number));
+      edges.delete(number);
+      if (last) removed.push([source, target]);
+    }
+    for (const [number, source, target, word] of changed)
+      edges.set(number, arcOf(source, target, word, last));
+    // The edges of the face stay as long as they have others
+    if (last)
+      for (const number of face) {
+        const edge = edges.get(number);
+        if (edge) edge.used = true;
+      }
+  });
+  return { edges, removed };
+}
+
+/** After some faces: a vertex is gone when nothing begins or ends there.
+ * @param {Order} order @param {number} count
+ */
+function dualAt(order, count) {
+  const { edges, removed } = numberedAt(order, count);
+  const left = [...edges.values()];
+  const ends = new Set(left.flatMap(({ source, target }) => [source, target]));
+  const gone = new Set(plan.vertices.keys());
+  plan.vertices.forEach(([, , role], v) => {
+    if (role || ends.has(v)) gone.delete(v);
+  });
+  return { edges: left, gone, removed };
+}
+
 /** Ways of edges that elimination makes. @type {Map<string, Point[]>} */
 const detours = new Map();
 
-/** @param {number} source @param {number} target */
-function edgePoints(source, target) {
-  const key = `${source},${target}`;
+/** @param {number} source @param {number} target @param {number} which of several between them */
+function edgePoints(source, target, which = 0) {
+  const key = which ? `${source},${target},${which}` : `${source},${target}`;
   let points = layout.bends.get(key) ?? detours.get(key);
   if (!points) {
-    points = detour(source, target);
+    points = detour(source, target, which);
     detours.set(key, points);
   }
   return points;
 }
 
 /** A way for a new edge: past the vertices between its ends, and not where another one is.
- * @param {number} source @param {number} target
+ * @param {number} source @param {number} target @param {number} which
  */
-function detour(source, target) {
+function detour(source, target, which) {
   const a = { x: layout.places[source].x, y: layout.places[source].y + VERTEX_HEIGHT / 2 };
   const b = { x: layout.places[target].x, y: layout.places[target].y - VERTEX_HEIGHT / 2 };
   const between = layout.places.filter(({ y }) => y > a.y && y < b.y);
   let best = [a, b];
   let least = Infinity;
-  for (const aside of [0, 40, -40, 80, -80, 130, -130, 190, -190, 260, -260]) {
+  for (const aside of [0, 40, -40, 80, -80, 130, -130, 190, -190, 260, -260].slice(2 * which)) {
     const points = [a, { x: (a.x + b.x) / 2 + aside, y: (a.y + b.y) / 2 }, b];
     let price = Math.abs(aside) / 60;
     for (let i = 1; i < 16; i += 1) {
@@ -144,22 +191,30 @@ function graphPicture(order) {
   const count = taken(order);
   const { edges, gone, removed } = graphAt(order, count);
   const now = count ? order.steps[count - 1][0] : -1;
-  const words = count ? graphWords(order.steps[count - 1]) : "before the first elimination";
+  const words = count ? graphWords(order, order.steps[count - 1]) : "before the first elimination";
+  /** Edges between the same vertices, apart. @type {Map<string, number>} */
+  const twins = new Map();
+  const ways = edges.map(({ source, target }) => {
+    const key = `${source},${target}`;
+    const which = twins.get(key) ?? 0;
+    twins.set(key, which + 1);
+    const bent = !which && layout.bends.has(key);
+    return { points: edgePoints(source, target, which), bent };
+  });
   const picture = drawing(layout.width + 60, layout.height, {
     class: "graph",
     role: "img",
     "aria-label": `${edges.length} edges left; ${words}`,
   });
   picture.setAttribute("viewBox", `-30 0 ${Math.ceil(layout.width) + 60} ${Math.ceil(layout.height)}`);
-  const put = (/** @type {[number, number]} */ [s, t], /** @type {string} */ kind) =>
-    picture.append(shape("path", { class: `arc ${kind}`, d: smooth(edgePoints(s, t)) }));
-  for (const pair of removed) put(pair, "removed");
-  for (const { source, target, fresh } of edges) put([source, target], fresh ? "fresh" : "");
+  const put = (/** @type {Point[]} */ points, /** @type {string} */ kind) =>
+    picture.append(shape("path", { class: `arc ${kind}`, d: smooth(points) }));
+  for (const [s, t] of removed) put(edgePoints(s, t), "removed");
+  edges.forEach(({ fresh, used }, i) => put(ways[i].points, fresh ? "fresh" : used ? "used" : ""));
   if (edges.length <= MOST_GLYPHS)
-    for (const { source, target, structure, fresh } of edges) {
-      const points = edgePoints(source, target);
-      const known = layout.bends.has(`${source},${target}`);
-      const at = known ? middleOf(points) : along(points, 0.5);
+    for (const [i, { source, target, structure, fresh }] of edges.entries()) {
+      const { points, bent } = ways[i];
+      const at = bent ? middleOf(points) : along(points, 0.5);
       const { element, width, height } = matrix(
         plan.vertices[target][1],
         plan.vertices[source][1],
@@ -173,7 +228,7 @@ function graphPicture(order) {
     }
   plan.vertices.forEach(([, , role], i) => {
     const { x, y, width, title } = layout.places[i];
-    const state = i === now ? "goes" : gone.has(i) ? "gone" : "";
+    const state = i !== now ? (gone.has(i) ? "gone" : "") : gone.has(i) ? "goes" : "at";
     const box = shape("g", { class: `vertex ${role} ${state}` });
     const half = VERTEX_HEIGHT / 2;
     box.append(
@@ -205,9 +260,10 @@ function middleOf(points) {
 const nameOfVertex = (vertex) => plan.vertices[vertex][0];
 
 /** The products of an elimination as equations of rectangles.
+ * @param {Order} order
  * @param {any[]} step
  */
-function graphEquations([vertex, products]) {
+function graphEquations(order, [vertex, products, , face]) {
   const MOST = 12;
   const size = (/** @type {number} */ v) => plan.vertices[v][1];
   const ends = [vertex, ...products.flatMap((/** @type {number[]} */ p) => [p[0], p[1]])];
@@ -216,8 +272,8 @@ function graphEquations([vertex, products]) {
   for (const [source, target, fma, word, added] of products.slice(0, MOST)) {
     /** @type {[number, number, string, string, string][]} */
     const terms = [
-      [target, vertex, structureBefore(vertex, target), "", ""],
-      [vertex, source, structureBefore(source, vertex), "·", ""],
+      [target, vertex, structureBefore(order, vertex, target, face?.[1]), "", ""],
+      [vertex, source, structureBefore(order, source, vertex, face?.[0]), "·", ""],
       [target, source, plan.structures[word], added ? "⊕" : "=", "fresh"],
     ];
     const tall = Math.max(...terms.map(([rows]) => side(size(rows), scale)));
@@ -253,16 +309,26 @@ function graphEquations([vertex, products]) {
 }
 
 /** Structure of an edge as it was before the step that is shown.
+ * @param {Order} order
  * @param {number} source @param {number} target
+ * @param {number} [number] of the edge of a face
  */
-function structureBefore(source, target) {
-  const order = plan.orders[shown.order];
-  const { edges } = graphAt(order, taken(order) - 1);
+function structureBefore(order, source, target, number) {
+  const count = taken(order) - 1;
+  if (number !== undefined) return numberedAt(order, count).edges.get(number)?.structure ?? "dense";
+  const { edges } = graphAt(order, count);
   return edges.find((e) => e.source === source && e.target === target)?.structure ?? "dense";
 }
 
-/** @param {any[]} step */
-function graphWords([vertex, products]) {
+/** @param {Order} order @param {any[]} step */
+function graphWords(order, [vertex, products, , , , ends]) {
+  if (order.faces) {
+    const [[source, target, , , added]] = products;
+    const made = added ? "added to the edge that is there" : "a new edge";
+    const done = ends.length ? `; ${plural(ends.length, "edge")} done with` : "";
+    const [first, middle, last] = [source, vertex, target].map(nameOfVertex);
+    return `the face ${first} → ${middle} → ${last} goes: one product, ${made}${done}`;
+  }
   const added = products.filter((/** @type {number[]} */ p) => p[4]).length;
   const fresh = products.length - added;
   const parts = [];
@@ -273,7 +339,7 @@ function graphWords([vertex, products]) {
 
 /** Scroll to the vertex that goes, where it is out of sight. */
 function followVertex() {
-  for (const goes of document.querySelectorAll(".vertex.goes")) {
+  for (const goes of document.querySelectorAll(".vertex.goes, .vertex.at")) {
     const lane = /** @type {HTMLElement} */ (goes.closest(".stage"));
     const box = goes.getBoundingClientRect();
     const window_ = lane.getBoundingClientRect();

@@ -120,7 +120,7 @@ function showNow() {
   } else {
     title.textContent = `${order.name}: step ${count} of ${order.steps.length}`;
     const step = order.steps[count - 1];
-    body.replaceChildren(plan.isChain ? chainEquation(order, step) : graphEquations(step));
+    body.replaceChildren(plan.isChain ? chainEquation(order, step) : graphEquations(order, step));
   }
 }
 
@@ -187,7 +187,8 @@ function showWork() {
         html("strong", {}, exact(spent)),
       ),
     );
-  byId("work-body").replaceChildren(picture, list);
+  const scarcity = plan.scarcity ? [html("p", { class: "hint scarcity" }, plan.scarcity)] : [];
+  byId("work-body").replaceChildren(picture, html("div", {}, ...scarcity, list));
 }
 
 /** What the current step does, in words. */
@@ -204,11 +205,11 @@ function stepText() {
     else parts.push(`products of ${cells[0].last - cells[0].first + 1} factors`);
   } else if (!count) {
     const first = fillings.length && !shown.race ? "the table is filled in, then " : "";
-    const steps = plural(order.steps.length, plan.isChain ? "step" : "elimination");
+    const steps = plural(order.steps.length, plan.isChain ? "step" : order.faces ? "face" : "elimination");
     parts.push(`Play to see how ${first}${order.name} takes ${steps}.`);
   } else {
     const step = order.steps[count - 1];
-    const words = plan.isChain ? chainWords(step) : graphWords(step);
+    const words = plan.isChain ? chainWords(step) : graphWords(order, step);
     parts.push(strong(`${order.name} ${count}/${order.steps.length}`), `  ${words}: `);
     parts.push(strong(`${exact(order.costs[count - 1])} fma`));
     if (count === order.steps.length) parts.push(`, ${exact(order.cost)} in all`);

@@ -4,8 +4,8 @@
  * @typedef {[number, number]} Span  first and last factor, from 1
  * @typedef {{name: string, cost: number, proven: number, bound: number|null, machines: number,
  *   makespan: number, held: number, tape: number, steps: any[][]}} OrderRow
- * @typedef {OrderRow & {role: string, totals: number[], costs: number[]}} Order
- *   totals: after each number of steps
+ * @typedef {OrderRow & {role: string, totals: number[], costs: number[], faces: boolean}} Order
+ *   totals: after each number of steps; faces: whether each step is one product
  * @typedef {{first: number, last: number, value: number, move: number, split: number,
  *   offers: [number, number, number, number][]}} Cell
  * @typedef {{outer: string, inner: string, result: string}} Words
@@ -22,7 +22,8 @@ function readPlan(data) {
     const costs = row.steps.map(fmaOf);
     const totals = [0];
     for (const fma of costs) totals.push(totals[totals.length - 1] + fma);
-    return { ...row, role: i ? row.name : "planned", costs, totals };
+    const faces = !isChain && row.steps.some((step) => step.length > 3);
+    return { ...row, role: i ? row.name : "planned", costs, totals, faces };
   });
   /** @type {Cell[]} */
   const cells = (data.table?.cells ?? []).map((/** @type {any[]} */ row) => ({
@@ -36,6 +37,7 @@ function readPlan(data) {
   return {
     title: /** @type {string} */ (data.title),
     subject: /** @type {string} */ (data.subject),
+    scarcity: /** @type {string} */ (data.scarcity),
     isChain,
     explicit: data.explicit === 1,
     factors: /** @type {[number, number, number][]} */ (data.factors ?? []),

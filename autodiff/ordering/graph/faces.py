@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 from autodiff.ordering.graph.elimination import Algebra, bits
 
-__all__ = ["Dual", "Face", "Weight", "cheap_faces", "structural", "weighted"]
+__all__ = ["Dual", "Face", "Weight", "cheap_faces", "dual_of", "structural", "weighted"]
+
+_ITEM_BYTES = 8
 
 Face = tuple[int, int]
 """Numbers of two edges, the one applied first first."""
@@ -32,11 +34,16 @@ class Weight(NamedTuple):
     unit: bool = False
 
     @property
-    def word(self) -> str:
-        """The structure."""
+    def structure(self) -> str:
+        """The structure in words."""
         if self.unit:
             return "unit"
         return "scalar" if self.rows == self.columns == 1 else "dense"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the matrix."""
+        return _ITEM_BYTES * self.rows * self.columns
 
 
 def weighted() -> Products:
@@ -53,6 +60,22 @@ def weighted() -> Products:
 def structural(algebra: Algebra) -> Products:
     """Products of maps, each worked out once."""
     return algebra.product, algebra.sum
+
+
+def dual_of(
+    arcs: Sequence[tuple[int, int]],
+    sizes: Sequence[int],
+    units: Sequence[bool] | None,
+    maps: Sequence[Any] | None,
+    algebra: Algebra,
+    lasting: Iterable[int],
+) -> Dual:
+    """The dual graph of edges that carry maps, or of which only the sizes are known."""
+    if maps is not None:
+        return Dual(arcs, [algebra.intern(edge) for edge in maps], lasting, structural(algebra))
+    flags = units or [False] * len(arcs)
+    values = [Weight(sizes[t], sizes[s], unit) for (s, t), unit in zip(arcs, flags, strict=True)]
+    return Dual(arcs, values, lasting, weighted())
 
 
 class Made(NamedTuple):

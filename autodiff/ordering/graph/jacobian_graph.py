@@ -18,17 +18,10 @@ from autodiff.ordering.graph.elimination import (
     bits,
     evaluate,
 )
-from autodiff.ordering.graph.faces import (
-    Dual,
-    Face,
-    Weight,
-    cheap_faces,
-    structural,
-    weighted,
-)
+from autodiff.ordering.graph.faces import Dual, Face, cheap_faces, dual_of
 from autodiff.ordering.graph.optimum import cheap, cheapest
 from autodiff.ordering.graph.played import graph_data
-from autodiff.ordering.graph.scarcity import Scarcity, scarcest
+from autodiff.ordering.graph.scarcity import FEW_VERTICES, Scarcity, scarcest
 from autodiff.ordering.graph.search import markowitz, min_fill
 from autodiff.ordering.graph.segments import segments_first
 from autodiff.ordering.graph.topology import (
@@ -282,6 +275,11 @@ class JacobianGraph(Playable):
         counts, order, proved = scarcest(self._state(), self._inner, self._sizes)
         return Scarcity(*counts, tuple(self._labels[v] for v in order), proved)
 
+    @cached_property
+    def scarcity_text(self) -> str:
+        """What reports say of that; nothing of large graphs."""
+        return str(self.scarcity()) if len(self._inner) <= FEW_VERTICES else ""
+
     def check(self, plan: Plan) -> None:
         """Refuse a plan that was made for another graph.
 
@@ -376,18 +374,7 @@ class JacobianGraph(Playable):
 
     def _faces(self, order: Sequence[int], most: int | None, deadline: float) -> Plan:
         """A plan of single products, from a good order of vertices."""
-        lasting = set(range(len(self._labels))).difference(self._inner)
-        if self._maps is not None:
-            values: list[Any] = [self._algebra.intern(edge) for edge in self._maps]
-            products = structural(self._algebra)
-        else:
-            units = self._unit or [False] * len(self._arcs)
-            values = [
-                Weight(self._sizes[t], self._sizes[s], unit)
-                for (s, t), unit in zip(self._arcs, units, strict=True)
-            ]
-            products = weighted()
-        dual = Dual(self._arcs, values, sorted(lasting), products)
+        dual = self._dual()
         faces, _, complete = cheap_faces(
             dual, order, _MOST_GRAPHS if most is None else most, deadline
         )
@@ -398,17 +385,19 @@ class JacobianGraph(Playable):
             inner, outer = (dual.ends[number] for number in face)
             done = dual.eliminate(face)
             shape = self._sizes[outer[1]], self._sizes[inner[0]]
-            if self._maps is None:
-                structure, size = done.product.word, _ITEM_BYTES * shape[0] * shape[1]
-            else:
-                structure, size = done.product.structure, done.product.nbytes
             peak = max(peak, sum(self._elements(dual, number) for number in dual.values))
             named = [(self._labels[s], self._labels[t]) for s, t in (outer, inner)]
             result = ((named[1][0], named[0][1]),)
-            step = (tuple(named), result, shape, structure, done.cost, size, spent)
+            made = done.product
+            step = (tuple(named), result, shape, made.structure, done.cost, made.nbytes, spent)
             steps.append(Step("multiply edges", *step))
             spent += done.cost
         return self._made("faces", steps, spent, peak, spent if complete else None, tuple(faces))
+
+    def _dual(self) -> Dual:
+        lasting = sorted(set(range(len(self._labels))).difference(self._inner))
+        edges = self._arcs, self._sizes, self._unit, self._maps
+        return dual_of(*edges, self._algebra, lasting)
 
     def _elements(self, dual: Dual, number: int) -> int:
         source, target = dual.ends[number]
@@ -497,4 +486,5 @@ class JacobianGraph(Playable):
             for v, size in zip(self._labels, self._sizes, strict=True)
         ]
         orders = compared(plan, self.plan("forward"), self.plan("reverse"))
-        return graph_data(self._state(), vertices, self._arcs, orders)
+        dual = self._dual() if plan.faces else None
+        return graph_data(self._state(), vertices, self._arcs, orders, dual)

@@ -1,4 +1,4 @@
-"""What a page shows of a graph's plan: each elimination, product by product."""
+"""What a page shows of a graph's plan: each elimination, of a vertex or a face, by its products."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from autodiff.errors import DrawingError
 from autodiff.ordering.graph.elimination import MappedState, State, WeightedState, bits
+from autodiff.ordering.graph.faces import Dual
 from autodiff.ordering.plan import Plan
 from autodiff.ordering.playing import MAX_PLAYED, order_row
 
@@ -31,6 +32,7 @@ def graph_data(
     vertices: Sequence[tuple[Any, str, int, str]],
     arcs: Sequence[tuple[int, int]],
     orders: list[Plan],
+    dual: Dual | None = None,
 ) -> dict[str, Any]:
     """Vertices, edges with their structures, and the products of each order.
 
@@ -42,6 +44,8 @@ def graph_data(
         By their numbers in `state`; a role is ``"input"``, ``"output"`` or ``""``.
     arcs : sequence of (source, target)
     orders : list of Plan
+    dual : Dual, optional
+        Before any elimination, for plans of faces.
     """
     if len(vertices) > _MOST_VERTICES:
         raise DrawingError(
@@ -50,11 +54,17 @@ def graph_data(
         )
     word = _Words()
     numbers = {vertex: number for number, (vertex, _, _, _) in enumerate(vertices)}
+
+    def steps_of(plan: Plan) -> list[list[Any]]:
+        if dual is not None and plan.faces:
+            return _face_steps(dual.copy(), plan, word)
+        return _steps(state.copy(), plan, numbers, word)
+
     return {
         "kind": "graph",
         "vertices": [[_short(name), size, role] for _, name, size, role in vertices],
         "edges": [[s, t, word(_structure(state, s, t))] for s, t in arcs],
-        "orders": [order_row(plan, _steps(state.copy(), plan, numbers, word)) for plan in orders],
+        "orders": [order_row(plan, steps_of(plan)) for plan in orders],
         "structures": list(word.numbers),
     }
 
@@ -66,8 +76,8 @@ def _steps(state: State, plan: Plan, numbers: dict[Any, int], word: _Words) -> l
     for step in plan.steps:
         if step.operation != "eliminate":
             raise DrawingError(
-                f"to_html: step {step.operation!r} of the {plan.name} order eliminates no vertex, "
-                "and only eliminations of vertices are played"
+                f"to_html: step {step.operation!r} of the {plan.name} order eliminates no vertex "
+                "and no face, and nothing else is played"
             )
         vertex = numbers[step.operands[0]]
         pairs = [(i, j) for i in bits(state.pred[vertex]) for j in bits(state.succ[vertex])]
@@ -85,6 +95,28 @@ def _steps(state: State, plan: Plan, numbers: dict[Any, int], word: _Words) -> l
             for (i, j), cost, there in zip(pairs, costs, added, strict=True)
         ]
         steps.append([vertex, products, fma])
+    return steps
+
+
+def _face_steps(dual: Dual, plan: Plan, word: _Words) -> list[list[Any]]:
+    """As `_steps`, with the edges of the face, those that are new or changed, and those that go.
+
+    Edges have their numbers in the dual graph, which has several between the same vertices.
+    """
+    steps = []
+    for inner, outer in plan.faces:
+        (source, vertex), (_, target) = dual.ends[inner], dual.ends[outer]
+        before = dual.values.copy()
+        done = dual.eliminate((inner, outer))
+        there = int(done.edge in before)
+        product = [source, target, done.cost, word(done.product.structure), there]
+        changed = [
+            [number, *dual.ends[number], word(value.structure)]
+            for number, value in dual.values.items()
+            if before.get(number) is not value
+        ]
+        gone = sorted(before.keys() - dual.values.keys())
+        steps.append([vertex, [product], done.cost, [inner, outer], changed, gone])
     return steps
 
 

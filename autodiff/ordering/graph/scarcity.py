@@ -12,7 +12,11 @@ from typing import NamedTuple
 
 from autodiff.ordering.graph.elimination import MappedState, State, WeightedState, bits
 
-__all__ = ["Scarcity", "elements", "scarcest"]
+__all__ = ["FEW_VERTICES", "Scarcity", "elements", "scarcest"]
+
+FEW_VERTICES = 40
+"""Vertices between inputs and outputs up to which reports say whether a graph is scarce: beyond,
+finding out takes longer than they may."""
 
 _EXHAUSTED = 8
 _ITEM_BYTES = 8
@@ -42,6 +46,8 @@ class Scarcity(NamedTuple):
     >>> scarcity = graph.scarcity()
     >>> scarcity.jacobian, scarcity.fewest, scarcity.eliminated, scarcity.scarce
     (16, 8, ('w',), True)
+    >>> print(scarcity)
+    Jacobian of 16 elements: scarce, 8 numbers say the same (1 vertex eliminated)
     """
 
     graph: int
@@ -54,6 +60,15 @@ class Scarcity(NamedTuple):
     def scarce(self) -> bool:
         """Whether fewer numbers than the elements of the Jacobian say the same."""
         return self.fewest < self.jacobian
+
+    def __str__(self) -> str:
+        whole = f"{self.jacobian:,} element{'s' * (self.jacobian != 1)}"
+        if not self.scarce:
+            found = "" if self.proved else " that was tried"
+            return f"Jacobian of {whole}: not scarce, no graph{found} says it in fewer numbers"
+        gone = len(self.eliminated)
+        after = f"{gone} vert{'ex' if gone == 1 else 'ices'} eliminated" if gone else "as it is"
+        return f"Jacobian of {whole}: scarce, {self.fewest:,} numbers say the same ({after})"
 
 
 def elements(state: State, sizes: Sequence[int], gone: int = 0) -> int:

@@ -40,11 +40,10 @@ def _check_order(order: str) -> None:
         raise ValueError(f"coloring: order={order!r} is not one of {names}")
 
 
-def _vertex_order(neighbours: Integers, order: str) -> list[int]:
+def _vertex_order(neighbours: Integers, order: str) -> Integers:
     if order == "natural":
-        return list(range(len(neighbours)))
-    ranked: list[int] = np.argsort(-neighbours, kind="stable").tolist()
-    return ranked
+        return np.arange(len(neighbours))
+    return np.argsort(-neighbours, kind="stable")
 
 
 def column_coloring(pattern: Pattern, order: str = "natural") -> Integers:
@@ -53,7 +52,8 @@ def column_coloring(pattern: Pattern, order: str = "natural") -> Integers:
     The smallest colour that no column with a common row has is chosen for each column (Gebremedhin,
     Manne and Pothen, 2005, algorithm 3.2). Each row keeps the set of its colours as the bits of one
     integer, so the time is proportional to the entries (and to the colours, divided by the word
-    length), not to the squares of the rows' lengths.
+    length), not to the squares of the rows' lengths. Columns that do not wait for one another are
+    coloured together, in vectorised code.
 
     Parameters
     ----------
@@ -83,27 +83,83 @@ def column_coloring(pattern: Pattern, order: str = "natural") -> Integers:
     by_entry = pattern.counts()[by_column.indices] - 1
     running = np.concatenate(([0], np.cumsum(by_entry)))
     neighbours = np.diff(running[by_column.indptr])
-    starts = by_column.indptr.tolist()
-    rows = by_column.indices.tolist()
-    used_in_row = [0] * pattern.rows
-    colors = [-1] * pattern.columns
-    for column in _vertex_order(neighbours, order):
+    ranked = _vertex_order(neighbours, order)
+    colors, used = _colored_together(pattern, by_column, ranked)
+    left = ranked[(colors[ranked] < 0) & filled[ranked]].tolist()
+    if left:
+        starts = by_column.indptr.tolist()
+        rows = by_column.indices.tolist()
+        used_in_row: list[int] = used.tolist()
+    for column in left:
         own = rows[starts[column] : starts[column + 1]]
-        if not own:
-            continue
-        used = 0
+        taken = 0
         for row in own:
-            used |= used_in_row[row]
-        lowest_free = ~used & (used + 1)
+            taken |= used_in_row[row]
+        lowest_free = ~taken & (taken + 1)
         for row in own:
             used_in_row[row] |= lowest_free
         colors[column] = lowest_free.bit_length() - 1
-    return np.array(colors, np.intp)
+    return colors
+
+
+_WORD = 62
+"""Colours whose set is the bits of one of NumPy's integers."""
+_FEW, _PATIENCE = 400, 20
+"""So often fewer entries at a time, and they are faster one by one."""
+
+
+def _colored_together(
+    pattern: Pattern, by_column: Pattern, ranked: Integers
+) -> tuple[Integers, Integers]:
+    """Colour all columns at once that wait for no other one, and so on.
+
+    A column waits for those before it with a common row. So in each row one column at most is next,
+    and the colours are those of one column after the other. Where few columns are next at a
+    time, or many colours are needed, the rest is left (-1); gives the colours used in each row too.
+    """
+    rank = np.empty(pattern.columns, np.intp)
+    rank[ranked] = np.arange(pattern.columns)
+    waiters = rank[pattern.indices]
+    if (rank[1:] < rank[:-1]).any():
+        # The columns of each row in the order in which they are coloured
+        before = pattern.row_indices() * pattern.columns
+        waiters = np.sort(before + waiters) - before
+    sizes = by_column.counts()[ranked]
+    starts = by_column.indptr[:-1][ranked]
+    following, ends = pattern.indptr[:-1].copy(), pattern.indptr[1:]
+    heads = waiters[following[following < ends]]
+    waiting = sizes - np.bincount(heads, minlength=len(sizes))
+    ready = np.flatnonzero((waiting == 0) & (sizes > 0))
+    used: Integers = np.zeros(pattern.rows, np.intp)
+    colors: Integers = np.full(pattern.columns, -1)
+    patience = _PATIENCE
+    while len(ready):
+        lengths = sizes[ready]
+        total = int(lengths.sum())
+        patience -= total < _FEW
+        if not patience:
+            break
+        at = np.cumsum(lengths) - lengths
+        rows = by_column.indices[np.repeat(starts[ready] - at, lengths) + np.arange(total)]
+        taken = np.bitwise_or.reduceat(used[rows], at)
+        lowest_free = ~taken & (taken + 1)
+        if (lowest_free >> _WORD).any():
+            break
+        colors[ranked[ready]] = np.log2(lowest_free).astype(np.intp)
+        used[rows] |= np.repeat(lowest_free, lengths)
+        following[rows] += 1
+        heads = waiters[following[rows[following[rows] < ends[rows]]]]
+        heads, times = np.unique(heads, return_counts=True)
+        waiting[heads] -= times
+        ready = heads[waiting[heads] == 0]
+    return colors, used
 
 
 _MOST_DISTANCES = 4096
 """Distances between columns of one row up to which a pattern may be regular."""
 _LONGEST_ROW = 64
+_SAMPLED = 65_536
+"""Distances that are looked at before all are."""
 
 
 def regular_coloring(pattern: Pattern) -> Integers | None:
@@ -140,6 +196,8 @@ def regular_coloring(pattern: Pattern) -> Integers | None:
     for step in range(1, bound):
         together = rows[step:] == rows[:-step]
         own = (columns[step:] - columns[:-step])[together]
+        if len(np.unique(own[:: len(own) // _SAMPLED + 1])) > _MOST_DISTANCES:
+            break
         distances = np.union1d(distances, own)
         if len(distances) > _MOST_DISTANCES:
             break
@@ -165,11 +223,12 @@ def _counted_in_blocks(pattern: Pattern, bound: int) -> Integers | None:
         least = _least_in_rows(pattern, block, least)
         lower = _least_in_rows(by_column, least, block)
         lower = lower[lower]
+        # Columns of one number are of one block, before all of a block are found as well
+        if np.bincount(lower[filled]).max() > bound:
+            return None
         if np.array_equal(lower, block):
             break
         block = lower
-    if np.bincount(block[filled]).max() > bound:
-        return None
     order = np.flatnonzero(filled)
     order = order[np.argsort(block[order], kind="stable")]
     starts = np.flatnonzero(np.diff(block[order], prepend=-1))
@@ -271,7 +330,7 @@ def star_coloring(pattern: Pattern, order: str = "natural") -> Integers:
     near = [0] * size  # colours of a vertex's neighbours
     hubs = [0] * size  # colours of the hubs of the stars in which a vertex is a leaf
     of_color: dict[tuple[int, int], int] = {}  # a vertex's first neighbour of a colour
-    for v in _vertex_order(degrees, order):
+    for v in _vertex_order(degrees, order).tolist():
         colored = [w for w in neighbours[starts[v] : starts[v + 1]] if color[w]]
         first: dict[int, int] = {}
         forbidden = 0

@@ -108,37 +108,43 @@ def laid_out(
     row_sizes, column_sizes : sequences of int
         Elements of the outputs and of the inputs.
     """
-    rows, targets = swept.row_indices(), columns[swept.indices]
     below = np.concatenate(([0], np.cumsum(row_sizes))).astype(np.intp)
     beside = np.concatenate(([0], np.cumsum(column_sizes))).astype(np.intp)
-    out, inp = (
-        np.searchsorted(ends, at, "right") - 1 for ends, at in ((below, rows), (beside, targets))
-    )
-    block = out * len(column_sizes) + inp
-    # Columns count within their input, so that one block's rows follow one another
-    key = (block * max(below[-1], 1) + rows) * max(beside[-1], 1) + targets
-    present = np.flatnonzero(targets >= 0)
-    order = present[np.argsort(key[present], kind="stable")]
+    height, width, count = max(int(below[-1]), 1), max(int(beside[-1]), 1), len(column_sizes)
+    # Keys go by blocks, and by rows and columns within: what follows from the row alone, plus what
+    # follows from the column alone
+    every = np.arange(swept.rows)
+    of_row = (np.searchsorted(below, every, "right") - 1) * (count * height * width) + every * width
+    inputs = np.searchsorted(beside, columns, "right") - 1
+    of_column = inputs * (height * width) + columns
+    key = np.repeat(of_row, swept.counts()) + of_column[swept.indices]
+    if (columns < 0).any():
+        present = np.flatnonzero(columns[swept.indices] >= 0)
+        order = present[np.argsort(key[present], kind="stable")]
+    else:
+        order = np.argsort(key, kind="stable")
     key = key[order]
     first = np.ones(len(key), bool)
     first[1:] = key[1:] != key[:-1]
     starts = None if first.all() else np.flatnonzero(first)
-    own = order if starts is None else order[starts]
-    ends = np.searchsorted(block[own], np.arange(len(row_sizes) * len(column_sizes) + 1))
+    own = key if starts is None else key[starts]
+    targets = own % width
     blocks = []
-    for i, height in enumerate(row_sizes):
+    for i, (above, high) in enumerate(zip(below.tolist(), row_sizes, strict=False)):
         beside_one_another = []
-        for j, width in enumerate(column_sizes):
-            start, stop = ends[i * len(column_sizes) + j : i * len(column_sizes) + j + 2].tolist()
-            at = own[start:stop]
-            indptr = np.searchsorted(rows[at] - below[i], np.arange(height + 1))
-            wide = max(width, stop - start) > np.iinfo(np.int32).max
-            dtype = np.int64 if wide else np.int32
-            indices = (targets[at] - beside[j]).astype(dtype)
-            shape = (height, width)
-            beside_one_another.append(Block(start, stop, indices, indptr.astype(dtype), shape))
+        for j, (left, wide) in enumerate(zip(beside.tolist(), column_sizes, strict=False)):
+            begins = ((i * count + j) * height + above + np.arange(high + 1)) * width
+            indptr = np.searchsorted(own, begins)
+            start, stop = int(indptr[0]), int(indptr[-1])
+            large = max(wide, stop - start) > np.iinfo(np.int32).max
+            dtype = np.int64 if large else np.int32
+            indices = (targets[start:stop] - left).astype(dtype)
+            indptr = (indptr - start).astype(dtype)
+            beside_one_another.append(Block(start, stop, indices, indptr, (high, wide)))
         blocks.append(tuple(beside_one_another))
-    width = swept.columns if plan.direction == "reverse" else swept.rows
-    places = plan.sweep[order] * width + plan.place[order]
-    by_sweep = np.argsort(places // max(width, 1), kind="stable")
-    return Layout(width, places, starts, by_sweep, tuple(blocks))
+    elements = swept.columns if plan.direction == "reverse" else swept.rows
+    sweep = plan.sweep[order]
+    places = sweep * elements + plan.place[order]
+    # Short integers are sorted by counting
+    short = sweep.astype(np.uint16) if plan.sweeps <= np.iinfo(np.uint16).max else sweep
+    return Layout(elements, places, starts, np.argsort(short, kind="stable"), tuple(blocks))

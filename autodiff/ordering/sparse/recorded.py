@@ -298,13 +298,11 @@ def _propagated(
     uses |= {node for node in outputs if node is not None}
     cut = [(place, node) for place, node in enumerate(nodes) if node in origins and node in uses]
     columns = sum(node.spec.size for _, node in cut)
-    identity = Pattern.identity(columns)
     known: dict[Node, Pattern | None] = {}
     start = 0
     for _, node in cut:
         stop = start + node.spec.size
-        whole = stop - start == columns
-        known[node] = identity if whole else identity.take(np.arange(start, stop))
+        known[node] = Pattern.identity(start, stop, columns)
         start = stop
     last_use = {
         parent: node
