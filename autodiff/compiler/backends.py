@@ -18,7 +18,6 @@ from typing import Any
 
 from autodiff.compiler import passes
 from autodiff.compiler.replaying import Runner, replayed
-from autodiff.compiler.stepping import stepped
 from autodiff.core.arrays import library_of
 from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape
@@ -41,7 +40,7 @@ Build = Callable[[Tape], Runner]
 
 BACKENDS: dict[str, tuple[str, str | None]] = {
     "numpy": ("autodiff.compiler.numpy_backend", None),
-    "llvm": ("autodiff.compiler.native_backend", "llvmlite"),
+    "llvm": ("autodiff.compiler.stored", "llvmlite"),
     "cupy": ("autodiff.compiler.cupy_backend", "cupy"),
 }
 """By name: the package whose ``build`` makes a runner, and what has to be installed for it."""
@@ -177,6 +176,8 @@ def start_on(tape: Tape, backend: str, like: Any, given: Sequence[bool]) -> Runn
             return made
     except Exception as error:
         _say("kernels of CuPy could not be made", error, "its functions are called one by one")
+    from autodiff.compiler.stepping import stepped  # which NumPy's arrays never need
+
     try:
         return stepped(tape)
     except Exception as error:
@@ -199,10 +200,16 @@ def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
         build = _build_of(backend)
         assert build is not None
         return _built(build, tape)
-    build = _build_of("numpy")
-    assert build is not None
     needed = BACKENDS["llvm"][1]
     alone = needed is not None and find_spec(needed) is None
+    if not alone and len(tape) <= LONG:
+        # Native code that is on disk is there sooner than a NumPy program
+        find = getattr(import_module(BACKENDS["llvm"][0]), "found", None)
+        ready: Runner | None = find(tape) if find is not None else None
+        if ready is not None:
+            return ready
+    build = _build_of("numpy")
+    assert build is not None
     # A NumPy program of a long tape takes longer to make than it would save until it is replaced
     runner = replayed(tape) if len(tape) > LONG and not alone else _built(build, tape)
     if alone:

@@ -11,8 +11,8 @@ import llvmlite
 import numpy as np
 from llvmlite import binding as llvm
 
-from autodiff.compiler.llvm import blas
-from autodiff.compiler.llvm.disk import Disk
+from autodiff.compiler.machine import blas
+from autodiff.compiler.machine.disk import Disk
 
 __all__ = ["Loaded", "load"]
 
@@ -93,19 +93,19 @@ def key_parts() -> tuple[str, ...]:
     return (*versions, host.triple, host.cpu, host.features)
 
 
-def load(text: str, level: int, disk: Disk | None) -> tuple[Loaded, bool]:
-    """Native code of a module, and whether it was found on disk."""
+def load(text: str, level: int, disk: Disk | None) -> tuple[Loaded, bool, str]:
+    """Native code of a module, whether it was found on disk, and its name there."""
     with _lock:
         key = disk.key(text, str(level), *key_parts()) if disk else ""
         if disk and (image := disk.get(key)) is not None:
             try:
-                return Loaded(image), True
+                return Loaded(image), True, key
             except RuntimeError:
                 disk.forget(key)
         image = _compiled(text, level)
         if disk:
             disk.put(key, image)
-        return Loaded(image), False
+        return Loaded(image), False, key
 
 
 def optimized(text: str, level: int) -> str:

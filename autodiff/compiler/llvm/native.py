@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 
 from autodiff.compiler.kernels import Kernels
-from autodiff.compiler.llvm import blas, disk, entry, program, work
+from autodiff.compiler.llvm import entry, program, work
 from autodiff.compiler.llvm.scalars import supports
 from autodiff.compiler.llvm.writer import Module
+from autodiff.compiler.machine import blas, calling, disk
 
 __all__ = ["NativeFunction", "available", "compile_kernels", "supports", "supports_blas"]
 
@@ -45,13 +46,16 @@ class NativeFunction:
     build_seconds : float
     from_disk : bool
         Whether the code was compiled by an earlier process.
+    key : str
+        Name of the object code on disk; empty where it is not kept, or not entered the fast way.
     """
 
-    __slots__ = ("build_seconds", "call", "from_disk", "ir")
+    __slots__ = ("build_seconds", "call", "from_disk", "ir", "key")
 
     def __init__(
-        self, call: Callable[..., int], ir: str, build_seconds: float, from_disk: bool
+        self, call: Callable[..., int], ir: str, build_seconds: float, from_disk: bool, key: str
     ) -> None:
+        self.key = key
         self.call = call
         self.ir = ir
         self.build_seconds = build_seconds
@@ -95,7 +99,7 @@ def compile_kernels(
 
     begin = time.perf_counter()
     kept = disk.default() if cache == "default" else cache
-    fast = entry.is_fast() if fast is None else fast
+    fast = calling.is_fast() if fast is None else fast
     module = Module(vector_bytes=engine.vector_bytes())
     program.write_program(kernels, module)
     size = program.table_size(kernels)
@@ -103,13 +107,13 @@ def compile_kernels(
     if fast:
         entry.write_entry(module, size, scalars, releases)
     text = module.text()
-    loaded, from_disk = engine.load(text, program.level(kernels), kept)
+    loaded, from_disk, key = engine.load(text, program.level(kernels), kept)
     if fast:
-        call = entry.object_of(loaded.address(entry.ENTRY), "native", loaded.life)
+        call = calling.object_of(loaded.address(calling.ENTRY), "native", loaded.life)
     else:
         dtypes: list[np.dtype[Any] | None] = [None] * size
         for number in scalars:
             dtypes[number] = kernels.with_role("input")[number].dtype
         call = entry.by_ctypes(loaded.address(program.RUN), dtypes, releases, loaded.life)
     seconds = time.perf_counter() - begin
-    return NativeFunction(call, text, seconds, from_disk)
+    return NativeFunction(call, text, seconds, from_disk, key if fast else "")
