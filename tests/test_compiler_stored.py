@@ -89,6 +89,10 @@ X = np.linspace(0.1, 2.0, 6)
 A = np.linspace(-1.0, 1.0, 30).reshape(5, 6)
 
 
+def sum_of_squares(a: Any, x: Any) -> Any:
+    return np.sum(np.tanh(a @ x) ** 2)
+
+
 PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "a number": (lambda x: x * 3.5 + 1.0, (2.0,)),
     "elementwise": (lambda x: np.where(x > 1.0, np.sin(x), -x), (X,)),
@@ -100,7 +104,7 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "integers and masks": (lambda x: (np.sum(x > 1.0), x > 0.5), (X,)),
     "picked": (operator.getitem, (X, np.array([3, -1]))),
     "BLAS": (lambda a, b: np.tanh(a @ b), (np.ones((80, 70)), np.full((70, 60), 0.01))),
-    "a gradient": (ad.grad(lambda a, x: np.sum(np.tanh(a @ x) ** 2)), (A, X)),
+    "a gradient": (ad.grad(sum_of_squares), (A, X)),
     "large": (lambda x: np.tanh(x) * x, (np.linspace(0.0, 1.0, 100_000),)),
 }
 

@@ -25,7 +25,7 @@ from autodiff.compiler.machine import blas, calling, disk
 from autodiff.compiler.machine.linking import Unlinkable, linked
 from autodiff.compiler.places import Place
 from autodiff.compiler.replaying import Runner, replayed
-from autodiff.core.arrays import as_numpy, has_memory, is_foreign
+from autodiff.core.arrays import as_numpy, has_memory, is_foreign, is_scalar
 from autodiff.core.dispatch import Box
 from autodiff.core.primitive import Primitive
 from autodiff.core.registry import REGISTRY
@@ -317,7 +317,7 @@ def _text(value: Any) -> str:
         return f"slice({_text(value.start)},{_text(value.stop)},{_text(value.step)})"
     if isinstance(value, np.dtype):
         return f"dtype:{value.str}"
-    if has_memory(value) or isinstance(value, np.generic):
+    if has_memory(value) or is_scalar(value):
         array = as_numpy(value)
         if array.dtype.kind not in "fciub" or array.nbytes > _MOST_BYTES:
             raise Unstorable(f"a constant of {array.dtype}")

@@ -51,7 +51,7 @@ class Linked(NamedTuple):
 class _Section(NamedTuple):
     name: int
     kind: int
-    flags: int
+    bits: int
     address: int
     offset: int
     size: int
@@ -107,8 +107,8 @@ def _linked(image: bytes, known: Mapping[str, int]) -> Linked:
     places: dict[int, int] = {}
     size = 0
     for number, section in enumerate(sections):
-        if section.flags & _LOADED and section.size:
-            if section.flags & _WRITTEN:
+        if section.bits & _LOADED and section.size:
+            if section.bits & _WRITTEN:
                 raise Unlinkable("data that is written")
             size = -(-size // section.align) * section.align if section.align else size
             places[number] = size
