@@ -185,13 +185,16 @@ def start_on(tape: Tape, backend: str, like: Any, given: Sequence[bool]) -> Runn
         return replayed(tape)
 
 
-def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
+def start(
+    flat: Tape, optimised: Callable[[], Tape], backend: str, switch: Callable[[Runner], None]
+) -> Runner:
     """Return a runner for a tape; one that takes longer to build comes later, by `switch`.
 
     Parameters
     ----------
-    tape : Tape
-        Flat.
+    flat : Tape
+    optimised : callable
+        Gives the tape with less to do. Of a long one that takes longer than to evaluate it once.
     backend : str
     switch : callable
         Takes the better runner, in another thread.
@@ -199,10 +202,14 @@ def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
     if backend != "auto":
         build = _build_of(backend)
         assert build is not None
-        return _built(build, tape)
+        return _built(build, optimised())
     needed = BACKENDS["llvm"][1]
     alone = needed is not None and find_spec(needed) is None
-    if not alone and len(tape) <= LONG:
+    if len(flat) > LONG and not alone:
+        # A NumPy program takes longer to make than it would save until it is replaced
+        return _replaced_later(replayed(flat), optimised, switch)
+    tape = optimised()
+    if not alone:
         # Native code that is on disk is there sooner than a NumPy program
         find = getattr(import_module(BACKENDS["llvm"][0]), "found", None)
         ready: Runner | None = find(tape) if find is not None else None
@@ -210,20 +217,23 @@ def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
             return ready
     build = _build_of("numpy")
     assert build is not None
-    # A NumPy program of a long tape takes longer to make than it would save until it is replaced
-    runner = replayed(tape) if len(tape) > LONG and not alone else _built(build, tape)
-    if alone:
-        return runner
+    runner = _built(build, tape)
+    return runner if alone else _replaced_later(runner, lambda: tape, switch)
 
-    waiting = [tape]
+
+def _replaced_later(
+    runner: Runner, optimised: Callable[[], Tape], switch: Callable[[Runner], None]
+) -> Runner:
+    """A runner in whose place native code comes, made when it has run once."""
+    waiting = [optimised]
 
     def first(*values: Any) -> tuple[Any, ...]:
         """Run once, and have native code made then: nobody is to wait for the first result."""
         outs = runner(*values)
         with suppress(IndexError):  # another thread was first
-            tape = waiting.pop()
+            made_of = waiting.pop()
             switch(runner)  # before native code can be there, which is to stay
-            _WORKER.add(tape, switch)
+            _WORKER.add(made_of, switch)
         return outs
 
     return first
@@ -237,7 +247,7 @@ class _Worker:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def add(self, tape: Tape, switch: Callable[[Runner], None]) -> None:
+    def add(self, optimised: Callable[[], Tape], switch: Callable[[Runner], None]) -> None:
         """Make native code of a tape when its turn comes."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
@@ -246,7 +256,7 @@ class _Worker:
                 )
                 self._thread.start()
                 atexit.register(self._stop)
-        self._jobs.put((tape, switch))
+        self._jobs.put((optimised, switch))
 
     def _work(self) -> None:
         while True:
@@ -256,7 +266,8 @@ class _Worker:
             if isinstance(job, threading.Event):
                 job.set()
                 continue
-            tape, switch = job
+            optimised, switch = job
+            tape = optimised()
             build = _build_of("llvm")  # loaded here, where nobody waits for it
             try:
                 if build is not None:

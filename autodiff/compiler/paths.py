@@ -43,8 +43,8 @@ class Path:
     ----------
     recorded : Tape
         As it was recorded, with guards.
-    tape : Tape
-        The flat tape that runs: results, then what guards look at.
+    flat : Tape
+        Without containers: results, then what guards look at.
     results : int
         How many of its outputs are results.
     captured : list of Tensor
@@ -83,17 +83,16 @@ class Path:
         self._checks = [
             (_answer(guard), guard, given, place) for guard, given, place in self.guards
         ]
-        flat = Tape(recorded.entries, recorded.inputs, outputs)
+        flat = recorded.bare(outputs)
         # Of a long tape the passes alone leave out what nothing needs: twice takes too long
         self.flat = flat if len(flat) > LONG else flat.pruned()
-        self.tape = optimized(self.flat, options.reassociate)
         self.native: Any = None
         self.lock = threading.Lock()
         self.runner: Runner = _not_built
-        like = foreign_among((*values, *self.captured, *_constants(self.tape)))
+        like = foreign_among((*values, *self.captured, *_constants(self.flat)))
         if like is None:
             backend = chosen(options.backend, None)
-            first = start(self.tape, backend, self._switch)
+            first = start(self.flat, lambda: self.tape, backend, self._switch)
         else:
             backend = chosen(options.backend, like)
             given = [foreign_among((value,)) is not None for value in (*values, *self.captured)]
@@ -101,6 +100,11 @@ class Path:
         with self.lock:
             if self.runner is _not_built:  # else the better one was there at once
                 self.runner = first
+
+    @cached_property
+    def tape(self) -> Tape:
+        """The flat tape with less to do; of a long one it is made beside the program."""
+        return optimized(self.flat, self.options.reassociate)
 
     def _switch(self, runner: Runner) -> None:
         with self.lock:

@@ -138,6 +138,43 @@ class Tape(Readable, Drawable, Rewritable):
         )
         return tape
 
+    def bare(self, outputs: Sequence[Operand]) -> Tape:
+        """Make the tape of the same operations with other outputs, without containers or guards.
+
+        Parameters
+        ----------
+        outputs : sequence of Variable or Constant
+            Of this tape.
+
+        Returns
+        -------
+        Tape
+
+        Examples
+        --------
+        >>> import autodiff as ad
+        >>> tape = ad.record(lambda x: [x * x, x + 1])(3.0)
+        >>> tape.bare(tape.outputs[:1]).evaluate(4.0)
+        np.float64(16.0)
+        """
+        if any(self.slots[output.slot] is not output for output in outputs):
+            raise TapeError("bare: an output is no value of this tape")
+        tape = type(self).__new__(type(self))
+        tape.__dict__.update(
+            {
+                "entries": self.entries,
+                "inputs": self.inputs,
+                "slots": self.slots,
+                "outputs": tuple(outputs),
+                "guards": (),
+                "cotangents": MappingProxyType({}),
+                "in_tree": None,
+                "out_tree": None,
+                "arguments": None,
+            }
+        )
+        return tape
+
     def _put_together(self, parts: Parts) -> None:
         fields = self.__dict__
         fields["entries"] = _numbered(parts.entries)
@@ -230,7 +267,7 @@ class Tape(Readable, Drawable, Rewritable):
                 if variable.slot in slots:
                     raise TapeError(f"{_place(entry)}: computes a value that exists already")
                 slots[variable.slot] = variable
-            if not entry.params.keys() <= primitive.params.keys():
+            if entry.params and not entry.params.keys() <= primitive.params.keys():
                 unknown = sorted(set(entry.params) - set(primitive.params))
                 raise TapeError(f"{_place(entry)}: has unknown parameters {unknown}")
         for output in self.outputs:

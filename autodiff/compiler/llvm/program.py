@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
-from autodiff.compiler.llvm import columns, products, straight, tiles
+from autodiff.compiler.llvm import columns, products, straight, tiles, work
 from autodiff.compiler.llvm.alike import alike, content
 from autodiff.compiler.llvm.loops import Memory, is_straight, write_nest, write_straight
 from autodiff.compiler.llvm.spaces import accesses, normalised
@@ -182,11 +182,20 @@ def _may_fail(step: Step) -> bool:
 
 
 def level(kernels: Kernels) -> int:
-    """How much LLVM is to optimise: not at all what is long and without loops, for its time."""
-    nests = [step for step in kernels.steps if isinstance(step, Nest)]
-    if len(nests) < len(kernels.steps) or not all(map(straight.is_scalar, nests)):
+    """How much LLVM is to optimise: not at all what is long and mostly without loops, for its time.
+
+    Loops that do little beside it take longer then, and less than what they are beside takes.
+    """
+    nests = [step for step in kernels.steps if isinstance(step, Nest) and straight.is_scalar(step)]
+    scalar = sum(map(straight.length, nests))
+    if scalar <= straight.LONG:
         return 2
-    return 2 if sum(map(straight.length, nests)) <= straight.LONG else 0
+    loops = work.of(kernels) - sum(map(work.of_step, nests))
+    return 0 if loops * _BESIDE <= scalar else 2
+
+
+_BESIDE = 8
+"""Scalar operations for each that a loop does, where loops count for little."""
 
 
 def write_program(kernels: Kernels, module: Module) -> None:
