@@ -101,7 +101,11 @@ class _ProgramWriter:
         if not written:
             return
         steps, buffers, begins = alike(written, self.kernels.buffers)
-        key = (content(steps), tuple([b.dtype.char for b in buffers]), len(passes))
+        scalar = [s for s in steps if isinstance(s, Nest) and straight.is_scalar(s)]
+        key: object = object()
+        if sum(map(straight.length, scalar)) <= straight.PIECE // 2:
+            key = (content(steps), tuple([b.dtype.char for b in buffers]), len(passes))
+        # else what is alike among them is a loop already
         if key not in self.written:
             name = f"step{len(self.written)}"
             self.written[key] = name, self.function(name, steps, buffers, len(passes))
