@@ -256,7 +256,7 @@ class OpenTransform:
         if self.imperative is not None:
             self.imperative.close()
         if self.slows:
-            go_on()
+            go_on(self.interpreter.observes)
 
 
 def _collected(phase: str, info: dict[str, int], state: _ThreadState = thread_state) -> None:
@@ -265,7 +265,7 @@ def _collected(phase: str, info: dict[str, int], state: _ThreadState = thread_st
     if phase == "stop" and info["generation"] and state.open_transforms:
         outermost = state.open_transforms[0]
         if not outermost.slows:
-            outermost.slows = slow_down()
+            outermost.slows = slow_down(outermost.interpreter.observes)
 
 
 gc.callbacks.append(_collected)

@@ -66,7 +66,8 @@ class Program:
         self._size = size
         self._inputs = [places[variable.slot] for variable in tape.inputs]
         self.outputs = [places[output.slot] for output in tape.outputs]
-        self._results = [tuple([places[v.slot] for v in entry.outputs]) for entry in tape.entries]
+        with slowed_for(len(tape)):
+            self._results = [tuple([places[v.slot] for v in e.outputs]) for e in tape.entries]
         self._given = [g for g in tape.guards if g.variable.role != "value"]
 
     @classmethod
