@@ -77,9 +77,6 @@ class _Fusion(Operands):
         self.transposes = carries is None
         self.writable = list(carries or ())
         self.rewritten: set[int] = set()
-        self.expressions: dict[Any, Expression | None] = {}
-        self.taken: dict[int, Operandum] = {}
-        """Numbers as operands of numbers, by slot."""
 
     def run(self) -> Fused:
         for entry in self.tape.entries:
@@ -116,54 +113,6 @@ class _Fusion(Operands):
         if isinstance(entry.primitive, Scan) and self.loop(entry, entry.primitive):
             return
         self.call(entry)
-
-    def scalar(self, entry: Entry) -> bool:
-        """Add an operation on numbers to the group of those: what `add` does, in less time."""
-        group = self.scalars
-        if group is None or entry.primitive.kind != "elementwise" or len(entry.outputs) != 1:
-            return False
-        out = entry.outputs[0]
-        if out.spec.shape:
-            return False
-        operands: list[Operandum] = []
-        kinds: list[Any] = []
-        for operand in entry.inputs:
-            found = self.taken.get(operand.slot)
-            if found is None:
-                if operand.spec.shape or not self.can_copy(operand.spec):
-                    return False
-                found = self.taken[operand.slot] = self.operand(operand, ())
-            place = found.place
-            if place is None:
-                kinds.append((type(found.value), repr(found.value)))
-            elif place.owner in group.partial or (
-                # Computed here, or given from the beginning
-                place.owner not in group.made and self.order_of[place.owner] >= 0
-            ):
-                return False
-            else:
-                kinds.append(found.dtype.char)
-            operands.append(found)
-        if entry.params or out.slot in group.partial:
-            return False
-        expression = self.expressions.get((entry.primitive, None, tuple(kinds)))
-        if expression is None or expression.dtype != out.spec.dtype:
-            return False
-        slot, order = out.slot, group.order
-        self.specs[slot], self.order_of[slot] = out.spec, order
-        place = self.places[slot] = Place(slot, (), 0, ())
-        self.needed[slot] = max(self.needed.get(slot, -1), self.last_use.get(slot, -1))
-        self.taken[slot] = Operandum(place, (), None, out.spec.dtype)
-        member = Member(slot, entry, expression, tuple(operands), out.spec.dtype, ())
-        for found in operands:
-            if found.place is not None:
-                owner = found.place.owner
-                group.reads.add(owner)
-                if self.read_by.get(owner, -1) < order:
-                    self.read_by[owner] = order
-        group.members.append(member)
-        group.made[slot] = member
-        return True
 
     def loop(self, entry: Entry, scan: Scan) -> bool:
         """Make a scan a loop, if its step needs no calls."""

@@ -83,7 +83,7 @@ class Path:
         self._checks = [
             (_answer(guard), guard, given, place) for guard, given, place in self.guards
         ]
-        flat = recorded.bare(outputs)
+        flat = recorded._bare(outputs)
         # Of a long tape the passes alone leave out what nothing needs: twice takes too long
         self.flat = flat if len(flat) > LONG else flat.pruned()
         self.native: Any = None

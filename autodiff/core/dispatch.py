@@ -178,6 +178,16 @@ class Interpreter:
         capture = modes.capture if modes.open else None
         return capture if capture is not None and self.level < capture.level else None
 
+    def is_hindered(self) -> bool:
+        """Whether an open mode concerns operations of this level: then the short ways do not do."""
+        here = modes.here
+        level, capture = self.level, here.capture
+        return (
+            here.debug
+            or level < here.no_grad_level
+            or (capture is not None and level < capture.level)
+        )
+
     def close(self) -> None:
         """Make every later use of this interpreter's boxes an error.
 

@@ -138,41 +138,13 @@ class Tape(Readable, Drawable, Rewritable):
         )
         return tape
 
-    def bare(self, outputs: Sequence[Operand]) -> Tape:
-        """Make the tape of the same operations with other outputs, without containers or guards.
-
-        Parameters
-        ----------
-        outputs : sequence of Variable or Constant
-            Of this tape.
-
-        Returns
-        -------
-        Tape
-
-        Examples
-        --------
-        >>> import autodiff as ad
-        >>> tape = ad.record(lambda x: [x * x, x + 1])(3.0)
-        >>> tape.bare(tape.outputs[:1]).evaluate(4.0)
-        np.float64(16.0)
-        """
-        if any(self.slots[output.slot] is not output for output in outputs):
-            raise TapeError("bare: an output is no value of this tape")
-        tape = type(self).__new__(type(self))
-        tape.__dict__.update(
-            {
-                "entries": self.entries,
-                "inputs": self.inputs,
-                "slots": self.slots,
-                "outputs": tuple(outputs),
-                "guards": (),
-                "cotangents": MappingProxyType({}),
-                "in_tree": None,
-                "out_tree": None,
-                "arguments": None,
-            }
-        )
+    def _bare(self, outputs: Sequence[Operand]) -> Tape:
+        """Make the tape of these operations with others of its values as outputs, and no more."""
+        tape = Tape.__new__(Tape)
+        fields = tape.__dict__
+        fields.update(in_tree=None, out_tree=None, arguments=None, guards=(), cotangents={})
+        fields.update(entries=self.entries, inputs=self.inputs, slots=self.slots)
+        fields["outputs"] = tuple([self.slots[output.slot] for output in outputs])
         return tape
 
     def _put_together(self, parts: Parts) -> None:
