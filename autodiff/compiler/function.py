@@ -111,7 +111,7 @@ class Compiled(Generic[P, R]):
                         if variant.numbers:
                             values = variant.converted(values)
                         try:
-                            outs = path.runner(*values)
+                            outs = path.call(*values)
                         except Exception:
                             break  # another path, or an error of the function's
                         if path.guards and not path.holds(values, outs):
@@ -165,7 +165,7 @@ class Compiled(Generic[P, R]):
         if direct is not None and not any(isinstance(leaf, Box) for leaf in given):
             try:
                 values = variant.converted(given)
-                outs = direct.runner(*values)
+                outs = direct.call(*values)
                 taken = direct.holds(values, outs)
             except Exception:
                 taken = False  # another path, or an error of the function's

@@ -89,6 +89,7 @@ class Path:
         self.native: Any = None
         self.lock = threading.Lock()
         self.runner: Runner = _not_built
+        self.call: Runner = _not_built  # the function of native code, without a step in between
         like = foreign_among((*values, *self.captured, *_constants(self.flat)))
         if like is None:
             backend = chosen(options.backend, None)
@@ -99,7 +100,7 @@ class Path:
             first = start_on(self.tape, backend, like, given)
         with self.lock:
             if self.runner is _not_built:  # else the better one was there at once
-                self.runner = first
+                self._take(first)
 
     @cached_property
     def tape(self) -> Tape:
@@ -108,11 +109,15 @@ class Path:
 
     def _switch(self, runner: Runner) -> None:
         with self.lock:
-            self.runner = runner
+            self._take(runner)
+
+    def _take(self, runner: Runner) -> None:
+        self.runner = runner
+        self.call = getattr(runner, "run", runner)
 
     def run(self, values: Values) -> tuple[Any, ...]:
         """Run the program on plain arrays and numbers."""
-        return self.runner(*values)
+        return self.call(*values)
 
     def seen(self, values: Values, outs: Values) -> list[Any]:
         """Values that the guards look at."""
