@@ -133,6 +133,20 @@ def test_what_is_found_computes_the_same(name: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_constants_lie_where_native_code_may_read_them() -> None:
+    """Constants of any length stand one behind the other in the file."""
+    odd = np.arange(7) % 2 == 0
+    tape = ad.record(lambda x: np.where(odd, x * np.arange(7.0), np.arange(7.0) + 1.0))(np.ones(7))
+    made = stored.build(tape)
+    assert not isinstance(made, stored.StoredRunner)
+    frame, _ = stored._read(stored._written(made.frame, ["name"]))
+    assert len(frame.constants) == 3
+    for slot, value in frame.constants.items():
+        assert value.flags.aligned
+        np.testing.assert_array_equal(value, made.frame.constants[slot])
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_wrong_index_raises_as_the_program_does() -> None:
     f, xs = PROGRAMS["picked"]
     tape = ad.record(f)(*xs)

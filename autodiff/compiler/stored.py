@@ -8,10 +8,11 @@ parameters, an operation that is called as NumPy has it) is not stored.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import importlib.util
+import marshal
+import operator
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -173,18 +174,25 @@ def _written(frame: Frame, names: Sequence[str]) -> bytes:
     constants = {slot: frame.constants[slot] for slot in used if slot in frame.constants}
     if sum(value.nbytes for value in constants.values()) > _MOST_BYTES:
         raise Unstorable("large constants")
-    described = {
-        "arguments": frame.arguments,
-        "specs": [[slot, *_spec(frame.specs[slot])] for slot in used],
-        "constants": list(constants),
-        "outputs": list(map(tuple, frame.outputs)),
-        "results": list(map(_spec, frame.results)),
-        "pieces": list(map(tuple, pieces)),
-        "names": names,
-    }
-    head = repr(described).encode()
+    described = (
+        frame.arguments,
+        [(slot, *_spec(frame.specs[slot])) for slot in used],
+        list(constants),
+        frame.outputs,
+        list(map(_spec, frame.results)),
+        pieces,
+        names,
+    )
+    head = marshal.dumps(_plain(described))
     parts = [np.ascontiguousarray(value).tobytes() for value in constants.values()]
     return b"".join([len(head).to_bytes(8, "little"), head, *parts])
+
+
+def _plain(value: Any) -> Any:
+    """Tuples of integers and texts: `marshal` takes NumPy's integers for bytes."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_plain, value))
+    return value if isinstance(value, str) else operator.index(value)
 
 
 def _spec(spec: Spec) -> tuple[Shape, str]:
@@ -193,29 +201,28 @@ def _spec(spec: Spec) -> tuple[Shape, str]:
     return spec.shape, spec.dtype.str
 
 
-def _read(content: bytes) -> tuple[Frame, list[str]]:
+def _read(content: bytes) -> tuple[Frame, Sequence[str]]:
     place = 8 + int.from_bytes(content[:8], "little")
-    described = ast.literal_eval(content[8:place].decode())
+    arguments, specs, known, outputs, results, pieces, names = marshal.loads(content[8:place])
 
     def spec(shape: Shape, dtype: str) -> Spec:
         return Spec(shape, np.dtype(dtype))
 
-    specs = {slot: spec(shape, dtype) for slot, shape, dtype in described["specs"]}
+    of = {slot: spec(shape, dtype) for slot, shape, dtype in specs}
     constants: dict[int, Any] = {}
-    for slot in described["constants"]:
-        shape, dtype = specs[slot]
-        flat = np.frombuffer(content, dtype, specs[slot].size, place)
-        constants[slot] = flat.reshape(shape)
-        place += specs[slot].nbytes
+    for slot in known:
+        flat = np.frombuffer(content, of[slot].dtype, of[slot].size, place)
+        constants[slot] = flat.reshape(of[slot].shape).copy()  # aligned, which the file is not
+        place += of[slot].nbytes
     frame = Frame(
-        described["arguments"],
-        specs,
+        arguments,
+        of,
         constants,
-        [Place(*row) for row in described["outputs"]],
-        [spec(*row) for row in described["results"]],
-        [Piece(*piece) for piece in described["pieces"]],
+        [Place(*row) for row in outputs],
+        [spec(*row) for row in results],
+        [Piece(*piece) for piece in pieces],
     )
-    return frame, described["names"]
+    return frame, names
 
 
 # --- Names ----------------------------------------------------------------------------------------
