@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import platform
 import sys
-import tempfile
 from os import PathLike
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["CACHE_VARIABLE", "cache_folder", "processor", "put", "target_of", "thread_count"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "CACHE_VARIABLE",
+    "cache_folder",
+    "instructions",
+    "processor",
+    "put",
+    "target_of",
+    "thread_count",
+]
 
 CACHE_VARIABLE = "AUTODIFF_CACHE_DIR"
 """Environment variable that moves the folder, or, empty, has nothing kept."""
@@ -18,12 +29,13 @@ CACHE_VARIABLE = "AUTODIFF_CACHE_DIR"
 
 def processor() -> str:
     """The processor's name, as far as the system tells it."""
-    path = Path("/proc/cpuinfo")
-    if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
+    with (
+        contextlib.suppress(OSError),
+        open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines,
+    ):
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
 
 
@@ -39,23 +51,43 @@ def thread_count(most: int) -> int:
     return min(processors, most)
 
 
-def cache_folder(name: str) -> Path | None:
+def instructions() -> str | None:
+    """What tells this processor from others as compilers see it; None if the system does not say.
+
+    Text of the system's own, to be compared and not to be read.
+    """
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            first = itertools.takewhile(str.strip, lines)  # of all processors
+            found = [line.strip() for line in first if line.startswith(_INSTRUCTIONS)]
+    except OSError:
+        return None
+    return "\n".join(found) or None
+
+
+_INSTRUCTIONS = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
+
+
+def cache_folder(name: str) -> str | None:
     """Folder for one kind of things, of this user's or of the one that the environment names.
 
     None if that is switched off, or others can write to it: what they wrote cannot be trusted.
     """
     named = os.environ.get(CACHE_VARIABLE)
-    above = _usual() if named is None else Path(named) if named else None
-    if above is None or not _is_own(above) or not _is_own(above / name):
+    above = _usual() if named is None else named
+    if not above or not _is_own(above) or not _is_own(os.path.join(above, name)):
         return None
-    return above / name
+    return os.path.join(above, name)
 
 
-def put(path: Path, content: bytes) -> bool:
+def put(path: str, content: bytes) -> bool:
     """Write a file of a cache whole or not at all; False where it cannot be written, no error."""
+    import tempfile  # it takes longer to load than most files to read
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        folder = os.path.dirname(path)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
     except OSError:
         return False
     try:
@@ -77,6 +109,8 @@ def target_of(path: str | PathLike[str], function: str) -> Path:
     FileNotFoundError
         There is no such folder.
     """
+    from pathlib import Path  # it takes longer to load than what a cache is asked for
+
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(
@@ -85,10 +119,10 @@ def target_of(path: str | PathLike[str], function: str) -> Path:
     return target
 
 
-def _is_own(folder: Path) -> bool:
+def _is_own(folder: str) -> bool:
     """Whether nobody else can write to a folder, or it is yet to be made."""
     try:
-        status = folder.stat()
+        status = os.stat(folder)
     except OSError:
         return True
     if not hasattr(os, "getuid"):
@@ -96,16 +130,15 @@ def _is_own(folder: Path) -> bool:
     return status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
-def _usual() -> Path | None:
+def _usual() -> str | None:
     """Where this system has a user's caches."""
-    try:
-        home = Path.home()
-    except RuntimeError:
+    home = os.path.expanduser("~")
+    if home == "~":
         return None
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        base = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
     elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
+        base = os.path.join(home, "Library", "Caches")
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "autodiff"
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+    return os.path.join(base, "autodiff")

@@ -176,3 +176,28 @@ class TestThreads:
             assert not collecting.slow_down()
             gc.collect()
         assert gc.get_threshold() == pace
+
+
+class TestWorkOnAProgram:
+    def test_everything_is_looked_at_seldom(self, pace):
+        seen = []
+        with collecting.slowed_for(100_000):
+            seen.append(gc.get_threshold())
+            with collecting.slowed_for(100_000):
+                seen.append(gc.get_threshold())
+            seen.append(gc.get_threshold())
+        assert seen == [(collecting.PATIENT, pace[1], collecting._SELDOM)] * 3
+        assert gc.get_threshold() == pace
+
+    def test_within_a_transform_that_goes_on(self, pace):
+        assert collecting.slow_down()
+        with collecting.slowed_for(100_000):
+            assert gc.get_threshold()[2] == collecting._SELDOM
+        assert gc.get_threshold() == (collecting.PATIENT, *pace[1:])
+        collecting.go_on()
+        assert gc.get_threshold() == pace
+
+    def test_a_pace_that_is_changed_meanwhile_stays(self, pace):
+        with collecting.slowed_for(100_000):
+            gc.set_threshold(1234, 5, 6)
+        assert gc.get_threshold() == (1234, 5, 6)

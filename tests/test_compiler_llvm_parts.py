@@ -22,7 +22,8 @@ from tests import test_compiler_llvm as nests
 if not llvm.available():
     pytest.skip("llvmlite is not installed", allow_module_level=True)
 
-from autodiff.compiler.llvm import columns, parts, sharing
+from autodiff.compiler.llvm import columns, parts
+from autodiff.compiler.machine import sharing
 
 F8, I8 = nests.F8, nests.I8
 

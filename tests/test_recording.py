@@ -17,6 +17,7 @@ import autodiff as ad
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.interpret import sweep
+from autodiff.interpret.graph import Hooks
 from autodiff.interpret.reverse import Reverse
 from autodiff.tape import calls
 from autodiff.tape.constants import Interner
@@ -160,6 +161,27 @@ class TestLooksAtTheStack:
         code = helper.__code__
         assert f"{code.co_filename}:{code.co_firstlineno + 1}" in lines
         assert None in lines  # the sweep itself was not called from the recorded function
+
+    def test_a_hook_is_seen_within_the_sweep(self):
+        def doubled(g):
+            return g * 2.0
+
+        def loss(x):
+            y = np.sin(x)
+            y.register_hook(doubled)
+            return np.sum(y * y)
+
+        tape = ad.record(ad.grad(loss))(np.ones(2))
+        line = f"{doubled.__code__.co_filename}:{doubled.__code__.co_firstlineno + 1}"
+        assert [entry.source for entry in tape].count(line) == 1
+
+    def test_a_sweep_asks_for_its_line_once(self, monkeypatch):
+        monkeypatch.setattr(Hooks, "exist", False)  # of other tests
+        asked: list[Any] = counting(monkeypatch, calls.Calls, "here", [])
+        tape = ad.record(ad.grad(chain))(0.5)
+        forward = [entry for entry in tape if entry.pulls is None]
+        assert len(tape) > 2 * len(forward)
+        assert len(asked) <= len(forward) + 1
 
     def test_the_line_of_a_sweep_is_that_of_its_call(self):
         def f(x):

@@ -18,7 +18,6 @@ from typing import Any
 
 from autodiff.compiler import passes
 from autodiff.compiler.replaying import Runner, replayed
-from autodiff.compiler.stepping import stepped
 from autodiff.core.arrays import library_of
 from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape
@@ -41,7 +40,7 @@ Build = Callable[[Tape], Runner]
 
 BACKENDS: dict[str, tuple[str, str | None]] = {
     "numpy": ("autodiff.compiler.numpy_backend", None),
-    "llvm": ("autodiff.compiler.native_backend", "llvmlite"),
+    "llvm": ("autodiff.compiler.stored", "llvmlite"),
     "cupy": ("autodiff.compiler.cupy_backend", "cupy"),
 }
 """By name: the package whose ``build`` makes a runner, and what has to be installed for it."""
@@ -177,6 +176,8 @@ def start_on(tape: Tape, backend: str, like: Any, given: Sequence[bool]) -> Runn
             return made
     except Exception as error:
         _say("kernels of CuPy could not be made", error, "its functions are called one by one")
+    from autodiff.compiler.stepping import stepped  # which NumPy's arrays never need
+
     try:
         return stepped(tape)
     except Exception as error:
@@ -184,13 +185,16 @@ def start_on(tape: Tape, backend: str, like: Any, given: Sequence[bool]) -> Runn
         return replayed(tape)
 
 
-def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
+def start(
+    flat: Tape, optimised: Callable[[], Tape], backend: str, switch: Callable[[Runner], None]
+) -> Runner:
     """Return a runner for a tape; one that takes longer to build comes later, by `switch`.
 
     Parameters
     ----------
-    tape : Tape
-        Flat.
+    flat : Tape
+    optimised : callable
+        Gives the tape with less to do. Of a long one that takes longer than to evaluate it once.
     backend : str
     switch : callable
         Takes the better runner, in another thread.
@@ -198,25 +202,38 @@ def start(tape: Tape, backend: str, switch: Callable[[Runner], None]) -> Runner:
     if backend != "auto":
         build = _build_of(backend)
         assert build is not None
-        return _built(build, tape)
-    build = _build_of("numpy")
-    assert build is not None
+        return _built(build, optimised())
     needed = BACKENDS["llvm"][1]
     alone = needed is not None and find_spec(needed) is None
-    # A NumPy program of a long tape takes longer to make than it would save until it is replaced
-    runner = replayed(tape) if len(tape) > LONG and not alone else _built(build, tape)
-    if alone:
-        return runner
+    if len(flat) > LONG and not alone:
+        # A NumPy program takes longer to make than it would save until it is replaced
+        return _replaced_later(replayed(flat), optimised, switch)
+    tape = optimised()
+    if not alone:
+        # Native code that is on disk is there sooner than a NumPy program
+        find = getattr(import_module(BACKENDS["llvm"][0]), "found", None)
+        ready: Runner | None = find(tape) if find is not None else None
+        if ready is not None:
+            return ready
+    build = _build_of("numpy")
+    assert build is not None
+    runner = _built(build, tape)
+    return runner if alone else _replaced_later(runner, lambda: tape, switch)
 
-    waiting = [tape]
+
+def _replaced_later(
+    runner: Runner, optimised: Callable[[], Tape], switch: Callable[[Runner], None]
+) -> Runner:
+    """A runner in whose place native code comes, made when it has run once."""
+    waiting = [optimised]
 
     def first(*values: Any) -> tuple[Any, ...]:
         """Run once, and have native code made then: nobody is to wait for the first result."""
         outs = runner(*values)
         with suppress(IndexError):  # another thread was first
-            tape = waiting.pop()
+            made_of = waiting.pop()
             switch(runner)  # before native code can be there, which is to stay
-            _WORKER.add(tape, switch)
+            _WORKER.add(made_of, switch)
         return outs
 
     return first
@@ -230,7 +247,7 @@ class _Worker:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def add(self, tape: Tape, switch: Callable[[Runner], None]) -> None:
+    def add(self, optimised: Callable[[], Tape], switch: Callable[[Runner], None]) -> None:
         """Make native code of a tape when its turn comes."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
@@ -239,7 +256,7 @@ class _Worker:
                 )
                 self._thread.start()
                 atexit.register(self._stop)
-        self._jobs.put((tape, switch))
+        self._jobs.put((optimised, switch))
 
     def _work(self) -> None:
         while True:
@@ -249,7 +266,8 @@ class _Worker:
             if isinstance(job, threading.Event):
                 job.set()
                 continue
-            tape, switch = job
+            optimised, switch = job
+            tape = optimised()
             build = _build_of("llvm")  # loaded here, where nobody waits for it
             try:
                 if build is not None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import datetime
 import os
 import random
+import sys
 import time
-import uuid
 from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from autodiff.compiler.code import calls_without_arguments
+from autodiff.core.arrays import has_memory
 from autodiff.errors import CompileError
+from autodiff.tape.signature import value_key
 
 __all__ = ["Draws", "refuse_clocks"]
 
@@ -26,7 +28,7 @@ _GENERATORS: tuple[Any, ...] = (
 )
 _CLOCKS: tuple[Any, ...] = (
     *(time.time, time.time_ns, time.perf_counter, time.perf_counter_ns, time.monotonic),
-    *(time.monotonic_ns, time.process_time, time.process_time_ns, uuid.uuid1, uuid.uuid4),
+    *(time.monotonic_ns, time.process_time, time.process_time_ns),
     *(datetime.datetime.now, datetime.datetime.utcnow, datetime.datetime.today, os.urandom),
     datetime.date.today,
 )
@@ -53,11 +55,17 @@ def refuse_clocks(code: CodeType, names: dict[str, Any], function: str) -> None:
                 f"compile: {function} calls {shown}() without a seed, and would draw the same "
                 "numbers at each call; draw outside, and pass what was drawn, or give a seed"
             )
-        if any(found == known for known in _CLOCKS):
+        if any(found == known for known in (*_CLOCKS, *_names_by_time())):
             raise CompileError(
                 f"compile: {function} calls {shown}(), and would see what it gave when it was "
                 "recorded; call it outside, and pass the value as an argument"
             )
+
+
+def _names_by_time() -> tuple[Any, ...]:
+    """Functions of a module that is there only where a program uses it."""
+    module = sys.modules.get("uuid")
+    return () if module is None else (module.uuid1, module.uuid4)
 
 
 class Draws:
@@ -95,6 +103,13 @@ def _state(generator: Any) -> Any:
     return _bits(generator).state
 
 
+def _content(state: Any) -> Any:
+    """A state to be compared: its arrays are long, and their texts take longer than a recording."""
+    if isinstance(state, dict):
+        return tuple([(name, _content(part)) for name, part in state.items()])
+    return value_key(state) if has_memory(state) else state
+
+
 def _bits(generator: Any) -> Any:
     if isinstance(generator, np.random.RandomState):
         return generator._bit_generator
@@ -103,7 +118,7 @@ def _bits(generator: Any) -> Any:
 
 def _restored(generator: Any, before: Any) -> bool:
     """Whether a generator was drawn from; then it is as it was again."""
-    if repr(_state(generator)) == repr(before):
+    if _content(_state(generator)) == _content(before):
         return False
     if isinstance(generator, random.Random):
         generator.setstate(before)

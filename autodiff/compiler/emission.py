@@ -67,6 +67,25 @@ class _StageBuilder:
             position = self.known[member.slot] = self.computed(member)
         return position
 
+    def numbers(self, members: Sequence[Member]) -> None:
+        """Write operations on numbers, in order: what `member` does for each, in less time."""
+        known, made, nodes = self.known, self.group.made, self.nodes
+        for member in members:
+            expression = member.expression
+            if expression is None or expression.dtype != member.dtype:
+                self.member(member)
+                continue
+            given: list[int | None] = []
+            for operand in member.operands:
+                place = operand.place
+                if place is None:
+                    given.append(None)
+                    continue
+                maker = made.get(place.owner)
+                position = None if maker is None else known.get(maker.slot)
+                given.append(self.operand(operand) if position is None else position)
+            known[member.slot] = nodes.put(expression, given)
+
     def again(self, member: Member) -> int:
         """Position of what an operation of another group computes, computed once more."""
         position = self.known.get(member.slot)
@@ -125,6 +144,8 @@ def _own_access(member: Member) -> Access:
 def crossing(group: Group, kept: set[int], sunk: Sunk) -> set[int]:
     """Slots that one loop over a row keeps for a later one, beside those that are kept anyway."""
     found: set[int] = set()
+    if group.inner is None:
+        return found  # one loop
     for member in group.members:
         for operand in member.operands:
             made = None if operand.place is None else group.made.get(operand.place.owner)
@@ -175,10 +196,13 @@ def nest_of(group: Group, kept: set[int], sunk: Sunk) -> Nest:
         builder = _StageBuilder(group, moment, numbers, kept, sunk)
         stores: list[Store] = []
         reductions: list[Reduction] = []
-        for member in group.members:
-            # In order, so that what is computed of each other does not recurse
-            if member.moment == moment and not member.in_row and not member.stores:
-                builder.member(member)
+        # In order, so that what is computed of each other does not recurse
+        if group.space or group.inner is not None:
+            for member in group.members:
+                if member.moment == moment and not member.in_row and not member.stores:
+                    builder.member(member)
+        else:
+            builder.numbers([member for member in group.members if not member.stores])
         for member in moments[moment]:
             if member.in_row and member.moment == moment:
                 value = builder.nodes.cast(builder.value(member), member.dtype)
@@ -210,12 +234,14 @@ def _used(nodes: Sequence[Node], stores: list[Store], reductions: list[Reduction
     for position in range(len(nodes) - 1, -1, -1):
         if position in needed:
             needed.update(nodes[position].args)
+    if len(needed) == len(nodes):
+        return Stage((), tuple(nodes), tuple(stores), tuple(reductions))
     renumbered = {old: new for new, old in enumerate(sorted(needed))}
     return Stage(
         (),
         tuple(
             [
-                node._replace(args=tuple([renumbered[a] for a in node.args]))
+                Node(node.op, tuple([renumbered[a] for a in node.args]), node.dtype, node.detail)
                 for position, node in enumerate(nodes)
                 if position in needed
             ]
@@ -232,6 +258,8 @@ def _used(nodes: Sequence[Node], stores: list[Store], reductions: list[Reduction
 
 def _with_axes(stage: Stage, inner: Shape, count: int) -> Stage:
     """Stage over an inner space, with strides for as many axes as it has."""
+    if not count and not inner and not any(access.strides for access in _accesses(stage)):
+        return stage
     return _mapped(stage._replace(inner=inner), lambda strides: strides[:count])
 
 

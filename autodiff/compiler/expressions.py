@@ -49,6 +49,10 @@ class Expression(NamedTuple):
         return self.nodes[self.result].dtype
 
 
+_node = tuple.__new__
+"""As `Node` makes one, without a call of Python's."""
+
+
 class Nodes:
     """Scalar operations in the making, each written down once.
 
@@ -81,10 +85,20 @@ class Nodes:
         An operand that is a number is part of the expression, and has no position.
         """
         places: list[int] = []
+        known = self._known
         for op, args, dtype, detail in expression.nodes:
             if op == "operand":
                 position = operands[detail]
                 assert position is not None
+            elif detail is None:
+                # As `add` does, for most operations
+                given = tuple([places[a] for a in args])
+                key = (op, given, dtype.char, None)
+                found = known.get(key)
+                if found is None:
+                    found = known[key] = len(self.nodes)
+                    self.nodes.append(_node(Node, (op, given, dtype, None)))
+                position = found
             else:
                 position = self.add(op, [places[a] for a in args], dtype, detail)
             places.append(position)

@@ -39,7 +39,14 @@ def form_of(entry: Entry) -> Form | None:
 
 def prepared(tape: Tape) -> Tape:
     """Tape of simple operations, with what those have in common done once."""
-    return simplified(optimized(simplified(tape)))
+    simple = simplified(tape)
+    if simple is tape and len(tape) > _LONG:
+        return tape  # what has been through the passes, which would find nothing again
+    return simplified(optimized(simple))
+
+
+_LONG = 2_000
+"""Operations from which on passes that find nothing take too long."""
 
 
 def simplified(tape: Tape) -> Tape:
@@ -72,6 +79,8 @@ _ROUNDS = 4
 
 
 def _is_simple(entry: Entry) -> bool:
+    if entry.primitive.kind == "elementwise":
+        return True
     form = form_of(entry)
     if isinstance(form, Composed):
         return False

@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from types import MethodType
-from typing import Any, Generic, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, cast, overload
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from autodiff.compiler.backends import check_backend
 from autodiff.compiler.levels import LEVELS, Level, Uses, levels_from
 from autodiff.compiler.native import call_path
 from autodiff.compiler.paths import MOST_PATHS, Failed, Options, Path
-from autodiff.compiler.program import Program
 from autodiff.compiler.recorder import recording
 from autodiff.compiler.results import Results, overlapping
 from autodiff.compiler.signatures import Statics, argument_names, leaf_key, orders
@@ -32,6 +31,9 @@ from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape
 from autodiff.transforms.arguments import P, R, check_transform, function_name
 from autodiff.transforms.transformed import declared_name
+
+if TYPE_CHECKING:
+    from autodiff.compiler.program import Program
 
 __all__ = ["CacheInfo", "Compiled", "compile"]
 
@@ -109,7 +111,7 @@ class Compiled(Generic[P, R]):
                         if variant.numbers:
                             values = variant.converted(values)
                         try:
-                            outs = path.runner(*values)
+                            outs = path.call(*values)
                         except Exception:
                             break  # another path, or an error of the function's
                         if path.guards and not path.holds(values, outs):
@@ -163,7 +165,7 @@ class Compiled(Generic[P, R]):
         if direct is not None and not any(isinstance(leaf, Box) for leaf in given):
             try:
                 values = variant.converted(given)
-                outs = direct.runner(*values)
+                outs = direct.call(*values)
                 taken = direct.holds(values, outs)
             except Exception:
                 taken = False  # another path, or an error of the function's
@@ -319,6 +321,8 @@ class Compiled(Generic[P, R]):
         >>> [entry.primitive.name for entry in program.tape]
         ['multiply']
         """
+        from autodiff.compiler.program import Program  # what most programs are never asked for
+
         traced: tuple[Any, ...] = args
         others: dict[str, Any] = keywords
         static: Hashable = ()

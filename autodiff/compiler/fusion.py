@@ -77,7 +77,6 @@ class _Fusion(Operands):
         self.transposes = carries is None
         self.writable = list(carries or ())
         self.rewritten: set[int] = set()
-        self.expressions: dict[Any, Expression | None] = {}
 
     def run(self) -> Fused:
         for entry in self.tape.entries:
@@ -106,6 +105,8 @@ class _Fusion(Operands):
     # --- operations -------------------------------------------------------------------------------
 
     def add(self, entry: Entry) -> None:
+        if self.scalar(entry):
+            return
         form = form_of(entry) if self.is_lowered(entry) else None
         if form is not None and self.add_form(entry, form):
             return

@@ -43,8 +43,8 @@ class Path:
     ----------
     recorded : Tape
         As it was recorded, with guards.
-    tape : Tape
-        The flat tape that runs: results, then what guards look at.
+    flat : Tape
+        Without containers: results, then what guards look at.
     results : int
         How many of its outputs are results.
     captured : list of Tensor
@@ -83,32 +83,41 @@ class Path:
         self._checks = [
             (_answer(guard), guard, given, place) for guard, given, place in self.guards
         ]
-        flat = Tape(recorded.entries, recorded.inputs, outputs)
+        flat = recorded._bare(outputs)
         # Of a long tape the passes alone leave out what nothing needs: twice takes too long
         self.flat = flat if len(flat) > LONG else flat.pruned()
-        self.tape = optimized(self.flat, options.reassociate)
         self.native: Any = None
         self.lock = threading.Lock()
         self.runner: Runner = _not_built
-        like = foreign_among((*values, *self.captured, *_constants(self.tape)))
+        self.call: Runner = _not_built  # the function of native code, without a step in between
+        like = foreign_among((*values, *self.captured, *_constants(self.flat)))
         if like is None:
             backend = chosen(options.backend, None)
-            first = start(self.tape, backend, self._switch)
+            first = start(self.flat, lambda: self.tape, backend, self._switch)
         else:
             backend = chosen(options.backend, like)
             given = [foreign_among((value,)) is not None for value in (*values, *self.captured)]
             first = start_on(self.tape, backend, like, given)
         with self.lock:
             if self.runner is _not_built:  # else the better one was there at once
-                self.runner = first
+                self._take(first)
+
+    @cached_property
+    def tape(self) -> Tape:
+        """The flat tape with less to do; of a long one it is made beside the program."""
+        return optimized(self.flat, self.options.reassociate)
 
     def _switch(self, runner: Runner) -> None:
         with self.lock:
-            self.runner = runner
+            self._take(runner)
+
+    def _take(self, runner: Runner) -> None:
+        self.runner = runner
+        self.call = getattr(runner, "run", runner)
 
     def run(self, values: Values) -> tuple[Any, ...]:
         """Run the program on plain arrays and numbers."""
-        return self.runner(*values)
+        return self.call(*values)
 
     def seen(self, values: Values, outs: Values) -> list[Any]:
         """Values that the guards look at."""

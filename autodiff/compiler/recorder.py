@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.signatures import fits
-from autodiff.core.arrays import ARRAY, as_value, is_array, is_foreign, is_number
-from autodiff.core.dispatch import Box, concrete
+from autodiff.core.arrays import ARRAY, SCALARS, as_value, is_array, is_foreign, is_number
+from autodiff.core.dispatch import Box, Interpreter, concrete
 from autodiff.core.modes import modes
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import is_inexact, spec_of
@@ -157,6 +157,26 @@ class Recorder(Stage):
             return self._weakened(out)
         return out
 
+    def process_unary(self, primitive: Primitive, x: Any) -> Any:
+        """Evaluate a primitive of one input and append an entry."""
+        if type(x) is not Traced:
+            return self.process(primitive, (x,), {})
+        try:
+            return super().process_unary(primitive, x)
+        except Exception as error:
+            self.raised = error
+            raise
+
+    def process_binary(self, primitive: Primitive, x: Any, y: Any) -> Any:
+        """Evaluate a primitive of two inputs and append an entry."""
+        if not (type(x) in _SIMPLE and type(y) in _SIMPLE):
+            return Interpreter.process_binary(self, primitive, x, y)
+        try:
+            return super().process_binary(primitive, x, y)
+        except Exception as error:
+            self.raised = error
+            raise
+
     def operand(self, value: Any) -> tuple[Any, int]:
         """Value and slot of an input: of an outside Tensor an input of the tape."""
         if not isinstance(value, Box):
@@ -227,6 +247,9 @@ class Recorder(Stage):
             return out
         return super().process(ew.stop_gradient, (out,), {})
 
+
+_SIMPLE = frozenset({Traced, float, *SCALARS, ARRAY})
+"""What needs none of the recorder's care; a Python integer may be too large for an array."""
 
 _ARITHMETIC = frozenset(
     {

@@ -178,6 +178,12 @@ class Interpreter:
         capture = modes.capture if modes.open else None
         return capture if capture is not None and self.level < capture.level else None
 
+    def is_hindered(self) -> bool:
+        """Whether an open mode concerns operations of this level: then the short ways do not do."""
+        here = modes.here
+        concerned = max(here.no_grad_level, here.capture.level if here.capture else 0)
+        return here.debug or self.level < concerned
+
     def close(self) -> None:
         """Make every later use of this interpreter's boxes an error.
 
@@ -256,7 +262,7 @@ class OpenTransform:
         if self.imperative is not None:
             self.imperative.close()
         if self.slows:
-            go_on()
+            go_on(self.interpreter.observes)
 
 
 def _collected(phase: str, info: dict[str, int], state: _ThreadState = thread_state) -> None:
@@ -265,7 +271,7 @@ def _collected(phase: str, info: dict[str, int], state: _ThreadState = thread_st
     if phase == "stop" and info["generation"] and state.open_transforms:
         outermost = state.open_transforms[0]
         if not outermost.slows:
-            outermost.slows = slow_down()
+            outermost.slows = slow_down(outermost.interpreter.observes)
 
 
 gc.callbacks.append(_collected)

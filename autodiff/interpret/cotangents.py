@@ -83,9 +83,6 @@ class Parts:
                 for slot, spec in zip(slots, specs, strict=True)
             )
         self._settle()
-        if self.doubled is not None:
-            doubled, self.doubled = self.doubled, None
-            self.__add__(materialised(doubled))
         if not self.parts:
             return self.whole
         if self.whole is None:

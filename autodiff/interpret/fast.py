@@ -50,7 +50,7 @@ class FastRecording(Interpreter):
         """Record a primitive of one input and no parameters."""
         parent = x._payload
         pullback = primitive.pullback_unary
-        if pullback is None or parent is None or modes.open:
+        if pullback is None or parent is None or (modes.open and self.is_hindered()):
             return self.process(primitive, (x,), _NO_PARAMS)
         value = x._value
         # Where NumPy's arrays lie below, the function itself can be called.
@@ -102,7 +102,12 @@ class FastRecording(Interpreter):
                 x_parent = x._payload
                 x_value = x._value
                 pullback = primitive.pullback_both
-                if pullback is None or x_parent is None or y_parent is None or modes.open:
+                if (
+                    pullback is None
+                    or x_parent is None
+                    or y_parent is None
+                    or (modes.open and self.is_hindered())
+                ):
                     return self.process(primitive, (x, y), _NO_PARAMS)
                 form = x_parent.form
                 if form is not y_parent.form:
@@ -118,7 +123,7 @@ class FastRecording(Interpreter):
                 if type(x) not in _PLAIN:
                     return super().process_binary(primitive, x, y)
                 pullback = primitive.pullback_second
-                if pullback is None or y_parent is None or modes.open:
+                if pullback is None or y_parent is None or (modes.open and self.is_hindered()):
                     return self.process(primitive, (x, y), _NO_PARAMS)
                 x_value = x_parent = x
                 form = y_parent.form
@@ -135,7 +140,7 @@ class FastRecording(Interpreter):
                 return super().process_binary(primitive, x, y)
             pullback = primitive.pullback_first
             x_parent = x._payload
-            if pullback is None or x_parent is None or modes.open:
+            if pullback is None or x_parent is None or (modes.open and self.is_hindered()):
                 return self.process(primitive, (x, y), _NO_PARAMS)
             x_value = x._value
             y_value = y_parent = y

@@ -54,8 +54,7 @@ def past_root(node: Node, parts: Parts, is_seen: Any) -> tuple[Any, Any]:
     doubled: Any = parts.doubled
     parts.doubled = None
     rest = parts.total(None)
-    whole = materialised(doubled) if is_seen else doubled
-    seen = rest + whole if is_seen and rest is not None else whole
+    seen: Any = (Parts(rest) + materialised(doubled)).whole if is_seen else doubled
     own = pullback.primitive.square.pullbacks[tuple([isinstance(p, Node) for p in node.parents])]
 
     def pull(g: Any, saved: Any) -> Any:

@@ -117,7 +117,7 @@ def _sweep(
         pull = pullback.swept
         if in_parts and type(g) is Parts:
             cotangents = cotangent = former = None  # what they refer to may be erased in place
-            if g.doubled is not None and not (careful and modes.strong_zero):
+            if g.doubled is not None:
                 g, pull = past_root(node, g, observed or careful)
             else:
                 g = g.total(getattr(node, "outputs", None))

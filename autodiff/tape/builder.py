@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from autodiff import tree
+from autodiff.collecting import slowed_for
 from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec
 from autodiff.errors import TapeError
@@ -239,7 +240,7 @@ class TapeBuilder:
             It would not be a valid program.
         """
         tape = self.finish_later(outputs, in_tree, out_tree, arguments)
-        tape.check()
+        assert tape.slots is not None  # put together, and checked on the way
         return tape
 
     def finish_later(
@@ -263,36 +264,44 @@ class TapeBuilder:
         guards: list[_Guard],
         cotangents: dict[int, int],
     ) -> Parts:
-        used = {*self.inputs, *outputs}
+        with slowed_for(len(self.rows)):
+            return self._put_together(outputs, names, guards, cotangents)
+
+    def _put_together(
+        self,
+        outputs: Sequence[int],
+        names: dict[int, str | None],
+        guards: list[_Guard],
+        cotangents: dict[int, int],
+    ) -> Parts:
+        used = set(outputs)
         for row in self.rows:
             used.update(row.inputs)
-            used.update(row.outputs)
+        values, roles = self._values, self._roles
         made: dict[int, Any] = {}
         for slot, spec in enumerate(self._specs):
-            # A constant that was looked up and never used has no place on the tape
-            if slot not in used:
-                continue
-            if slot in self._values:
-                made[slot] = Constant(len(made), self._values[slot], spec)
-            else:
+            if slot not in values:
                 assert spec is not None
-                role = self._roles.get(slot, "value")
+                role = roles.get(slot, "value")
                 made[slot] = Variable(len(made), spec, names.get(slot), role)
+            elif slot in used:
+                made[slot] = Constant(len(made), values[slot], spec)
+            # A constant that was looked up and never used has no place on the tape
         entries: list[Entry] = []
         for position, (primitive, inputs, results, params, source, scope, pulls) in enumerate(
             self.rows
         ):
-            entry = Entry(
-                primitive,
-                tuple([made[slot] for slot in inputs]),
-                tuple([made[slot] for slot in results]),
-                params,
-                source,
-                scope,
-                entries[pulls] if isinstance(pulls, int) else pulls,
-                position,
+            operands = tuple([made[slot] for slot in inputs])
+            variables = (
+                (made[results[0]],)
+                if len(results) == 1
+                else tuple([made[slot] for slot in results])
             )
-            entries.append(entry)
+            if type(pulls) is int:
+                pulls = entries[pulls]
+            # As `Entry` does, without a call of Python's
+            fields = (primitive, operands, variables, params, source, scope, pulls, position)
+            entries.append(_row(Entry, fields))
         return Parts(
             entries,
             [made[slot] for slot in self.inputs],

@@ -103,6 +103,9 @@ class _Code:
 _codes: dict[int, _Code] = {}
 """By identity: comparing code objects costs more than all that is done with them here."""
 
+_passed: set[int] = set()
+"""Those of the library, of which most frames are: there is no more to know of them."""
+
 
 class _Call:
     """A frame, the scope inside it, and the nearest module that is running.
@@ -154,18 +157,22 @@ class Calls:
         frame: FrameType | None = sys._getframe(1 + skipped)
         while frame is not None and frame is not base:
             code = frame.f_code
+            if id(code) in _passed:
+                frame = frame.f_back
+                continue
             about = codes.get(id(code))
             if about is None:
                 about = _learnt(code)
-            if about.kind is not _LIBRARY:
-                if source is None and about.is_users:
-                    source = about.source(frame)
-                if frame in places and not about.resumed:
-                    same = places[frame] + 1
-                    if source is None:
-                        source = self._calls[same - 1].source
-                    break
-                fresh.append((frame, about))
+                if about.kind is _LIBRARY:
+                    continue
+            if source is None and about.is_users:
+                source = about.source(frame)
+            if frame in places and not about.resumed:
+                same = places[frame] + 1
+                if source is None:
+                    source = self._calls[same - 1].source
+                break
+            fresh.append((frame, about))
             frame = frame.f_back
         calls = self._calls
         if fresh or same < len(calls):
@@ -194,7 +201,10 @@ class Calls:
 def _learnt(code: CodeType) -> _Code:
     if len(_codes) >= _MOST_CODES:
         _codes.clear()  # of functions that are gone, most likely
+        _passed.clear()
     about = _codes[id(code)] = _Code(code)
+    if about.kind is _LIBRARY:
+        _passed.add(id(code))
     return about
 
 

@@ -138,6 +138,15 @@ class Tape(Readable, Drawable, Rewritable):
         )
         return tape
 
+    def _bare(self, outputs: Sequence[Operand]) -> Tape:
+        """Make the tape of these operations with others of its values as outputs, and no more."""
+        tape = Tape.__new__(Tape)
+        fields = tape.__dict__
+        fields.update(in_tree=None, out_tree=None, arguments=None, guards=(), cotangents={})
+        fields.update(entries=self.entries, inputs=self.inputs, slots=self.slots)
+        fields["outputs"] = tuple([self.slots[output.slot] for output in outputs])
+        return tape
+
     def _put_together(self, parts: Parts) -> None:
         fields = self.__dict__
         fields["entries"] = _numbered(parts.entries)
@@ -230,7 +239,7 @@ class Tape(Readable, Drawable, Rewritable):
                 if variable.slot in slots:
                     raise TapeError(f"{_place(entry)}: computes a value that exists already")
                 slots[variable.slot] = variable
-            if not entry.params.keys() <= primitive.params.keys():
+            if entry.params and not entry.params.keys() <= primitive.params.keys():
                 unknown = sorted(set(entry.params) - set(primitive.params))
                 raise TapeError(f"{_place(entry)}: has unknown parameters {unknown}")
         for output in self.outputs:

@@ -8,11 +8,12 @@ Tensor, steps call the primitives, which see to it that an interpreter hears of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from autodiff.chunked import MET, is_chunked
+from autodiff.collecting import slowed_for
 from autodiff.core.arrays import as_value
 from autodiff.core.dispatch import Box
 from autodiff.core.faults import FAULTS
@@ -65,7 +66,8 @@ class Program:
         self._size = size
         self._inputs = [places[variable.slot] for variable in tape.inputs]
         self.outputs = [places[output.slot] for output in tape.outputs]
-        self._results = [tuple([places[v.slot] for v in entry.outputs]) for entry in tape.entries]
+        with slowed_for(len(tape)):
+            self._results = [tuple([places[v.slot] for v in e.outputs]) for e in tape.entries]
         self._given = [g for g in tape.guards if g.variable.role != "value"]
 
     @classmethod
@@ -203,16 +205,19 @@ class Program:
         return self._steps(lambda primitive: primitive.call)
 
     def _steps(self, function_of: Callable[[Primitive], Callable[..., Any]]) -> list[_Step]:
+        with slowed_for(len(self._tape)):
+            return list(self._each_step(function_of))
+
+    def _each_step(self, function_of: Callable[[Primitive], Callable[..., Any]]) -> Iterator[_Step]:
         guards: dict[int, list[Guard]] = {}
         for guard in self._tape.guards:
             guards.setdefault(guard.variable.slot, []).append(guard)
         places = self._places
-        steps: list[_Step] = []
         for entry, released in zip(self._tape.entries, self._releases, strict=True):
             operands = [places[operand.slot] for operand in entry.inputs]
             checked = [
                 (guard, places[variable.slot])
-                for variable in entry.outputs
+                for variable in (entry.outputs if guards else ())
                 for guard in guards.get(variable.slot, ())
             ]
             after: _After | None = (tuple(checked), released) if checked or released else None
@@ -220,8 +225,7 @@ class Program:
             first, second = (*operands, -1)[:2] if few else (-1, -1)
             rest = None if few else (tuple(operands), entry.params)
             result = places[entry.output.slot]
-            steps.append((function_of(entry.primitive), first, second, rest, result, after))
-        return steps
+            yield function_of(entry.primitive), first, second, rest, result, after
 
 
 def _check(guard: Guard, value: Any) -> None:

@@ -16,10 +16,10 @@ from autodiff.core.primitive import Primitive
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.boxed import run_flattened
 from autodiff.interpret.call_sites import source_line
-from autodiff.interpret.graph import Node
+from autodiff.interpret.graph import Hooks, Node
 from autodiff.ops.operands import as_input
 from autodiff.tape.builder import TapeBuilder
-from autodiff.tape.calls import Calls
+from autodiff.tape.calls import Calls, CallScope
 from autodiff.tape.ir import Tape
 from autodiff.tape.observed import Observed
 
@@ -29,6 +29,14 @@ _new = object.__new__
 _SPECS = {kind: Spec((), np.dtype(kind)) for kind in SCALARS}
 _NUMBERS = SCALARS | {float, int}
 """Constants that need no checking: most are numbers."""
+
+
+_tuple = tuple.__new__
+_UNKNOWN = "?"
+_OURS = "autodiff.ops."
+"""Where primitives are declared whose rules call nothing of a user's."""
+_ours: dict[Any, bool] = {}
+"""Such primitives, as far as sweeps have met them."""
 
 
 class Stage(Interpreter):
@@ -50,6 +58,10 @@ class Stage(Interpreter):
         # By number of the node: what it computed
         self._nodes: dict[int, int] = {}
         self._pulled: list[int | None] = []
+        # Line from which the sweep was called, once it is known, and whether the rule that it
+        # applies calls no code but the library's: then that is the line of each operation
+        self._sweep: str | None = _UNKNOWN
+        self._is_ours = False
 
     def variable(self, value: Any, name: str | None) -> Any:
         """Box an input."""
@@ -76,7 +88,7 @@ class Stage(Interpreter):
     def process_unary(self, primitive: Primitive, x: Any) -> Any:
         """Evaluate a primitive of one input and append an entry."""
         value = x._value
-        if type(value) not in PLAIN or modes.open:
+        if type(value) not in PLAIN or (modes.open and self.is_hindered()):
             return self.process(primitive, (x,), {})
         try:
             forward = primitive.forward
@@ -100,7 +112,11 @@ class Stage(Interpreter):
             y_value, y_slot = self.builder.hold(y)
         else:
             return super().process_binary(primitive, x, y)
-        if type(x_value) not in PLAIN or type(y_value) not in PLAIN or modes.open:
+        if (
+            type(x_value) not in PLAIN
+            or type(y_value) not in PLAIN
+            or (modes.open and self.is_hindered())
+        ):
             return self.process(primitive, (x, y), {})
         try:
             forward = primitive.forward
@@ -115,15 +131,24 @@ class Stage(Interpreter):
         """Append an entry, and box what it gave. Called by the entries alone: see `Calls.here`."""
         builder = self.builder
         calls = self.calls
-        scope, source = (None, None) if calls is None else calls.here(2)
         pulled = self._pulled[-1] if self._pulled else None
-        if pulled is not None:
-            scope = builder.rows[pulled].scope
+        scope: CallScope | None
+        if pulled is None:
+            scope, source = (None, None) if calls is None else calls.here(2)
+        else:
+            scope, source = builder.rows[pulled].scope, self._sweep
+            if source is _UNKNOWN or not self._is_ours or Hooks.exist:
+                source = None if calls is None else calls.here(2)[1]
+                if self._is_ours and not Hooks.exist:
+                    self._sweep = source
         if isinstance(out, tuple):
             specs = [spec_of(part) for part in out]
             slots = builder.emit(primitive, operands, specs, params, source, scope, pulled)
             return tuple([self.make(part, slot) for part, slot in zip(out, slots, strict=True)])
-        spec = _SPECS.get(type(out)) or spec_of(out)
+        if type(out) is ARRAY:
+            spec = _tuple(Spec, (out.shape, out.dtype))
+        else:
+            spec = _SPECS.get(type(out)) or spec_of(out)
         made = _new(self.box)
         made._value = out
         made._interpreter = self
@@ -179,23 +204,38 @@ class Stage(Interpreter):
     @contextmanager
     def sweeping(self) -> Iterator[None]:
         """Operations inside belong to the node that was pulled last."""
+        former, self._sweep = self._sweep, _UNKNOWN
         self._pulled.append(None)
         try:
             yield
         finally:
             self._pulled.pop()
+            self._sweep = former
 
     def pulling(self, node: Node, g: Any) -> None:
         """A sweep is about to apply a node's rules to its whole cotangent."""
         slot = self._nodes.get(node.sequence)
         self._pulled[-1] = None if slot is None else self.builder.producer(slot)
-        self.received(node, g)
+        primitive = getattr(node.pullback, "primitive", None)
+        ours = _ours.get(primitive)
+        if ours is None:
+            ours = type(primitive) is Primitive and primitive.module.startswith(_OURS)
+            if ours:
+                _ours[primitive] = ours
+        self._is_ours = ours
+        if slot is not None:
+            self._summed(slot, g)
 
     def received(self, node: Node, g: Any) -> None:
         """A sweep has summed up a node's cotangent."""
         slot = self._nodes.get(node.sequence)
-        cotangent = self._slot_of(g)
-        if slot is not None and cotangent is not None:
+        if slot is not None:
+            self._summed(slot, g)
+
+    def _summed(self, slot: int, g: Any) -> None:
+        own = type(g) is self.box and g._interpreter is self
+        cotangent = g._payload if own else self._slot_of(g)
+        if cotangent is not None:
             self.builder.cotangents.setdefault(slot, cotangent)
 
     def _slot_of(self, value: Any) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -11,8 +12,8 @@ import llvmlite
 import numpy as np
 from llvmlite import binding as llvm
 
-from autodiff.compiler.llvm import blas
-from autodiff.compiler.llvm.disk import Disk
+from autodiff.compiler.machine import blas
+from autodiff.compiler.machine.disk import Disk
 
 __all__ = ["Loaded", "load"]
 
@@ -52,9 +53,10 @@ def vector_bytes() -> int:
     return 32 if "+avx2" in features else 16
 
 
-def announce(name: str, address: int) -> None:
-    """Have native code that is loaded from now on find a function by a name."""
-    llvm.add_symbol(name, address)
+def announce(addresses: Mapping[str, int]) -> None:
+    """Have native code that is loaded from now on find what lies at addresses, by names."""
+    for name, address in addresses.items():
+        llvm.add_symbol(name, address)
 
 
 class Loaded:
@@ -98,19 +100,19 @@ def key_parts() -> tuple[str, ...]:
     return (*versions, host.triple, host.cpu, host.features)
 
 
-def load(text: str, level: int, disk: Disk | None) -> tuple[Loaded, bool]:
-    """Native code of a module, and whether it was found on disk."""
+def load(text: str, level: int, disk: Disk | None) -> tuple[Loaded, bool, str]:
+    """Native code of a module, whether it was found on disk, and its name there."""
     with _lock:
         key = disk.key(text, str(level), *key_parts()) if disk else ""
         if disk and (image := disk.get(key)) is not None:
             try:
-                return Loaded(image), True
+                return Loaded(image), True, key
             except RuntimeError:
                 disk.forget(key)
         image = _compiled(text, level)
         if disk:
             disk.put(key, image)
-        return Loaded(image), False
+        return Loaded(image), False, key
 
 
 def optimized(text: str, level: int) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from autodiff.compiler.kernels import Access, Buffer, Nest, Node, Reduction, Stage, Store
 from autodiff.compiler.llvm import scalars
 from autodiff.compiler.llvm.spaces import is_ordered
-from autodiff.compiler.llvm.types import BOOL, I64, Kind, kind_of
+from autodiff.compiler.llvm.types import BOOL, I64, Kind, constant, kind_of
 from autodiff.compiler.llvm.writer import Function, Value
 
 __all__ = ["ONCE", "Memory", "is_straight", "write_nest", "write_straight"]
@@ -71,18 +71,50 @@ class Memory:
 def write_straight(memory: Memory, stage: Stage) -> None:
     """Write a stage of one iteration: what `write_nest` does, in less time."""
     fn = memory.function
-    values: list[Value] = []
-    for node in stage.nodes:
-        if node.op == "load" and not node.args:
-            kind = _kind(node.dtype)
-            access = node.detail
-            place = memory.begin(access.buffer, access.offset, access.advance)
-            values.append(fn.load(kind, place))
-        else:
-            values.append(_computed(fn, node, [values[a] for a in node.args]))
+    lines = fn.lines
+    patterns: dict[tuple[Any, ...], str | None] = {}
+    nodes = stage.nodes
+    names: list[str] = []
+    for node in nodes:
+        op, args, dtype, detail = node
+        if op == "load":
+            place = memory.begin(detail.buffer, detail.offset, detail.advance)
+            names.append(fn.load(_kind(dtype), place).name)
+            continue
+        if op == "constant":
+            names.append(constant(_kind(dtype), detail))
+            continue
+        key = (op, dtype, *[nodes[a].dtype for a in args])
+        if key not in patterns:
+            patterns[key] = _pattern(fn, node, [_kind(nodes[a].dtype) for a in args])
+        pattern = patterns[key]
+        given = [names[a] for a in args]
+        if pattern is None:
+            kinds = [_kind(nodes[a].dtype) for a in args]
+            values = [Value(fn, kind, name) for kind, name in zip(kinds, given, strict=True)]
+            names.append(_computed(fn, node, values).name)
+            continue
+        fn.count += 1
+        name = f"%v{fn.count}"
+        lines.append(f"  {name} = {pattern.format(*given)}")
+        fn.operations += 1
+        names.append(name)
     for store in stage.stores:
         access = store.access
-        fn.store(values[store.node], memory.begin(access.buffer, access.offset, access.advance))
+        value = Value(fn, _kind(nodes[store.node].dtype), names[store.node])
+        fn.store(value, memory.begin(access.buffer, access.offset, access.advance))
+
+
+def _pattern(fn: Function, node: Node, kinds: Sequence[Kind]) -> str | None:
+    """The instruction that a node is, with ``{0}`` for its first operand; None if it is several."""
+    trial = Function(fn.module, "trial", "void", [])
+    trial.inlines = fn.inlines
+    found = _computed(trial, node, [Value(trial, kind, f"{{{i}}}") for i, kind in enumerate(kinds)])
+    head = f"  {found.name} = "
+    if len(trial.lines) != 1 or trial.slots or not trial.lines[0].startswith(head):
+        return None
+    text = trial.lines[0][len(head) :]
+    return text if text.count("{") == len(kinds) else None
 
 
 def is_straight(stage: Stage) -> bool:

@@ -10,9 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from autodiff.compiler.kernels import Kernels
-from autodiff.compiler.llvm import blas, disk, entry, program, sharing, work
+from autodiff.compiler.llvm import entry, program, sharing, work
 from autodiff.compiler.llvm.scalars import supports
 from autodiff.compiler.llvm.writer import Module
+from autodiff.compiler.machine import blas, calling, disk
+from autodiff.compiler.machine.sharing import SHARE, waking
 
 __all__ = ["NativeFunction", "available", "compile_kernels", "supports", "supports_blas"]
 
@@ -45,13 +47,25 @@ class NativeFunction:
     build_seconds : float
     from_disk : bool
         Whether the code was compiled by an earlier process.
+    key : str
+        Name of the object code on disk; empty where it is not kept, or not entered the fast way.
+    sharing_key : str
+        The same of the code that shares its large loops out; empty where it has none.
     """
 
-    __slots__ = ("build_seconds", "call", "from_disk", "ir")
+    __slots__ = ("build_seconds", "call", "from_disk", "ir", "key", "sharing_key")
 
     def __init__(
-        self, call: Callable[..., int], ir: str, build_seconds: float, from_disk: bool
+        self,
+        call: Callable[..., int],
+        ir: str,
+        build_seconds: float,
+        from_disk: bool,
+        key: str,
+        sharing_key: str,
     ) -> None:
+        self.key = key
+        self.sharing_key = sharing_key
         self.call = call
         self.ir = ir
         self.build_seconds = build_seconds
@@ -66,16 +80,6 @@ class NativeFunction:
         from autodiff.compiler.llvm import engine
 
         return engine.optimized(self.ir, 2)
-
-
-def _waking(call: Callable[..., int]) -> Callable[..., int]:
-    """A native function that wakes the threads which may help."""
-
-    def woken(*args: Any) -> int:
-        sharing.wake()
-        return call(*args)
-
-    return woken
 
 
 def compile_kernels(
@@ -105,26 +109,26 @@ def compile_kernels(
 
     begin = time.perf_counter()
     kept = disk.default() if cache == "default" else cache
-    fast = entry.is_fast() if fast is None else fast
+    fast = calling.is_fast() if fast is None else fast
     module = Module(vector_bytes=engine.vector_bytes())
     program.write_program(kernels, module)
     size = program.table_size(kernels)
     releases = work.of(kernels) > work.RELEASES
     if fast:
         entry.write_entry(module, size, scalars, releases)
-    shares = sharing.SHARE in module.declarations
-    if shares:
-        sharing.prepare()
+    shares = SHARE in module.declarations
+    sharing_key = sharing.prepare(kept) if shares else ""
     text = module.text()
-    loaded, from_disk = engine.load(text, program.level(kernels), kept)
+    loaded, from_disk, key = engine.load(text, program.level(kernels), kept)
     if fast:
-        call = entry.object_of(loaded.address(entry.ENTRY), "native", loaded.life)
+        call = calling.object_of(loaded.address(calling.ENTRY), "native", loaded.life)
     else:
         dtypes: list[np.dtype[Any] | None] = [None] * size
         for number in scalars:
             dtypes[number] = kernels.with_role("input")[number].dtype
         call = entry.by_ctypes(loaded.address(program.RUN), dtypes, releases, loaded.life)
     if shares:
-        call = _waking(call)
+        call = waking(call)
     seconds = time.perf_counter() - begin
-    return NativeFunction(call, text, seconds, from_disk)
+    kept_as = key if fast else ""
+    return NativeFunction(call, text, seconds, from_disk, kept_as, sharing_key)

@@ -16,11 +16,11 @@ from autodiff.compiler.kernels import (
     Step,
     Store,
 )
-from autodiff.compiler.llvm import blas
 from autodiff.compiler.llvm.loops import Memory
 from autodiff.compiler.llvm.tiles import transposed
-from autodiff.compiler.llvm.types import I32, I64
-from autodiff.compiler.llvm.writer import Value
+from autodiff.compiler.llvm.types import F32, I32, I64, Kind
+from autodiff.compiler.llvm.writer import Module, Value
+from autodiff.compiler.machine import blas
 
 __all__ = ["as_nests", "by_blas", "write_blas"]
 
@@ -68,7 +68,7 @@ def write_blas(memory: Memory, product: Product) -> None:
     library = blas.found()
     assert library is not None
     kind = memory.kind(product.out.buffer)
-    name = blas.helper(fn.module, library, kind)
+    name = _helper(fn.module, library, kind)
 
     def call(places: Sequence[Value]) -> None:
         (ta, lda), (tb, ldb), (_, ldc) = layouts
@@ -152,3 +152,47 @@ def as_nests(product: Product, buffers: tuple[Buffer, ...]) -> list[Step]:
     combine = "add" if product.accumulates else None
     storing = Stage((), nodes, (Store(short, 2, combine),))
     return [Nest(space, (summing, storing), product.title)]
+
+
+def _helper(module: Module, library: blas.Blas, kind: Kind) -> str:
+    """The name of a function that multiplies matrices whose rows are contiguous.
+
+    Its parameters: whether a, b are transposed (i32: 0 or 1), m, n, k (i64), scale, a, lda, b, ldb,
+    beta, out, ldc.
+    """
+    letter = "s" if kind is F32 else "d"
+    name = f"{letter}product"
+    t = kind.name
+    head = f"define internal void @{name}(i32 %ta, i32 %tb, i64 %m, i64 %n, i64 %k, {t} %alpha, "
+    head += f"ptr %a, i64 %lda, ptr %b, i64 %ldb, {t} %beta, ptr %c, i64 %ldc) noinline"
+    target = f"autodiff_{letter}gemm_{library.interface}"
+    if library.interface == "c64":
+        kinds = ["i32"] * 3 + ["i64"] * 3 + [t, "ptr", "i64", "ptr", "i64", t, "ptr", "i64"]
+        module.declare(target, "void", kinds)
+        body = f"""
+  %tra = add i32 %ta, 111
+  %trb = add i32 %tb, 111
+  call void @{target}(i32 101, i32 %tra, i32 %trb, i64 %m, i64 %n, i64 %k, {t} %alpha,
+                      ptr %a, i64 %lda, ptr %b, i64 %ldb, {t} %beta, ptr %c, i64 %ldc)
+"""
+    else:
+        # Fortran's matrices are ours transposed: b^T a^T = (a b)^T
+        module.declare(target, "void", ["ptr"] * 13)
+        lines = []
+        for word in ("n", "m", "k", "ldb", "lda", "ldc"):
+            lines.append(f"%{word}.p = alloca i32\n  %{word}.i = trunc i64 %{word} to i32")
+            lines.append(f"store i32 %{word}.i, ptr %{word}.p")
+        for word in ("ta", "tb"):
+            lines.append(f"%{word}.p = alloca i8\n  %{word}.b = icmp ne i32 %{word}, 0")
+            lines.append(f"%{word}.c = select i1 %{word}.b, i8 84, i8 78")
+            lines.append(f"store i8 %{word}.c, ptr %{word}.p")
+        lines += [
+            f"%{word}.p = alloca {t}\n  store {t} %{word}, ptr %{word}.p"
+            for word in ("alpha", "beta")
+        ]
+        words = ("tb.p", "ta.p", "n.p", "m.p", "k.p", "alpha.p", "b", "ldb.p", "a", "lda.p")
+        listed = ", ".join(f"ptr %{word}" for word in (*words, "beta.p", "c", "ldc.p"))
+        lines.append(f"call void @{target}({listed})")
+        body = "\n  " + "\n  ".join(lines) + "\n"
+    module.functions[name] = f"{head} {{\nentry:{body}  ret void\n}}\n"
+    return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
-from autodiff.compiler.llvm import columns, parts, products, sharing, straight, tiles
+from autodiff.compiler.llvm import columns, parts, products, sharing, straight, tiles, work
 from autodiff.compiler.llvm.alike import alike, content
 from autodiff.compiler.llvm.loops import Memory, is_straight, write_nest, write_straight
 from autodiff.compiler.llvm.spaces import accesses, normalised
@@ -114,7 +114,11 @@ class _ProgramWriter:
         if not written:
             return
         steps, buffers, begins = alike(written, self.kernels.buffers)
-        key = (content(steps), tuple([b.dtype.char for b in buffers]), len(passes))
+        scalar = [s for s in steps if isinstance(s, Nest) and straight.is_scalar(s)]
+        key: object = object()
+        if sum(map(straight.length, scalar)) <= straight.PIECE // 2:
+            key = (content(steps), tuple([b.dtype.char for b in buffers]), len(passes))
+        # else what is alike among them is a loop already
         if key not in self.written:
             name = f"step{len(self.written)}"
             self.written[key] = name, self.function(name, steps, buffers, len(passes))
@@ -200,11 +204,20 @@ def _may_fail(step: Step) -> bool:
 
 
 def level(kernels: Kernels) -> int:
-    """How much LLVM is to optimise: not at all what is long and without loops, for its time."""
-    nests = [step for step in kernels.steps if isinstance(step, Nest)]
-    if len(nests) < len(kernels.steps) or not all(map(straight.is_scalar, nests)):
+    """How much LLVM is to optimise: not at all what is long and mostly without loops, for its time.
+
+    Loops that do little beside it take longer then, and less than what they are beside takes.
+    """
+    nests = [step for step in kernels.steps if isinstance(step, Nest) and straight.is_scalar(step)]
+    scalar = sum(map(straight.length, nests))
+    if scalar <= straight.LONG:
         return 2
-    return 2 if sum(map(straight.length, nests)) <= straight.LONG else 0
+    loops = work.of(kernels) - sum(map(work.of_step, nests))
+    return 0 if loops * _BESIDE <= scalar else 2
+
+
+_BESIDE = 8
+"""Scalar operations for each that a loop does, where loops count for little."""
 
 
 def write_program(kernels: Kernels, module: Module) -> None:

@@ -1,43 +1,20 @@
-"""Threads that take parts of a loop: native code that hands them out, and who waits for some.
-
-Whoever runs a program takes parts of its large loops one after the other, and so does every helper
-that is awake and finds the loop open. So nobody waits for a thread to start: the caller does alone
-what nobody helps with, after a fork, say, or where all processors are busy; it waits only for parts
-that somebody has begun. One loop at a time is open: a second caller does its own alone.
-
-Helpers are threads of Python that sleep on a lock of Python's. Awake, they look for open loops
-without Python's global lock, for a fraction of a millisecond more than there are any.
-"""
+"""Native code that hands out the parts of loops, and calls of it: what `machine.sharing` runs."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import ctypes
-import os
 import platform
 import sys
-import threading
-from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from autodiff.compiler.llvm.types import I64, pointer
 from autodiff.compiler.llvm.writer import Function, Value
-from autodiff.host import thread_count
+from autodiff.compiler.machine import disk, sharing
+from autodiff.compiler.machine.sharing import HELP, MEMORY, SHARE
 
-__all__ = ["SHARE", "prepare", "wake", "write_call"]
+__all__ = ["prepare", "write_call"]
 
-SHARE = "autodiff_share"
-"""Name of the function that has a loop done: ``void share(ptr passes, ptr table, i64 count)``."""
-
-HELP = "autodiff_help"
-
-MOST = 32
-"""Threads of a loop."""
-
-PATIENCE = 4_000
-"""How often a helper looks for an open loop before it sleeps: some 200 microseconds."""
+_PLACES = {"busy": 0, "open": 16, "next": 32, "inside": 48, "passes": 64, "table": 65, "count": 66}
+"""Where words lie in the memory; those that several threads write, on lines of their own."""
 
 _X86 = ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()")
 _ARM = ("declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)")
@@ -57,19 +34,16 @@ def _text() -> str:
     A loop that is open has its fields written, which stay until it is closed and nobody is in it:
     helpers say that they are in it before they look again whether it is open.
     """
+    at = {
+        name: f"getelementptr inbounds ([128 x i64], ptr @{MEMORY}, i64 0, i64 {place})"
+        for name, place in _PLACES.items()
+    }
     relaxing, relax = _PAUSES.get(platform.machine(), ("", ""))
     has_yield = sys.platform != "win32"
     yielding = "declare i32 @sched_yield()" if has_yield else ""
     give_way = "call i32 @sched_yield()" if has_yield else ""
     return f"""
-; each on a line of the cache of its own
-@busy = internal global i64 0, align 128
-@open = internal global i64 0, align 128
-@next = internal global i64 0, align 128
-@inside = internal global i64 0, align 128
-@passes = internal global ptr null, align 128
-@table = internal global ptr null, align 8
-@count = internal global i64 0, align 8
+@{MEMORY} = external global [128 x i64]
 {yielding}
 {relaxing}
 
@@ -78,7 +52,7 @@ entry:
   br label %take
 take:
   %done = phi i64 [ 0, %entry ], [ %more, %do ]
-  %index = atomicrmw add ptr @next, i64 1 monotonic
+  %index = atomicrmw add ptr {at["next"]}, i64 1 monotonic
   %there = icmp ult i64 %index, %count
   br i1 %there, label %do, label %end
 do:
@@ -91,21 +65,21 @@ end:
 
 define void @{SHARE}(ptr %passes, ptr %table, i64 %count) nounwind {{
 entry:
-  %pair = cmpxchg ptr @busy, i64 0, i64 1 acquire monotonic
+  %pair = cmpxchg ptr {at["busy"]}, i64 0, i64 1 acquire monotonic
   %ours = extractvalue {{ i64, i1 }} %pair, 1
   br i1 %ours, label %share, label %alone
 share:
-  store ptr %passes, ptr @passes
-  store ptr %table, ptr @table
-  store i64 %count, ptr @count
-  store atomic i64 0, ptr @next monotonic, align 8
-  store atomic i64 1, ptr @open seq_cst, align 8
+  store ptr %passes, ptr {at["passes"]}
+  store ptr %table, ptr {at["table"]}
+  store i64 %count, ptr {at["count"]}
+  store atomic i64 0, ptr {at["next"]} monotonic, align 8
+  store atomic i64 1, ptr {at["open"]} seq_cst, align 8
   call i64 @work(ptr %passes, ptr %table, i64 %count)
-  store atomic i64 0, ptr @open seq_cst, align 8
+  store atomic i64 0, ptr {at["open"]} seq_cst, align 8
   br label %wait
 wait:
   %times = phi i64 [ 0, %share ], [ %again, %relaxed ]
-  %left = load atomic i64, ptr @inside seq_cst, align 8
+  %left = load atomic i64, ptr {at["inside"]} seq_cst, align 8
   %none = icmp eq i64 %left, 0
   br i1 %none, label %close, label %relax
 relax:
@@ -120,7 +94,7 @@ yield:
 relaxed:
   br label %wait
 close:
-  store atomic i64 0, ptr @busy release, align 8
+  store atomic i64 0, ptr {at["busy"]} release, align 8
   ret void
 alone:
   %index = phi i64 [ 0, %entry ], [ %following, %alone ]
@@ -137,23 +111,23 @@ entry:
   br label %look
 look:
   %times = phi i64 [ 0, %entry ], [ %again, %relaxed ], [ %after, %leave ]
-  %state = load atomic i64, ptr @open acquire, align 8
+  %state = load atomic i64, ptr {at["open"]} acquire, align 8
   %is_open = icmp eq i64 %state, 1
   br i1 %is_open, label %enter, label %idle
 enter:
-  atomicrmw add ptr @inside, i64 1 seq_cst
-  %still = load atomic i64, ptr @open seq_cst, align 8
+  atomicrmw add ptr {at["inside"]}, i64 1 seq_cst
+  %still = load atomic i64, ptr {at["open"]} seq_cst, align 8
   %is_still = icmp eq i64 %still, 1
   br i1 %is_still, label %help, label %leave
 help:
-  %passes = load ptr, ptr @passes
-  %table = load ptr, ptr @table
-  %count = load i64, ptr @count
+  %passes = load ptr, ptr {at["passes"]}
+  %table = load ptr, ptr {at["table"]}
+  %count = load i64, ptr {at["count"]}
   %helped = call i64 @work(ptr %passes, ptr %table, i64 %count)
   br label %leave
 leave:
   %parts = phi i64 [ 0, %enter ], [ %helped, %help ]
-  atomicrmw sub ptr @inside, i64 1 seq_cst
+  atomicrmw sub ptr {at["inside"]}, i64 1 seq_cst
   %useless = icmp eq i64 %parts, 0
   %plus = add i64 %times, 1
   %after = select i1 %useless, i64 %plus, i64 0
@@ -178,77 +152,17 @@ end:
 """
 
 
-class _Helper:
-    """A thread that helps when it is woken."""
-
-    def __init__(self, help_out: Callable[[int], None], number: int) -> None:
-        self.help_out = help_out
-        self.lock = threading.Lock()
-        self.lock.acquire()
-        self.sleeps = True
-        self.ends = False
-        self.thread = threading.Thread(
-            target=self._run, name=f"autodiff native {number}", daemon=True
-        )
-        self.thread.start()
-
-    def _run(self) -> None:
-        while True:
-            self.lock.acquire()
-            if self.ends:
-                return
-            self.help_out(PATIENCE)
-            self.sleeps = True
-
-    def wake(self) -> None:
-        """Have it look for open loops, if it sleeps."""
-        if self.sleeps:
-            self.sleeps = False
-            with contextlib.suppress(RuntimeError):  # somebody else has at the same time
-                self.lock.release()
-
-    def end(self) -> None:
-        """Have the thread end, and wait for that."""
-        self.ends = True
-        self.sleeps = True
-        self.wake()
-        self.thread.join(1.0)
+def prepare(kept: disk.Disk | None) -> str:
+    """Have the code in memory, where native code finds it; returns the name that it is kept by."""
+    return _prepared(None if kept is None else kept.folder)
 
 
 @cache
-def prepare() -> Any:
-    """Load the code that shares loops out, where native code finds it; it stays for good."""
-    from autodiff.compiler.llvm import disk, engine
+def _prepared(folder: str | None) -> str:
+    from autodiff.compiler.llvm import engine
 
-    loaded, _ = engine.load(_text(), 2, disk.default())
-    engine.announce(SHARE, loaded.address(SHARE))
-    return loaded
-
-
-@cache
-def _helpers() -> tuple[_Helper, ...]:
-    help_out = ctypes.CFUNCTYPE(None, ctypes.c_int64)(prepare().address(HELP))
-    return tuple([_Helper(help_out, number) for number in range(thread_count(MOST) - 1)])
-
-
-def wake() -> None:
-    """Wake the helpers: a program with loops to share out is about to run."""
-    for helper in _helpers():
-        helper.wake()
-
-
-def _end() -> None:
-    """Have no thread in native code when the interpreter takes itself apart."""
-    if _helpers.cache_info().currsize:
-        for helper in _helpers():
-            helper.end()
-
-
-def _forget() -> None:
-    """A child process has none of its parent's threads, and maybe loops that they left open."""
-    _helpers.cache_clear()
-
-
-atexit.register(_end)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    engine.announce(sharing.own_memory())
+    loaded, _, key = engine.load(_text(), 2, None if folder is None else disk.Disk(folder))
+    sharing.adopt({name: loaded.address(name) for name in (SHARE, HELP)}, loaded.life)
+    engine.announce(sharing.adopted())
+    return key

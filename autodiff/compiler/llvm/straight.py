@@ -55,6 +55,10 @@ def chunked(kernels: Kernels) -> Kernels:
     return replace(kernels, buffers=tuple(buffers), steps=steps, workspace=place)
 
 
+_node = tuple.__new__
+"""As `Node` makes one, without a call of Python's."""
+
+
 class _Cutter:
     """Cuts the stages of a program."""
 
@@ -155,18 +159,20 @@ class _Cutter:
         known: dict[int, int] = {}
 
         def position(node: int) -> int:
-            if node not in known:
-                known[node] = len(nodes)
+            found = known.get(node)
+            if found is None:
+                found = known[node] = len(nodes)
                 old = stage.nodes[node]
                 access = slots.get(node)
                 nodes.append(_flat(old) if access is None else Node("load", (), old.dtype, access))
-            return known[node]
+            return found
 
         written = []
         for place, node in enumerate(stage.nodes[begin:end], begin):
-            args = tuple(position(arg) for arg in node.args)
+            args = tuple([position(arg) for arg in node.args])
             known[place] = len(nodes)
-            nodes.append(_flat(node)._replace(args=args))
+            flat = _flat(node)
+            nodes.append(_node(Node, (flat.op, args, flat.dtype, flat.detail)))
             if place in slots:
                 written.append(Store(slots[place], known[place]))
         for store in stores:

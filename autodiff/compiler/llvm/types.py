@@ -77,6 +77,9 @@ def kind_of(dtype: np.dtype[Any]) -> Kind | None:
     return integer(dtype.itemsize, dtype.kind == "i") if dtype.kind in "iu" else None
 
 
+_bits, _double = struct.Struct("<Q").unpack, struct.Struct("<d").pack
+
+
 def constant(kind: Kind, value: float) -> str:
     """A number as LLVM writes it, in all lanes."""
     if kind.lanes > 1:
@@ -84,9 +87,11 @@ def constant(kind: Kind, value: float) -> str:
         inside = scalar[kind.name.split()[-1].rstrip(">")]
         return f"splat ({inside.name} {constant(inside, value)})"
     if kind.floating:
-        with np.errstate(over="ignore"):
-            number = float(np.float32(value)) if kind is F32 else float(value)
-        return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
+        number = float(value)
+        if kind is F32:
+            with np.errstate(over="ignore"):
+                number = float(np.float32(value))
+        return f"0x{_bits(_double(number))[0]:016X}"
     if kind is BOOL:
         return "true" if value else "false"
     wrapped = int(value) & ((1 << kind.bits) - 1)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["Draft", "Operation", "Rule", "Rules", "merged", "rewritten"]
 
 
+_entry = tuple.__new__
+"""As `Entry` makes one, without a call of Python's."""
+
+
 class Operation:
     """An operation of a draft: an `Entry` with the numbers of values in place of operands.
 
@@ -353,7 +357,7 @@ class Draft:
                 made[value] = variable
                 variables.append(variable)
             pulls = operation.pulls
-            entry = Entry(
+            fields = (
                 operation.primitive,
                 tuple(operands),
                 tuple(variables),
@@ -363,6 +367,7 @@ class Draft:
                 None if pulls is None else _pulled(pulls, placed),
                 len(entries),
             )
+            entry = _entry(Entry, fields)
             entries.append(entry)
             placed[id(operation)] = entry
         ends = [made.get(value) or self._adopted(made, value) for value in self.outputs]

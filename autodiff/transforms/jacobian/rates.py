@@ -236,7 +236,8 @@ def kept_rates() -> Rates | None:
     if folder is None:
         return None
     try:
-        content = json.loads((folder / _file()).read_text(encoding="utf-8"))
+        with open(os.path.join(folder, _file()), encoding="utf-8") as file:
+            content = json.load(file)
         if content["machine"] != _machine():
             return None
         found: dict[str, Any] = dict(content["rates"])
@@ -266,7 +267,7 @@ def keep_rates(chosen: Rates) -> bool:
     if folder is None:
         return False
     text = json.dumps({"machine": _machine(), "rates": asdict(chosen)}, indent=1)
-    return host.put(folder / _file(), text.encode())
+    return host.put(os.path.join(folder, _file()), text.encode())
 
 
 def _file() -> str:
