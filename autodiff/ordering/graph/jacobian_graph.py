@@ -19,6 +19,7 @@ from autodiff.ordering.graph.elimination import (
     evaluate,
 )
 from autodiff.ordering.graph.faces import Dual, Face, cheap_faces, dual_of
+from autodiff.ordering.graph.maxsat import asks_for_maxsat
 from autodiff.ordering.graph.optimum import cheap, cheapest
 from autodiff.ordering.graph.played import graph_data
 from autodiff.ordering.graph.scarcity import FEW_VERTICES, Scarcity, scarcest
@@ -181,6 +182,7 @@ class JacobianGraph(Playable):
         seed: int = 0,
         iterations: int | None = None,
         max_states: int = 50_000,
+        solver: str | None = None,
     ) -> Plan:
         """Plan the elimination of all intermediate vertices.
 
@@ -205,6 +207,9 @@ class JacobianGraph(Playable):
             Sets of vertices that "exact" may go through, and without `seconds` separators, too.
             Where they do not suffice, the plan is the best one known: its `proven_optimal` is
             False, and its `lower_bound` says how much might be saved.
+        solver : "maxsat", optional
+            Has "exact" prove by `python-sat`, which takes seconds where the search over sets takes
+            hours, for parts of at most 160 vertices whose edges are numbers.
 
         Returns
         -------
@@ -213,8 +218,10 @@ class JacobianGraph(Playable):
         Raises
         ------
         ValueError
-            Unknown order, negative `seconds`, `iterations` or `max_states`, or vertices that are
-            not the intermediate ones.
+            Unknown order or solver, negative `seconds`, `iterations` or `max_states`, or vertices
+            that are not the intermediate ones.
+        ModuleNotFoundError
+            python-sat is not installed (extra `sat`), and `solver` asks for it.
 
         Examples
         --------
@@ -230,6 +237,7 @@ class JacobianGraph(Playable):
             raise ValueError(f"iterations is {iterations}; it cannot be negative")
         if max_states < 0:
             raise ValueError(f"max_states is {max_states}; it cannot be negative")
+        by_maxsat = asks_for_maxsat(solver)
         name = order if isinstance(order, str) else "given"
         bound: int | None = None
         if not isinstance(order, str):
@@ -238,7 +246,7 @@ class JacobianGraph(Playable):
             state = self._state()
             deadline = math.inf if seconds is None else begin + seconds
             start, _ = self._start(state, deadline)
-            chosen, bound = cheapest(state, start, max_states, deadline)
+            chosen, bound = cheapest(state, start, max_states, deadline, by_maxsat)
         elif order in ("search", "faces"):
             if seconds is None and iterations is None:
                 seconds = 3.0

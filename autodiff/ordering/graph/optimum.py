@@ -16,6 +16,7 @@ from autodiff.ordering.graph.elimination import (
     evaluate,
 )
 from autodiff.ordering.graph.exact import components, prove, prove_orders
+from autodiff.ordering.graph.maxsat import MOST, prove_by_maxsat
 from autodiff.ordering.graph.reductions import Kernel, reduce, reducible
 from autodiff.ordering.graph.search import anneal
 from autodiff.ordering.graph.segments import bracketed, exactly_bracketed, segments
@@ -87,7 +88,11 @@ def _parts(state: State, start: Sequence[int]) -> list[_Part]:
 
 
 def cheapest(
-    state: State, start: Sequence[int], max_states: int, deadline: float = math.inf
+    state: State,
+    start: Sequence[int],
+    max_states: int,
+    deadline: float = math.inf,
+    by_maxsat: bool = False,
 ) -> tuple[list[int], int]:
     """Look for an order that is proved to be the cheapest.
 
@@ -101,6 +106,8 @@ def cheapest(
         Sets of vertices to go through, and separators to look for, at most.
     deadline : float
         Stop at this time of `time.perf_counter`.
+    by_maxsat : bool
+        Whether a solver of maximum satisfiability does what a short search does not.
 
     Returns
     -------
@@ -122,7 +129,7 @@ def cheapest(
             order, cost, low, used = prove_orders(part.state, order, max_states)
             max_states -= used
         elif cost > low:
-            order, low, used = _prove(part, order, max_states, deadline)
+            order, low, used = _prove(part, order, max_states, deadline, by_maxsat)
             max_states -= used
         chosen += part.whole(order)
         bound += part.spent + low
@@ -130,14 +137,21 @@ def cheapest(
 
 
 def _prove(
-    part: _Part, order: list[int], max_states: int, deadline: float
+    part: _Part, order: list[int], max_states: int, deadline: float, by_maxsat: bool
 ) -> tuple[list[int], int, int]:
-    """A short search over sets, then conflicts, then a long search with what they say."""
+    """A short search over sets, then conflicts, then a long search with what they say.
+
+    Or clauses in the place of the latter two.
+    """
     state, costs = part.state, part.costs
     least = dict.fromkeys(order, 0) if costs is None else costs.alone
     few = min(max_states, _FEW_STATES)
     order, cost, low, used = prove(state, order, least, few, deadline=deadline)
-    if cost > low and costs is not None:
+    if cost > low and by_maxsat and costs is not None and len(order) <= MOST:
+        assert isinstance(state, ScalarState | WeightedState)
+        order, cost, more = prove_by_maxsat(state, order, costs, deadline)
+        low = max(low, more)
+    elif cost > low and costs is not None:
         alone = part.low
         if deadline < math.inf:
             now = time.perf_counter()

@@ -45,6 +45,10 @@ class LeastCosts:
             * self._side(vertex, False, before, group)
         )
 
+    def sides(self, vertex: int) -> tuple[int, int]:
+        """What the predecessors weigh at least when a vertex goes, and what its successors do."""
+        return self._side(vertex, True, 0, 0), self._side(vertex, False, 0, 0)
+
     def _side(self, vertex: int, inwards: bool, before: int, group: int) -> int:
         near = self.above[vertex] if inwards else self.below[vertex]
         gone, there = before & near, group & near & ~before
