@@ -105,8 +105,7 @@ class Interner:
 def _sampled(array: Any) -> Any:
     """Hashable key that arrays of one content share, and others seldom: layout and few elements."""
     steps = tuple(slice(None, None, max(1, length // 3)) for length in array.shape)
-    order = array.flags.c_contiguous, array.flags.f_contiguous
-    return array.dtype.str, array.shape, order, array[steps].tobytes()
+    return array.dtype.str, array.shape, memory_order(array), array[steps].tobytes()
 
 
 _SMALL = 4096
