@@ -86,6 +86,9 @@ def test_other_solvers_and_a_missing_one_are_refused_by_name(monkeypatch):
     graph = JacobianGraph([("x", "u"), ("u", "y")], "x", "y")
     with pytest.raises(ValueError, match="solver is 'sat'; it must be 'maxsat' or None"):
         graph.plan("exact", solver="sat")
+    for order in ("search", "reverse", ["u"]):
+        with pytest.raises(ValueError, match="for order 'exact', not for"):
+            graph.plan(order, solver="maxsat")
     monkeypatch.setattr("autodiff.ordering.graph.maxsat.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"autodiff\[sat\]"):
         graph.plan("exact", solver="maxsat")

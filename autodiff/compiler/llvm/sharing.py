@@ -47,6 +47,19 @@ def _text() -> str:
 {yielding}
 {relaxing}
 
+define internal void @relax(i64 %times) nounwind {{
+entry:
+  {relax}
+  %rarely = and i64 %times, 63
+  %long = icmp eq i64 %rarely, 0
+  br i1 %long, label %yield, label %end
+yield:
+  {give_way}
+  br label %end
+end:
+  ret void
+}}
+
 define internal i64 @work(ptr %passes, ptr %table, i64 %count) nounwind {{
 entry:
   br label %take
@@ -78,20 +91,13 @@ share:
   store atomic i64 0, ptr {at["open"]} seq_cst, align 8
   br label %wait
 wait:
-  %times = phi i64 [ 0, %share ], [ %again, %relaxed ]
+  %times = phi i64 [ 0, %share ], [ %again, %relax ]
   %left = load atomic i64, ptr {at["inside"]} seq_cst, align 8
   %none = icmp eq i64 %left, 0
   br i1 %none, label %close, label %relax
 relax:
   %again = add i64 %times, 1
-  {relax}
-  %rarely = and i64 %again, 255
-  %long = icmp eq i64 %rarely, 0
-  br i1 %long, label %yield, label %relaxed
-yield:
-  {give_way}
-  br label %relaxed
-relaxed:
+  call void @relax(i64 %again)
   br label %wait
 close:
   store atomic i64 0, ptr {at["busy"]} release, align 8
@@ -110,7 +116,7 @@ define void @{HELP}(i64 %patience) nounwind {{
 entry:
   br label %look
 look:
-  %times = phi i64 [ 0, %entry ], [ %again, %relaxed ], [ %after, %leave ]
+  %times = phi i64 [ 0, %entry ], [ %again, %relax ], [ %after, %leave ]
   %state = load atomic i64, ptr {at["open"]} acquire, align 8
   %is_open = icmp eq i64 %state, 1
   br i1 %is_open, label %enter, label %idle
@@ -137,14 +143,7 @@ idle:
   %enough = icmp ugt i64 %again, %patience
   br i1 %enough, label %end, label %relax
 relax:
-  {relax}
-  %rarely = and i64 %again, 63
-  %long = icmp eq i64 %rarely, 0
-  br i1 %long, label %yield, label %relaxed
-yield:
-  {give_way}
-  br label %relaxed
-relaxed:
+  call void @relax(i64 %again)
   br label %look
 end:
   ret void

@@ -58,9 +58,16 @@ def _direction(x: Any, out: Any, x_spec: Spec, axis: Shape) -> Any:
     return np.where(at_zero, 0.0, conj(x) / np.where(at_zero, 1.0, length))
 
 
-def _batch_norm(batched: Any, inputs: Any, params: dict[str, Any]) -> Any:
-    axis = tuple(i + 1 for i in params["axis"])
-    return euclidean_norm(*inputs, **{**params, "axis": axis})
+def _moved(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters past a batch axis."""
+    return {**params, "axis": tuple(i + 1 for i in params["axis"])}
+
+
+_samples = cases(
+    (((2, 3),), {"axis": (0, 1)}),
+    (((2, 3, 4),), {"axis": (1,), "keepdims": True}),
+    (((2, 3, 4),), {"axis": (0, 2)}),
+)
 
 
 def _unless_complex(operation: Operation, position: int) -> Description | None:
@@ -77,14 +84,10 @@ def _unless_complex(operation: Operation, position: int) -> Description | None:
     jvp_x=lambda t, x, out, x_spec, axis, keepdims: sum_over(
         ew.real.call(t * _direction(x, out, x_spec, axis)), axis=axis, keepdims=keepdims
     ),
-    batch=_batch_norm,
+    batch=lambda batched, inputs, params: euclidean_norm(*inputs, **_moved(params)),
     label="‖x‖",
     cost=lambda x_spec: 2 * x_spec.size,
-    sample=cases(
-        (((2, 3),), {"axis": (0, 1)}),
-        (((2, 3, 4),), {"axis": (1,), "keepdims": True}),
-        (((2, 3, 4),), {"axis": (0, 2)}),
-    ),
+    sample=_samples,
     local=_unless_complex,
     pattern=structures.reduced,
 )
@@ -99,16 +102,10 @@ def euclidean_norm(x: Any, *, axis: Shape, keepdims: bool = False) -> Any:
     jvp_x=lambda t, x, axis, keepdims: sum_over(
         ew.real.call(t * (2 * conj(x))), axis=axis, keepdims=keepdims
     ),
-    batch=lambda batched, inputs, params: squared_norm(
-        *inputs, **{**params, "axis": tuple(i + 1 for i in params["axis"])}
-    ),
+    batch=lambda batched, inputs, params: squared_norm(*inputs, **_moved(params)),
     label="‖x‖²",
     cost=lambda x_spec: 2 * x_spec.size,
-    sample=cases(
-        (((2, 3),), {"axis": (0, 1)}),
-        (((2, 3, 4),), {"axis": (1,), "keepdims": True}),
-        (((2, 3, 4),), {"axis": (0, 2)}),
-    ),
+    sample=_samples,
     local=_unless_complex,
     pattern=structures.reduced,
 )

@@ -237,7 +237,7 @@ class JacobianGraph(Playable):
             raise ValueError(f"iterations is {iterations}; it cannot be negative")
         if max_states < 0:
             raise ValueError(f"max_states is {max_states}; it cannot be negative")
-        by_maxsat = asks_for_maxsat(solver)
+        by_maxsat = asks_for_maxsat(solver, order)
         name = order if isinstance(order, str) else "given"
         bound: int | None = None
         if not isinstance(order, str):

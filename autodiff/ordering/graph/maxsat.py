@@ -33,18 +33,20 @@ Literal = int | bool
 """A variable by its number, negative where it is denied, or what is known to hold."""
 
 
-def asks_for_maxsat(solver: str | None) -> bool:
-    """Whether a solver is asked for, of which there is one.
+def asks_for_maxsat(solver: str | None, order: object) -> bool:
+    """Whether a solver is asked for, of which there is one, for the order that takes one.
 
     Raises
     ------
     ValueError
-        It is another one.
+        It is another one, or the order is not "exact".
     ModuleNotFoundError
         It is not installed.
     """
     if solver not in (None, "maxsat"):
         raise ValueError(f"solver is {solver!r}; it must be 'maxsat' or None")
+    if solver is not None and order != "exact":
+        raise ValueError(f"solver={solver!r} is for order 'exact', not for {order!r}")
     if solver is not None and find_spec("pysat") is None:
         raise ModuleNotFoundError(
             "solver='maxsat' needs python-sat: pip install 'autodiff[sat]'", name="pysat"
