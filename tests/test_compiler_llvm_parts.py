@@ -126,7 +126,7 @@ def test_a_reduction_of_everything_and_what_follows(small):
         (Put(Access(2, 0, (1,)), 2),),
     )
     kernels = Kernels(buffers, (Nest((), (first, second, third)),), 0)
-    assert len(loops(kernels)) == 1
+    assert len(loops(kernels)) == 2, "the first stage and the last"
     nests.check(kernels, np.linspace(-1, 1, EXTENT))
 
 

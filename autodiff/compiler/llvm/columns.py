@@ -28,7 +28,7 @@ from autodiff.compiler.kernels import (
 )
 from autodiff.compiler.llvm.spaces import FEW, accesses, is_ordered, step_cost
 
-__all__ = ["in_strips", "neutral"]
+__all__ = ["in_strips", "neutral", "start"]
 
 STRIP = 1024
 """Reductions that run together."""
@@ -162,7 +162,7 @@ class _Rows:
                 dtype = stage.nodes[reduction.node].dtype
                 rows[reduction.register] = self.row(dtype, width)
                 fills.append(Store(row_of(reduction.register, 0), len(starts)))
-                starts.append(Node("constant", (), dtype, _start(reduction, dtype)))
+                starts.append(Node("constant", (), dtype, start(reduction, dtype)))
                 access = row_of(reduction.register, inner)
                 stores.append(Store(access, places[reduction.node], reduction.op))
             if fills:
@@ -171,7 +171,7 @@ class _Rows:
         return Nest(shape, tuple(stages), nest.title)
 
 
-def _start(reduction: Reduction, dtype: np.dtype[Any]) -> Any:
+def start(reduction: Reduction, dtype: np.dtype[Any]) -> Any:
     """What a reduction begins with."""
     return neutral(reduction.op, dtype) if reduction.initial is None else reduction.initial
 

@@ -22,13 +22,12 @@ from autodiff.compiler.kernels import (
     Loop,
     Nest,
     Node,
-    Reduction,
     Stage,
     Step,
     Store,
     readdressed,
 )
-from autodiff.compiler.llvm.columns import neutral
+from autodiff.compiler.llvm.columns import neutral, start
 from autodiff.compiler.llvm.elementary import NAMES
 from autodiff.compiler.llvm.spaces import accesses, is_ordered, normalised
 
@@ -137,12 +136,8 @@ class _Parts:
         nest = normalised(nest)
         if not nest.outer and not nest.stages[0].inner:
             return None
-        before: list[Step] = []
-        after: list[Step] = []
         if not nest.outer and (len(nest.stages) > 1 or nest.stages[0].reductions):
-            if 2 * _work_of(nest.stages[0]) < work:
-                return None
-            nest, before, after = self.without_reductions(nest)
+            return self.staged(nest)
         shape = nest.outer or nest.stages[0].inner
         size = -(-shape[0] // min(work // PART, MOST, shape[0]))
         if len(shape) == 1:
@@ -153,32 +148,42 @@ class _Parts:
             return None
         nest, fills, sums = apart
         loop = Loop(count, (*fills, nest._replace(part=size)), nest.title, True)
-        return [*before, loop, *sums, *after]
+        return [loop, *sums]
 
-    def without_reductions(self, nest: Nest) -> tuple[Nest, list[Step], list[Step]]:
-        """The first stage of a nest without outer axes, and what is to come before it and after.
+    def staged(self, nest: Nest) -> list[Step] | None:
+        """A nest without outer axes, stage by stage: registers become numbers in memory.
 
-        What it reduced to registers it adds to memory, which is filled before and read after.
+        None where no stage is worth parts.
         """
-        first, *others = nest.stages
-        starts: list[Node] = []
-        fills: list[Store] = []
-        stores = list(first.stores)
-        loads: list[Node] = []
-        registers: list[Reduction] = []
-        for reduction in first.reductions:
-            dtype = first.nodes[reduction.node].dtype
-            total = self.temporary(dtype, 1)
-            fills.append(Store(Access(total, 0, ()), len(starts)))
-            starts.append(_neutral(reduction.op, dtype))
-            everywhere = Access(total, 0, (0,) * len(first.inner))
-            stores.append(Store(everywhere, reduction.node, reduction.op))
-            registers.append(reduction._replace(node=len(loads)))
-            loads.append(Node("load", (), dtype, Access(total, 0, ())))
-        adding = Nest((), (first._replace(stores=tuple(stores), reductions=()),), nest.title)
-        filling = Nest((), (Stage((), tuple(starts), tuple(fills)),))
-        reading = Stage((), tuple(loads), (), tuple(registers))
-        return adding, [filling], [nest._replace(stages=(reading, *others))]
+        count, workspace = len(self.buffers), self.workspace
+        totals: dict[int, int] = {}
+        steps: list[Step] = []
+        for stage in nest.stages:
+            still = (0,) * len(stage.inner)
+            nodes = [
+                node._replace(op="load", detail=Access(totals[node.detail], 0, still))
+                if node.op == "register"
+                else node
+                for node in stage.nodes
+            ]
+            stores = list(stage.stores)
+            starts: list[Node] = []
+            fills: list[Store] = []
+            for reduction in stage.reductions:
+                dtype = stage.nodes[reduction.node].dtype
+                total = totals[reduction.register] = self.temporary(dtype, 1)
+                fills.append(Store(Access(total, 0, ()), len(starts)))
+                starts.append(Node("constant", (), dtype, start(reduction, dtype)))
+                stores.append(Store(Access(total, 0, still), reduction.node, reduction.op))
+            if fills:
+                steps.append(Nest((), (Stage((), tuple(starts), tuple(fills)),)))
+            own = Nest((), (Stage(stage.inner, tuple(nodes), tuple(stores)),), nest.title)
+            steps += self.parted(own) or [own]
+        if any(isinstance(step, Loop) for step in steps):
+            return steps
+        del self.buffers[count:]
+        self.workspace = workspace
+        return None
 
     def apart(
         self, nest: Nest, count: int, work: int
@@ -197,7 +202,7 @@ class _Parts:
             for store in stage.stores:
                 access = store.access
                 buffer = self.buffers[access.buffer]
-                if access.buffer in self.own:
+                if nest.outer and access.buffer in self.own:
                     if access.buffer not in moved:
                         size = -(-buffer.size // LINE) * LINE
                         moved[access.buffer] = self.temporary(buffer.dtype, count * size), size
