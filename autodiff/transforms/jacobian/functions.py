@@ -156,12 +156,12 @@ def _jacobian(
     *args: Any,
     **keywords: Any,
 ) -> Any:
-    forms = _forms((args, keywords)) if order == "auto" else None
-    order = ways.get(forms, order)
+    if ways and order == "auto":
+        order = ways.get(_forms((args, keywords)), order)
     problem = Problem(f, argnums, args, keywords, holomorphic, chunk_bytes, "jacobian")
     out_tree, in_tree, blocks = execute(order, problem)
     if problem.again is not None:
-        ways.keep(forms, problem.again)
+        ways.keep(_forms((args, keywords)), problem.again)
     return tree.unflatten(out_tree, [tree.unflatten(in_tree, row) for row in blocks])
 
 
