@@ -48,7 +48,27 @@ def thread_count(most: int) -> int:
         processors = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         processors = os.cpu_count() or 1
-    return min(processors, most)
+    return max(1, min(processors, most, _quota()))
+
+
+def _quota() -> int:
+    """Processors whose time a container may use together; a large number where none says."""
+    for names in _QUOTAS:
+        text = ""
+        for name in names:
+            with contextlib.suppress(OSError), open(name, encoding="ascii") as file:
+                text += f" {file.read()}"
+        quota, period, *_ = [*text.split(), "max", "max"]
+        if quota.isdecimal() and period.isdecimal():  # neither "max" nor -1
+            return -(-int(quota) // int(period))
+    return 2**20
+
+
+_QUOTAS = (
+    ("/sys/fs/cgroup/cpu.max",),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
+"""Files of Linux's control groups, of the present version and the one before."""
 
 
 def instructions() -> str | None:

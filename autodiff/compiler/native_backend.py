@@ -39,8 +39,8 @@ class Native(Protocol):
     """A compiled program of kernels, which lives as long as this object.
 
     ``call(*inputs, *constants, workspace, *outputs)`` runs it; anything but 0 is an error. Its name
-    on disk is `key`, which is empty where it has none; that of what shares its large loops out
-    is `sharing_key`, empty where it has none of these either.
+    on disk is `key`, which is empty where it has none; that of what shares its large loops
+    out is the first of `shared`, the second how many parts the longest has.
     """
 
     @property
@@ -50,7 +50,7 @@ class Native(Protocol):
     def key(self) -> str: ...
 
     @property
-    def sharing_key(self) -> str: ...
+    def shared(self) -> tuple[str, int]: ...
 
 
 Compile = Callable[[Kernels, frozenset[int]], Native]

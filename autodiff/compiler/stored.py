@@ -143,12 +143,12 @@ def _loaded(tape: Tape, key: str | None) -> StoredRunner | None:
     known = {} if library is None else blas.symbols(library)
     functions = []
     try:
-        for name, sharing_name in names:
-            if sharing_name:
+        for name, sharing_name, parts in names:
+            if parts:
                 known |= _sharing(objects, sharing_name)
             code = _linked(objects, name, known)
             function = calling.object_of(code.addresses[calling.ENTRY], "native", code.life)
-            functions.append(sharing.waking(function) if sharing_name else function)
+            functions.append(sharing.waking(function, parts) if parts else function)
     except Unlinkable:
         return None
     _, run = around(frame, functions, replayed(tape))
@@ -172,14 +172,14 @@ def _sharing(objects: disk.Disk, name: str) -> Mapping[str, int]:
 
 def _put(key: str | None, made: NativeRunner) -> None:
     programs = disk.default(disk.PROGRAMS)
-    names = [(native.key, native.sharing_key) for native in made.natives]
-    if key is None or programs is None or not all(own for own, _ in names):
+    names = [(native.key, *native.shared) for native in made.natives]
+    if key is None or programs is None or not all(own for own, *_ in names):
         return
     with contextlib.suppress(Unstorable):
         programs.put(key, _written(made.frame, names))
 
 
-def _written(frame: Frame, names: Sequence[tuple[str, str]]) -> bytes:
+def _written(frame: Frame, names: Sequence[tuple[str, str, int]]) -> bytes:
     """A frame and the names of its object code as bytes: a description, then constants."""
     pieces = [piece for piece in frame.pieces if isinstance(piece, Piece)]
     if len(pieces) < len(frame.pieces):
@@ -217,7 +217,7 @@ def _spec(spec: Spec) -> tuple[Shape, str]:
     return spec.shape, spec.dtype.str
 
 
-def _read(content: bytes) -> tuple[Frame, Sequence[tuple[str, str]]]:
+def _read(content: bytes) -> tuple[Frame, Sequence[tuple[str, str, int]]]:
     place = 8 + int.from_bytes(content[:8], "little")
     arguments, specs, known, outputs, results, pieces, names = marshal.loads(content[8:place])
 

@@ -14,7 +14,7 @@ from autodiff.compiler.llvm import entry, program, sharing, work
 from autodiff.compiler.llvm.scalars import supports
 from autodiff.compiler.llvm.writer import Module
 from autodiff.compiler.machine import blas, calling, disk
-from autodiff.compiler.machine.sharing import SHARE, waking
+from autodiff.compiler.machine.sharing import waking
 
 __all__ = ["NativeFunction", "available", "compile_kernels", "supports", "supports_blas"]
 
@@ -49,11 +49,12 @@ class NativeFunction:
         Whether the code was compiled by an earlier process.
     key : str
         Name of the object code on disk; empty where it is not kept, or not entered the fast way.
-    sharing_key : str
-        The same of the code that shares its large loops out; empty where it has none.
+    shared : (str, int)
+        The same of the code that shares its large loops out, and the parts of the longest one;
+        empty and 0 where it has none.
     """
 
-    __slots__ = ("build_seconds", "call", "from_disk", "ir", "key", "sharing_key")
+    __slots__ = ("build_seconds", "call", "from_disk", "ir", "key", "shared")
 
     def __init__(
         self,
@@ -62,10 +63,10 @@ class NativeFunction:
         build_seconds: float,
         from_disk: bool,
         key: str,
-        sharing_key: str,
+        shared: tuple[str, int],
     ) -> None:
         self.key = key
-        self.sharing_key = sharing_key
+        self.shared = shared
         self.call = call
         self.ir = ir
         self.build_seconds = build_seconds
@@ -116,8 +117,7 @@ def compile_kernels(
     releases = work.of(kernels) > work.RELEASES
     if fast:
         entry.write_entry(module, size, scalars, releases)
-    shares = SHARE in module.declarations
-    sharing_key = sharing.prepare(kept) if shares else ""
+    sharing_key = sharing.prepare(kept) if module.parts else ""
     text = module.text()
     loaded, from_disk, key = engine.load(text, program.level(kernels), kept)
     if fast:
@@ -127,8 +127,8 @@ def compile_kernels(
         for number in scalars:
             dtypes[number] = kernels.with_role("input")[number].dtype
         call = entry.by_ctypes(loaded.address(program.RUN), dtypes, releases, loaded.life)
-    if shares:
-        call = waking(call)
+    if module.parts:
+        call = waking(call, module.parts)
     seconds = time.perf_counter() - begin
     kept_as = key if fast else ""
-    return NativeFunction(call, text, seconds, from_disk, kept_as, sharing_key)
+    return NativeFunction(call, text, seconds, from_disk, kept_as, (sharing_key, module.parts))

@@ -24,6 +24,7 @@ _PAUSES = {"x86_64": _X86, "AMD64": _X86, "aarch64": _ARM, "arm64": _ARM}
 
 def write_call(fn: Function, name: str, table: Value, count: int) -> None:
     """Write that the passes of a loop are run, each by a call of ``void name(ptr table, i64)``."""
+    fn.module.parts = max(fn.module.parts, count)
     fn.module.declare(SHARE, "void", [pointer.name, pointer.name, I64.name])
     fn.line(f"call void @{SHARE}(ptr @{name}, ptr {table.name}, i64 {count})")
 

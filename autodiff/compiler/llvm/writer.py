@@ -27,6 +27,8 @@ class Module:
     """Functions that nothing calls before loops become loops over vectors."""
     vector_bytes: int = 16
     """Of the registers that loops over vectors are to use."""
+    parts: int = 0
+    """Passes of the longest loop that threads share, 0 where there is none."""
 
     def declare(self, name: str, result: str, parameters: Sequence[str], suffix: str = "") -> None:
         """Make a function known that is defined elsewhere."""

@@ -65,11 +65,11 @@ def adopt(addresses: Mapping[str, int], life: Any) -> None:
             _code.append(({name: addresses[name] for name in (SHARE, HELP)}, life))
 
 
-def waking(call: Callable[..., int]) -> Callable[..., int]:
-    """A native function with large loops that wakes the helpers before it begins."""
+def waking(call: Callable[..., int], parts: int) -> Callable[..., int]:
+    """A native function with loops of so many parts that wakes helpers before it begins."""
 
     def woken(*args: Any) -> int:
-        for helper in _helpers():
+        for helper in _helpers()[: parts - 1]:
             helper.wake()
         return call(*args)
 
