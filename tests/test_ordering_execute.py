@@ -442,10 +442,10 @@ def test_calibration_prints_its_error_and_is_used_if_asked():
 def test_calibration_finds_what_sweeps_need_besides_their_work():
     true = Rates(reverse=Way(1e-4, 3e-5, 2e-5, 1.5), forward=Way(2e-4, 5e-5), graph=Way(1e-5, 4e-5))
     sweeps = []
-    for way, edges, dense, work in itertools.product(
+    for way, operations, light, work in itertools.product(
         calibration.WAYS, (2, 30), (0, 2), (1e-5, 1e-3)
     ):
-        sweep = calibration.Sweep(way, edges, dense, work, 1.0)
+        sweep = calibration.Sweep(way, operations, light, work, 1.0)
         sweeps.append(sweep._replace(seconds=sweep.predicted(true)))
     fitted = calibration._with_sweeps(true, sweeps)
     for way in calibration.WAYS:

@@ -35,8 +35,8 @@ class Sweep(NamedTuple):
     Attributes
     ----------
     way : {"reverse", "forward", "graph"}
-    edges, dense : int
-        Inputs of operations that it comes by, and those of matrix products among them.
+    operations, light : int
+        Those that it comes by, and those with light rules among them.
     work : float
         Predicted seconds of its products.
     seconds : float
@@ -44,15 +44,15 @@ class Sweep(NamedTuple):
     """
 
     way: str
-    edges: int
-    dense: int
+    operations: int
+    light: int
     work: float
     seconds: float
 
     def predicted(self, chosen: Rates) -> float:
         """Predicted time."""
         way: Way = getattr(chosen, self.way)
-        return way.seconds(self.edges, self.dense, self.work)
+        return way.seconds(self.operations, self.light, self.work)
 
 
 Measured = tuple[str, int, int, float]
@@ -118,8 +118,8 @@ class Calibration:
             f"seconds per byte {fitted.byte:.2e}, per product {fitted.call:.2e}, of a rule "
             f"{fitted.opaque_call:.2e}",
             *(
-                f"{name}: {way.start:.2e} seconds to start, {way.each:.2e} for each input of an "
-                f"operation, {way.dense:.2e} more of a product, {way.work:.2f} times the work"
+                f"{name}: {way.start:.2e} seconds to start, {way.each:.2e} for each operation, "
+                f"{way.light:.2e} of a light one, {way.work:.2f} times the work"
                 for name, way in zip(
                     ("reverse", "forward", "elimination"),
                     (fitted.reverse, fitted.forward, fitted.graph),
@@ -207,7 +207,7 @@ def _sweeps(chosen: Rates, seconds: float) -> list[Sweep]:
         problem = Problem(function, 0, (x,), {}, False, None, "jacobian")
         question = Question(problem)
         edges = list(sweep_edges(question.nodes))
-        dense = sum(kind == "dense" for kind, _, _ in edges)
+        light = sum(is_light for *_, is_light in edges)
         ahead, back = sweep_seconds(edges, question.rows, question.columns, bare)
         recorded = question.recorded
         graph = execute.graph_of(question)
@@ -220,7 +220,7 @@ def _sweeps(chosen: Rates, seconds: float) -> list[Sweep]:
             ("graph", decision.seconds, lambda: execute.cross_country(problem, question, choice)),  # noqa: B023
         ]
         for way, work, run in ways:
-            found.append(Sweep(way, len(edges), dense, work, _typical_time(run, seconds)))
+            found.append(Sweep(way, len(edges), light, work, _typical_time(run, seconds)))
     return found
 
 
@@ -301,12 +301,15 @@ def _with_sweeps(fitted: Rates, sweeps: Sequence[Sweep]) -> Rates:
     """The same rates, with what the ways to accumulate need besides the work."""
     found: dict[str, Way] = {}
     for way in WAYS:
-        own = [sweep for sweep in sweeps if sweep.way == way]
+        swept = [sweep for sweep in sweeps if sweep.way == way]
         # The products of an elimination were measured; a sweep's rules do some more
         free = way != "graph"
-        rows = [[1.0, sweep.edges, *((sweep.dense, sweep.work) if free else ())] for sweep in own]
-        known = [0.0 if free else sweep.work for sweep in own]
-        found[way] = Way(*_least_squares(rows, known, [sweep.seconds for sweep in own]))
+        rows = [
+            [1.0, own.operations - own.light, own.light, *((own.work,) if free else ())]
+            for own in swept
+        ]
+        known = [0.0 if free else own.work for own in swept]
+        found[way] = Way(*_least_squares(rows, known, [own.seconds for own in swept]))
     return replace(fitted, reverse=found["reverse"], forward=found["forward"], graph=found["graph"])
 
 

@@ -186,16 +186,32 @@ def simulate(
     return account.fma, account.seconds, account.peak
 
 
+def _light(graph: TapeGraph) -> set[int]:
+    """Vertices made by operations whose rules look at no value."""
+    made = enumerate(graph.made, start=graph.count_inputs)
+    return {vertex for vertex, entry in made if not entry.pullback.names}
+
+
 def _sweep_seconds(graph: TapeGraph, maps: dict[Edge, LinearMap], chosen: Rates) -> float:
     """Predicted time of the better of a forward and a reverse sweep for all seeds together."""
     specs = graph.specs
     columns = sum(spec.size for spec in specs[: graph.count_inputs])
     rows = sum(specs[v].size for v in graph.outputs if v is not None)
-    edges = (
-        (kind_of(own, own), own.fma_apply, own.dtype.itemsize * (own.in_size + own.out_size))
-        for own in maps.values()
+    operations: dict[int, list[tuple[int, int, str]]] = {}
+    light = _light(graph)
+    for (_, made), own in maps.items():
+        moved = own.dtype.itemsize * (own.in_size + own.out_size)
+        operations.setdefault(made, []).append((own.fma_apply, moved, kind_of(own, own)))
+    together = (
+        (
+            max(own)[2],
+            sum(fma for fma, _, _ in own),
+            sum(moved for _, moved, _ in own),
+            vertex in light,
+        )
+        for vertex, own in operations.items()
     )
-    return min(sweep_seconds(edges, rows, columns, chosen))
+    return min(sweep_seconds(together, rows, columns, chosen))
 
 
 def waists(graph: TapeGraph) -> list[int]:
@@ -341,7 +357,8 @@ def decide(graph: TapeGraph, chosen: Rates | None = None) -> Decision:
     sweep_seconds = _sweep_seconds(graph, local, chosen)
     best = Decision("reverse", middle[::-1], 0, math.inf, 0, sweep_seconds)
     # Sweeps pull through the recorded operations as they are; a graph and its maps are made first
-    making = chosen.graph.start + chosen.graph.each * len(local) + joining.seconds
+    made = {vertex for _, vertex in local}
+    making = chosen.graph.seconds(len(made), len(made & _light(graph)), 0.0) + joining.seconds
     for name, order in candidates:
         found = simulate(maps, order, chosen, most)
         if found is not None and found[1] + making < best.seconds:

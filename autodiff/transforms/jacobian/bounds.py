@@ -77,10 +77,10 @@ def least_elimination_seconds(
     rates : Rates
     """
     made = [(node, sources) for node in nodes if (sources := _sources(node))]
-    edges = sum(len(sources) for _, sources in made)
     ends = len({node for node in outputs if node is not None})
     products = max(len(made) - ends, 0)
-    fixed = rates.graph.start + rates.graph.each * edges
+    light = sum(_is_light(node) for node, _ in made)
+    fixed = rates.graph.seconds(len(made), light, 0.0)
     fixed += min(rates.call, rates.opaque_call) * products
     return fixed + sum(zone.seconds(rates) for zone in _zones(nodes, made))
 
@@ -113,6 +113,11 @@ def _sources(node: Node) -> set[Node]:
     elif not isinstance(pullback, Pullback) or hasattr(node, "outputs"):
         return set()
     return {parent for parent in maker.parents if isinstance(parent, Node)}
+
+
+def _is_light(node: Node) -> bool:
+    maker = node.parents[0] if isinstance(node.pullback, Projection) else node
+    return isinstance(maker.pullback, Pullback) and not maker.pullback.names
 
 
 def _is_dense(node: Node, source: Node) -> bool:

@@ -6,7 +6,7 @@ A product, be it of two matrices or of one operation's Jacobian with a batch of 
 
 with the kind of its work: "dense" (matrix products), "diagonal" (one factor or one move per
 element) or "opaque" (VJPs and JVPs of primitives, which are slower to call as well). A way to
-accumulate takes some time to start, some for each input of an operation that it comes by (`Way`),
+accumulate takes some time to start, some for each operation that it comes by (`Way`),
 and what its products take; a sweep makes those all together, so their calls are no part of it.
 
 ``autodiff.ordering.calibrate`` measures these rates, and keeps them for later processes.
@@ -45,8 +45,9 @@ what a tape of them would keep, which bounds their number otherwise."""
 _FEW = 0.5
 """They need no tape: that saves about so much of what a forward sweep takes besides the work."""
 
-SweepEdge = tuple[str, int, int]
-"""An operation's input as a sweep passes it: kind of work, and fma and bytes for each seed."""
+SweepEdge = tuple[str, int, int, bool]
+"""An operation as a sweep passes it: kind of work, fma and bytes for each seed, and whether its
+rules are light: they look at no value, as those of sums and of products with numbers."""
 
 
 @dataclass(frozen=True)
@@ -58,32 +59,32 @@ class Way:
     start : float
         Seconds, once.
     each : float
-        Seconds for each input of an operation that it comes by.
-    dense : float
-        Seconds more where that is one of a matrix product.
+        Seconds for each operation that it comes by.
+    light : float
+        The same of one with light rules (`SweepEdge`).
     work : float
         What the products take, in times of what they take alone: rules compute their partials.
 
     Examples
     --------
-    >>> Way(1e-4, 1e-5, 2e-5).seconds(edges=3, dense=1, work=1e-3)
+    >>> Way(1e-4, 2e-5, 1e-5).seconds(operations=3, light=1, work=1e-3)
     0.00115
     """
 
     start: float
     each: float
-    dense: float = 0.0
+    light: float = 0.0
     work: float = 1.0
 
-    def seconds(self, edges: int, dense: int, work: float) -> float:
+    def seconds(self, operations: int, light: int, work: float) -> float:
         """Predicted time.
 
         Parameters
         ----------
-        edges : int
-            Inputs of operations that it comes by.
-        dense : int
-            Those of matrix products among them.
+        operations : int
+            Those that it comes by.
+        light : int
+            Those with light rules among them.
         work : float
             Seconds that the products take.
 
@@ -101,7 +102,8 @@ class Way:
         >>> Way(1.0, 0.0).seconds(5, 0, 0.5)
         1.5
         """
-        return self.start + self.each * edges + self.dense * dense + self.work * work
+        heavy = operations - light
+        return self.start + self.each * heavy + self.light * light + self.work * work
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,9 @@ class Rates:
     byte: float = 2.6e-11
     call: float = 7.8e-6
     opaque_call: float = 7e-5
-    reverse: Way = Way(1.1e-4, 8.7e-6, 1.2e-5, 1.05)
-    forward: Way = Way(3.3e-4, 3.1e-5, 3.5e-5, 1.15)
-    graph: Way = Way(6e-5, 2e-5)
+    reverse: Way = Way(7.5e-5, 1.6e-5, 4e-6, 1.05)
+    forward: Way = Way(2.8e-4, 4.7e-5, 3.9e-5, 1.15)
+    graph: Way = Way(3.5e-5, 2.9e-5, 9.5e-6)
 
     def seconds(self, kind: str, fma: int, nbytes: int) -> float:
         """Predicted time of one product.
@@ -292,21 +294,21 @@ def sweep_seconds(
 
     Parameters
     ----------
-    edges : iterable of (kind, fma, bytes), the last two for each seed
+    edges : iterable of SweepEdge
     rows, columns : int
         Elements of the outputs and of the inputs.
     chosen : Rates
     """
-    count = dense = 0
+    count = light = 0
     work = extra = 0.0
-    for kind, fma, nbytes in edges:
+    for kind, fma, nbytes, is_light in edges:
         count += 1
-        dense += kind == "dense"
+        light += is_light
         work += chosen.work(kind, fma, nbytes)
         if kind == "opaque":
             extra += chosen.opaque_call
-    forward = chosen.forward.seconds(count, dense, 0.0)
+    forward = chosen.forward.seconds(count, light, 0.0)
     if columns <= FEW_SEEDS:
         forward *= _FEW
     forward += chosen.forward.work * columns * work
-    return forward + extra, chosen.reverse.seconds(count, dense, rows * work) + extra
+    return forward + extra, chosen.reverse.seconds(count, light, rows * work) + extra

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from autodiff.core.primitive import Primitive
 from autodiff.core.rules import Pullback
 from autodiff.core.spec import Spec, spec_of
 from autodiff.interpret.graph import Node
@@ -42,7 +41,7 @@ def operation_cost(node: Node, pullback: Pullback) -> int:
 
 
 def sweep_edges(nodes: Sequence[Node]) -> Iterator[SweepEdge]:
-    """What a sweep does at each input of the recorded operations that carries a derivative."""
+    """What a sweep does at the recorded operations, at each for all inputs with a derivative."""
     for node in nodes:
         pullback = node.pullback
         if not isinstance(pullback, Pullback):
@@ -50,41 +49,45 @@ def sweep_edges(nodes: Sequence[Node]) -> Iterator[SweepEdge]:
         outputs = node.outputs if hasattr(node, "outputs") else (node.spec,)
         active = [isinstance(parent, Node) for parent in node.parents]
         params = getattr(node, "params", {})
-        yield from _edges(pullback.primitive, _input_specs(node), outputs, params, active)
+        yield from _edges(pullback, _input_specs(node), outputs, params, active)
 
 
 def tape_edges(tape: Tape) -> Iterator[SweepEdge]:
-    """What a sweep does at each input on a tape that carries a derivative."""
+    """What a sweep does at the operations on a tape, at each for all inputs with a derivative."""
     for entry, active in differentiated(tape):
         inputs = tuple([operand.spec for operand in entry.inputs])
         outputs = tuple([variable.spec for variable in entry.outputs])
-        yield from _edges(entry.primitive, inputs, outputs, entry.params, active)
+        pullback = entry.primitive.pullbacks[tuple(active)]
+        if pullback is not None:
+            yield from _edges(pullback, inputs, outputs, entry.params, active)
 
 
 def _edges(
-    primitive: Primitive,
+    pullback: Pullback,
     inputs: tuple[Spec, ...],
     outputs: Sequence[Spec],
     params: Mapping[str, Any],
     active: Sequence[bool],
 ) -> Iterator[SweepEdge]:
-    """Work at each input of one operation.
+    """Work at the inputs of one operation, together.
 
     An elementwise operation and a linear one touch each element, a multilinear one costs what its
     declaration says, as does a general one.
     """
+    primitive = pullback.primitive
     size = sum([spec.size for spec in outputs])
     nbytes = sum([spec.nbytes for spec in outputs])
     cost = 0
     if primitive.kind not in ("elementwise", "linear"):
         cost = primitive.cost(inputs, outputs[0], params)
-    for spec, flag in zip(inputs, active, strict=True):
-        if not flag:
-            continue
-        moved = nbytes + spec.nbytes
-        if primitive.kind in ("elementwise", "linear"):
-            yield "diagonal", max(size, spec.size), moved
-        elif primitive.kind == "multilinear":
-            yield "dense", cost // 2, moved
-        else:
-            yield "opaque", max(cost, size), moved
+    moved = [spec for spec, flag in zip(inputs, active, strict=True) if flag]
+    if not moved:
+        return
+    nbytes = nbytes * len(moved) + sum([spec.nbytes for spec in moved])
+    if primitive.kind in ("elementwise", "linear"):
+        kind, fma = "diagonal", sum([max(size, spec.size) for spec in moved])
+    elif primitive.kind == "multilinear":
+        kind, fma = "dense", cost // 2 * len(moved)
+    else:
+        kind, fma = "opaque", max(cost, size) * len(moved)
+    yield kind, fma, nbytes, not pullback.names
