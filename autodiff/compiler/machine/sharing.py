@@ -42,7 +42,6 @@ PATIENCE = 4_000
 """How often a helper looks for an open loop before it sleeps: some 200 microseconds."""
 
 _LINES = np.zeros(128, np.int64)
-_lock = threading.Lock()
 _code: list[tuple[Mapping[str, int], Any]] = []
 """The functions' addresses, and what keeps their code."""
 
@@ -60,9 +59,8 @@ def adopted() -> Mapping[str, int]:
 
 def adopt(addresses: Mapping[str, int], life: Any) -> None:
     """Use code of the functions, which stays for good; not where some is loaded already."""
-    with _lock:
-        if not _code:
-            _code.append(({name: addresses[name] for name in (SHARE, HELP)}, life))
+    if not _code:  # two that come at once do no harm: they use the same memory, and both stay
+        _code.append(({name: addresses[name] for name in (SHARE, HELP)}, life))
 
 
 def waking(call: Callable[..., int], parts: int) -> Callable[..., int]:
@@ -128,6 +126,7 @@ def _end() -> None:
 
 def _forget() -> None:
     """A child process has none of its parent's threads, and maybe loops that they left open."""
+    _LINES[:] = 0
     _helpers.cache_clear()
 
 
