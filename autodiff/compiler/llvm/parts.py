@@ -29,7 +29,7 @@ from autodiff.compiler.kernels import (
 )
 from autodiff.compiler.llvm.columns import neutral, start
 from autodiff.compiler.llvm.elementary import NAMES
-from autodiff.compiler.llvm.spaces import accesses, is_ordered, normalised
+from autodiff.compiler.llvm.spaces import accesses, is_ordered, may_fail, normalised
 
 __all__ = ["in_parts"]
 
@@ -131,8 +131,8 @@ class _Parts:
         work = _work(nest)
         if work < FEWEST * PART or any(map(is_ordered, nest.stages)):
             return None
-        if any(access.extents for stage in nest.stages for access in accesses(stage)):
-            return None  # what may fail
+        if may_fail(nest):
+            return None
         nest = normalised(nest)
         if not nest.outer and not nest.stages[0].inner:
             return None

@@ -8,7 +8,7 @@ from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Step
 from autodiff.compiler.llvm import columns, parts, products, sharing, straight, tiles, work
 from autodiff.compiler.llvm.alike import alike, content
 from autodiff.compiler.llvm.loops import Memory, is_straight, write_nest, write_straight
-from autodiff.compiler.llvm.spaces import accesses, normalised
+from autodiff.compiler.llvm.spaces import may_fail, normalised
 from autodiff.compiler.llvm.types import BOOL, I32, I64, integer, kind_of, pointer
 from autodiff.compiler.llvm.writer import Function, Module, Value
 
@@ -147,7 +147,7 @@ class _ProgramWriter:
             written = [] if tiled else products.as_nests(step, buffers)
         parameters = [(pointer, f"memory{k}") for k in range(len(buffers))]
         parameters += [(I64, f"pass{k}") for k in range(passes)]
-        fails = any(_may_fail(part) for part in written)
+        fails = any(isinstance(part, Nest) and may_fail(part) for part in written)
         result = BOOL.name if fails else "void"
         scalar = [part for part in written if isinstance(part, Nest) and straight.is_scalar(part)]
         long = sum(map(straight.length, scalar)) > straight.LONG
@@ -197,10 +197,6 @@ class _ProgramWriter:
 
 def _is_straight(nest: Nest) -> bool:
     return all(map(is_straight, nest.stages))
-
-
-def _may_fail(step: Step) -> bool:
-    return isinstance(step, Nest) and any(a.extents for s in step.stages for a in accesses(s))
 
 
 def level(kernels: Kernels) -> int:

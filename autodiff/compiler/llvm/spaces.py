@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from autodiff.compiler.kernels import Access, Nest, Node, Stage
 
-__all__ = ["accesses", "is_ordered", "normalised", "step_cost"]
+__all__ = ["accesses", "is_ordered", "may_fail", "normalised", "step_cost"]
 
 FEW = 4
 """Iterations that are too few to be worth vectorising."""
@@ -24,6 +24,11 @@ def accesses(stage: Stage) -> Iterator[Access]:
             yield node.detail
     for store in stage.stores:
         yield store.access
+
+
+def may_fail(nest: Nest) -> bool:
+    """Whether an index that is computed may be outside."""
+    return any(access.extents for stage in nest.stages for access in accesses(stage))
 
 
 def is_ordered(stage: Stage) -> bool:

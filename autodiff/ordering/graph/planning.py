@@ -192,13 +192,14 @@ def _light(graph: TapeGraph) -> set[int]:
     return {vertex for vertex, entry in made if not entry.pullback.names}
 
 
-def _sweep_seconds(graph: TapeGraph, maps: dict[Edge, LinearMap], chosen: Rates) -> float:
+def _sweep_seconds(
+    graph: TapeGraph, maps: dict[Edge, LinearMap], light: set[int], chosen: Rates
+) -> float:
     """Predicted time of the better of a forward and a reverse sweep for all seeds together."""
     specs = graph.specs
     columns = sum(spec.size for spec in specs[: graph.count_inputs])
     rows = sum(specs[v].size for v in graph.outputs if v is not None)
     operations: dict[int, list[tuple[int, int, str]]] = {}
-    light = _light(graph)
     for (_, made), own in maps.items():
         moved = own.dtype.itemsize * (own.in_size + own.out_size)
         operations.setdefault(made, []).append((own.fma_apply, moved, kind_of(own, own)))
@@ -354,11 +355,12 @@ def decide(graph: TapeGraph, chosen: Rates | None = None) -> Decision:
         candidates.append(("bracketed", bracketed))
     if len(middle) <= _MOST_GREEDY and len(maps) <= 4 * len(middle):
         candidates.append(("markowitz", _greedy(graph, maps)))
-    sweep_seconds = _sweep_seconds(graph, local, chosen)
+    light = _light(graph)
+    sweep_seconds = _sweep_seconds(graph, local, light, chosen)
     best = Decision("reverse", middle[::-1], 0, math.inf, 0, sweep_seconds)
     # Sweeps pull through the recorded operations as they are; a graph and its maps are made first
     made = {vertex for _, vertex in local}
-    making = chosen.graph.seconds(len(made), len(made & _light(graph)), 0.0) + joining.seconds
+    making = chosen.graph.seconds(len(made), len(made & light), 0.0) + joining.seconds
     for name, order in candidates:
         found = simulate(maps, order, chosen, most)
         if found is not None and found[1] + making < best.seconds:
