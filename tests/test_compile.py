@@ -350,6 +350,56 @@ def test_loops_with_a_condition() -> None:
     assert compiled.cache_info().paths < 10
 
 
+def fall(height: Any, speed: Any) -> Any:
+    steps = 0.0
+    while height > 0.0:  # a number of steps, and as many looks
+        height, speed, steps = height + 0.125 * speed, speed - 0.125, steps + 1.0
+    return steps - height / speed
+
+
+def fall_of_many(heights: Any, speed: Any) -> Any:
+    total = np.sum(heights)
+    while total > 0.0 and heights[0] > -100.0:
+        heights, speed = heights + 0.125 * speed, speed - 0.125
+        total = np.sum(heights)
+    return heights * total
+
+
+@pytest.mark.parametrize("backend", ["numpy", "auto", *["llvm"] * bool(find_spec("llvmlite"))])
+def test_loops_that_look_many_times(backend: str) -> None:
+    compiled = ad.compile(ad.value_and_grad(fall, (0, 1)), backend=backend)
+    inside = ad.compile(fall, backend=backend)
+    many = ad.compile(fall_of_many, backend=backend)
+    for height in (8.0, 8.5, 2.0, 8.0, 0.25, 20.0, 8.5, 8.25, -1.0):
+        assert_same(compiled(height, 0.75), ad.value_and_grad(fall, (0, 1))(height, 0.75))
+        assert_same(inside(height, 0.75), fall(height, 0.75))
+        assert_same(ad.grad(inside, 1)(height, 0.75), ad.grad(fall, 1)(height, 0.75))
+        assert_same(
+            ad.jvp(inside, (height, 0.75), (1.0, 2.0)), ad.jvp(fall, (height, 0.75), (1.0, 2.0))
+        )
+        heights = height + X
+        assert_same(many(heights, 0.75), fall_of_many(heights, 0.75))
+        assert_same(ad.jacobian(many)(heights, 0.75), ad.jacobian(fall_of_many)(heights, 0.75))
+    assert compiled.cache_info().paths == 6
+    program = inside.lower(8.0, 0.75)
+    assert len(program.run(8.0, 0.75)) == 2  # one result, and all that was looked at
+
+
+def test_an_error_after_many_looks_is_of_the_path_that_is_taken() -> None:
+    def f(x: Any) -> Any:
+        n = 0
+        while x[0] > n:
+            n += 1
+        return x[n:] if n > 12 else np.linalg.inv(np.diag(x))
+
+    compiled = ad.compile(f)
+    for x in (np.full(3, 10.5), np.full(3, 11.5), np.full(20, 14.0), np.full(3, 10.75)):
+        assert_same(compiled(x), f(x))
+    with pytest.raises(np.linalg.LinAlgError):
+        compiled(np.array([10.5, 0.0, 1.0]))
+    assert_same(compiled(np.full(3, 9.5)), f(np.full(3, 9.5)))
+
+
 def test_a_path_that_raises_is_not_taken() -> None:
     def f(x: Any) -> Any:
         if x[0] > 0:

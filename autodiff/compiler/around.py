@@ -127,6 +127,11 @@ class _Writer:
         """Source, and what it names."""
         arguments = [f"v{slot}" for slot in self.frame.arguments]
         self.names["again"] = self.again
+        if not all(isinstance(piece, Piece) for piece in self.frame.pieces):
+            # NumPy takes a number of Python's for one without a dtype
+            for slot in self.frame.arguments:
+                if slot in self.frame.specs:
+                    self.lines += self.number(slot, f"v{slot}", "")
         for piece in self.frame.pieces:
             if isinstance(piece, Piece):
                 self.native(piece)
@@ -154,15 +159,23 @@ class _Writer:
                 self.lines.append(f"k{slot} = v{slot}")
                 self.lines.append(f"if not k{slot}.flags.c_contiguous: k{slot} = compact(k{slot})")
             else:
-                kind = self.name("t", spec.dtype.type)
                 self.lines.append(f"k{slot} = v{slot}")
-                self.lines.append(f"if type(k{slot}) is not {kind}: k{slot} = {kind}(k{slot})")
+                as_it_is = " is not float and type({0})" if spec.dtype == float else ""
+                self.lines += self.number(slot, f"k{slot}", as_it_is)
         return f"k{slot}"
+
+    def number(self, slot: int, name: str, others: str) -> list[str]:
+        """Lines that make an argument without axes a number of NumPy's, unless it is of others."""
+        spec = self.frame.specs[slot]
+        if spec.shape:
+            return []
+        kind = self.name("t", spec.dtype.type)
+        return [f"if type({name}){others.format(name)} is not {kind}: {name} = {kind}({name})"]
 
     def native(self, piece: Piece) -> None:
         inputs = [
             # An output without axes is written to an array, and read as a number
-            f"scalar(v{slot})"
+            f"v{slot}[()]"
             if slot in self.boxed and not self.frame.specs[slot].shape
             else self.value(slot)
             for slot in piece.inputs
@@ -220,7 +233,7 @@ class _Writer:
             if place.owner in self.frame.constants:
                 return self.name("c", self.frame.constants[place.owner])
             boxed = place.owner in self.boxed and not owner.shape
-            return f"scalar(v{place.owner})" if boxed else f"v{place.owner}"
+            return f"v{place.owner}[()]" if boxed else f"v{place.owner}"
         layout = self.name("l", (place.shape, place.offset, place.strides, owner.dtype))
         return f"view({self.array(place.owner)}, *{layout})"
 
@@ -246,7 +259,9 @@ class _Writer:
             text = f"compact({text}).reshape({in_memory})"
         if not place.is_whole:
             text = f"{text}.transpose({tuple([axes.index(i) for i in range(len(axes))])})"
-        return text if spec.shape else f"scalar({text})"
+        if spec.shape:
+            return text
+        return f"{text}[()]" if place.owner in self.boxed else f"scalar({text})"
 
 
 def _view(owner: Any, shape: Any, offset: int, strides: Any, dtype: np.dtype[Any]) -> Any:

@@ -108,13 +108,13 @@ class Compiled(Generic[P, R]):
                         if path is None or not variant.every:
                             break
                         values: Sequence[Any] = (*args, *outside)
-                        if variant.numbers:
+                        if variant.numbers and not path.takes_numbers:
                             values = variant.converted(values)
                         try:
                             outs = path.call(*values)
                         except Exception:
                             break  # another path, or an error of the function's
-                        if path.guards and not path.holds(values, outs):
+                        if path.looks.all and not path.looks.hold(values, outs):
                             break
                         self._hits += 1
                         if path.beside.single:
@@ -166,7 +166,7 @@ class Compiled(Generic[P, R]):
             try:
                 values = variant.converted(given)
                 outs = direct.call(*values)
-                taken = direct.holds(values, outs)
+                taken = direct.looks.hold(values, outs)
             except Exception:
                 taken = False  # another path, or an error of the function's
             if taken:

@@ -75,6 +75,7 @@ class NativeRunner:
     """
 
     backend = "llvm"
+    takes_numbers = True
 
     def __init__(
         self,

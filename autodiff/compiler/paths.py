@@ -16,9 +16,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from autodiff.compiler.backends import LONG, Runner, chosen, optimized, start, start_on
+from autodiff.compiler.looks import Looks
 from autodiff.core.arrays import foreign_among
 from autodiff.core.dispatch import Box, concrete
-from autodiff.tape.entries import Constant, Guard, Variable, same_path
+from autodiff.tape.entries import Constant
 from autodiff.tape.ir import Tape
 
 __all__ = ["MOST_PATHS", "Options", "Path", "Paths", "batched"]
@@ -67,30 +68,16 @@ class Path:
         self.beside = beside
         self.options = options
         self.results = len(recorded.outputs)
-        inputs = {variable.slot: i for i, variable in enumerate(recorded.inputs)}
-        outputs: list[Any] = list(recorded.outputs)
-        self.guards: list[tuple[Guard, bool, int]] = []
-        places: dict[int, int] = {}
-        for guard in recorded.guards:
-            slot = guard.variable.slot
-            if slot in inputs:
-                self.guards.append((guard, True, inputs[slot]))
-                continue
-            if slot not in places:
-                places[slot] = len(outputs)
-                outputs.append(guard.variable)
-            self.guards.append((guard, False, places[slot]))
-        self._checks = [
-            (_answer(guard), guard, given, place) for guard, given, place in self.guards
-        ]
-        flat = recorded._bare(outputs)
+        like = foreign_among((*values, *captured, *_constants(recorded)))
+        self.looks = Looks(recorded, like is None)
+        flat = self.looks.tape
         # Of a long tape the passes alone leave out what nothing needs: twice takes too long
         self.flat = flat if len(flat) > LONG else flat.pruned()
         self.native: Any = None
         self.lock = threading.Lock()
         self.runner: Runner = _not_built
         self.call: Runner = _not_built  # the function of native code, without a step in between
-        like = foreign_among((*values, *self.captured, *_constants(self.flat)))
+        self.takes_numbers = False  # of Python, without a dtype
         if like is None:
             backend = chosen(options.backend, None)
             first = start(self.flat, lambda: self.tape, backend, self._switch)
@@ -114,16 +101,11 @@ class Path:
     def _take(self, runner: Runner) -> None:
         self.runner = runner
         self.call = getattr(runner, "run", runner)
+        self.takes_numbers = getattr(runner, "takes_numbers", False)
 
     def run(self, values: Values) -> tuple[Any, ...]:
         """Run the program on plain arrays and numbers."""
         return self.call(*values)
-
-    def seen(self, values: Values, outs: Values) -> list[Any]:
-        """Values that the guards look at."""
-        return [
-            concrete(values[place] if given else outs[place]) for _, given, place in self.guards
-        ]
 
     @cached_property
     def dependences(self) -> list[int]:
@@ -137,61 +119,9 @@ class Path:
                 masks[variable.slot] = mask
         return [masks.get(output.slot, 0) for output in self.flat.outputs]
 
-    def holds(self, values: Values, outs: Values) -> bool:
-        """Whether plain values take this path."""
-        for answer, guard, given, place in self._checks:
-            value = values[place] if given else outs[place]
-            if answer is not None:
-                if bool(value) is not answer:
-                    return False
-            elif not same_path(guard.reader, guard.value, value):
-                return False
-        return True
-
-    def differs(self, seen: Values) -> int | None:
-        """Position of the first guard that another value was seen by than recorded."""
-        for position, ((guard, _, _), value) in enumerate(zip(self.guards, seen, strict=False)):
-            if not same_path(guard.reader, guard.value, value):
-                return position
-        return None
-
-    def looked_at(self, values: Values) -> list[Any]:
-        """Values that the guards look at, as far as the program gets without an error."""
-        memory: dict[int, Any] = {}
-        for variable, value in zip(self.flat.inputs, values, strict=True):
-            memory[variable.slot] = value
-        for entry in self.flat.entries:
-            inputs = [
-                memory.get(operand.slot) if isinstance(operand, Variable) else operand.value
-                for operand in entry.inputs
-            ]
-            try:
-                out = entry.primitive.call(*inputs, **entry.params)
-            except Exception:
-                break
-            parts = out if isinstance(out, tuple) else (out,)
-            memory.update(zip([v.slot for v in entry.outputs], parts, strict=True))
-        places = [
-            (values[place], True) if given else (memory.get(slot), slot in memory)
-            for (_, given, place), slot in (
-                (row, -1 if row[1] else self.flat.outputs[row[2]].slot) for row in self.guards
-            )
-        ]
-        seen: list[Any] = []
-        for value, known in places:
-            if not known:
-                break
-            seen.append(concrete(value))
-        return seen
-
 
 def _constants(tape: Tape) -> Iterator[Any]:
     return (o.value for o in tape.slots if isinstance(o, Constant) and o.known)
-
-
-def _answer(guard: Guard) -> bool | None:
-    """Truth of a number that a program asked for; None where it asked for something else."""
-    return bool(guard.value) if guard.reader == "bool()" and not guard.variable.spec.shape else None
 
 
 def _not_built(*values: Any) -> tuple[Any, ...]:
@@ -268,7 +198,7 @@ class Paths:
                     self._warn()
                     return None
                 path = Path(self.name, self.options, *record(values), values)
-                if path.guards and batched(values):
+                if path.looks.all and batched(values):
                     return None
                 self.known.append(path)
         found = self._tried(path, values, call, seen)
@@ -286,21 +216,21 @@ class Paths:
     ) -> tuple[Any, ...] | None:
         """Outputs of a path if these values take it; else its guards' values are in `seen`."""
         values = [*values, *path.captured]
-        if path.guards and batched(values):
+        if path.looks.all and batched(values):
             return None
         try:
             outs = call(path, values)
         except Exception as error:
-            found = path.looked_at([concrete(value) for value in values])
-            position = path.differs(found)
+            found = path.looks.looked_at(path.flat, [concrete(value) for value in values])
+            position = path.looks.differs(found)
             if position is None:
                 raise Failed from error
             seen[:] = found[: position + 1]
             return None
-        if not path.guards:
+        if not path.looks.all:
             return outs
-        found = path.seen(values, outs)
-        position = path.differs(found)
+        found = path.looks.seen(values, outs)
+        position = path.looks.differs(found)
         if position is None:
             return outs
         seen[:] = found[: position + 1]
@@ -309,7 +239,7 @@ class Paths:
     def _next(self, seen: list[Any], tried: set[int]) -> Path | None:
         """A path that agrees with all that was seen."""
         for path in self.known:
-            if id(path) not in tried and path.differs(seen) is None:
+            if id(path) not in tried and path.looks.differs(seen) is None:
                 return path
         return None
 
@@ -321,11 +251,11 @@ class Paths:
         lines = Counter(
             guard.source or "a line that is not known"
             for p in self.known
-            for guard, _, _ in p.guards
+            for guard, *_ in p.looks.all
         )
         varying = {
             source: len(
-                {str(g.value) for p in self.known for g, _, _ in p.guards if g.source == source}
+                {str(g.value) for p in self.known for g, *_ in p.looks.all if g.source == source}
             )
             for source in lines
         }

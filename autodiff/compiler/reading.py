@@ -88,7 +88,10 @@ class Reading:
 
     def equal(self, value: Any, var: str) -> None:
         """Demand the same number or array, to the last bit."""
-        self.demand(f"not differs({var}, {self.constant(value)})")
+        held = self.constant(value)
+        # An array may be written to, and stay the same one
+        at_once = "" if has_memory(value) else f"{var} is {held} or "
+        self.demand(f"{at_once}not differs({var}, {held})")
 
     def kind(self, value: Any, var: str, more: str = "") -> None:
         """Demand a type, and more."""

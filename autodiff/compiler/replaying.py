@@ -15,6 +15,9 @@ Runner = Callable[..., tuple[Any, ...]]
 """Takes plain arrays and numbers, one for each input, and gives fresh ones, one for each output."""
 
 
+_PYTHONS = {bool, int, float, complex}
+
+
 def replayed(tape: Tape) -> Runner:
     """Runner that evaluates a tape operation by operation."""
     slots = [output.slot for output in tape.outputs]
@@ -22,10 +25,17 @@ def replayed(tape: Tape) -> Runner:
         variable.slot for entry in tape.entries for variable in entry.outputs
     }
 
+    kinds = [variable.spec.dtype.type for variable in tape.inputs]
+
     def run(*values: Any) -> tuple[Any, ...]:
-        memory = tape.replay(values)
-        given: set[int] = set()
-        return tuple([_fresh(memory[slot], slot in kept, given) for slot in slots])
+        # A number of Python's has no dtype, and an input has one
+        given = [
+            kind(value) if type(value) in _PYTHONS else value
+            for kind, value in zip(kinds, values, strict=True)
+        ]
+        memory = tape.replay(given)
+        seen: set[int] = set()
+        return tuple([_fresh(memory[slot], slot in kept, seen) for slot in slots])
 
     return run
 

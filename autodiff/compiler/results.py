@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,7 @@ class Results:
         self.notes = tuple(notes)
         only = len(places) == 1 and structure == _LEAF and not written
         self.single = only and places[0] == ("output", 0)
+        self._built = None if written else _builder(structure, places)
 
     def build(self, values: Values, outs: Values) -> Any:
         """Write what was written, and return what was returned.
@@ -66,6 +67,8 @@ class Results:
             A variable is written into: it would no longer be one, or it would, by what was open
             around the write.
         """
+        if self._built is not None:
+            return self._built(values, outs)
         for target, _ in self.written:
             tensor = values[target]
             if isinstance(tensor, Tensor) and tensor._interpreter is ROOT and tensor.is_variable:
@@ -88,6 +91,39 @@ class Results:
 
 
 _LEAF = tree.flatten(0.0)[1]
+
+_MOST_WRITTEN = 16
+"""Results that code of their own puts together; of more, calling it saves little."""
+
+_GIVEN = {"output": "outs", "input": "values"}
+
+
+def _builder(
+    structure: tree.PyTreeSpec, places: list[tuple[str, Any]]
+) -> Callable[[Values, Values], Any] | None:
+    """Function that puts tuples and lists of outputs and inputs together; None for others."""
+    if len(places) > _MOST_WRITTEN or any(kind not in _GIVEN for kind, _ in places):
+        return None
+    texts = [f"{_GIVEN[kind]}[{number}]" for kind, number in places]
+    try:
+        text = structure.traverse(texts, _text)
+    except _OtherContainerError:
+        return None
+    built: Callable[[Values, Values], Any] = eval(f"lambda values, outs: {text}")
+    return built
+
+
+class _OtherContainerError(Exception):
+    """Neither a tuple nor a list."""
+
+
+def _text(node: Any) -> str:
+    """Expression of a container whose parts are expressions."""
+    if type(node) is tuple:
+        return f"({''.join(f'{part}, ' for part in node)})"
+    if type(node) is list:
+        return f"[{', '.join(node)}]"
+    raise _OtherContainerError
 
 
 def _write(target: Any, value: Any) -> None:

@@ -63,6 +63,7 @@ class StoredRunner:
 
     backend = "llvm"
     from_disk = True
+    takes_numbers = True
 
     def __init__(self, tape: Tape, run: Runner) -> None:
         self.tape = tape

@@ -97,7 +97,7 @@ def memory_order(array: Any) -> Literal["C", "F", "K"]:
 
 def layout(array: Any) -> Any:
     """How elements lie in memory: None in NumPy's own order, "F", or the strides."""
-    if is_foreign(array):
+    if type(array) is not ARRAY and is_foreign(array):
         return None
     flags = array.flags
     if flags.c_contiguous:

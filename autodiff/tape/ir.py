@@ -138,13 +138,18 @@ class Tape(Readable, Drawable, Rewritable):
         )
         return tape
 
-    def _bare(self, outputs: Sequence[Operand]) -> Tape:
-        """Make the tape of these operations with others of its values as outputs, and no more."""
+    def _bare(self, outputs: Sequence[Operand], *last: Entry) -> Tape:
+        """Make the tape of these operations with others of its values as outputs, and no more.
+
+        What `last` computes, after all of it, comes out too.
+        """
         tape = Tape.__new__(Tape)
         fields = tape.__dict__
         fields.update(in_tree=None, out_tree=None, arguments=None, guards=(), cotangents={})
-        fields.update(entries=self.entries, inputs=self.inputs, slots=self.slots)
-        fields["outputs"] = tuple([self.slots[output.slot] for output in outputs])
+        found = [variable for entry in last for variable in entry.outputs]
+        entries = _numbered((*self.entries, *last)) if last else self.entries
+        fields.update(entries=entries, inputs=self.inputs, slots=(*self.slots, *found))
+        fields["outputs"] = (*[self.slots[output.slot] for output in outputs], *found)
         return tape
 
     def _put_together(self, parts: Parts) -> None:

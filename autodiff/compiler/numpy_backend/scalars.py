@@ -20,6 +20,7 @@ from autodiff.compiler.numpy_backend.planner import identifier
 from autodiff.core.primitive import Primitive
 from autodiff.ops import elementwise as ew
 from autodiff.ops import slopes
+from autodiff.ops.shape import stack
 from autodiff.tape.entries import Constant, Entry, Operand
 from autodiff.tape.ir import Tape
 
@@ -119,6 +120,7 @@ NAMES: dict[str, Any] = {
     "power": math.pow,
     "float64": np.float64,
     "truth": np.bool_,
+    "array": np.array,
     "logistic": logistic,
     "logistic_slope": logistic_slope,
     "tanh_slope": tanh_slope,
@@ -192,6 +194,11 @@ class ScalarProgram:
         primitive = entry.primitive
         output = entry.output
         operands = entry.inputs
+        if primitive is stack:
+            texts = [self._named(operand) for operand in operands]
+            read = [name for operand in operands for name in self._read[operand.slot]]
+            self._assign(output, f"array([{', '.join(texts)}])", read)
+            return
         if primitive in ALIASES and operands[0].spec.dtype == output.spec.dtype:
             self._text(operands[0])
             self._named(operands[0])
@@ -231,7 +238,7 @@ class ScalarProgram:
         for output in tape.outputs:
             text = self._named(output)
             kind = "truth" if output.spec.dtype == _BOOL else "float64"
-            results.append((text, kind))
+            results.append((text, "" if output.spec.shape else kind))
         inputs = [f"x{number}" for number in range(len(tape.inputs))]
         head = [
             f"{name} = {'bool' if v.spec.dtype == _BOOL else 'float'}({name})"
@@ -298,13 +305,18 @@ def scalar_program(tape: Tape) -> ScalarProgram | None:
     ScalarProgram or None
     """
     foreign = 0
+    joined = {entry.output.slot for entry in tape.entries if entry.primitive is stack}
     for slot in tape.slots:
-        if slot.spec.shape or not _is_number(slot):
+        if (slot.spec.shape and slot.slot not in joined) or not _is_number(slot):
             return None
     for entry in tape.entries:
         primitive = entry.primitive
         if len(entry.outputs) != 1 or primitive.gives_tuple:
             return None
+        if any(operand.slot in joined for operand in entry.inputs):
+            return None
+        if primitive is stack:
+            continue
         if primitive in ALIASES:
             if entry.inputs[0].spec.dtype != entry.output.spec.dtype:
                 return None
