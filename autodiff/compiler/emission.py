@@ -23,7 +23,7 @@ from autodiff.compiler.kernels import (
 from autodiff.compiler.places import Place, contiguous
 from autodiff.core.spec import Shape, Spec
 
-__all__ = ["Sunk", "cost_of", "crossing", "filling", "nest_of", "product_of"]
+__all__ = ["Sunk", "cost_of", "crossing", "filling", "nest_of", "product_of", "used"]
 
 _COSTLY = {
     "divide": 4, "sqrt": 4, "reciprocal": 4, "load": 1, "constant": 0, "register": 0, "cast": 1,
@@ -213,7 +213,7 @@ def nest_of(group: Group, kept: set[int], sunk: Sunk) -> Nest:
                 access = Access(member.slot, 0, member.strides)
                 stores.append(Store(access, builder.member(member)))
         is_loop = moment % 2 == 0
-        stage = _used(builder.nodes.nodes, stores, reductions)
+        stage = used(builder.nodes.nodes, stores, reductions)
         space = group.space[split:] if is_loop else ()
         stages.append(_with_axes(stage, space, len(group.space) if is_loop else split))
     return _collapsed(group.space[:split], stages, title(group))
@@ -225,7 +225,7 @@ def title(group: Group) -> str:
     return " ".join(names) if len(names) <= 12 else f"{' '.join(names[:11])} … ({len(names)})"
 
 
-def _used(nodes: Sequence[Node], stores: list[Store], reductions: list[Reduction]) -> Stage:
+def used(nodes: Sequence[Node], stores: Sequence[Store], reductions: Sequence[Reduction]) -> Stage:
     """Stage without the operations that nothing in it needs."""
     needed: set[int] = set()
     for store in stores:

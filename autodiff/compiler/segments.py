@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autodiff.compiler.adding import added, loaded, stored
 from autodiff.compiler.emission import Sunk
 from autodiff.compiler.groups import Called, Fused, Group, Looped, Multiplied, Work
-from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Product, Role, Step
+from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Role, Step
 from autodiff.compiler.looping import Moved, mapped, work_steps
 from autodiff.compiler.sinking import kept_and_sunk
 from autodiff.core.spec import Spec
@@ -106,6 +107,9 @@ def _segment(
         where = writers.get(slot, [number])  # of what a loop needs for itself, nobody else knows
         is_shared = readers.get(slot, -1) > number or where[0] < number or where[-1] > number
         (outputs if is_shared else temporaries).append(slot)
+    steps = added(steps, set(temporaries))
+    written, used = _lives(steps)
+    temporaries = [slot for slot in temporaries if slot in used]
     places, size = _laid_out(steps, temporaries, fused.specs, written, used)
     buffers: list[Buffer] = []
     numbers: dict[int, int] = {}
@@ -121,24 +125,6 @@ def _segment(
         buffers.append(Buffer(spec.dtype, spec.size, "temporary", places[slot]))
     numbered = tuple([mapped(step, lambda slot: Moved(numbers[slot])) for step in steps])
     return Segment(Kernels(tuple(buffers), numbered, size), inputs, outputs, constants)
-
-
-def _stored(step: Step) -> Iterable[int]:
-    if isinstance(step, Product):
-        return (step.out.buffer,)
-    if isinstance(step, Loop):
-        return dict.fromkeys(slot for inner in step.steps for slot in _stored(inner))
-    return dict.fromkeys(store.access.buffer for stage in step.stages for store in stage.stores)
-
-
-def _loaded(step: Step) -> Iterable[int]:
-    if isinstance(step, Product):
-        return (step.a.buffer, step.b.buffer)
-    if isinstance(step, Loop):
-        return dict.fromkeys(slot for inner in step.steps for slot in _loaded(inner))
-    return dict.fromkeys(
-        node.detail.buffer for stage in step.stages for node in stage.nodes if node.op == "load"
-    )
 
 
 # --- memory ---------------------------------------------------------------------------------------
@@ -195,10 +181,10 @@ def _lives(steps: Sequence[Step]) -> tuple[dict[int, int], dict[int, int]]:
     written: dict[int, int] = {}
     used: dict[int, int] = {}
     for position, step in enumerate(steps):
-        for slot in _stored(step):
+        for slot in stored(step):
             written.setdefault(slot, position)
             used[slot] = position
-        for slot in _loaded(step):
+        for slot in loaded(step):
             used[slot] = position
     return written, used
 
