@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.compiler.expressions import INDEX, Nodes
-from autodiff.compiler.groups import Group, Member, Multiplied, Operandum
+from autodiff.compiler.groups import Group, Member, Multiplied, Operandum, Straight
 from autodiff.compiler.kernels import (
     Access,
     Matrix,
@@ -22,8 +22,9 @@ from autodiff.compiler.kernels import (
 )
 from autodiff.compiler.places import Place, contiguous
 from autodiff.core.spec import Shape, Spec
+from autodiff.tape.entries import Entry
 
-__all__ = ["Sunk", "cost_of", "crossing", "filling", "nest_of", "product_of", "used"]
+__all__ = ["Sunk", "cost_of", "crossing", "filling", "nest_of", "product_of", "straight_of", "used"]
 
 _COSTLY = {
     "divide": 4, "sqrt": 4, "reciprocal": 4, "load": 1, "constant": 0, "register": 0, "cast": 1,
@@ -66,25 +67,6 @@ class _StageBuilder:
         if position is None:
             position = self.known[member.slot] = self.computed(member)
         return position
-
-    def numbers(self, members: Sequence[Member]) -> None:
-        """Write operations on numbers, in order: what `member` does for each, in less time."""
-        known, made, nodes = self.known, self.group.made, self.nodes
-        for member in members:
-            expression = member.expression
-            if expression is None or expression.dtype != member.dtype:
-                self.member(member)
-                continue
-            given: list[int | None] = []
-            for operand in member.operands:
-                place = operand.place
-                if place is None:
-                    given.append(None)
-                    continue
-                maker = made.get(place.owner)
-                position = None if maker is None else known.get(maker.slot)
-                given.append(self.operand(operand) if position is None else position)
-            known[member.slot] = nodes.put(expression, given)
 
     def again(self, member: Member) -> int:
         """Position of what an operation of another group computes, computed once more."""
@@ -197,12 +179,9 @@ def nest_of(group: Group, kept: set[int], sunk: Sunk) -> Nest:
         stores: list[Store] = []
         reductions: list[Reduction] = []
         # In order, so that what is computed of each other does not recurse
-        if group.space or group.inner is not None:
-            for member in group.members:
-                if member.moment == moment and not member.in_row and not member.stores:
-                    builder.member(member)
-        else:
-            builder.numbers([member for member in group.members if not member.stores])
+        for member in group.members:
+            if member.moment == moment and not member.in_row and not member.stores:
+                builder.member(member)
         for member in moments[moment]:
             if member.in_row and member.moment == moment:
                 value = builder.nodes.cast(builder.value(member), member.dtype)
@@ -216,13 +195,21 @@ def nest_of(group: Group, kept: set[int], sunk: Sunk) -> Nest:
         stage = used(builder.nodes.nodes, stores, reductions)
         space = group.space[split:] if is_loop else ()
         stages.append(_with_axes(stage, space, len(group.space) if is_loop else split))
-    return _collapsed(group.space[:split], stages, title(group))
+    return _collapsed(group.space[:split], stages, _title(group.entries))
 
 
-def title(group: Group) -> str:
-    """Names of a group's operations."""
-    names = [m.entry.primitive.name if m.entry is not None else "copy" for m in group.members]
-    return " ".join(names) if len(names) <= 12 else f"{' '.join(names[:11])} … ({len(names)})"
+def straight_of(work: Straight, kept: set[int]) -> Nest:
+    """Return the one stage of a run of operations on numbers."""
+    stores = [Store(Access(slot, 0, ()), at) for slot, at in work.made.items() if slot in kept]
+    return Nest((), (used(work.nodes.nodes, stores, ()),), _title(work.entries))
+
+
+def _title(entries: Sequence[Entry | None]) -> str:
+    """Names of operations."""
+    names = ["copy" if entry is None else entry.primitive.name for entry in entries[:12]]
+    if len(entries) <= 12:
+        return " ".join(names)
+    return f"{' '.join(names[:11])} … ({len(entries)})"
 
 
 def used(nodes: Sequence[Node], stores: Sequence[Store], reductions: Sequence[Reduction]) -> Stage:

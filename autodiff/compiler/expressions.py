@@ -38,10 +38,13 @@ class Expression(NamedTuple):
     nodes : tuple of Node
         Those called ``"operand"`` stand for the input with the number `detail`.
     result : int
+    single : (str, tuple of int, np.dtype) or None
+        Where it is one operation on inputs: its name, their numbers and its dtype.
     """
 
     nodes: tuple[Node, ...]
     result: int
+    single: tuple[str, tuple[int, ...], np.dtype[Any]] | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -84,21 +87,22 @@ class Nodes:
 
         An operand that is a number is part of the expression, and has no position.
         """
-        places: list[int] = []
         known = self._known
+        if expression.single is not None:
+            # As `add` does, for most operations
+            op, order, dtype = expression.single
+            given = tuple([operands[number] for number in order])
+            key = (op, given, dtype.char, None)
+            found = known.get(key)
+            if found is None:
+                found = known[key] = len(self.nodes)
+                self.nodes.append(_node(Node, (op, given, dtype, None)))
+            return found
+        places: list[int] = []
         for op, args, dtype, detail in expression.nodes:
             if op == "operand":
                 position = operands[detail]
                 assert position is not None
-            elif detail is None:
-                # As `add` does, for most operations
-                given = tuple([places[a] for a in args])
-                key = (op, given, dtype.char, None)
-                found = known.get(key)
-                if found is None:
-                    found = known[key] = len(self.nodes)
-                    self.nodes.append(_node(Node, (op, given, dtype, None)))
-                position = found
             else:
                 position = self.add(op, [places[a] for a in args], dtype, detail)
             places.append(position)
@@ -338,7 +342,17 @@ def expression_of(
         for i, x in enumerate(inputs)
     ]
     result = _written(nodes, function, given)
-    return Expression(tuple(nodes.nodes), result)
+    return Expression(tuple(nodes.nodes), result, _single(nodes.nodes, result))
+
+
+def _single(
+    nodes: Sequence[Node], result: int
+) -> tuple[str, tuple[int, ...], np.dtype[Any]] | None:
+    op, args, dtype, detail = nodes[result]
+    others = [node for number, node in enumerate(nodes) if number != result]
+    if op == "operand" or detail is not None or any(node.op != "operand" for node in others):
+        return None
+    return op, tuple([nodes[arg].detail for arg in args]), dtype
 
 
 def _written(nodes: Nodes, function: Callable[..., Any], inputs: Sequence[Any]) -> int:

@@ -6,14 +6,12 @@ Operations are taken in the order of the tape, and each finds a place among grou
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.expressions import Expression, NoExpression, expression_of
 from autodiff.compiler.forms import form_of, scan_body
 from autodiff.compiler.groups import (
     Called,
@@ -23,8 +21,8 @@ from autodiff.compiler.groups import (
     Member,
     Multiplied,
     Operandum,
+    Straight,
 )
-from autodiff.compiler.operands import Operands
 from autodiff.compiler.places import (
     Place,
     aligned,
@@ -32,12 +30,12 @@ from autodiff.compiler.places import (
     seen_through,
     without_ones,
 )
+from autodiff.compiler.runs import Runs
 from autodiff.core.spec import Shape
 from autodiff.ops import lowered
 from autodiff.ops.lowered import Form, Gathered, Indices, Pieces, Pointwise, Reduced, Viewed
 from autodiff.tape.entries import Constant, Entry
 from autodiff.tape.ir import Tape
-from autodiff.tape.signature import params_key
 from autodiff.transforms.scan.operation import Scan
 
 __all__ = ["fuse"]
@@ -64,16 +62,15 @@ def fuse(
     return _Fusion(tape, supports, carries).run()
 
 
-class _Fusion(Operands):
+class _Fusion(Runs):
     def __init__(
         self,
         tape: Tape,
         supports: Callable[[str, np.dtype[Any]], bool],
         carries: Sequence[int] | None,
     ) -> None:
-        super().__init__(len(tape.slots))
+        super().__init__(len(tape.slots), tape.entries, supports)
         self.tape = tape
-        self.supports = supports
         self.transposes = carries is None
         self.writable = list(carries or ())
         self.rewritten: set[int] = set()
@@ -88,8 +85,14 @@ class _Fusion(Operands):
                 self.constant(slot)
         for variable in self.tape.inputs:
             self.own(variable.slot, variable.spec, -1)
-        for entry in self.tape.entries:
-            self.add(entry)
+        entries = self.tape.entries
+        position = 0
+        while position < len(entries):
+            end = self.run_on(entries, position)
+            if end == position:
+                self.add(entries[position])
+                end += 1
+            position = end
         outputs = self.finished_outputs()
         return Fused(
             self.tape,
@@ -105,8 +108,6 @@ class _Fusion(Operands):
     # --- operations -------------------------------------------------------------------------------
 
     def add(self, entry: Entry) -> None:
-        if self.scalar(entry):
-            return
         form = form_of(entry) if self.is_lowered(entry) else None
         if form is not None and self.add_form(entry, form):
             return
@@ -198,25 +199,6 @@ class _Fusion(Operands):
         space, strides = without_ones(shape), aligned(place, shape)
         self.join(Member(out.slot, entry, found, operands, out.spec.dtype, strides), space)
         return True
-
-    def expression(
-        self, entry: Entry, function: Any, operands: tuple[Operandum, ...]
-    ) -> Expression | None:
-        """Scalar operations of an elementwise one; None where there is no code for one of them."""
-        kinds = tuple(
-            [x.dtype.char if x.place else (type(x.value), repr(x.value)) for x in operands]
-        )
-        params = params_key(entry.params) if entry.params else None
-        key = (entry.primitive, params, kinds)
-        if key not in self.expressions:
-            if entry.params:
-                function = functools.partial(function, **entry.params)
-            inputs = [x.dtype if x.place else x.value for x in operands]
-            try:
-                self.expressions[key] = expression_of(function, inputs, self.supports)
-            except NoExpression:
-                self.expressions[key] = None
-        return self.expressions[key]
 
     def view(self, entry: Entry, form: Viewed) -> bool:
         operand, out = entry.inputs[0], entry.outputs[0]
@@ -428,6 +410,8 @@ class _Fusion(Operands):
                 computed |= {member.slot for member in work.members}
             elif isinstance(work, Called):
                 computed |= {variable.slot for variable in work.entry.outputs}
+            elif isinstance(work, Straight):
+                computed.update(work.made)
             elif isinstance(work, Looped):
                 computed.update(work.written)
         outputs: list[Place] = []

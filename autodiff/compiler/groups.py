@@ -8,12 +8,13 @@ the row are even, work between them is odd.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.compiler.expressions import Expression
+from autodiff.compiler.expressions import Expression, Nodes
 from autodiff.compiler.places import Place
 from autodiff.core.spec import Shape, Spec
 from autodiff.tape.entries import Entry
@@ -27,6 +28,7 @@ __all__ = [
     "Member",
     "Multiplied",
     "Operandum",
+    "Straight",
     "Work",
     "all_operands",
 ]
@@ -135,6 +137,36 @@ class Group:
     fills: list[tuple[int, Any]] = field(default_factory=list)
     reads: set[int] = field(default_factory=set)
 
+    @property
+    def entries(self) -> Sequence[Entry | None]:
+        """Where the operations come from."""
+        return [member.entry for member in self.members]
+
+
+@dataclass(slots=True, eq=False)
+class Straight:
+    """A long run of operations on numbers.
+
+    Attributes
+    ----------
+    order : int
+    entries : list of Entry
+    nodes : Nodes
+        What they are.
+    known : dict of int to int
+        By slot the position of its value among these.
+    made : dict of int to int
+        The same of the values that are computed here.
+    reads : set of int
+    """
+
+    order: int
+    entries: list[Entry] = field(default_factory=list)
+    nodes: Nodes = field(default_factory=Nodes)
+    known: dict[int, int] = field(default_factory=dict)
+    made: dict[int, int] = field(default_factory=dict)
+    reads: set[int] = field(default_factory=set)
+
 
 @dataclass(slots=True, eq=False)
 class Multiplied:
@@ -199,7 +231,7 @@ class Looped:
         return [*self.carries, *self.stacked, *self.summed, *self.states]
 
 
-Work = Group | Multiplied | Called | Looped
+Work = Group | Straight | Multiplied | Called | Looped
 
 
 @dataclass(slots=True, eq=False)

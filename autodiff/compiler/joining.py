@@ -59,12 +59,6 @@ class Joining:
         self.next_slot = slots
         self._spaces: dict[Shape, list[Group]] = {}
 
-    @property
-    def scalars(self) -> Group | None:
-        """The last group of operations on numbers, if all of them can join it."""
-        groups = self._spaces.get(())
-        return groups[-1] if groups and groups[-1].inner is None else None
-
     def own(self, slot: int, spec: Spec, order: int) -> Place:
         """Give a value memory of its own."""
         self.specs[slot] = spec

@@ -13,8 +13,15 @@ from collections.abc import Callable, Iterator
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from autodiff.compiler.emission import Sunk, crossing, filling, nest_of, product_of
-from autodiff.compiler.groups import Called, Fused, Looped, Multiplied, Work
+from autodiff.compiler.emission import (
+    Sunk,
+    crossing,
+    filling,
+    nest_of,
+    product_of,
+    straight_of,
+)
+from autodiff.compiler.groups import Called, Fused, Looped, Multiplied, Straight, Work
 from autodiff.compiler.kernels import (
     Access,
     Loop,
@@ -54,6 +61,8 @@ def work_steps(work: Work, fused: Fused, kept: set[int], sunk: Sunk) -> list[Ste
     assert not isinstance(work, Called)
     if isinstance(work, Multiplied):
         return [product_of(work)]
+    if isinstance(work, Straight):
+        return [straight_of(work, kept)]
     if isinstance(work, Looped):
         return _loop(work, fused)
     stored = kept | crossing(work, kept, sunk)

@@ -15,7 +15,7 @@ from autodiff.collecting import slowed_for
 from autodiff.compiler.around import Frame, Piece, around
 from autodiff.compiler.forms import prepared
 from autodiff.compiler.fusion import fuse
-from autodiff.compiler.groups import Called, Fused, Group
+from autodiff.compiler.groups import Called, Fused, Group, Straight
 from autodiff.compiler.kernels import Kernels
 from autodiff.compiler.llvm import compile_kernels, supports
 from autodiff.compiler.passes.rolling import rolled
@@ -127,7 +127,7 @@ class NativeRunner:
         """Tape of simple operations, and by position the group that each runs in."""
         found: dict[int, int] = {}
         for number, work in enumerate(self.fused.work):
-            entries = [m.entry for m in work.members] if isinstance(work, Group) else [work.entry]
+            entries = work.entries if isinstance(work, Group | Straight) else [work.entry]
             found.update({e.position: number for e in entries if e is not None})
         return self.fused.tape, found
 

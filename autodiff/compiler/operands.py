@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.expressions import Expression
 from autodiff.compiler.groups import Member, Operandum
 from autodiff.compiler.joining import Joining
 from autodiff.compiler.places import Place, aligned, contiguous, without_ones
 from autodiff.core.arrays import has_memory
 from autodiff.core.spec import Shape, Spec
-from autodiff.tape.entries import Constant, Entry, Operand
+from autodiff.tape.entries import Constant, Operand
 
 __all__ = ["CODED", "Operands"]
 
@@ -29,18 +28,12 @@ class Operands(Joining):
         By owner what is known.
     numbers : dict of int to number
         By slot constants that have one value everywhere.
-    expressions : dict of Expression or None
-        By primitive, parameters and kinds of operands; None where there is no code.
-    taken : dict of int to Operandum
-        Numbers as operands of numbers, by slot.
     """
 
     def __init__(self, slots: int) -> None:
         super().__init__(slots)
         self.constants: dict[int, Any] = {}
         self.numbers: dict[int, Any] = {}
-        self.expressions: dict[Any, Expression | None] = {}
-        self.taken: dict[int, Operandum] = {}
 
     def constant(self, constant: Constant) -> None:
         """Take in a constant of the tape."""
@@ -69,54 +62,6 @@ class Operands(Joining):
             return Operandum(None, (), value, operand.spec.dtype)
         place = self.places[operand.slot]
         return Operandum(place, aligned(place, shape) if shape else (), None, operand.spec.dtype)
-
-    def scalar(self, entry: Entry) -> bool:
-        """Add an operation on numbers to the group of those: what `add` does, in less time."""
-        group = self.scalars
-        if group is None or entry.primitive.kind != "elementwise" or len(entry.outputs) != 1:
-            return False
-        out = entry.outputs[0]
-        if out.spec.shape:
-            return False
-        operands: list[Operandum] = []
-        kinds: list[Any] = []
-        for operand in entry.inputs:
-            found = self.taken.get(operand.slot)
-            if found is None:
-                if operand.spec.shape or not self.can_copy(operand.spec):
-                    return False
-                found = self.taken[operand.slot] = self.operand(operand, ())
-            place = found.place
-            if place is None:
-                kinds.append((type(found.value), repr(found.value)))
-            elif place.owner in group.partial or (
-                # Computed here, or given from the beginning
-                place.owner not in group.made and self.order_of[place.owner] >= 0
-            ):
-                return False
-            else:
-                kinds.append(found.dtype.char)
-            operands.append(found)
-        if entry.params or out.slot in group.partial:
-            return False
-        expression = self.expressions.get((entry.primitive, None, tuple(kinds)))
-        if expression is None or expression.dtype != out.spec.dtype:
-            return False
-        slot, order = out.slot, group.order
-        self.specs[slot], self.order_of[slot] = out.spec, order
-        place = self.places[slot] = Place(slot, (), 0, ())
-        self.needed[slot] = max(self.needed.get(slot, -1), self.last_use.get(slot, -1))
-        self.taken[slot] = Operandum(place, (), None, out.spec.dtype)
-        member = Member(slot, entry, expression, tuple(operands), out.spec.dtype, ())
-        for found in operands:
-            if found.place is not None:
-                owner = found.place.owner
-                group.reads.add(owner)
-                if self.read_by.get(owner, -1) < order:
-                    self.read_by[owner] = order
-        group.members.append(member)
-        group.made[slot] = member
-        return True
 
     def whole(self, operand: Operand) -> Place:
         """Place of an operand in C order, copied there if it is not."""

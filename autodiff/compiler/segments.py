@@ -13,7 +13,7 @@ from typing import Any
 
 from autodiff.compiler.adding import added, loaded, stored
 from autodiff.compiler.emission import Sunk
-from autodiff.compiler.groups import Called, Fused, Group, Looped, Multiplied, Work
+from autodiff.compiler.groups import Called, Fused, Group, Looped, Multiplied, Straight, Work
 from autodiff.compiler.kernels import Buffer, Kernels, Loop, Nest, Role, Step
 from autodiff.compiler.looping import Moved, mapped, work_steps
 from autodiff.compiler.sinking import kept_and_sunk
@@ -76,6 +76,8 @@ def segments_of(fused: Fused) -> list[Segment | Called]:
 def _written(work: Work) -> Iterable[int]:
     if isinstance(work, Group):
         return {member.slot for member in work.members}
+    if isinstance(work, Straight):
+        return work.made
     if isinstance(work, Looped):
         return work.written
     if isinstance(work, Multiplied):
