@@ -16,16 +16,16 @@ import numpy as np
 from autodiff import tree
 from autodiff.compiler.backends import check_backend
 from autodiff.compiler.levels import LEVELS, Level, Uses, levels_from
+from autodiff.compiler.matching import Match, matcher, unmatched
 from autodiff.compiler.native import call_path
 from autodiff.compiler.paths import MOST_PATHS, Failed, Options, Path
 from autodiff.compiler.recorder import recording
 from autodiff.compiler.results import Results, overlapping
 from autodiff.compiler.signatures import Statics, argument_names, leaf_key, orders
 from autodiff.compiler.tracing import Call, Trace, Unrecordable, trace
-from autodiff.compiler.variants import SIMPLE, Plan, Variant
+from autodiff.compiler.variants import Plan, Variant
 from autodiff.core.arrays import ARRAY, as_value
 from autodiff.core.dispatch import Box
-from autodiff.core.memory import layout
 from autodiff.core.modes import modes
 from autodiff.errors import CompileError
 from autodiff.tape.ir import Tape
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CacheInfo", "Compiled", "compile"]
 
+
+_RECENT = 8
+"""Forms of arguments that are recognised without a key."""
 
 _AGAIN = 2
 """Programs for one form of the arguments, after which integers from outside become inputs."""
@@ -76,40 +79,32 @@ class Compiled(Generic[P, R]):
         self._options = Options(backend, reassociate)
         self._name = function_name(function)
         self._plans: dict[Hashable, Plan] = {}
-        self._fast: dict[Hashable, Plan] = {}
+        self._recent: tuple[tuple[Match, Plan], ...] = ()
         self._lock = threading.Lock()
         self._misses = 0
         self._hits = 0
 
     def __call__(self, *args: P.args, **keywords: P.kwargs) -> R:
         """Run the program for these arguments; record it where there is none."""
-        if not keywords and not modes.open and not self._statics:
-            form: list[Any] = []
-            arg: Any
-            for arg in args:
-                kind = type(arg)
-                if kind is ARRAY:
-                    form.append(arg.shape)
-                    form.append(arg.dtype)
-                    form.append(layout(arg))
-                elif kind in SIMPLE:
-                    form.append(kind)
-                else:
-                    break
-            else:
-                key = tuple(form)
-                plan = self._fast.get(key)
-                if plan is None:
-                    plan = self._fast[key] = self._plan_of(args, {}, ())[0]
+        if not modes.open:
+            for match, plan in self._recent:
+                leaves = match(args, keywords)
+                if leaves is None:
+                    continue
                 for variant in plan.variants:
-                    outside = variant.read(self.__wrapped__, args)
+                    outside = variant.read(self.__wrapped__, leaves)
                     if outside is not None:
                         path = variant.direct
-                        if path is None or not variant.every:
+                        if path is None:
                             break
-                        values: Sequence[Any] = (*args, *outside)
+                        given: Sequence[Any] = (
+                            (*leaves, *outside)
+                            if variant.every
+                            else (*[leaves[i] for i in variant.inputs], *outside)
+                        )
+                        values = given
                         if variant.numbers and not path.takes_numbers:
-                            values = variant.converted(values)
+                            values = variant.converted(given)
                         try:
                             outs = path.call(*values)
                         except Exception:
@@ -119,8 +114,8 @@ class Compiled(Generic[P, R]):
                         self._hits += 1
                         if path.beside.single:
                             return cast(R, outs[0])
-                        return cast(R, path.beside.build([*args, *outside], outs))
-                return cast(R, self._run(plan, args, args, {}))
+                        return cast(R, path.beside.build(given, outs))
+                return cast(R, self._run(plan, leaves, args, keywords))
         return cast(R, self._general(args, keywords))
 
     def _general(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -132,6 +127,12 @@ class Compiled(Generic[P, R]):
         if self._statics:
             traced, others, static = self._statics.split(args, keywords)
         plan, leaves = self._plan_of(traced, others, static)
+        if not modes.open and not self._statics:
+            if plan.match is None:
+                plan.match = matcher(args, keywords)
+            if plan.match is not unmatched:
+                before = [row for row in self._recent if row[1] is not plan]
+                self._recent = ((plan.match, plan), *before[: _RECENT - 1])
         return self._run(plan, leaves, args, keywords)
 
     def _plan_of(
@@ -380,7 +381,7 @@ class Compiled(Generic[P, R]):
         """
         with self._lock:
             self._plans = {}
-            self._fast = {}
+            self._recent = ()
 
     # --- as a function --------------------------------------------------------------------------
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.compiler.levels import Level
+from autodiff.compiler.matching import Match
 from autodiff.compiler.paths import Options, Path, Paths
 from autodiff.compiler.reading import Read
 from autodiff.compiler.tracing import Trace
-from autodiff.core.arrays import ARRAY, SCALARS, is_foreign
+from autodiff.core.dispatch import Box
 
-__all__ = ["SIMPLE", "Plan", "Variant"]
+__all__ = ["Plan", "Variant"]
 
-SIMPLE = SCALARS | {float, complex}
 _CONVERTED = {float: np.float64, complex: np.complex128, int: np.int64}
 
 
@@ -42,10 +42,7 @@ class Variant:
     def look(self, leaves: Sequence[Any], outside: Sequence[Any], path: Path) -> None:
         """Find out whether calls like this one can go straight to the runner."""
         given = (*[leaves[i] for i in self.inputs], *outside)
-        kinds = {*_CONVERTED, *SCALARS, ARRAY}
-        plain = not self.on_tensors and all(
-            type(value) in kinds or is_foreign(value) for value in given
-        )
+        plain = not self.on_tensors and not any(isinstance(value, Box) for value in given)
         self.every = self.inputs == list(range(len(leaves)))
         if plain and not path.captured and not path.beside.written:
             rows = [(i, _CONVERTED.get(type(value))) for i, value in enumerate(given)]
@@ -65,6 +62,7 @@ class Plan:
 
     def __init__(self, structure: tree.PyTreeSpec) -> None:
         self.structure = structure
+        self.match: Match | None = None
         self.variants: list[Variant] = []
         self.level = 0
         self.lock = threading.RLock()
