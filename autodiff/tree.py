@@ -9,17 +9,20 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import optree
 from optree import PyTreeSpec
 
 __all__ = [
     "LeafPath",
+    "Parts",
     "PyTreeSpec",
     "flatten",
+    "is_plain",
     "leaves",
     "map_leaves",
+    "parts",
     "paths",
     "register",
     "spread",
@@ -32,10 +35,84 @@ _registering = threading.Lock()
 """Types of leaves that have been looked at: dataclasses among them are registered by now."""
 
 
+class Parts(NamedTuple):
+    """What an object is made of that is its attributes and no more.
+
+    Attributes
+    ----------
+    children : tuple of str
+        Attributes that are children, in order.
+    others : tuple of str or None
+        Attributes that are part of its structure by their values, beside which it has none; None
+        where others do not count.
+    marks : tuple of str
+        Attributes that are not among the instance's own, by whose values all this may change.
+    """
+
+    children: tuple[str, ...]
+    others: tuple[str, ...] | None = None
+    marks: tuple[str, ...] = ()
+
+
+_parts: dict[type, Callable[[Any], Parts | None]] = {}
+
+
+def parts(value: Any) -> Parts | None:
+    """Say what an instance of a container class is made of; None where it is more than attributes.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    Parts or None
+
+    Examples
+    --------
+    >>> from dataclasses import make_dataclass
+    >>> pair = make_dataclass("Pair", ["left", "right"])(1.0, 2.0)
+    >>> leaves(pair), parts(pair).children
+    ([1.0, 2.0], ('left', 'right'))
+    """
+    found = _parts.get(type(value))
+    return None if found is None else found(value)
+
+
+def is_plain(spec: PyTreeSpec) -> bool:
+    """Whether all containers are tuples, lists, dicts, None, or classes that say their `parts`.
+
+    Parameters
+    ----------
+    spec : PyTreeSpec
+        As `flatten` returns it.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_plain(flatten([1.0, {"a": (2.0, None)}])[1])
+    True
+    """
+    waiting = [spec]
+    while waiting:
+        node = waiting.pop()
+        if node.type not in _PLAIN and node.type not in _parts:
+            return False
+        waiting += node.children()
+    return True
+
+
+_PLAIN = frozenset({None, type(None), tuple, list, dict})
+
+
 def register(
     cls: type,
     flatten_children: Callable[[Any], tuple[Sequence[Any], Any, Sequence[str]]],
     unflatten_children: Callable[[Any, Sequence[Any]], Any],
+    parts_of: Callable[[Any], Parts | None] | None = None,
 ) -> None:
     """Make a class a container.
 
@@ -46,6 +123,9 @@ def register(
         Returns its children, what else describes it (hashable), and the children's names.
     unflatten_children : function of that description and the children
         Returns an instance.
+    parts_of : function of an instance, optional
+        For classes whose instances are their attributes and no more: see `parts`. Compiled
+        functions recognise these in less time.
 
     Raises
     ------
@@ -74,6 +154,8 @@ def register(
         path_entry_type=optree.GetAttrEntry,
         namespace=_NAMESPACE,
     )
+    if parts_of is not None:
+        _parts[cls] = parts_of
 
 
 def _register_dataclass(cls: type) -> None:
@@ -86,7 +168,12 @@ def _register_dataclass(cls: type) -> None:
             object.__setattr__(instance, name, child)
         return instance
 
-    register(cls, lambda x: ([getattr(x, n) for n in names], None, names), unflatten_fields)
+    register(
+        cls,
+        lambda x: ([getattr(x, n) for n in names], None, names),
+        unflatten_fields,
+        lambda _: Parts(names),
+    )
 
 
 def flatten(tree: Any) -> tuple[list[Any], PyTreeSpec]:

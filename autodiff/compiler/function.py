@@ -16,7 +16,7 @@ import numpy as np
 from autodiff import tree
 from autodiff.compiler.backends import check_backend
 from autodiff.compiler.levels import LEVELS, Level, Uses, levels_from
-from autodiff.compiler.matching import Match, matcher, unmatched
+from autodiff.compiler.matching import Match
 from autodiff.compiler.native import call_path
 from autodiff.compiler.paths import MOST_PATHS, Failed, Options, Path
 from autodiff.compiler.recorder import recording
@@ -128,11 +128,9 @@ class Compiled(Generic[P, R]):
             traced, others, static = self._statics.split(args, keywords)
         plan, leaves = self._plan_of(traced, others, static)
         if not modes.open and not self._statics:
-            if plan.match is None:
-                plan.match = matcher(args, keywords)
-            if plan.match is not unmatched:
-                before = [row for row in self._recent if row[1] is not plan]
-                self._recent = ((plan.match, plan), *before[: _RECENT - 1])
+            match = plan.matcher(args, keywords)
+            if match is not None:
+                self._recent = ((match, plan), *self._recent[: _RECENT - 1])
         return self._run(plan, leaves, args, keywords)
 
     def _plan_of(

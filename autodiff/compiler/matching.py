@@ -8,7 +8,7 @@ looks at types, lengths, shapes and dtypes alone, and takes the leaves out on th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from autodiff import tree
 from autodiff.compiler.signatures import fits, leaf_key
@@ -23,11 +23,7 @@ MOST = 500
 """Leaves that a function is written for."""
 
 
-def unmatched(args: Any, keywords: Any) -> None:
-    """Recognise nothing."""
-
-
-def matcher(args: tuple[Any, ...], keywords: dict[str, Any]) -> Match:
+def matcher(args: tuple[Any, ...], keywords: dict[str, Any]) -> Match | None:
     """Function that recognises arguments of the form of these.
 
     Parameters
@@ -37,10 +33,10 @@ def matcher(args: tuple[Any, ...], keywords: dict[str, Any]) -> Match:
 
     Returns
     -------
-    function of args and keywords
-        `unmatched` where there is something else among them than tuples, lists, dicts, arrays and
-        numbers. It never takes arguments for others than they are by `signatures.leaf_key`, and may
-        not recognise some that are of the same form.
+    function of args and keywords, or None
+        None where leaves are no plain arrays and numbers, or containers are not `tree.is_plain`.
+        It never takes arguments for others than they are by `signatures.leaf_key`, and may not
+        recognise some that are of the same form.
 
     Examples
     --------
@@ -49,34 +45,22 @@ def matcher(args: tuple[Any, ...], keywords: dict[str, Any]) -> Match:
     ([3.0, 4.0], None, None)
     """
     leaves, structure = tree.flatten((args, keywords))
-    if len(leaves) > MOST:
-        return unmatched
+    if len(leaves) > MOST or not tree.is_plain(structure):
+        return None
     form = _Form()
     # What stands in the places of the leaves says in which order they come
     places = tree.unflatten(structure, [_Place(number) for number in range(len(leaves))])
-    waiting: list[tuple[str, Any, Any]] = [("A", args, places[0]), ("K", keywords, places[1])]
+    form.waiting += [_Node("A", args, places[0]), _Node("K", keywords, places[1])]
     names = [""] * len(leaves)
-    while waiting:
-        name, value, place = waiting.pop()
-        if type(place) is _Place:
-            if not form.leaf(name, value):
-                return unmatched
-            names[place.number] = name
-        elif value is None:
-            form.demand(f"{name} is None")
-        elif type(value) is dict:
-            keys = form.held(tuple(value))
-            form.demand(f"type({name}) is dict and tuple({name}) == {keys}")
-            for number, key in enumerate(value):
-                text = repr(key) if type(key) is str else f"{keys}[{number}]"
-                waiting.append((form.named(f"{name}[{text}]"), value[key], place[key]))
-        elif type(value) is tuple or type(value) is list:
-            kind = type(value).__name__
-            form.demand(f"type({name}) is {kind} and len({name}) == {len(value)}")
-            for number, (part, own) in enumerate(zip(value, place, strict=True)):
-                waiting.append((form.named(f"{name}[{number}]"), part, own))
+    while form.waiting:
+        node = form.waiting.pop()
+        if type(node.place) is _Place:
+            names[node.place.number] = node.name
+            known = form.leaf(node.name, node.value)
         else:
-            return unmatched
+            known = form.container(node)
+        if not known:
+            return None
     return form.function(names)
 
 
@@ -89,26 +73,87 @@ class _Place:
         self.number = number
 
 
+class _Node(NamedTuple):
+    """A container or a leaf that is to be looked at.
+
+    Attributes
+    ----------
+    name : str
+        In the text.
+    value, place : object
+    """
+
+    name: str
+    value: Any
+    place: Any
+
+
 class _Form:
     """The text of such a function in the making, and what it refers to."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.space: dict[str, Any] = {"ARRAY": ARRAY, "leaf_key": leaf_key}
+        self.waiting: list[_Node] = []
         self.count = 0
+        self.objects: list[str] = []
 
-    def named(self, expression: str) -> str:
+    def child(self, expression: str, value: Any, place: Any) -> None:
+        """Look at a part later."""
         self.count += 1
         self.lines.append(f"v{self.count} = {expression}")
-        return f"v{self.count}"
+        self.waiting.append(_Node(f"v{self.count}", value, place))
 
     def held(self, value: Any) -> str:
+        """Name of a value in the text."""
         name = f"k{len(self.space)}"
         self.space[name] = value
         return name
 
     def demand(self, condition: str) -> None:
+        """Recognise nothing where a condition does not hold."""
         self.lines.append(f"if not ({condition}): return None")
+
+    def container(self, node: _Node) -> bool:
+        """Demand a container like this one; False where that takes more than a look."""
+        name, value, place = node
+        kind = type(value)
+        if kind is tuple or kind is list:
+            self.demand(f"type({name}) is {kind.__name__} and len({name}) == {len(value)}")
+            for number, (part, own) in enumerate(zip(value, place, strict=True)):
+                self.child(f"{name}[{number}]", part, own)
+        elif kind is dict:
+            keys = self.held(tuple(value))
+            self.demand(f"type({name}) is dict and tuple({name}) == {keys}")
+            for number, key in enumerate(value):
+                text = repr(key) if type(key) is str else f"{keys}[{number}]"
+                self.child(f"{name}[{text}]", value[key], place[key])
+        elif value is None:
+            self.demand(f"{name} is None")
+        else:
+            return self.object(node)
+        return True
+
+    def object(self, node: _Node) -> bool:
+        """Demand an object that is made of attributes like this one's."""
+        name, value, place = node
+        parts = tree.parts(value)
+        if parts is None:
+            return False
+        self.demand(f"type({name}) is {self.held(type(value))}")
+        if parts.others is not None:
+            # In one tree an object may stand in two places, and is flattened once
+            self.objects.append(name)
+            self.demand(f"tuple({name}.__dict__) == {self.held(tuple(vars(value)))}")
+            for mark in parts.marks:
+                held = self.held(getattr(value, mark, None))
+                self.demand(f"getattr({name}, {mark!r}, None) == {held}")
+            for other in parts.others:
+                held = self.held(getattr(value, other))
+                self.demand(f"{name}.{other} is {held} or {name}.{other} == {held}")
+        for child in parts.children:
+            self.child(f"{name}.{child}", getattr(value, child), getattr(place, child))
+        return True
 
     def leaf(self, name: str, value: Any) -> bool:
         """Demand a leaf like this one; False where that takes more than a look."""
@@ -130,6 +175,10 @@ class _Form:
         return True
 
     def function(self, names: list[str]) -> Match:
+        """Return the function, which gives what has these names."""
+        if len(self.objects) > 1:
+            ids = ", ".join(f"id({name})" for name in self.objects)
+            self.demand(f"len({{{ids}}}) == {len(self.objects)}")
         body = "".join(f"    {line}\n" for line in self.lines)
         text = f"def match(A, K):\n{body}    return [{', '.join(names)}]\n"
         exec(compile(text, "<form of a compiled function's arguments>", "exec"), self.space)

@@ -10,7 +10,7 @@ import numpy as np
 
 from autodiff import tree
 from autodiff.compiler.levels import Level
-from autodiff.compiler.matching import Match
+from autodiff.compiler.matching import Match, matcher
 from autodiff.compiler.paths import Options, Path, Paths
 from autodiff.compiler.reading import Read
 from autodiff.compiler.tracing import Trace
@@ -19,6 +19,10 @@ from autodiff.core.dispatch import Box
 __all__ = ["Plan", "Variant"]
 
 _CONVERTED = {float: np.float64, complex: np.complex128, int: np.int64}
+
+
+_TRIES = 3
+"""Calls of one form that may not be recognised before that is no longer tried."""
 
 
 class Variant:
@@ -62,8 +66,13 @@ class Plan:
 
     def __init__(self, structure: tree.PyTreeSpec) -> None:
         self.structure = structure
-        self.match: Match | None = None
+        self.tried = 0
         self.variants: list[Variant] = []
         self.level = 0
         self.lock = threading.RLock()
         self.warned = False
+
+    def matcher(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Match | None:
+        """Function that recognises such arguments, unless those before have not helped."""
+        self.tried += 1
+        return matcher(args, keywords) if self.tried <= _TRIES else None

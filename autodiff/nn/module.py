@@ -92,7 +92,7 @@ class Module(Holder, metaclass=_Naming):
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         _refuse_outside(cls)
-        ad.tree.register(cls, _flatten_tied, functools.partial(_unflatten_tied, cls))
+        ad.tree.register(cls, _flatten_tied, functools.partial(_unflatten_tied, cls), _parts)
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute the module's output; each subclass defines it."""
@@ -238,10 +238,15 @@ def _flatten(module: Module) -> tuple[list[Any], _Description, tuple[str, ...]]:
 def _unflatten(cls: type[Module], description: _Description, children: Any) -> Module:
     """Instance with other children; ``__init__`` does not run."""
     order, names, static = description
-    values = dict(zip(names, children, strict=True))
-    rest = iter(static)
     module: Module = object.__new__(cls)
-    vars(module).update((name, values[name] if name in values else next(rest)) for name in order)
+    attributes = vars(module)
+    if static:
+        values = dict(zip(names, children, strict=True))
+        rest = iter(static)
+        for name in order:
+            attributes[name] = values[name] if name in values else next(rest)
+    else:
+        attributes.update(zip(order, children, strict=True))
     module._child_names = names
     return module
 
@@ -283,6 +288,16 @@ def _flatten_tied(module: Module) -> tuple[list[Any], Any, tuple[str, ...]]:
     apart, ties = untied(module)
     children, description, names = _flatten(apart)
     return children, (description, ties), names
+
+
+def _parts(module: Module) -> ad.tree.Parts | None:
+    """Attributes of a module; None where it has something twice."""
+    apart, ties = untied(module)
+    if apart is not module or ties:
+        return None
+    order, names, _ = _flatten(module)[1]
+    others = tuple(name for name in order if name not in names)
+    return ad.tree.Parts(names, others, ("_child_names", "_ties"))
 
 
 def _unflatten_tied(cls: type[Module], description: Any, children: Any) -> Module:
