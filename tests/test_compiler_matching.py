@@ -175,6 +175,12 @@ def test_keywords_count_in_their_order() -> None:
     assert match((), {"b": 4.0, "a": 3.0}) is None
 
 
+def test_attributes_whose_names_are_none() -> None:
+    for name in ("a b", "lambda"):
+        assert matcher((_with(Scaled(V, 2), **{name: 1}),), {}) is None
+        assert matcher((_with(Scaled(V, 2), **{name: V}),), {}) is None
+
+
 def test_many_leaves_are_not_written_out() -> None:
     assert matcher(([1.0] * MOST,), {}) is not None
     assert matcher(([1.0] * (MOST + 1),), {}) is None
@@ -194,7 +200,9 @@ def test_what_a_module_is_counts_at_each_call() -> None:
     match = matcher((module,), {})
     assert match is not None
     assert match((module,), {}) is not None
-    for name, value in (("power", 3), ("weight", np.ones(4)), ("rest", 1), ("more", 1)):
+    others = (3, 2.0, np.array(2), np.array([2, 2]), np.array([2]), ad.Tensor(2.0), None)
+    changes = [("weight", np.ones(4)), ("rest", 1), ("rest", V), ("more", 1), ("a b", 1)]
+    for name, value in (*changes, *(("power", other) for other in others)):
         changed = _with(_again(module), **{name: value})
         assert match((changed,), {}) is None, name
     one = _again(_linear())

@@ -8,6 +8,7 @@ looks at types, lengths, shapes and dtypes alone, and takes the leaves out on th
 from __future__ import annotations
 
 from collections.abc import Callable
+from keyword import iskeyword
 from typing import Any, NamedTuple
 
 from autodiff import tree
@@ -62,6 +63,10 @@ def matcher(args: tuple[Any, ...], keywords: dict[str, Any]) -> Match | None:
         if not known:
             return None
     return form.function(names)
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not iskeyword(text)
 
 
 class _Place:
@@ -138,7 +143,7 @@ class _Form:
         """Demand an object that is made of attributes like this one's."""
         name, value, place = node
         parts = tree.parts(value)
-        if parts is None:
+        if parts is None or not all(map(_is_name, (*parts.children, *(parts.others or ())))):
             return False
         self.demand(f"type({name}) is {self.held(type(value))}")
         if parts.others is not None:
@@ -149,8 +154,8 @@ class _Form:
                 held = self.held(getattr(value, mark, None))
                 self.demand(f"getattr({name}, {mark!r}, None) == {held}")
             for other in parts.others:
-                held = self.held(getattr(value, other))
-                self.demand(f"{name}.{other} is {held} or {name}.{other} == {held}")
+                own, held = f"{name}.{other}", self.held(getattr(value, other))
+                self.demand(f"{own} is {held} or type({own}) is type({held}) and {own} == {held}")
         for child in parts.children:
             self.child(f"{name}.{child}", getattr(value, child), getattr(place, child))
         return True
