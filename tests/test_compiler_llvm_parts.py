@@ -130,18 +130,66 @@ def test_a_reduction_of_everything_and_what_follows(small):
     nests.check(kernels, np.linspace(-1, 1, EXTENT))
 
 
+def indexed(extent, store, *, inner=(EXTENT,), size=None, op="exp"):
+    """A nest that reads a table of some extent at computed indices."""
+    strides = (0,) * (len(inner) - 1) + (1,)
+    nodes = (
+        Node("load", (), I8, Access(0, 0, strides)),
+        Node("load", (0,), F8, Access(1, 0, (0,) * len(inner), (), ((1, extent),))),
+        Node(op, (1,), F8),
+    )
+    buffers = (
+        Buffer(I8, inner[-1], "input", 0),
+        Buffer(F8, extent, "input", 1),
+        Buffer(F8, size or EXTENT, "output", 0),
+    )
+    begin = nests.filled(2, size or EXTENT, F8, 0.5)
+    return Kernels(buffers, (begin, Nest((), (Stage(inner, nodes, (store,)),))), 0)
+
+
+def test_elements_at_computed_indices_are_read_in_parts(small):
+    kernels = indexed(50, Put(Access(2, 0, (1,)), 2))
+    random = np.random.default_rng(0)
+    assert len(loops(kernels)) == 2  # that and the filling
+    nests.check(kernels, random.integers(-50, 50, EXTENT), random.normal(size=50))
+
+
+@pytest.mark.parametrize("op", ["add", "maximum", "minimum", "multiply"])
+def test_what_is_added_at_computed_indices_is_added_up_at_the_end(small, op):
+    kernels = indexed(5, Put(Access(2, 0, (0,), (), ((1, 7),)), 2, op, (0,)), size=7, op="tanh")
+    assert len(loops(kernels)) == 1
+    random = np.random.default_rng(0)
+    nests.check(kernels, random.integers(-5, 5, EXTENT), random.normal(size=5))
+
+
+@pytest.mark.parametrize("place", [0, 1, EXTENT // 2, EXTENT - 1])
+@pytest.mark.parametrize("wrong", [50, -51, 1 << 40])
+def test_an_index_outside_is_found_in_each_part(small, place, wrong):
+    kernels = indexed(50, Put(Access(2, 0, (1,)), 2))
+    at = np.arange(EXTENT) % 50
+    run = llvm.compile_kernels(kernels, cache=None)
+    workspace, out = np.empty(64, np.uint8), np.empty(EXTENT)
+    table = np.linspace(0, 1, 50)
+    assert run(at, table, workspace, out) == 0
+    at[place] = wrong
+    assert run(at, table, workspace, out) == 1
+    at[place] = 0
+    assert run(at, table, workspace, out) == 0
+
+
 def test_what_cannot_be_parted_stays_whole(small):
-    """Computed indices, two stores to one buffer, windows that overlap, too much to add up."""
+    """Writes to computed places, two stores to one buffer, windows that overlap, too much."""
     source = Buffer(F8, EXTENT, "input", 0)
     indices = Buffer(I8, EXTENT, "input", 1)
     value, index = (
         Node("load", (), F8, Access(0, 0, (1,))),
         Node("load", (), I8, Access(1, 0, (1,))),
     )
-    gather = Node("load", (1,), F8, Access(0, 0, (0,), (), ((1, EXTENT),)))
     out = Buffer(F8, EXTENT, "output", 0)
-    gathers = Stage((EXTENT,), (value, index, gather), (Put(Access(2, 0, (1,)), 2),))
-    assert not loops(Kernels((source, indices, out), (Nest((), (gathers,)),), 0))
+    anywhere = Access(2, 0, (0,), (), ((1, EXTENT),))
+    for combine in (None, "add"):
+        scatters = Stage((EXTENT,), (value, index), (Put(anywhere, 0, combine, (1,)),))
+        assert not loops(Kernels((source, indices, out), (Nest((), (scatters,)),), 0))
 
     twice = Stage(
         (EXTENT,), (value,), (Put(Access(1, 0, (0,)), 0, "add"), Put(Access(1, 1, (0,)), 0, "add"))
@@ -217,14 +265,41 @@ def test_results_do_not_depend_on_who_takes_which_part(helpers):
         np.testing.assert_array_equal(again[1], first[1])
 
 
+def picked(table, at, weights):
+    return np.sum(np.tanh(table[at]) * weights)
+
+
+def test_gathers_of_large_arrays_in_several_threads(helpers):
+    random = np.random.default_rng(0)
+    table, weights = random.normal(size=100), random.normal(size=600_000)
+    at = random.integers(-100, 100, 600_000)
+    compiled = native(ad.value_and_grad(picked, (0, 2)), table, at, weights)
+    first = compiled(table, at, weights)
+    expected = ad.value_and_grad(picked, (0, 2))(table, at, weights)
+    for own, other in zip(ad.tree.leaves(first), ad.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-10, atol=1e-10)
+    assert f"@{sharing.SHARE}" in compiled.lower(table, at, weights).source
+    for _ in range(20):
+        again = compiled(table, at, weights)
+        assert ad.tree.leaves(again)[0] == ad.tree.leaves(first)[0]
+        np.testing.assert_array_equal(again[1][0], first[1][0])
+    at[599_999] = 100
+    with pytest.raises(IndexError, match="index 100 is out of bounds"):
+        compiled(table, at, weights)
+    at[599_999] = 99
+    compiled(table, at, weights)
+
+
 PROGRAM = """
 import numpy as np, autodiff as ad
-from tests.test_compiler_llvm_parts import large, loss, native
+from tests.test_compiler_llvm_parts import large, loss, native, picked
 x, w = large()
 compiled = native(ad.value_and_grad(loss), x, w)
 for _ in range(5):
     value, gradient = compiled(x, w)
-print(value.hex(), float(gradient.sum()).hex())
+at = np.arange(len(x)) * 7 % 100
+of_table = native(ad.grad(picked), x[:100], at, w)(x[:100], at, w)
+print(value.hex(), float(gradient.sum()).hex(), of_table.tobytes().hex())
 """
 
 

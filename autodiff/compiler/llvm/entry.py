@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.compiler.llvm.program import RUN
+from autodiff.compiler.llvm.program import OWN, RUN
 from autodiff.compiler.llvm.types import I32, I64, pointer
 from autodiff.compiler.llvm.writer import Function, Module
 from autodiff.compiler.machine.calling import ENTRY
@@ -36,7 +36,7 @@ def write_entry(module: Module, size: int, scalars: frozenset[int], releases: bo
     fn.line("call i32 @PyErr_BadArgument()")
     fn.line("ret ptr null")
     fn.label("good")
-    table = fn.array(pointer, size + 1)
+    table = fn.array(pointer, size + OWN)
     for number in range(size):
         where = fn.element(pointer, args, fn.constant(I64, number))
         item = fn.load(pointer, where)
@@ -74,6 +74,6 @@ def by_ctypes(
             x if dtype is None else np.array(x, dtype)
             for x, dtype in zip(args, dtypes, strict=True)
         ]
-        return int(run((ctypes.c_void_p * (size + 1))(*(x.ctypes.data for x in arrays))))
+        return int(run((ctypes.c_void_p * (size + OWN))(*(x.ctypes.data for x in arrays))))
 
     return call

@@ -29,7 +29,7 @@ from autodiff.compiler.kernels import (
 )
 from autodiff.compiler.llvm.columns import neutral, start
 from autodiff.compiler.llvm.elementary import NAMES
-from autodiff.compiler.llvm.spaces import accesses, is_ordered, may_fail, normalised
+from autodiff.compiler.llvm.spaces import accesses, is_ordered, normalised
 
 __all__ = ["in_parts"]
 
@@ -131,8 +131,6 @@ class _Parts:
         work = _work(nest)
         if work < FEWEST * PART or any(map(is_ordered, nest.stages)):
             return None
-        if may_fail(nest):
-            return None
         nest = normalised(nest)
         if not nest.outer and not nest.stages[0].inner:
             return None
@@ -206,6 +204,12 @@ class _Parts:
                     if access.buffer not in moved:
                         size = -(-buffer.size // LINE) * LINE
                         moved[access.buffer] = self.temporary(buffer.dtype, count * size), size
+                elif store.combine is not None and access.extents:
+                    if uses[access.buffer] > 1 or 16 * buffer.size * count > work:
+                        return None
+                    access, fill, total = self.anywhere(store, count)
+                    fills.append(fill)
+                    sums.append(total)
                 elif store.combine is not None:
                     spread = _spread(access, nest.outer + stage.inner)
                     if spread is None:
@@ -230,6 +234,20 @@ class _Parts:
         parted = readdressed(nest._replace(stages=tuple(stages)), own, lambda matrix: matrix)
         assert isinstance(parted, Nest)
         return parted, fills, sums
+
+    def anywhere(self, store: Store, count: int) -> tuple[Access, Nest, Nest]:
+        """As `added`, for a store at computed indices: each part has all of the memory."""
+        assert store.combine is not None
+        whole = self.buffers[store.access.buffer]
+        size = -(-whole.size // LINE) * LINE
+        buffer = self.temporary(whole.dtype, count * size)
+        filled = Store(Access(buffer, 0, (1,), (size,)), 0)
+        fill = Stage((whole.size,), (_neutral(store.combine, whole.dtype),), (filled,))
+        parts = Node("load", (), whole.dtype, Access(buffer, 0, (size, 1)))
+        into = Store(Access(store.access.buffer, 0, (0, 1)), 0, store.combine)
+        total = Stage((count, whole.size), (parts,), (into,))
+        own = store.access._replace(buffer=buffer, advance=(size,))
+        return own, Nest((), (fill,)), Nest((), (total,))
 
     def added(self, store: Store, spread: _Spread, count: int) -> tuple[Access, Nest, Nest]:
         """Access to a part's own memory, the nest that fills it, and the one that adds all up."""

@@ -12,19 +12,19 @@ from autodiff.compiler.llvm.spaces import may_fail, normalised
 from autodiff.compiler.llvm.types import BOOL, I32, I64, integer, kind_of, pointer
 from autodiff.compiler.llvm.writer import Function, Module, Value
 
-__all__ = ["RUN", "table_size", "write_program"]
+__all__ = ["OWN", "RUN", "table_size", "write_program"]
 
 RUN = "autodiff_run"
 """Name of the function that runs all steps: ``i32 run(ptr table)``."""
 
 
 def table_size(kernels: Kernels) -> int:
-    """Addresses in the table: of inputs, constants, the workspace and outputs.
-
-    One more follows, which `run` writes: that of its own memory.
-    """
+    """Addresses in the table: inputs, constants, the workspace and outputs; `OWN` more follow."""
     return 1 + sum(buffer.role != "temporary" for buffer in kernels.buffers)
 
+
+OWN = 2
+"""Addresses that `run` writes: of its own memory, and of a byte that says whether a part failed."""
 
 BODY = "autodiff_body"
 
@@ -47,6 +47,7 @@ class _ProgramWriter:
         inputs = len(kernels.with_role("input"))
         self.workspace = inputs + len(kernels.with_role("constant"))
         self.first = {"input": 0, "constant": inputs, "output": self.workspace + 1}
+        self.in_part = False
         # By what steps do, whatever memory they work on: their function, and whether it may fail
         self.written: dict[object, tuple[str, bool]] = {}
 
@@ -71,6 +72,9 @@ class _ProgramWriter:
         if more:
             memory = run.array(BYTE, more) if own is None else own
             run.store(memory, run.element(pointer, table, run.constant(I64, self.scratch)))
+        if any(isinstance(step, Loop) and _may_fail(step) for step in self.kernels.steps):
+            place = run.constant(I64, self.scratch + 1)
+            run.store(run.array(BYTE, 1), run.element(pointer, table, place))
         status = run.call(I32, BODY, [table])
         if own is not None:
             self.module.declare("free", "void", ["ptr"])
@@ -105,9 +109,17 @@ class _ProgramWriter:
         name = f"parts{run.fresh()}"
         table, index = (pointer, "table"), (I64, "index")
         fn = Function(self.module, name, "void", [table, index], "noinline nounwind")
+        self.in_part = True
         self.steps(fn, loop.steps, (fn.parameters[1],))
+        self.in_part = False
         fn.finish()
+        if not _may_fail(loop):
+            sharing.write_call(run, name, run.parameters[0], loop.count)
+            return
+        failed = self.address(run, run.parameters[0], self.scratch + 1)
+        run.store(run.constant(BYTE, 0), failed)
         sharing.write_call(run, name, run.parameters[0], loop.count)
+        self.check(run, run.load(BYTE, failed).differs(0))
 
     def call(self, run: Function, written: Sequence[Step], passes: tuple[Value, ...]) -> None:
         """Call the function of steps, which is written if no steps before were like them."""
@@ -128,11 +140,20 @@ class _ProgramWriter:
             listed = ", ".join(f"{v.kind.name} {v.name}" for v in arguments)
             run.line(f"call void @{name}({listed})")
             return
-        wrong = run.call(BOOL, name, arguments)
+        self.check(run, run.call(BOOL, name, arguments))
+
+    def check(self, run: Function, wrong: Value) -> None:
+        """Go no further where something failed."""
         number = run.fresh()
         run.line(f"br i1 {wrong.name}, label %fail{number}, label %well{number}")
         run.label(f"fail{number}")
-        run.line("ret i32 1")
+        if self.in_part:
+            # Others may say so at the same time
+            failed = self.address(run, run.parameters[0], self.scratch + 1)
+            run.line(f"store atomic i8 1, ptr {failed.name} monotonic, align 1")
+            run.line("ret void")
+        else:
+            run.line("ret i32 1")
         run.label(f"well{number}")
 
     def function(
@@ -193,6 +214,11 @@ class _ProgramWriter:
     def address(fn: Function, table: Value, place: int) -> Value:
         where = fn.value(pointer, f"getelementptr inbounds ptr, ptr {table.name}, i64 {place}")
         return fn.value(pointer, f"load ptr, ptr {where.name}, align 8")
+
+
+def _may_fail(loop: Loop) -> bool:
+    """Whether passes that threads may take look at computed indices."""
+    return loop.at_once and any(isinstance(step, Nest) and may_fail(step) for step in loop.steps)
 
 
 def _is_straight(nest: Nest) -> bool:
