@@ -10,21 +10,67 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autodiff.compiler.passes.algebra import ADD
-from autodiff.compiler.passes.draft import Draft, Operation, Rule
+from autodiff.compiler.passes.dead import drop_dead
+from autodiff.compiler.passes.draft import Draft, Operation, Rule, Rules
 from autodiff.compiler.passes.products import MATMUL, transposed
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import Spec
+from autodiff.tape.ir import Tape
 
-__all__ = ["sum_rule"]
+__all__ = ["side_by_side", "sum_rule"]
 
 CONCATENATE = REGISTRY["concatenate"]
 
 Factors = tuple[int, int]
 
+FEW = 16
+"""Terms of each element of a product that takes longer to add up with others than to compute."""
 
-def sum_rule(draft: Draft) -> Rule:
-    """Make a rule for the sums of a draft, whose uses have been counted."""
-    inner = {
+
+def side_by_side(tape: Tape) -> Tape:
+    """Write the sums of many products of few terms as one product each, and nothing else.
+
+    Each element is the sum of the same terms, added up in another order.
+    """
+    count = sum(
+        entry.primitive is MATMUL and _is_short([operand.spec for operand in entry.inputs])
+        for entry in tape.entries
+    )
+    if count < 2:
+        return tape
+    draft = Draft(tape)
+    draft.count()
+    inner = _inner(draft)
+
+    def join(draft: Draft, operation: Operation) -> Sequence[int] | None:
+        if operation.spec.dtype.char not in "fd" or operation.spec.ndim != 2:
+            return None
+        if not operation.outputs or operation.outputs[0] in inner:
+            return None
+        products, others = _terms(draft, operation, inner)
+        parts: tuple[list[Factors], list[Factors]] = [], []
+        for pair in products:
+            parts[_is_short([draft.specs[factor] for factor in pair])].append(pair)
+        long, short = parts
+        joined = _side_by_side(draft, short, operation.spec)
+        if len(joined) == len(short):
+            return None
+        terms = [draft.emit(MATMUL, pair, operation.spec) for pair in (*long, *joined)]
+        return (_added(draft, [*others, *terms], operation.spec),)
+
+    draft.sweep(Rules(by_primitive={ADD: (join,)}))
+    drop_dead(draft)
+    return draft.finish()
+
+
+def _is_short(specs: Sequence[Spec]) -> bool:
+    left, right = specs
+    return left.ndim == right.ndim == 2 and left.shape[1] <= FEW
+
+
+def _inner(draft: Draft) -> set[int]:
+    """Sums that are terms of other sums alone."""
+    return {
         value
         for operation in draft.operations
         if operation.primitive is ADD
@@ -33,6 +79,11 @@ def sum_rule(draft: Draft) -> Rule:
         and draft.made_by(value, ADD) is not None
         and draft.specs[value] == operation.spec
     }
+
+
+def sum_rule(draft: Draft) -> Rule:
+    """Make a rule for the sums of a draft, whose uses have been counted."""
+    inner = _inner(draft)
 
     def regroup(draft: Draft, operation: Operation) -> Sequence[int] | None:
         if operation.spec.dtype.char not in "fdFD" or not operation.spec.size:
