@@ -15,6 +15,7 @@ from test_ir_properties import Drawn, rich
 
 import autodiff as ad
 from autodiff.compiler.passes import chains, contractions, optimized
+from autodiff.compiler.passes.sums import side_by_side
 from autodiff.tape.ir import Tape
 
 Shape = tuple[int, ...]
@@ -382,3 +383,70 @@ def test_a_wrong_contraction_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = recorded(lambda x, y: np.sum(x * y, axis=0), array(1, 20, 20), array(2, 20, 1))
     with pytest.raises((AssertionError, ValueError)):
         agree(wrong)
+
+
+# --- natively, without being asked ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (4,), (16,)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_sums_of_products_of_few_terms_are_one_product(batch: Shape, dtype: Any) -> None:
+    """The gradient of a weight that is used in each step of a loop."""
+    w, xs = array(1, 60, 60).astype(dtype) / 60, array(2, 7, *batch, 60).astype(dtype)
+
+    def loss(w: Any) -> Any:
+        h = np.zeros((*batch, 60), dtype)
+        for x in xs:
+            h = np.tanh(h @ w + x)
+        return np.sum(h * h)
+
+    tape = recorded(ad.grad(loss), w)
+    short = side_by_side(tape)
+    products = [e for e in short if e.primitive.name == "matmul" and e.shape == (60, 60)]
+    assert len(products) == 1
+    (of_all,) = products
+    assert of_all.inputs[0].spec.shape[1] == 7 * max(1, *batch, 1)
+    tolerance = {"rtol": 1e-12, "atol": 1e-15} if dtype == np.float64 else {"rtol": 1e-4}
+    expected = tape.evaluate(w)
+    np.testing.assert_allclose(short.evaluate(w), expected, **tolerance)
+    assert short.evaluate(w).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a, b, c: a @ b + a @ c,
+        lambda a, b, c: a @ b + b @ a,
+        lambda a, b, c: (a @ b) + np.sin(a @ c),
+        lambda a, b, c: sum(a[:, i : i + 1] * b[i] for i in range(9)),
+    ],
+)
+def test_other_sums_stay_as_they_are(f: Callable[..., Any]) -> None:
+    tape = recorded(f, *[array(k, 40, 40) for k in range(3)])
+    assert side_by_side(tape) is tape
+
+
+def test_long_and_short_products_and_what_is_none_in_one_sum() -> None:
+    def f(a: Any, b: Any) -> Any:
+        short = sum(a[i : i + 1].T @ b[i : i + 1] for i in range(9))
+        return np.sin(b) + a.T @ b + short + b
+
+    a, b = array(1, 40, 40), array(2, 40, 40)
+    tape = recorded(f, a, b)
+    short = side_by_side(tape)
+    assert names(short).count("matmul") == 2
+    np.testing.assert_allclose(short.evaluate(a, b), f(a, b), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(ad.compile(f)(a, b), f(a, b), rtol=1e-12, atol=1e-12)
+
+
+def test_what_is_no_number_stays_so_in_sums_of_products() -> None:
+    def f(a: Any, b: Any) -> Any:
+        return sum(a[i : i + 1].T @ b[i : i + 1] for i in range(9))
+
+    a, b = array(1, 9, 30), array(2, 9, 30)
+    a[3, 4], b[5, 6], a[7] = np.nan, np.inf, 0.0
+    with np.errstate(all="ignore"):
+        expected = f(a, b)
+        found = side_by_side(recorded(f, a, b)).evaluate(a, b)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
