@@ -21,6 +21,7 @@ from autodiff.compiler.llvm import compile_kernels, supports
 from autodiff.compiler.passes.rolling import rolled
 from autodiff.compiler.passes.sums import side_by_side
 from autodiff.compiler.pricing import KernelCost, kernel_costs
+from autodiff.compiler.remembering import remembered
 from autodiff.compiler.replaying import Runner, replayed
 from autodiff.compiler.segments import Segment, segments_of
 from autodiff.tape.ir import Tape
@@ -173,7 +174,7 @@ def built(
 def _built(
     tape: Tape, compile_kernels: Compile, supports: Callable[[str, np.dtype[Any]], bool]
 ) -> NativeRunner:
-    tape = side_by_side(tape)
+    tape = side_by_side(remembered(tape))
     short = rolled(tape, least=WRITTEN_OUT)
     fused = fuse(prepared(short), supports)
     if len(short) < len(tape) < _MOST and any(

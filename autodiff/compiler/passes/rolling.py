@@ -26,9 +26,10 @@ from autodiff.tape.builder import Origin, TapeBuilder
 from autodiff.tape.constants import scalar_key
 from autodiff.tape.entries import Constant, Entry
 from autodiff.tape.ir import Tape
+from autodiff.transforms.scan.layout import Layout
 from autodiff.transforms.scan.operation import Scan
 
-__all__ = ["LEAST", "Rolling", "rolled"]
+__all__ = ["LEAST", "Rolling", "content", "rolled", "scan_of"]
 
 LEAST = 64
 """Operations that all steps of a loop have at least: shorter ones are left as they are."""
@@ -226,29 +227,8 @@ class Rolling:
 
     def scan(self, plan: Plan) -> Scan:
         """The loop's primitive: the same one for the same loop."""
-        body = plan.body
-        contents = tuple(
-            [
-                _content(operand.value)
-                for entry in body.entries
-                for operand in entry.inputs
-                if isinstance(operand, Constant)
-            ]
-        )
-        key = (body.signature, contents, plan.layout, plan.run.length, plan.loop.reverse)
-        found = self.known.get(key)
-        if found is None:
-            found = self.known[key] = Scan(
-                "loop",
-                _Step(body),
-                plan.layout,
-                length=plan.run.length,
-                reverse=plan.loop.reverse,
-                flops=body.cost().flops,
-                made_of=(body.signature, contents),
-            )
-            found.held_tape = body
-        return found
+        made = scan_of(plan.body, plan.layout, plan.run.length, plan.loop.reverse)
+        return self.known.setdefault(made.made_of, made)
 
     def given(self, value: Value, loop: Loop) -> int:
         """Slot of what a loop is given."""
@@ -363,6 +343,26 @@ class Rolling:
         return found
 
 
+def scan_of(
+    body: Tape, layout: Layout, length: int, reverse: bool, kept: Sequence[int] = ()
+) -> Scan:
+    """Loop of a step that is a tape."""
+    constants = [o for entry in body.entries for o in entry.inputs if isinstance(o, Constant)]
+    contents = tuple([content(operand.value) for operand in constants])
+    scan = Scan(
+        "loop",
+        _Step(body),
+        layout,
+        length=length,
+        reverse=reverse,
+        kept=kept,
+        flops=body.cost().flops,
+        made_of=(body.signature, contents),
+    )
+    scan.held_tape = body
+    return scan
+
+
 class _Step:
     """The step of a loop, run from its tape."""
 
@@ -377,7 +377,7 @@ class _Step:
 _WEAK = (bool, int, float, complex)
 
 
-def _content(value: Any) -> Hashable:
+def content(value: Any) -> Hashable:
     """Key of a constant."""
     key = scalar_key(value)
     if key is not None:
