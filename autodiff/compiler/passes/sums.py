@@ -8,6 +8,7 @@ their product. Where products share a factor, the others are added first.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from autodiff.compiler.passes.algebra import ADD
 from autodiff.compiler.passes.dead import drop_dead
@@ -15,11 +16,14 @@ from autodiff.compiler.passes.draft import Draft, Operation, Rule, Rules
 from autodiff.compiler.passes.products import MATMUL, transposed
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import Spec
+from autodiff.tape.entries import Entry, Operand
 from autodiff.tape.ir import Tape
 
-__all__ = ["side_by_side", "sum_rule"]
+__all__ = ["Factored", "factored", "side_by_side", "sum_rule"]
 
-CONCATENATE = REGISTRY["concatenate"]
+CONCATENATE, RESHAPE, TRANSPOSE = (
+    REGISTRY[name] for name in ("concatenate", "reshape", "transpose")
+)
 
 Factors = tuple[int, int]
 
@@ -61,6 +65,60 @@ def side_by_side(tape: Tape) -> Tape:
     draft.sweep(Rules(by_primitive={ADD: (join,)}))
     drop_dead(draft)
     return draft.finish()
+
+
+class Factored(NamedTuple):
+    """A product of few terms that the steps of a loop add up.
+
+    Attributes
+    ----------
+    output : int
+        Which output of the step.
+    left, right : Variable or Constant
+        Its factors; the left one transposed, or the vector that is its one column.
+    """
+
+    output: int
+    left: Operand
+    right: Operand
+
+    def is_worth(self, length: int) -> bool:
+        """Whether keeping the factors takes less memory than adding up goes through."""
+        left, right = self.left.spec, self.right.spec
+        sums = (length - 1) * left.shape[-1] * right.shape[-1]
+        return length * (left.size + right.size) < sums
+
+
+def factored(step: Tape, sums: Sequence[int]) -> list[Factored]:
+    """Find the outputs of a step that are products of few terms, and nothing else.
+
+    Parameters
+    ----------
+    step : Tape
+    sums : sequence of int
+        The outputs that are added up.
+    """
+    makers = {v.slot: entry for entry in step.entries for v in entry.outputs}
+    found: list[Factored] = []
+    for position in sums:
+        entry = makers.get(step.outputs[position].slot)
+        if entry is None or entry.primitive is not MATMUL:
+            continue
+        left, right = entry.inputs
+        specs = [left.spec, right.spec]
+        if not _is_short(specs) or len({*[s.dtype for s in specs], entry.dtype}) > 1:
+            continue
+        turned = makers.get(left.slot)
+        if turned is None or entry.dtype.char not in "fd":
+            continue
+        if turned.primitive is TRANSPOSE or _is_vector(turned):
+            found.append(Factored(position, turned.inputs[0], right))
+    return found
+
+
+def _is_vector(entry: Entry) -> bool:
+    """Whether an operation makes a matrix of one column of a vector."""
+    return entry.primitive is RESHAPE and entry.shape[1] == 1 and entry.inputs[0].spec.ndim == 1
 
 
 def _is_short(specs: Sequence[Spec]) -> bool:
