@@ -47,6 +47,11 @@ class Parts(NamedTuple):
         where others do not count.
     marks : tuple of str
         Attributes that are not among the instance's own, by whose values all this may change.
+
+    Examples
+    --------
+    >>> Parts(("weight", "bias"), ("activation",)).others
+    ('activation',)
     """
 
     children: tuple[str, ...]

@@ -50,6 +50,8 @@ CANNOT_RAISE = {
         "anything is a container or a leaf; only a registered class's own function may fail",
     ),
     **dict.fromkeys(["tree.paths", "tree.LeafPath"], "every structure has paths"),
+    "tree.is_plain": "every structure is plain or not",
+    "tree.parts": "anything may be asked; only a registered class's own function may fail",
     "ad.Tape.cost": "costs are declared, and a tape's shapes were checked when it was made",
     "ad.Tape.names": "every value has a name or gets a letter",
     "ad.Tape.summary": "as `Tape.cost`",

@@ -25,7 +25,7 @@ __all__ = ["remembered"]
 MOST = 1 << 28
 """Bytes that one loop may remember for another."""
 
-TIMES = 16
+TIMES = 8
 """How much more it may remember than it scans and carries."""
 
 CHEAP = 3

@@ -84,11 +84,13 @@ class Runs(Operands):
                 return first
             work = Straight(len(self.work))
         known = len(work.entries)
-        for entry in entries[first : first + self.ahead[first]]:
+        end = first
+        for position in range(first, first + self.ahead[first]):
+            entry = entries[position]
             if entry.primitive is index or not self._added(work, entry):
                 break
-        taken = work.entries[known:]
-        end = first + len(taken)
+            end += 1
+        taken = entries[first:end]
         if taken and not known:
             self.work.append(work)
         for entry in taken:
