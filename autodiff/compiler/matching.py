@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from autodiff import tree
 from autodiff.compiler.signatures import fits, leaf_key
-from autodiff.core.arrays import ARRAY, is_scalar
+from autodiff.core.arrays import ARRAY
+from autodiff.core.dispatch import Box
 
 __all__ = ["Match", "matcher"]
 
@@ -35,7 +36,8 @@ def matcher(args: tuple[Any, ...], keywords: dict[str, Any]) -> Match | None:
     Returns
     -------
     function of args and keywords, or None
-        None where leaves are no plain arrays and numbers, or containers are not `tree.is_plain`.
+        None where one of the leaves is a Tensor, a function or another library's array, or where
+        containers are not `tree.is_plain`.
         It never takes arguments for others than they are by `signatures.leaf_key`, and may not
         recognise some that are of the same form.
 
@@ -171,10 +173,12 @@ class _Form:
             is_plain = self.space[order] is None
             lies = f"{name}.flags.c_contiguous" if is_plain else f"leaf_key({name})[2] == {order}"
             self.demand(lies)
-        elif kind is float or kind is complex or (is_scalar(value) and leaf_key(value) is kind):
-            self.demand(f"type({name}) is {self.held(kind)}")
         elif kind is int and fits(value):
             self.demand(f"type({name}) is int and {-(1 << 63)} <= {name} < {1 << 63}")
+        elif kind is bool or kind is str or kind is bytes:
+            self.demand(f"type({name}) is {kind.__name__} and {name} == {self.held(value)}")
+        elif not isinstance(value, Box) and leaf_key(value) is kind:
+            self.demand(f"type({name}) is {self.held(kind)}")
         else:
             return False
         return True
