@@ -7,7 +7,7 @@ Operations are taken in the order of the tape, and each finds a place among grou
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from autodiff.compiler.groups import (
     Operandum,
     Straight,
 )
-from autodiff.compiler.passes.sums import Factored, factored
 from autodiff.compiler.places import (
     Place,
     aligned,
@@ -32,7 +31,7 @@ from autodiff.compiler.places import (
     without_ones,
 )
 from autodiff.compiler.runs import Runs
-from autodiff.core.spec import Shape, Spec
+from autodiff.core.spec import Shape
 from autodiff.ops import lowered
 from autodiff.ops.lowered import Form, Gathered, Indices, Pieces, Pointwise, Reduced, Viewed
 from autodiff.tape.entries import Constant, Entry
@@ -124,15 +123,6 @@ class _Fusion(Runs):
         body = scan_body(entry, scan)
         if body is None:
             return False
-        given = scan.carries + scan.stacked
-        total = given + scan.summed
-        sums = [each for each in factored(body, range(given, total)) if each.is_worth(scan.length)]
-        factors = {f.slot: f for each in sums for f in (each.left, each.right)}
-        apart = {each.output for each in sums}
-        added = [output for output in range(given, total) if output not in apart]
-        if sums:
-            ends = [*factors.values(), *[body.outputs[i] for i in added]]
-            body = body._bare([*body.outputs[:given], *ends]).pruned()
         slots = [variable.slot for variable in body.inputs]
         fused = fuse(body, self.supports, carries=slots[: scan.carries])
         if any(isinstance(work, Called) for work in fused.work):
@@ -144,53 +134,33 @@ class _Fusion(Runs):
         order = len(self.work)
         for slot in carries:
             self.order_of[slot] = order
-        owners = [variable.slot for variable in entry.outputs]
-        for slot, carry, variable in zip(owners, carries, entry.outputs, strict=False):
+        slots = [variable.slot for variable in entry.outputs]
+        for slot, carry, variable in zip(slots, carries, entry.outputs, strict=False):
             self.see(slot, Place.owned(carry, variable.spec.shape))
-        stacks = {
-            slot: self.fresh(Spec((scan.length, *factor.spec.shape), factor.spec.dtype), order)
-            for slot, factor in factors.items()
-        }
-        for output in (*range(count, given), *added, *range(total, len(owners))):
-            variable = entry.outputs[output]
+        for variable in entry.outputs[count:]:
             self.own(variable.slot, variable.spec, order)
         reads = {place.owner for place in (*scanned, *outside)} | set(carries)
         self.read(reads, order)
+        given = scan.carries + scan.stacked
         self.work.append(
             Looped(
                 order,
                 entry,
                 fused,
-                slots,
+                [variable.slot for variable in body.inputs],
                 carries,
                 scanned,
                 outside,
-                [*owners[count:given], *[place.owner for place in stacks.values()]],
-                [owners[output] for output in added],
-                owners[total:],
+                slots[count:given],
+                slots[given : given + scan.summed],
+                slots[given + scan.summed :],
                 scan.kept,
                 scan.length,
                 scan.reverse,
                 reads,
             )
         )
-        for each in sums:
-            self.product_of_all(entry, each, stacks)
         return True
-
-    def product_of_all(self, entry: Entry, each: Factored, stacks: Mapping[int, Place]) -> None:
-        """One product of the factors of all steps, side by side."""
-        left, right = stacks[each.left.slot], stacks[each.right.slot]
-        rows, columns = left.shape[-1], right.shape[-1]
-        width = math.prod(left.shape[:-1])
-        out, order = entry.outputs[each.output], len(self.work)
-        reads = {left.owner, right.owner}
-        self.own(out.slot, out.spec, order)
-        self.read(reads, order)
-        a = Place.owned(left.owner, (width, rows))
-        a = Place(a.owner, a.shape[::-1], 0, a.strides[::-1])
-        b = Place.owned(right.owner, (width, columns))
-        self.work.append(Multiplied(order, out.slot, entry, a, b, reads))
 
     def is_lowered(self, entry: Entry) -> bool:
         """Whether loops can compute what an operation works on."""

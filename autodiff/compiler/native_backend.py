@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from autodiff.collecting import slowed_for
+from autodiff.compiler.afterwards import afterwards
 from autodiff.compiler.around import Frame, Piece, around
 from autodiff.compiler.forms import prepared
 from autodiff.compiler.fusion import fuse
@@ -174,7 +175,7 @@ def built(
 def _built(
     tape: Tape, compile_kernels: Compile, supports: Callable[[str, np.dtype[Any]], bool]
 ) -> NativeRunner:
-    tape = side_by_side(remembered(tape))
+    tape = side_by_side(afterwards(remembered(tape)))
     short = rolled(tape, least=WRITTEN_OUT)
     fused = fuse(prepared(short), supports)
     if len(short) < len(tape) < _MOST and any(

@@ -8,7 +8,6 @@ their product. Where products share a factor, the others are added first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from autodiff.compiler.passes.algebra import ADD
 from autodiff.compiler.passes.dead import drop_dead
@@ -16,14 +15,11 @@ from autodiff.compiler.passes.draft import Draft, Operation, Rule, Rules
 from autodiff.compiler.passes.products import MATMUL, transposed
 from autodiff.core.registry import REGISTRY
 from autodiff.core.spec import Spec
-from autodiff.tape.entries import Entry, Operand
 from autodiff.tape.ir import Tape
 
-__all__ = ["Factored", "factored", "side_by_side", "sum_rule"]
+__all__ = ["is_short", "side_by_side", "sum_rule"]
 
-CONCATENATE, RESHAPE, TRANSPOSE = (
-    REGISTRY[name] for name in ("concatenate", "reshape", "transpose")
-)
+CONCATENATE = REGISTRY["concatenate"]
 
 Factors = tuple[int, int]
 
@@ -37,7 +33,7 @@ def side_by_side(tape: Tape) -> Tape:
     Each element is the sum of the same terms, added up in another order.
     """
     count = sum(
-        entry.primitive is MATMUL and _is_short([operand.spec for operand in entry.inputs])
+        entry.primitive is MATMUL and is_short([operand.spec for operand in entry.inputs])
         for entry in tape.entries
     )
     if count < 2:
@@ -54,7 +50,7 @@ def side_by_side(tape: Tape) -> Tape:
         products, others = _terms(draft, operation, inner)
         parts: tuple[list[Factors], list[Factors]] = [], []
         for pair in products:
-            parts[_is_short([draft.specs[factor] for factor in pair])].append(pair)
+            parts[is_short([draft.specs[factor] for factor in pair])].append(pair)
         long, short = parts
         joined = _side_by_side(draft, short, operation.spec)
         if len(joined) == len(short):
@@ -67,61 +63,8 @@ def side_by_side(tape: Tape) -> Tape:
     return draft.finish()
 
 
-class Factored(NamedTuple):
-    """A product of few terms that the steps of a loop add up.
-
-    Attributes
-    ----------
-    output : int
-        Which output of the step.
-    left, right : Variable or Constant
-        Its factors; the left one transposed, or the vector that is its one column.
-    """
-
-    output: int
-    left: Operand
-    right: Operand
-
-    def is_worth(self, length: int) -> bool:
-        """Whether keeping the factors takes less memory than adding up goes through."""
-        left, right = self.left.spec, self.right.spec
-        sums = (length - 1) * left.shape[-1] * right.shape[-1]
-        return length * (left.size + right.size) < sums
-
-
-def factored(step: Tape, sums: Sequence[int]) -> list[Factored]:
-    """Find the outputs of a step that are products of few terms, and nothing else.
-
-    Parameters
-    ----------
-    step : Tape
-    sums : sequence of int
-        The outputs that are added up.
-    """
-    makers = {v.slot: entry for entry in step.entries for v in entry.outputs}
-    found: list[Factored] = []
-    for position in sums:
-        entry = makers.get(step.outputs[position].slot)
-        if entry is None or entry.primitive is not MATMUL:
-            continue
-        left, right = entry.inputs
-        specs = [left.spec, right.spec]
-        if not _is_short(specs) or len({*[s.dtype for s in specs], entry.dtype}) > 1:
-            continue
-        turned = makers.get(left.slot)
-        if turned is None or entry.dtype.char not in "fd":
-            continue
-        if turned.primitive is TRANSPOSE or _is_vector(turned):
-            found.append(Factored(position, turned.inputs[0], right))
-    return found
-
-
-def _is_vector(entry: Entry) -> bool:
-    """Whether an operation makes a matrix of one column of a vector."""
-    return entry.primitive is RESHAPE and entry.shape[1] == 1 and entry.inputs[0].spec.ndim == 1
-
-
-def _is_short(specs: Sequence[Spec]) -> bool:
+def is_short(specs: Sequence[Spec]) -> bool:
+    """Whether a product of two matrices has elements of few terms."""
     left, right = specs
     return left.ndim == right.ndim == 2 and left.shape[1] <= FEW
 
