@@ -114,3 +114,21 @@ def test_a_scan_that_cannot_be_evaluated_at_zero_is_native() -> None:
     for f in (falling, ad.grad(falling)):
         found = ad.compile(f, backend="llvm").lower(np.full(3, 9.0), np.ones((5, 3)))
         assert "(NumPy)" not in str(found)
+
+
+@pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite")
+def test_a_long_program_of_numbers_says_what_is_not_done_with_it() -> None:
+    def irregular(x: Any, count: int) -> Any:
+        values = [x, x + 1.0]
+        for i in range(count):
+            one, other = values[-1 - i * i % 2], values[-1 - i * 7 % len(values)]
+            values.append([one * 0.5, one - other, np.sin(other)][i * i * 5 % 17 % 3])
+        return values[-1] + values[-2]
+
+    program = ad.compile(lambda x: irregular(x, 2_000), backend="llvm").lower(0.5)
+    (note,) = program.notes
+    assert "operations on numbers follow one another without a loop" in note
+    assert f"note: {note}" in str(program)
+    assert program.run(0.5)[0] == pytest.approx(irregular(0.5, 2_000), rel=1e-9)
+    for quick in (lambda x: irregular(x, 50), lambda x: np.sum(np.sin(x))):
+        assert ad.compile(quick, backend="llvm").lower(0.5).notes == ()

@@ -19,6 +19,7 @@ from autodiff.compiler.fusion import fuse
 from autodiff.compiler.groups import Called, Fused, Group, Straight
 from autodiff.compiler.kernels import Kernels
 from autodiff.compiler.llvm import compile_kernels, supports
+from autodiff.compiler.llvm.program import level, straight_operations
 from autodiff.compiler.passes.rolling import rolled
 from autodiff.compiler.passes.sums import side_by_side
 from autodiff.compiler.pricing import KernelCost, kernel_costs
@@ -133,6 +134,18 @@ class NativeRunner:
             entries = work.entries if isinstance(work, Group | Straight) else [work.entry]
             found.update({e.position: number for e in entries if e is not None})
         return self.fused.tape, found
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as fast as native code could be, and why."""
+        parts = [part.kernels for part in self.segments if isinstance(part, Segment)]
+        count = sum(map(straight_operations, parts))
+        if not any(level(kernels) == 0 for kernels in parts):
+            return ()
+        return (
+            f"{count:,} operations on numbers follow one another without a loop: they are compiled "
+            "in pieces that LLVM does not optimise, because that would take it too long",
+        )
 
     @property
     def peak_bytes(self) -> int:

@@ -105,8 +105,9 @@ class Program:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What went another way than was asked for while this was recorded, and why."""
-        return tuple(getattr(self._path.beside, "notes", ()))
+        """What went another way than was asked for, or is slower than it might be, and why."""
+        recorded = getattr(self._path.beside, "notes", ())
+        return (*recorded, *getattr(self._path.runner, "notes", ()))
 
     def draw(self, path: str | None = None, **options: Any) -> Any:
         """Draw the program: its operations, grouped by the kernels they run in.

@@ -93,6 +93,11 @@ class StoredRunner:
         """As of `NativeRunner`."""
         return self.made.peak_bytes
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """As of `NativeRunner`."""
+        return self.made.notes
+
     def grouping(self) -> tuple[Tape, dict[int, int]]:
         """As of `NativeRunner`."""
         return self.made.grouping()

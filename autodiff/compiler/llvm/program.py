@@ -12,7 +12,7 @@ from autodiff.compiler.llvm.spaces import may_fail, normalised
 from autodiff.compiler.llvm.types import BOOL, I32, I64, integer, kind_of, pointer
 from autodiff.compiler.llvm.writer import Function, Module, Value
 
-__all__ = ["OWN", "RUN", "table_size", "write_program"]
+__all__ = ["OWN", "RUN", "level", "straight_operations", "table_size", "write_program"]
 
 RUN = "autodiff_run"
 """Name of the function that runs all steps: ``i32 run(ptr table)``."""
@@ -230,12 +230,20 @@ def level(kernels: Kernels) -> int:
 
     Loops that do little beside it take longer then, and less than what they are beside takes.
     """
-    nests = [step for step in kernels.steps if isinstance(step, Nest) and straight.is_scalar(step)]
-    scalar = sum(map(straight.length, nests))
+    scalar = straight_operations(kernels)
     if scalar <= straight.LONG:
         return 2
-    loops = work.of(kernels) - sum(map(work.of_step, nests))
+    loops = work.of(kernels) - sum(map(work.of_step, _straight_nests(kernels)))
     return 0 if loops * _BESIDE <= scalar else 2
+
+
+def straight_operations(kernels: Kernels) -> int:
+    """How many operations a program does on numbers, outside of loops."""
+    return sum(map(straight.length, _straight_nests(kernels)))
+
+
+def _straight_nests(kernels: Kernels) -> list[Nest]:
+    return [step for step in kernels.steps if isinstance(step, Nest) and straight.is_scalar(step)]
 
 
 _BESIDE = 8
