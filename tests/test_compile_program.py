@@ -118,12 +118,14 @@ def test_a_scan_that_cannot_be_evaluated_at_zero_is_native() -> None:
 
 @pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite")
 def test_a_long_program_of_numbers_says_what_is_not_done_with_it() -> None:
+    draws = np.random.default_rng(0).integers(0, 3 * 40, size=2_000).tolist()
+
     def irregular(x: Any, count: int) -> Any:
-        values = [x, x + 1.0]
-        for i in range(count):
-            one, other = values[-1 - i * i % 2], values[-1 - i * 7 % len(values)]
-            values.append([one * 0.5, one - other, np.sin(other)][i * i * 5 % 17 % 3])
-        return values[-1] + values[-2]
+        values = [x + 0.1 * i for i in range(40)]
+        for draw in draws[:count]:
+            one, other = values[-1 - draw // 3], values[draw // 3 - 40]
+            values.append([one * 0.5, one - other, np.sin(other)][draw % 3])
+        return sum(values[-40:])
 
     program = ad.compile(lambda x: irregular(x, 2_000), backend="llvm").lower(0.5)
     (note,) = program.notes
