@@ -13,7 +13,7 @@ import pytest
 import autodiff as ad
 from autodiff import nn
 from autodiff.compiler.matching import MOST, matcher
-from autodiff.compiler.signatures import leaf_key, orders
+from autodiff.compiler.signatures import Statics, leaf_key, orders
 
 X = np.arange(6.0).reshape(2, 3)
 V = np.ones(3)
@@ -184,6 +184,43 @@ def test_attributes_whose_names_are_none() -> None:
     for name in ("a b", "lambda"):
         assert matcher((_with(Scaled(V, 2), **{name: 1}),), {}) is None
         assert matcher((_with(Scaled(V, 2), **{name: V}),), {}) is None
+
+
+def test_static_arguments_count_by_their_values() -> None:
+    def power(x: Any, n: Any, *, how: Any = "power") -> Any:
+        return x**n if how == "power" else x * n[0]
+
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        ((V, 2), {}),
+        ((V, 2.0), {}),
+        ((V, True), {}),
+        ((V, 3), {}),
+        ((X, 2), {}),
+        ((V,), {"n": 2}),
+        ((V, 2), {"how": "power"}),
+        ((V, (2, 1)), {"how": "times"}),
+        ((V, (2.0, 1)), {"how": "times"}),
+        ((V, (2,)), {"how": "times"}),
+    ]
+    statics = Statics(power, ("n", "how"))
+    for number, (args, keywords) in enumerate(calls):
+        match = matcher(args, keywords, statics)
+        assert match is not None
+        found = [match(*call) is not None for call in calls]
+        assert found == [i == number for i in range(len(calls))]
+        leaves = match(args, keywords)
+        assert leaves is not None
+        assert len(leaves) == 1
+        assert leaves[0] is args[0]
+    compiled = ad.compile(power, static_argnames=("n", "how"), backend="numpy")
+    for _ in range(3):
+        for args, keywords in calls:
+            expected = power(*args, **keywords)
+            found = compiled(*args, **keywords)
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, expected)
+    assert compiled.cache_info().programs == len(calls)
+    assert compiled.cache_info().misses == len(calls)
 
 
 def test_many_leaves_are_not_written_out() -> None:

@@ -127,8 +127,8 @@ class Compiled(Generic[P, R]):
         if self._statics:
             traced, others, static = self._statics.split(args, keywords)
         plan, leaves = self._plan_of(traced, others, static)
-        if not modes.open and not self._statics:
-            match = plan.matcher(args, keywords)
+        if not modes.open:
+            match = plan.matcher(args, keywords, self._statics)
             if match is not None:
                 self._recent = ((match, plan), *self._recent[: _RECENT - 1])
         return self._run(plan, leaves, args, keywords)

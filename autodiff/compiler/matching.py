@@ -12,7 +12,7 @@ from keyword import iskeyword
 from typing import Any, NamedTuple
 
 from autodiff import tree
-from autodiff.compiler.signatures import fits, leaf_key
+from autodiff.compiler.signatures import Statics, fits, leaf_key, typed
 from autodiff.core.arrays import ARRAY
 from autodiff.core.dispatch import Box
 
@@ -24,14 +24,20 @@ Match = Callable[[Any, Any], "list[Any] | None"]
 MOST = 500
 """Leaves that a function is written for."""
 
+_PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
-def matcher(args: tuple[Any, ...], keywords: dict[str, Any]) -> Match | None:
+
+def matcher(
+    args: tuple[Any, ...], keywords: dict[str, Any], statics: Statics | None = None
+) -> Match | None:
     """Function that recognises arguments of the form of these.
 
     Parameters
     ----------
     args, keywords
         Of a call.
+    statics : Statics, optional
+        Those that are static count by their values, and have no leaves.
 
     Returns
     -------
@@ -47,13 +53,24 @@ def matcher(args: tuple[Any, ...], keywords: dict[str, Any]) -> Match | None:
     >>> match(([3.0, 4.0],), {}), match(([3.0],), {}), match(([3.0, 4],), {})
     ([3.0, 4.0], None, None)
     """
-    leaves, structure = tree.flatten((args, keywords))
+    traced = (args, keywords) if not statics else statics.split(args, keywords)[:2]
+    leaves, structure = tree.flatten(traced)
     if len(leaves) > MOST or not tree.is_plain(structure):
         return None
     form = _Form()
     # What stands in the places of the leaves says in which order they come
     places = tree.unflatten(structure, [_Place(number) for number in range(len(leaves))])
-    form.waiting += [_Node("A", args, places[0]), _Node("K", keywords, places[1])]
+    form.demand(f"len(A) == {len(args)} and tuple(K) == {form.held(tuple(keywords))}")
+    for number, value in enumerate(args):
+        if statics and number in statics.positions:
+            form.static(f"A[{number}]", value)
+        else:
+            form.child(f"A[{number}]", value, places[0][number])
+    for name, value in keywords.items():
+        if statics and name in statics.names:
+            form.static(f"K[{name!r}]", value)
+        else:
+            form.child(f"K[{name!r}]", value, places[1][name])
     names = [""] * len(leaves)
     while form.waiting:
         node = form.waiting.pop()
@@ -100,7 +117,7 @@ class _Form:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.space: dict[str, Any] = {"ARRAY": ARRAY, "leaf_key": leaf_key}
+        self.space: dict[str, Any] = {"ARRAY": ARRAY, "leaf_key": leaf_key, "typed": typed}
         self.waiting: list[_Node] = []
         self.count = 0
         self.objects: list[str] = []
@@ -120,6 +137,14 @@ class _Form:
     def demand(self, condition: str) -> None:
         """Recognise nothing where a condition does not hold."""
         self.lines.append(f"if not ({condition}): return None")
+
+    def static(self, name: str, value: Any) -> None:
+        """Demand the same value."""
+        kind = type(value)
+        if kind in _PLAIN:
+            self.demand(f"type({name}) is {self.held(kind)} and {name} == {self.held(value)}")
+        else:
+            self.demand(f"typed({name}) == {self.held(typed(value))}")
 
     def container(self, node: _Node) -> bool:
         """Demand a container like this one; False where that takes more than a look."""

@@ -18,7 +18,7 @@ from autodiff.core.dispatch import Box
 from autodiff.core.memory import layout
 from autodiff.transforms.closure import example
 
-__all__ = ["Statics", "argument_names", "fits", "is_input", "leaf_key", "orders"]
+__all__ = ["Statics", "argument_names", "fits", "is_input", "leaf_key", "orders", "typed"]
 
 
 def fits(number: int) -> bool:
@@ -148,13 +148,13 @@ def _hashed(value: Any, name: str) -> Hashable:
             "hashable; pass a tuple or another value that is, or leave the name out of "
             "static_argnames (arrays are inputs), or close over it"
         ) from None
-    return _typed(value)
+    return typed(value)
 
 
-def _typed(value: Any) -> Hashable:
+def typed(value: Any) -> Hashable:
     """Key in which 1, 1.0 and True are apart, in tuples too."""
     if isinstance(value, tuple):
-        return type(value), tuple([_typed(part) for part in value])
+        return type(value), tuple([typed(part) for part in value])
     return type(value), value
 
 

@@ -13,6 +13,7 @@ from autodiff.compiler.levels import Level
 from autodiff.compiler.matching import Match, matcher
 from autodiff.compiler.paths import Options, Path, Paths
 from autodiff.compiler.reading import Read
+from autodiff.compiler.signatures import Statics
 from autodiff.compiler.tracing import Trace
 from autodiff.core.dispatch import Box
 
@@ -72,7 +73,9 @@ class Plan:
         self.lock = threading.RLock()
         self.warned = False
 
-    def matcher(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Match | None:
+    def matcher(
+        self, args: tuple[Any, ...], keywords: dict[str, Any], statics: Statics
+    ) -> Match | None:
         """Function that recognises such arguments, unless those before have not helped."""
         self.tried += 1
-        return matcher(args, keywords) if self.tried <= _TRIES else None
+        return matcher(args, keywords, statics) if self.tried <= _TRIES else None
