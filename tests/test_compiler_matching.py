@@ -223,6 +223,18 @@ def test_static_arguments_count_by_their_values() -> None:
     assert compiled.cache_info().misses == len(calls)
 
 
+def test_calls_under_transforms_take_no_tries() -> None:
+    compiled = ad.compile(lambda x: np.sum(np.sin(x)), backend="numpy")
+    for _ in range(5):
+        np.testing.assert_allclose(ad.grad(compiled)(V), np.cos(V))
+        np.testing.assert_allclose(compiled(ad.Tensor(V)).data, np.sum(np.sin(V)))
+    assert compiled._recent == ()
+    compiled(V)
+    ((match, _),) = compiled._recent
+    assert match((V,), {}) is not None
+    assert match((ad.Tensor(V),), {}) is None
+
+
 def test_many_leaves_are_not_written_out() -> None:
     assert matcher(([1.0] * MOST,), {}) is not None
     assert matcher(([1.0] * (MOST + 1),), {}) is None

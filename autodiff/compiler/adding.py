@@ -7,6 +7,7 @@ loop adds to a total pass after pass: the product itself is never written down, 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
@@ -63,14 +64,9 @@ def added(steps: Sequence[Step], own: Set[int]) -> list[Step]:
     own : set of int
         Buffers that nobody else looks at.
     """
-    writers: dict[int, int] = {}
-    readers: dict[int, int] = {}
-    for step in _all(steps):
-        for buffer in stored(step):
-            writers[buffer] = writers.get(buffer, 0) + 1
-        for buffer in loaded(step):
-            readers[buffer] = readers.get(buffer, 0) + 1
-    once = {slot for slot in own if writers.get(slot) == readers.get(slot) == 1}
+    writers = Counter(buffer for step in _all(steps) for buffer in stored(step))
+    readers = Counter(buffer for step in _all(steps) for buffer in loaded(step))
+    once = {buffer for buffer in own if writers[buffer] == readers[buffer] == 1}
     return _added(steps, once)
 
 

@@ -131,7 +131,7 @@ class _Writer:
             # NumPy takes a number of Python's for one without a dtype
             for slot in self.frame.arguments:
                 if slot in self.frame.specs:
-                    self.lines += self.number(slot, f"v{slot}", "")
+                    self.lines += self.number(slot, f"v{slot}")
         for piece in self.frame.pieces:
             if isinstance(piece, Piece):
                 self.native(piece)
@@ -160,17 +160,17 @@ class _Writer:
                 self.lines.append(f"if not k{slot}.flags.c_contiguous: k{slot} = compact(k{slot})")
             else:
                 self.lines.append(f"k{slot} = v{slot}")
-                as_it_is = " is not float and type({0})" if spec.dtype == float else ""
-                self.lines += self.number(slot, f"k{slot}", as_it_is)
+                self.lines += self.number(slot, f"k{slot}", or_float=spec.dtype == float)
         return f"k{slot}"
 
-    def number(self, slot: int, name: str, others: str) -> list[str]:
-        """Lines that make an argument without axes a number of NumPy's, unless it is of others."""
+    def number(self, slot: int, name: str, or_float: bool = False) -> list[str]:
+        """Lines that make an argument without axes a number of NumPy's; or leave it a float."""
         spec = self.frame.specs[slot]
         if spec.shape:
             return []
         kind = self.name("t", spec.dtype.type)
-        return [f"if type({name}){others.format(name)} is not {kind}: {name} = {kind}({name})"]
+        others = f" and type({name}) is not float" if or_float else ""
+        return [f"if type({name}) is not {kind}{others}: {name} = {kind}({name})"]
 
     def native(self, piece: Piece) -> None:
         inputs = [

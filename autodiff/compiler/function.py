@@ -89,33 +89,8 @@ class Compiled(Generic[P, R]):
         if not modes.open:
             for match, plan in self._recent:
                 leaves = match(args, keywords)
-                if leaves is None:
-                    continue
-                for variant in plan.variants:
-                    outside = variant.read(self.__wrapped__, leaves)
-                    if outside is not None:
-                        path = variant.direct
-                        if path is None:
-                            break
-                        given: Sequence[Any] = (
-                            (*leaves, *outside)
-                            if variant.every
-                            else (*[leaves[i] for i in variant.inputs], *outside)
-                        )
-                        values = given
-                        if variant.numbers and not path.takes_numbers:
-                            values = variant.converted(given)
-                        try:
-                            outs = path.call(*values)
-                        except Exception:
-                            break  # another path, or an error of the function's
-                        if path.looks.all and not path.looks.hold(values, outs):
-                            break
-                        self._hits += 1
-                        if path.beside.single:
-                            return cast(R, outs[0])
-                        return cast(R, path.beside.build(given, outs))
-                return cast(R, self._run(plan, leaves, args, keywords))
+                if leaves is not None:
+                    return cast(R, self._run(plan, leaves, args, keywords, True))
         return cast(R, self._general(args, keywords))
 
     def _general(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -127,11 +102,12 @@ class Compiled(Generic[P, R]):
         if self._statics:
             traced, others, static = self._statics.split(args, keywords)
         plan, leaves = self._plan_of(traced, others, static)
-        if not modes.open:
+        plain = not any(isinstance(leaf, Box) for leaf in leaves)
+        if plain and not modes.open:
             match = plan.matcher(args, keywords, self._statics)
             if match is not None:
                 self._recent = ((match, plan), *self._recent[: _RECENT - 1])
-        return self._run(plan, leaves, args, keywords)
+        return self._run(plan, leaves, args, keywords, plain)
 
     def _plan_of(
         self, args: tuple[Any, ...], keywords: dict[str, Any], static: Hashable
@@ -147,8 +123,14 @@ class Compiled(Generic[P, R]):
         return plan, leaves
 
     def _run(
-        self, plan: Plan, leaves: Sequence[Any], args: tuple[Any, ...], keywords: dict[str, Any]
+        self,
+        plan: Plan,
+        leaves: Sequence[Any],
+        args: tuple[Any, ...],
+        keywords: dict[str, Any],
+        plain: bool,
     ) -> Any:
+        """Run the program of a form; `plain` says that no leaf is a Tensor."""
         function = self.__wrapped__
         for variant in plan.variants:
             outside = variant.read(function, leaves)
@@ -159,23 +141,27 @@ class Compiled(Generic[P, R]):
             if found is None:
                 return function(*args, **keywords)
             variant, outside = found
-        given = [*[leaves[i] for i in variant.inputs], *outside]
+        inputs = leaves if variant.every else [leaves[i] for i in variant.inputs]
+        given = [*inputs, *outside]
         direct = variant.direct
-        if direct is not None and not any(isinstance(leaf, Box) for leaf in given):
-            try:
+        if plain and direct is not None:
+            values = given
+            if variant.numbers and not direct.takes_numbers:
                 values = variant.converted(given)
+            try:
                 outs = direct.call(*values)
-                taken = direct.looks.hold(values, outs)
+                taken = not direct.looks.all or direct.looks.hold(values, outs)
             except Exception:
                 taken = False  # another path, or an error of the function's
             if taken:
                 self._hits += 1
-                return direct.beside.build(given, outs)
+                results: Results = direct.beside
+                return outs[0] if results.single else results.build(given, outs)
         done = self._path(plan, variant, list(map(_value, given)), leaves, args, keywords)
         if done is None:
             return function(*args, **keywords)
         path, outs = done
-        results: Results = path.beside
+        results = path.beside
         if variant.direct is not path:
             variant.look(leaves, outside, path)
         given += path.captured
